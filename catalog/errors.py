@@ -1,0 +1,21 @@
+"""What can go wrong with a catalogue; every message says what was expected, what came, and what to do."""
+
+
+class CatalogError(Exception):
+    """Something the person at the keyboard can mend."""
+
+
+class CatalogLockedError(CatalogError):
+    """Another process is writing to the catalogue."""
+
+
+class TableError(CatalogError):
+    """A table of features cannot be used as it is."""
+
+
+class UnknownTargetError(CatalogError):
+    """A target or block that the field dictionary does not know."""
+
+
+class CohortError(CatalogError):
+    """Too few samples have what a run asks for."""

@@ -1,0 +1,140 @@
+"""From table values to features: one number per sample, with where it came from.
+
+A participant has values from several visits; the dictionary's policy says which stands for an imaging visit. Days count
+from the imaging visit, negative before it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from catalog.database import insert_frame, transaction
+from catalog.errors import TableError
+from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Evidence, FeatureDefinition, load_dictionary
+from catalog.tables import read_fields
+
+FEATURE_COLUMNS = ("sample_id", "name", "value", "field", "instance", "days_from_scan")
+_UNKNOWN_DAYS_PER_INSTANCE = 1000
+"""Distance between visits whose dates are not known, so that the nearest instance is the nearest visit."""
+
+
+def import_tables(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
+    """Derive every feature of the dictionary for every sample; replace what the catalogue held.
+
+    Returns
+    -------
+    int
+        Values stored.
+
+    Raises
+    ------
+    TableError
+        No participant of the tables is in the study, or a table cannot be read.
+    """
+    samples = pl.DataFrame(
+        connection.execute("SELECT sample_id, eid, instance FROM samples").fetchall(),
+        schema={"sample_id": pl.String, "eid": pl.Int64, "scan_instance": pl.Int32},
+        orient="row",
+    )
+    definitions = load_dictionary()
+    fields = {SCAN_DATE_FIELD, *(field for definition in definitions.values() for field in definition.fields)}
+    values = read_fields(paths, fields, samples["eid"].unique().to_list())
+    if values.is_empty() and not samples.is_empty():
+        raise TableError(
+            "No participant of the tables has a scan in this study. Identifiers differ from one UK Biobank application "
+            "to another: check that tables and images belong to the same one."
+        )
+    features = derive_features(values, samples)
+    with transaction(connection):
+        connection.execute("DELETE FROM feature WHERE sample_id IN (SELECT sample_id FROM sample)")
+        insert_frame(connection, "INSERT INTO feature SELECT * FROM incoming", features)
+    return features.height
+
+
+def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Derive the features of the dictionary.
+
+    Parameters
+    ----------
+    values
+        As `catalog.tables.read_fields` returns them.
+    samples
+        Columns sample_id, eid, scan_instance.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns `FEATURE_COLUMNS`, one row for each sample and feature that has a value.
+    """
+    dated = _with_days(values, samples)
+    parts = [
+        _derive_any(dated, definition.any_of) if definition.any_of else _pick_value(dated, definition)
+        for definition in load_dictionary().values()
+    ]
+    named = [
+        part.with_columns(pl.lit(name).alias("name")).select(FEATURE_COLUMNS)
+        for name, part in zip(load_dictionary(), parts, strict=True)
+    ]
+    return pl.concat(named).sort("sample_id", "name")
+
+
+def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Join values to samples, with the days from the scan to the visit they were taken at."""
+    visits = values.filter(pl.col("field") == SCAN_DATE_FIELD).select(
+        "eid", "instance", pl.col("value").str.to_date("%Y-%m-%d", strict=False).alias("date")
+    )
+    scans = samples.join(
+        visits.rename({"instance": "scan_instance", "date": "scan_date"}), on=["eid", "scan_instance"], how="left"
+    )
+    return (
+        values.join(visits, on=["eid", "instance"], how="left")
+        .join(scans, on="eid")
+        .with_columns((pl.col("date") - pl.col("scan_date")).dt.total_days().cast(pl.Int32).alias("days_from_scan"))
+    )
+
+
+def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
+    """Pick one value of a field for each sample."""
+    rows = dated.filter(pl.col("field") == definition.field).with_columns(
+        pl.col("value").cast(pl.Float64, strict=False)
+    )
+    rows = rows.filter(pl.col("value").is_finite() & ~pl.col("value").is_in([float(c) for c in definition.missing]))
+    if definition.recode is not None:
+        recode = {float(code): float(value) for code, value in definition.recode.items()}
+        rows = rows.with_columns(pl.col("value").replace_strict(recode, default=None)).drop_nulls("value")
+    if definition.policy == "same":
+        rows = rows.filter(pl.col("instance") == pl.col("scan_instance"))
+    apart = (pl.col("instance") - pl.col("scan_instance")).abs() * _UNKNOWN_DAYS_PER_INSTANCE
+    distance = (
+        pl.col("instance") if definition.policy == "earliest" else pl.col("days_from_scan").abs().fill_null(apart)
+    )
+    return rows.sort(distance, "instance").unique("sample_id", keep="first", maintain_order=True)
+
+
+def _derive_any(dated: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:
+    """Return 1 where any evidence up to the scan holds, 0 where a question was answered and none holds."""
+    known = dated.filter(pl.col("instance") <= pl.col("scan_instance"))
+    code = pl.col("value").cast(pl.Float64, strict=False)
+    found = [known.filter((pl.col("field") == part.field) & _holds(part)) for part in evidence]
+    denied = [
+        known.filter((pl.col("field") == part.field) & ~code.is_in([-1.0, -3.0]) & code.is_not_null())
+        for part in evidence
+        if part.answers
+    ]
+    rows = pl.concat(
+        [part.with_columns(pl.lit(1.0).alias("value")) for part in found]
+        + [part.with_columns(pl.lit(0.0).alias("value")) for part in denied]
+    )
+    return rows.sort("value", "instance", "field", descending=[True, False, False]).unique(
+        "sample_id", keep="first", maintain_order=True
+    )
+
+
+def _holds(part: Evidence) -> pl.Expr:
+    if part.dated:
+        date = pl.col("value").str.to_date("%Y-%m-%d", strict=False)
+        in_time = (date <= pl.col("scan_date")) | pl.col("scan_date").is_null()
+        return date.is_not_null() & ~pl.col("value").is_in(MISSING_DATES) & in_time
+    return pl.col("value").cast(pl.Float64, strict=False).is_in([float(code) for code in part.codes])

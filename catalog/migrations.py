@@ -1,0 +1,87 @@
+"""The catalogue's tables and views, as ordered migrations; each is applied once and leaves its own record.
+
+The views are public; the tables behind them are not.
+"""
+
+from typing import NamedTuple
+
+
+class Migration(NamedTuple):
+    """One step from an older catalogue to a newer one."""
+
+    version: int
+    name: str
+    sql: str
+
+
+MIGRATIONS = (
+    Migration(
+        1,
+        "participants, samples, scans, features, runs",
+        """
+        CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
+        INSERT INTO counter VALUES ('next_row', 0);
+        CREATE TABLE participant (participant_key TEXT PRIMARY KEY, eid BIGINT UNIQUE NOT NULL);
+        CREATE TABLE withdrawn (participant_key TEXT PRIMARY KEY);
+        CREATE TABLE sample (
+            sample_id TEXT PRIMARY KEY,
+            participant_key TEXT NOT NULL,
+            instance INTEGER NOT NULL,
+            row BIGINT UNIQUE NOT NULL,
+            split TEXT NOT NULL CHECK (split IN ('train', 'val', 'test'))
+        );
+        CREATE TABLE scan_source (
+            sample_id TEXT, modality TEXT, source TEXT NOT NULL, PRIMARY KEY (sample_id, modality)
+        );
+        CREATE TABLE scan_outcome (
+            sample_id TEXT,
+            modality TEXT,
+            status TEXT NOT NULL CHECK (status IN ('stored', 'rejected')),
+            reason TEXT,
+            detail TEXT,
+            clamp_low DOUBLE,
+            clamp_high DOUBLE,
+            brain_ml DOUBLE,
+            nonzero_share DOUBLE,
+            PRIMARY KEY (sample_id, modality)
+        );
+        CREATE TABLE modality (modality TEXT PRIMARY KEY);
+        CREATE TABLE feature (
+            sample_id TEXT,
+            name TEXT,
+            value DOUBLE NOT NULL,
+            field INTEGER,
+            instance INTEGER,
+            days_from_scan INTEGER,
+            PRIMARY KEY (sample_id, name)
+        );
+        CREATE TABLE run (
+            run_id TEXT PRIMARY KEY, target TEXT, kind TEXT, inputs TEXT,
+            n_train BIGINT, n_val BIGINT, n_test BIGINT,
+            val_mae DOUBLE, val_r2 DOUBLE, val_r DOUBLE, val_balanced_accuracy DOUBLE, val_auc DOUBLE,
+            val_f1 DOUBLE, val_precision DOUBLE, val_recall DOUBLE,
+            test_mae DOUBLE, test_r2 DOUBLE, test_r DOUBLE, test_balanced_accuracy DOUBLE, test_auc DOUBLE,
+            test_f1 DOUBLE, test_precision DOUBLE, test_recall DOUBLE
+        );
+
+        CREATE VIEW participants AS
+            SELECT participant_key, eid FROM participant ANTI JOIN withdrawn USING (participant_key);
+        CREATE VIEW samples AS
+            SELECT sample_id, eid, instance, row, participant_key FROM sample JOIN participants USING (participant_key);
+        CREATE VIEW splits AS
+            SELECT sample_id, split FROM sample SEMI JOIN participants USING (participant_key);
+        CREATE VIEW scans AS
+            SELECT
+                sample_id, modality, coalesce(status, 'absent') AS status,
+                CASE WHEN status IS NULL AND source IS NOT NULL THEN 'not-ingested-yet'
+                     WHEN status IS NULL THEN 'no-file' ELSE reason END AS reason,
+                source, detail, clamp_low, clamp_high, brain_ml, nonzero_share
+            FROM samples CROSS JOIN modality
+            LEFT JOIN scan_outcome USING (sample_id, modality)
+            LEFT JOIN scan_source USING (sample_id, modality);
+        CREATE VIEW features AS
+            SELECT feature.* FROM feature SEMI JOIN samples USING (sample_id);
+        CREATE VIEW runs AS SELECT * FROM run;
+        """,
+    ),
+)

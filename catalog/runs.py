@@ -1,0 +1,38 @@
+"""Enter trained models: run directories are the truth, the catalogue is their index."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from catalog.database import transaction
+
+METRICS = ("mae", "r2", "r", "balanced_accuracy", "auc", "f1", "precision", "recall")
+
+
+def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> int:
+    """Enter every finished run that lies on disk, drop those that are gone, and return how many there are."""
+    finished = sorted(runs_directory.glob("*/metrics.json"))
+    with transaction(connection):
+        connection.execute("DELETE FROM run")
+        for path in finished:
+            entry = run_entry(path.parent.name, json.loads(path.read_text(encoding="utf-8")))
+            names = ", ".join(entry)
+            marks = ", ".join("?" for _ in entry)
+            connection.execute(f"INSERT INTO run ({names}) VALUES ({marks})", list(entry.values()))
+    return len(finished)
+
+
+def run_entry(run_id: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the catalogue's row of one run from its metrics.json."""
+    entry = {
+        "run_id": run_id,
+        "target": metrics["target"],
+        "kind": metrics["kind"],
+        "inputs": "+".join(metrics["inputs"]),
+    }
+    entry |= {f"n_{split}": metrics["n"][split] for split in ("train", "val", "test")}
+    entry |= {f"{split}_{name}": metrics[split].get(name) for split in ("val", "test") for name in METRICS}
+    return entry

@@ -1,0 +1,199 @@
+"""Enrol participants and their visits: rows are allocated once and never reused, splits never change."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from catalog.database import fetch_integer, insert_frame, transaction
+from catalog.errors import TableError
+from catalog.identity import participant_key, sample_id, split_of
+from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+
+_MEASURES = ("clamp_low", "clamp_high", "brain_ml", "nonzero_share")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enrolment:
+    """Who takes part."""
+
+    samples: Mapping[Visit, EnrolledSample]
+    """Every enrolled visit of participants who have not withdrawn."""
+    num_rows: int
+    """Rows allocated so far, by this call and all before it."""
+    num_new: int
+    num_withdrawn: int
+    """Participants of the visits asked for who have withdrawn."""
+
+
+def enrol(
+    connection: duckdb.DuckDBPyConnection,
+    visits: Collection[Visit],
+    *,
+    salt: str,
+    val: float,
+    test: float,
+    withdrawn_eids: frozenset[int] = frozenset(),
+    stored_rows: Mapping[str, int] | None = None,
+) -> Enrolment:
+    """Give every new visit a sample id, a row and a split; leave those who withdrew out.
+
+    New rows follow the order of sample ids, which tells nothing of the order of eids.
+
+    Parameters
+    ----------
+    val, test
+        Shares of participants.
+    stored_rows
+        Sample id to row of what the stores hold, from the receipts: a catalogue that was lost gets its rows back.
+    """
+    stored_rows = stored_rows or {}
+    with transaction(connection):
+        _add_withdrawn(connection, {participant_key(salt, eid) for eid in withdrawn_eids})
+        withdrawn = {key for (key,) in connection.execute("SELECT participant_key FROM withdrawn").fetchall()}
+        known = _known_samples(connection)
+        num_rows = max(num_allocated_rows(connection), max(stored_rows.values(), default=-1) + 1)
+        keys = {eid: participant_key(salt, eid) for eid in {visit.eid for visit in visits}}
+        new = {
+            sample_id(salt, visit.eid, visit.instance): visit
+            for visit in visits
+            if visit not in known and keys[visit.eid] not in withdrawn
+        }
+        fresh_rows = count(num_rows)
+        added = {
+            new[name]: EnrolledSample(
+                sample_id=name,
+                row=stored_rows[name] if name in stored_rows else next(fresh_rows),
+                split=split_of(salt, new[name].eid, val=val, test=test),
+            )
+            for name in sorted(new)
+        }
+        num_rows = next(fresh_rows)
+        _insert_samples(connection, added, keys)
+        connection.execute("UPDATE counter SET value = ? WHERE name = 'next_row'", [num_rows])
+    return Enrolment(
+        samples={**known, **added},
+        num_rows=num_rows,
+        num_new=len(added),
+        num_withdrawn=len(withdrawn & set(keys.values())),
+    )
+
+
+def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
+    """Return the eids of withdrawal lists: one positive number per line, no header.
+
+    Raises
+    ------
+    TableError
+        A line is not a number.
+    """
+    eids = set()
+    for path in paths:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            text = line.strip().strip('"').rstrip(",")
+            if not text:
+                continue
+            if not text.lstrip("-").isdigit():
+                raise TableError(f"{path.name}, line {number}: expected one participant number, got other text.")
+            eids.add(int(text))
+    return frozenset(eid for eid in eids if eid > 0)
+
+
+def record_sources(
+    connection: duckdb.DuckDBPyConnection,
+    samples: Mapping[Visit, EnrolledSample],
+    candidates: Iterable[ScanCandidate],
+    modalities: Sequence[str],
+) -> None:
+    """Remember which file each scan comes from, and which modalities the study stores."""
+    incoming = pl.DataFrame(
+        [
+            (samples[scan.visit].sample_id, scan.modality, str(scan.path))
+            for scan in candidates
+            if scan.visit in samples and scan.modality in modalities
+        ],
+        schema={"sample_id": pl.String, "modality": pl.String, "source": pl.String},
+        orient="row",
+    )
+    with transaction(connection):
+        connection.executemany("INSERT OR IGNORE INTO modality VALUES (?)", [[modality] for modality in modalities])
+        insert_frame(connection, "INSERT OR REPLACE INTO scan_source SELECT * FROM incoming", incoming)
+
+
+def record_outcomes(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[ScanOutcome]) -> None:
+    """Enter what became of every scan; newer outcomes replace older ones."""
+    columns = ("sample_id", "modality", "status", "reason", "detail")
+    incoming = pl.DataFrame(
+        [
+            (*(getattr(outcome, name) for name in columns), *(outcome.measures.get(name) for name in _MEASURES))
+            for outcome in outcomes
+        ],
+        schema={**dict.fromkeys(columns, pl.String), **dict.fromkeys(_MEASURES, pl.Float64)},
+        orient="row",
+    )
+    with transaction(connection):
+        insert_frame(
+            connection,
+            "INSERT OR REPLACE INTO scan_outcome SELECT * FROM incoming SEMI JOIN sample USING (sample_id)",
+            incoming,
+        )
+
+
+def stored_training_rows(connection: duckdb.DuckDBPyConnection, modalities: Sequence[str]) -> dict[str, dict[int, str]]:
+    """Return for each modality the rows of stored training scans and their sample ids."""
+    return {
+        modality: dict(
+            connection.execute(
+                "SELECT row, sample_id FROM samples JOIN splits USING (sample_id) JOIN scans USING (sample_id) "
+                "WHERE split = 'train' AND modality = ? AND status = 'stored' ORDER BY row",
+                [modality],
+            ).fetchall()
+        )
+        for modality in modalities
+    }
+
+
+def num_allocated_rows(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many rows the study has ever allocated."""
+    return fetch_integer(connection, "SELECT value FROM counter WHERE name = 'next_row'")
+
+
+def _known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, EnrolledSample]:
+    rows = connection.execute(
+        "SELECT eid, instance, sample_id, row, split FROM samples JOIN splits USING (sample_id)"
+    ).fetchall()
+    return {
+        Visit(eid, instance): EnrolledSample(sample_id=name, row=row, split=split)
+        for eid, instance, name, row, split in rows
+    }
+
+
+def _add_withdrawn(connection: duckdb.DuckDBPyConnection, keys: set[str]) -> None:
+    if keys:
+        connection.executemany("INSERT OR IGNORE INTO withdrawn VALUES (?)", [[key] for key in sorted(keys)])
+
+
+def _insert_samples(
+    connection: duckdb.DuckDBPyConnection, added: Mapping[Visit, EnrolledSample], keys: Mapping[int, str]
+) -> None:
+    if not added:
+        return
+    frame = pl.DataFrame(
+        [
+            (keys[visit.eid], visit.eid, sample.sample_id, visit.instance, sample.row, sample.split)
+            for visit, sample in added.items()
+        ],
+        schema=["participant_key", "eid", "sample_id", "instance", "row", "split"],
+        orient="row",
+    )
+    insert_frame(
+        connection, "INSERT OR IGNORE INTO participant SELECT DISTINCT participant_key, eid FROM incoming", frame
+    )
+    insert_frame(
+        connection,
+        "INSERT INTO sample SELECT sample_id, participant_key, instance, row, split FROM incoming",
+        frame,
+    )

@@ -1,0 +1,56 @@
+"""What a study holds, in numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from catalog.database import fetch_integer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogSummary:
+    """Counts of everything in a catalogue."""
+
+    participants: int
+    samples: int
+    withdrawn: int
+    scans: dict[str, dict[str, int]]
+    """Modality to status to number of scans."""
+    rejected: dict[str, dict[str, int]]
+    """Modality to reason to number of scans."""
+    splits: dict[str, int]
+    features: int
+    """Features that at least one sample has."""
+    runs: list[dict[str, Any]]
+
+
+def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
+    """Count what the catalogue holds."""
+    scans: dict[str, dict[str, int]] = {}
+    for modality, status, number in connection.execute(
+        "SELECT modality, status, count(*) FROM scans GROUP BY ALL ORDER BY modality"
+    ).fetchall():
+        scans.setdefault(modality, {"stored": 0, "rejected": 0, "absent": 0})[status] = number
+    rejected: dict[str, dict[str, int]] = {}
+    for modality, reason, number in connection.execute(
+        "SELECT modality, reason, count(*) FROM scans WHERE status = 'rejected' GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        rejected.setdefault(modality, {})[reason] = number
+    runs = connection.execute("SELECT * FROM runs ORDER BY run_id")
+    names = [column[0] for column in runs.description or []]
+    return CatalogSummary(
+        participants=_count(connection, "participants"),
+        samples=_count(connection, "samples"),
+        withdrawn=_count(connection, "withdrawn"),
+        scans=scans,
+        rejected=rejected,
+        splits={"train": 0, "val": 0, "test": 0}
+        | dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall()),
+        features=_count(connection, "(SELECT DISTINCT name FROM features)"),
+        runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in runs.fetchall()],
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    return fetch_integer(connection, f"SELECT count(*) FROM {relation}")

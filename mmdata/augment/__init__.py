@@ -1,0 +1,1 @@
+"""Augmented copies: parameters are drawn in one place, applied in another, and stored once for every epoch to come."""

@@ -1,0 +1,190 @@
+"""Precompute augmented copies: training samples × copies × sides to shards, resumable and the same every time.
+
+A task makes one copy of the training rows of one shard, at one side, for every modality together: they share each
+sample's geometry, so its sampling grid is computed once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmdata.arrays import COMPRESSED_SHARE, augmented_spec
+from mmdata.augment.parameters import AugmentSettings, draw_geometry, draw_intensity
+from mmdata.augment.transform import change_intensity, resample, sampling_grid
+from mmdata.capacity import BASE_WORKER_BYTES, Projection
+from mmdata.errors import StudyError
+from mmdata.execution import run_tasks
+from mmdata.preprocess import quantise
+from mmdata.receipts import CopyReceipt, append_receipts, read_copy_receipts
+from mmdata.schema import FIRST_AUGMENTED_COPY, StudyLayout
+from mmdata.store import ArraySpec, ensure_array, open_array, shard_starts
+from mmdata.study import Study
+
+COPY_RECEIPTS = "copies.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyTask:
+    """One copy of the training rows that share a shard, at one side."""
+
+    layout: StudyLayout
+    copy: int
+    side: int
+    start: int
+    rows: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """Modality to the rows to store."""
+    sample_ids: Mapping[int, str] = field(repr=False)
+    """Row to sample."""
+    seed: int
+    settings: AugmentSettings
+    extent_mm: float
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyPlan:
+    """All copies that are to be made."""
+
+    arrays: tuple[ArraySpec, ...]
+    tasks: tuple[CopyTask, ...]
+    projection: Projection
+
+    @property
+    def num_volumes(self) -> int:
+        """Volumes to store."""
+        return sum(len(rows) for task in self.tasks for rows in task.rows.values())
+
+
+def plan_copies(
+    study: Study,
+    training_rows: Mapping[str, Mapping[int, str]],
+    *,
+    num_rows: int,
+    copies: int,
+    sides: Sequence[int],
+    workers: int,
+) -> CopyPlan:
+    """Decide which copies are still to be made.
+
+    Parameters
+    ----------
+    training_rows
+        For each volume modality, the stored training rows and their sample ids.
+    num_rows
+        Rows allocated in the study.
+
+    Raises
+    ------
+    StudyError
+        A side is not stored, or there is nothing to augment.
+    """
+    unknown = [side for side in sides if side not in study.config.volumes.sides]
+    if unknown:
+        raise StudyError(f"Side {unknown[0]} is not stored; this study has {study.config.volumes.sides}.")
+    if copies < 1:
+        raise StudyError(f"Expected at least 1 copy, got {copies}.")
+    if not any(training_rows.values()):
+        raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
+    arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]
+    tasks = _copy_tasks(study, training_rows, copies, sides)
+    row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
+    shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
+    projection = Projection(
+        workers=max(1, workers),
+        worker_bytes=BASE_WORKER_BYTES + 3 * shard_bytes + 80 * max(sides) ** 3,
+        disk_bytes=int(sum(row_bytes[t.side] * COMPRESSED_SHARE * len(r) for t in tasks for r in t.rows.values())),
+    )
+    return CopyPlan(arrays=tuple(arrays), tasks=tuple(tasks), projection=projection)
+
+
+def execute_copies(study: Study, plan: CopyPlan, *, workers: int, on_progress: Callable[[int, int], None]) -> None:
+    """Make the planned copies and their receipts.
+
+    Raises
+    ------
+    StoreError
+        Copies exist that were made with other settings.
+    CapacityError
+        The disk filled up; what was stored stays.
+    """
+    for spec in plan.arrays:
+        ensure_array(spec)
+    done = 0
+    on_progress(done, plan.num_volumes)
+    for receipts in run_tasks(store_copy, plan.tasks, workers=workers):
+        append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
+        done += sum(len(receipt.rows) for receipt in receipts)
+        on_progress(done, plan.num_volumes)
+
+
+def store_copy(task: CopyTask) -> list[CopyReceipt]:
+    """Make and store one copy of a shard's training rows, for every modality of the task."""
+    torch.set_num_threads(1)
+    sources = {modality: open_array(task.layout.volume_array(modality, task.side)) for modality in task.rows}
+    targets = {modality: open_array(task.layout.augmented_array(modality, task.side)) for modality in task.rows}
+    index = task.copy - FIRST_AUGMENTED_COPY
+    buffers = {modality: array.read_shard(task.start, copy=index) for modality, array in targets.items()}
+    originals = {modality: array.read_shard(task.start) for modality, array in sources.items()}
+    for row in sorted({row for rows in task.rows.values() for row in rows}):
+        sample_id = task.sample_ids[row]
+        geometry = draw_geometry(task.settings, task.seed, sample_id, task.copy)
+        positions = sampling_grid(geometry, task.side, task.extent_mm)
+        for modality, rows in task.rows.items():
+            if row in rows:
+                volume_XYZ = as_fractions(originals[modality][row - task.start])
+                intensity = draw_intensity(task.settings, task.seed, sample_id, task.copy, modality)
+                changed = change_intensity(resample(volume_XYZ, positions), intensity)
+                buffers[modality][row - task.start] = quantise(changed.numpy(), task.dtype)
+    for modality, array in targets.items():
+        array.write_shard(task.start, buffers[modality], copy=index)
+    return [
+        CopyReceipt(modality=modality, side=task.side, copy=task.copy, rows=list(rows))
+        for modality, rows in task.rows.items()
+    ]
+
+
+def as_fractions(stored_XYZ: NDArray[Any]) -> torch.Tensor:
+    """Turn a stored volume into float32 fractions 0 to 1."""
+    if stored_XYZ.dtype.kind == "f":
+        return torch.from_numpy(stored_XYZ.astype(np.float32))
+    return torch.from_numpy(stored_XYZ.astype(np.float32) / np.float32(np.iinfo(stored_XYZ.dtype).max))
+
+
+def _copy_tasks(
+    study: Study, training_rows: Mapping[str, Mapping[int, str]], copies: int, sides: Sequence[int]
+) -> list[CopyTask]:
+    stored = read_copy_receipts(study.layout.receipts / COPY_RECEIPTS)
+    sample_ids = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
+    tasks = []
+    for copy in range(FIRST_AUGMENTED_COPY, FIRST_AUGMENTED_COPY + copies):
+        for side in sides:
+            wanted = {
+                modality: set(rows) - stored.get((modality, side, copy), set())
+                for modality, rows in training_rows.items()
+            }
+            every_row = sorted(set().union(*wanted.values()))
+            for start, rows in shard_starts(every_row, study.config.volumes.rows_per_shard):
+                of_modality = {
+                    modality: tuple(row for row in rows if row in wanted[modality])
+                    for modality in wanted
+                    if not wanted[modality].isdisjoint(rows)
+                }
+                tasks.append(
+                    CopyTask(
+                        layout=study.layout,
+                        copy=copy,
+                        side=side,
+                        start=start,
+                        rows=of_modality,
+                        sample_ids={row: sample_ids[row] for row in rows},
+                        seed=study.config.seed,
+                        settings=study.config.augment,
+                        extent_mm=study.config.volumes.extent_mm,
+                        dtype=study.config.volumes.dtype,
+                    )
+                )
+    return tasks

@@ -1,0 +1,71 @@
+"""Run independent tasks in Dask worker processes, a bounded number in flight, results as they finish.
+
+Tasks are frozen dataclasses that name one output each, so any of them may be run again. Their `repr` must not hold an
+identifier: Dask writes it to the log when a worker dies.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from dask import config as dask_config
+from distributed import Client, LocalCluster, as_completed
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+TASKS_IN_FLIGHT_PER_WORKER = 2
+"""Enough to keep a worker busy while its last result travels; more would only hold memory."""
+_DASK_SETTINGS = {
+    "distributed.worker.multiprocessing-method": "spawn",  # tensorstore aborts in a forked child
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.comm.timeouts.connect": "120s",
+}
+
+
+def run_tasks(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[Result]:
+    """Yield ``function(task)`` for every task, in the order they finish.
+
+    Parameters
+    ----------
+    function
+        A module-level function, so that worker processes can import it.
+    workers
+        Processes to start on this machine; 0 runs the tasks here, one after another, in their order.
+
+    Raises
+    ------
+    Exception
+        What `function` raised; the tasks in flight are abandoned.
+    """
+    if workers == 0 or not tasks:
+        yield from map(function, tasks)
+        return
+    with (
+        dask_config.set(_DASK_SETTINGS),
+        _local_cluster(min(workers, len(tasks))) as cluster,
+        Client(cluster) as client,
+    ):
+        waiting = iter(tasks)
+        first = list(islice(waiting, workers * TASKS_IN_FLIGHT_PER_WORKER))
+        running = as_completed(client.map(function, first, pure=False))
+        for future in running:
+            result = future.result()
+            future.release()
+            for task in islice(waiting, 1):
+                running.add(client.submit(function, task, pure=False))
+            yield result
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=logging.ERROR,
+        memory_limit=0,
+    )

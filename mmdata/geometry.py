@@ -1,0 +1,68 @@
+"""Grids and affines.
+
+Terms
+-----
+world      RAS+ millimetres of MNI152 space unless said otherwise.
+affine     4x4 matrix from voxel indices (i, j, k) to world millimetres.
+grid       a cube of `side` voxels with a spacing and a centre in the world; axes run along R, A, S.
+zooms      voxel edge lengths in mm: the norms of the affine's columns.
+
+A transform is named `target_from_source`, so that in a product neighbours cancel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix44 = NDArray[np.float64]
+
+MNI152_BRAIN_CENTRE_MM = (0.0, -16.5, 6.5)
+"""Centre of the bounding box of the MNI152 brain mask, which spans 144 x 181 x 151 mm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """A cubic, axis-aligned RAS+ sampling grid in world space."""
+
+    side: int
+    """Voxels along each edge."""
+    spacing_mm: float
+    """Edge length of a voxel."""
+    centre_mm: tuple[float, float, float]
+    """World position of the cube's centre."""
+
+    @property
+    def extent_mm(self) -> float:
+        """Edge length of the whole cube."""
+        return self.side * self.spacing_mm
+
+    @property
+    def affine_44(self) -> Matrix44:
+        """Voxel to world, RAS+ mm.
+
+        >>> Grid(side=2, spacing_mm=3.0, centre_mm=(0.0, 0.0, 0.0)).affine_44[:3, 3].tolist()
+        [-1.5, -1.5, -1.5]
+        """
+        affine_44 = np.diag([self.spacing_mm] * 3 + [1.0])
+        affine_44[:3, 3] = np.asarray(self.centre_mm) - self.spacing_mm * (self.side - 1) / 2
+        return affine_44
+
+    def at_side(self, side: int) -> "Grid":
+        """Return the grid over the same cube with another number of voxels."""
+        return Grid(side=side, spacing_mm=self.extent_mm / side, centre_mm=self.centre_mm)
+
+
+def zooms_mm(affine_44: Matrix44) -> NDArray[np.float64]:
+    """Return the three voxel edge lengths of an affine, in mm.
+
+    >>> zooms_mm(np.diag([-1.0, 2.0, 3.0, 1.0])).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    zooms: NDArray[np.float64] = np.sqrt((affine_44[:3, :3] ** 2).sum(axis=0))
+    return zooms
+
+
+def apply_affine(affine_44: Matrix44, points_N3: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map points, shape (N, 3), through an affine."""
+    return points_N3 @ affine_44[:3, :3].T + affine_44[:3, 3]

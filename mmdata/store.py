@@ -1,0 +1,312 @@
+"""Chunked arrays on disk: one row per sample, one row per chunk, many rows per shard.
+
+Terms
+-----
+row      a sample's index along the rows axis; axis 0, or axis 1 behind the copies of an augmented array.
+shard    the rows that share one file; written whole, by one task, in one atomic step.
+missing  a row that was never stored. It reads as the array's fill value everywhere, which no stored row is: integers
+         are filled with their largest value, floats with NaN, and every volume has background.
+
+Arrays are plain Zarr v3. They are described with zarr-python and read and written through tensorstore, whose reads need
+neither the interpreter lock nor loader processes and whose writes end in one rename.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tensorstore as ts
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+from mmdata.errors import CapacityError, StoreError
+from mmdata.schema import SCHEMA_VERSION
+
+Codec = Literal["zstd", "lz4", "none"]
+StoredDtype = Literal["uint16", "uint8", "float16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArraySpec:
+    """What an array on disk is to be."""
+
+    path: Path
+    """Directory of the array inside its ``*.zarr`` group."""
+    shape: tuple[int, ...]
+    """Shape; grows along the axes in front of the row's own shape, never shrinks."""
+    row_axis: int
+    """Index of the rows axis: 0, or 1 where copies come first."""
+    rows_per_shard: int
+    """Rows that share one file."""
+    dtype: StoredDtype
+    """Number type on disk."""
+    codec: Codec
+    """Compression of each chunk; a CRC32C follows it."""
+    dimensions: tuple[str, ...]
+    """One name per axis."""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """What a reader must know; an existing array has to have the same."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row before compression."""
+        return math.prod(self.shape[self.row_axis + 1 :]) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An open array."""
+
+    path: Path
+    handle: Any
+    attributes: dict[str, Any]
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Current shape."""
+        return tuple(self.handle.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type on disk."""
+        dtype: np.dtype[Any] = np.dtype(self.handle.dtype.numpy_dtype)
+        return dtype
+
+    @property
+    def row_axis(self) -> int:
+        """Index of the rows axis."""
+        return int(self.handle.domain.labels.index("sample"))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[self.row_axis + 1 :]
+
+    @property
+    def rows_per_shard(self) -> int:
+        """Rows that share one file."""
+        return int(self.handle.chunk_layout.write_chunk.shape[self.row_axis])
+
+    def start_read(self, index: Sequence[int], out: NDArray[Any]) -> Any:
+        """Begin to read the row at ``(row,)`` or ``(copy, row)`` into `out`; return a future."""
+        return ts.array(out).write(self.handle[tuple(index)])
+
+    def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Return rows, shape (len(indices), *row_shape).
+
+        Raises
+        ------
+        StoreError
+            A row was never stored, or its bytes are damaged.
+        """
+        rows = np.empty((len(indices), *self.row_shape), self.dtype)
+        wait_for_reads([self.start_read(index, rows[i]) for i, index in enumerate(indices)], self.path)
+        require_stored(rows, indices, self.path)
+        return rows
+
+    def write_shard(self, start: int, rows: NDArray[Any], *, copy: int | None = None) -> None:
+        """Replace the shard that begins at row `start`.
+
+        Parameters
+        ----------
+        rows
+            The whole shard, shape (rows up to the shard's or the array's end, *row_shape); fill where missing.
+        copy
+            Index along the copies axis, for an augmented array.
+
+        Raises
+        ------
+        CapacityError
+            The disk is full; what the shard held before is still there.
+        """
+        last = min(start + self.rows_per_shard, self.shape[self.row_axis])
+        if start % self.rows_per_shard or len(rows) != last - start:
+            raise ValueError(f"expected rows {start} to {last} of a whole shard, got {len(rows)} rows")
+        target = self.handle if copy is None else self.handle[copy]
+        try:
+            target[start:last].write(rows).result()
+        except (ValueError, OSError) as error:
+            if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+                raise CapacityError(
+                    f"The disk filled up while writing {self.path.name}. What was stored is intact: free some space, "
+                    "then run the same command again."
+                ) from error
+            raise
+
+    def read_shard(self, start: int, *, copy: int | None = None) -> NDArray[Any]:
+        """Return the whole shard that begins at row `start`, missing rows as fill."""
+        last = min(start + self.rows_per_shard, self.shape[self.row_axis])
+        source = self.handle if copy is None else self.handle[copy]
+        rows: NDArray[Any] = source[start:last].read().result()
+        return rows
+
+
+def ensure_array(spec: ArraySpec) -> None:
+    """Create an array, or let an existing one grow to the shape asked for.
+
+    Raises
+    ------
+    StoreError
+        The array exists and was made with other settings.
+    """
+    if not (spec.path / "zarr.json").exists():
+        _create_array(spec)
+        return
+    existing = zarr.open_array(spec.path, mode="r+")
+    wanted = {**spec.attributes, "schema_version": SCHEMA_VERSION}
+    differing = [key for key in wanted if existing.attrs.asdict().get(key) != json.loads(json.dumps(wanted[key]))]
+    if existing.dtype != np.dtype(spec.dtype):
+        differing.append("dtype")
+    if differing:
+        raise StoreError(
+            f"{_short(spec.path)} was made with other settings ({', '.join(differing)}). "
+            "Put study.toml back as it was, or start a new study."
+        )
+    shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
+    if shape != existing.shape:
+        existing.resize(shape)
+
+
+def open_array(path: Path, *, cache_bytes: int = 0) -> StoredArray:
+    """Open an array for reading and writing.
+
+    Raises
+    ------
+    StoreError
+        There is no array, or its schema version is not this program's.
+    """
+    try:
+        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+    except FileNotFoundError as error:
+        raise StoreError(f"There is no array {_short(path)}.") from error
+    check_schema_version(attributes.get("schema_version"), _short(path))
+    context = ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}})
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    return StoredArray(path, ts.open(spec, open=True, context=context).result(), attributes)
+
+
+def describe_arrays(store: Path) -> list[dict[str, Any]]:
+    """Return name, shape, number type and bytes on disk of every array in a ``*.zarr`` store."""
+    described = []
+    for metadata in sorted(store.glob("*/*/zarr.json")):
+        array = open_array(metadata.parent)
+        num_bytes = sum(path.stat().st_size for path in metadata.parent.rglob("*") if path.is_file())
+        described.append(
+            {
+                "array": _short(metadata.parent),
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
+                "bytes": num_bytes,
+            }
+        )
+    return described
+
+
+def check_schema_version(found: object, what: str) -> None:
+    """Refuse what another version of the schema wrote.
+
+    Raises
+    ------
+    StoreError
+        `found` is not `SCHEMA_VERSION`.
+    """
+    if found != SCHEMA_VERSION:
+        raise StoreError(f"{what} has schema_version {found}; this mm reads version {SCHEMA_VERSION}.")
+
+
+def missing_value(dtype: np.dtype[Any] | str) -> Any:
+    """Return the fill value that marks a row as never stored.
+
+    >>> missing_value("uint8")
+    255
+    """
+    dtype = np.dtype(dtype)
+    return int(np.iinfo(dtype).max) if dtype.kind == "u" else float("nan")
+
+
+def is_stored(row: NDArray[Any]) -> bool:
+    """Tell whether a row that was read has ever been stored."""
+    if row.dtype.kind == "f":
+        return not bool(np.isnan(row.flat[0]))
+    fill = missing_value(row.dtype)
+    return bool(row.flat[0] != fill or (row != fill).any())
+
+
+def require_stored(rows: NDArray[Any], indices: Sequence[Sequence[int]], path: Path) -> None:
+    """Refuse a batch that holds a row which was never stored.
+
+    Raises
+    ------
+    StoreError
+        Names the first such row.
+    """
+    for row, index in zip(rows, indices, strict=True):
+        if not is_stored(row):
+            raise StoreError(f"Row {tuple(index)} of {_short(path)} was never stored.")
+
+
+def wait_for_reads(futures: Sequence[Any], path: Path) -> None:
+    """Wait for reads begun with `StoredArray.start_read`.
+
+    Raises
+    ------
+    StoreError
+        A chunk's checksum does not match, or the file cannot be read.
+    """
+    try:
+        for future in futures:
+            future.result()
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{_short(path)} cannot be read: {error}") from error
+
+
+def shard_starts(rows: Sequence[int], rows_per_shard: int) -> Iterator[tuple[int, list[int]]]:
+    """Group rows by the shard they lie in: yield (first row of the shard, its rows, ascending).
+
+    >>> list(shard_starts([5, 0, 33], 32))
+    [(0, [0, 5]), (32, [33])]
+    """
+    groups: dict[int, list[int]] = {}
+    for row in sorted(rows):
+        groups.setdefault(row - row % rows_per_shard, []).append(row)
+    yield from groups.items()
+
+
+def _create_array(spec: ArraySpec) -> None:
+    store = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
+    group = zarr.open_group(store, mode="a", attributes={"schema_version": SCHEMA_VERSION})
+    chunk = tuple(1 if axis <= spec.row_axis else size for axis, size in enumerate(spec.shape))
+    shard = tuple(spec.rows_per_shard if axis == spec.row_axis else size for axis, size in enumerate(chunk))
+    group.create_array(
+        str(spec.path.relative_to(store)),
+        shape=spec.shape,
+        chunks=chunk,
+        shards=shard,
+        dtype=spec.dtype,
+        compressors=[*_compressors(spec), Crc32cCodec()],
+        fill_value=missing_value(spec.dtype),
+        dimension_names=spec.dimensions,
+        attributes={**spec.attributes, "schema_version": SCHEMA_VERSION},
+    )
+
+
+def _compressors(spec: ArraySpec) -> list[Any]:
+    match spec.codec:
+        case "zstd":
+            return [ZstdCodec(level=1)]
+        case "lz4":
+            return [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=np.dtype(spec.dtype).itemsize)]
+        case "none":
+            return []
+
+
+def _short(path: Path) -> str:
+    parts = path.parts
+    first = next((i for i, part in enumerate(parts) if part.endswith(".zarr")), max(0, len(parts) - 3))
+    return "/".join(parts[first:])

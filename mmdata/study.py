@@ -1,0 +1,262 @@
+"""A study: a directory, its settings (`study.toml`) and its layout.
+
+The settings are everything an ingest depends on. They are written once, with their explanations, when the study is
+made; later only sources are added.
+"""
+
+import dataclasses
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import tomlkit
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mmdata.augment.parameters import AugmentSettings
+from mmdata.errors import StudyError
+from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid
+from mmdata.schema import SCHEMA_VERSION, StudyLayout
+from mmdata.store import Codec, StoredDtype
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeSettings:
+    """How volumes are made and stored."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    modalities: tuple[Literal["t1", "flair", "dwi"], ...] = ("t1", "flair", "dwi")
+    """Which volumes to store."""
+    dwi_map: Literal["FA", "MD", "MO", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
+    """The scalar diffusion map that stands for dwi."""
+    extent_mm: float = 192.0
+    """Edge length of the cube that is sampled; 192 mm leaves room around the MNI152 brain (144 x 181 x 151 mm)."""
+    centre_mm: tuple[float, float, float] = MNI152_BRAIN_CENTRE_MM
+    """Centre of the cube in MNI152 space, RAS+."""
+    sides: tuple[int, ...] = (128, 64)
+    """Resolution levels in voxels per edge. The largest is sampled, each next is a block mean of the one before."""
+    clamp_percentiles: tuple[float, float] = (0.5, 99.5)
+    """Intensities outside these percentiles are clamped."""
+    clamp_region: Literal["brain", "volume"] = "brain"
+    """Where the percentiles are taken: the non-zero voxels, or the whole image as the reference does."""
+    max_nonzero_share: float = 0.75
+    """An image with a larger share of non-zero voxels is not skull-stripped and is rejected."""
+    dtype: StoredDtype = "uint16"
+    """Number type on disk; uint8 halves the bytes."""
+    codec: Codec = "zstd"
+    """Compression: zstd for a cold disk, lz4 or none where all of it stays in memory."""
+    rows_per_shard: int = 32
+    """Samples that share one file."""
+
+    def __post_init__(self) -> None:
+        sides = sorted(self.sides, reverse=True)
+        if list(self.sides) != sides or not sides or sides[-1] < 8:
+            raise ValueError(f"sides must fall from the largest and be at least 8, got {self.sides}")
+        if any(fine % coarse or fine == coarse for fine, coarse in pairwise(sides)):
+            raise ValueError(f"each of the sides must divide the one before, got {self.sides}")
+        low, high = self.clamp_percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"clamp_percentiles must rise within 0 to 100, got {self.clamp_percentiles}")
+        if self.extent_mm <= 0 or self.rows_per_shard < 1 or not 0 < self.max_nonzero_share <= 1:
+            raise ValueError("extent_mm, rows_per_shard and max_nonzero_share must be positive")
+
+    def grid(self, side: int) -> Grid:
+        """Return the sampling grid of one resolution level."""
+        return Grid(side=side, spacing_mm=self.extent_mm / side, centre_mm=self.centre_mm)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectivitySettings:
+    """How connectivity is made and stored."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    enabled: bool = True
+    """Whether to store connectivity (Glasser parcellation, field 31016) as glasser360."""
+    fisher_z: bool = False
+    """Store Fisher's z of the correlations instead of the correlations themselves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSettings:
+    """How participants are divided; by a keyed hash, so that nobody ever moves."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    val: float = 0.1
+    """Share of participants for validation."""
+    test: float = 0.1
+    """Share of participants for the one test pass."""
+
+    def __post_init__(self) -> None:
+        if self.val <= 0 or self.test <= 0 or self.val + self.test >= 1:
+            raise ValueError(f"val and test must be positive and leave a training share, got {self.val}, {self.test}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """Defaults of `mm train` for this study; an option on the command line comes first."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    side: int = 64
+    """Resolution level to train on; must be one of the stored sides."""
+    epochs: int = 200
+    """Most epochs to train."""
+    patience: int = 30
+    """Epochs without a better validation loss after which training stops."""
+    batch_size: int = 64
+    """Samples in a training batch."""
+    learning_rate: float = 1e-4
+    """Of Adam."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyConfig:
+    """Everything an ingest depends on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of the study directory's layout."""
+    salt: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    """Secret key that turns identifiers into sample ids and splits. Never publish it, never change it."""
+    seed: int = 1337
+    """Seed of the augmented copies."""
+    sources: tuple[str, ...] = ()
+    """Folders that a bare `mm ingest ukb` reads."""
+    volumes: VolumeSettings = field(default_factory=VolumeSettings)
+    connectivity: ConnectivitySettings = field(default_factory=ConnectivitySettings)
+    splits: SplitSettings = field(default_factory=SplitSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+    def __post_init__(self) -> None:
+        if len(self.salt) < 16:
+            raise ValueError("salt must have at least 16 characters")
+        if self.train.side not in self.volumes.sides:
+            raise ValueError(f"train.side is {self.train.side}, not one of volumes.sides {self.volumes.sides}")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An existing study."""
+
+    layout: StudyLayout
+    config: StudyConfig
+
+
+_CONFIG_TYPE = TypeAdapter(StudyConfig)
+
+
+def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
+    """Validate settings read from a file or given as options.
+
+    Raises
+    ------
+    StudyError
+        Names each setting, what it may be, and what came.
+    """
+    version = settings.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise StudyError(f"{where} has schema_version {version}; this mm reads version {SCHEMA_VERSION}.")
+    try:
+        return _CONFIG_TYPE.validate_python(settings)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
+            for fault in error.errors()
+        )
+        raise StudyError(f"{where}: {faults}") from error
+
+
+def load_study(root: Path) -> Study:
+    """Open the study in a directory.
+
+    Raises
+    ------
+    StudyError
+        There is none, or its settings cannot be used.
+    """
+    layout = StudyLayout(root.resolve())
+    if not layout.config.exists():
+        raise StudyError(f"{root} is not a study: it has no study.toml. Make one with: mm --study {root} init")
+    try:
+        settings = tomllib.loads(layout.config.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{layout.config} is not TOML: {error}") from error
+    return Study(layout, parse_config(settings, str(layout.config)))
+
+
+def create_study(root: Path, config: StudyConfig) -> Study:
+    """Make a study directory with its explained settings.
+
+    Raises
+    ------
+    StudyError
+        There is a study already, or the directory holds other things.
+    """
+    layout = StudyLayout(root.resolve())
+    if layout.config.exists():
+        raise StudyError(f"{root} is a study already.")
+    if root.exists() and any(root.iterdir()):
+        raise StudyError(f"{root} is not empty. Choose a new directory for the study.")
+    for directory in (layout.root, layout.receipts, layout.runs):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_config(layout.config, render_config(config))
+    return Study(layout, config)
+
+
+def add_source(study: Study, source: Path) -> Study:
+    """Add a folder to the study's sources, keeping the file's comments."""
+    known = study.config.sources
+    if str(source) in known:
+        return study
+    document = tomlkit.parse(study.layout.config.read_text(encoding="utf-8"))
+    document["sources"] = [*known, str(source)]
+    _write_config(study.layout.config, tomlkit.dumps(document))
+    return Study(study.layout, dataclasses.replace(study.config, sources=(*known, str(source))))
+
+
+def render_config(config: StudyConfig) -> str:
+    """Return the text of `study.toml`: every setting under the sentence that explains it."""
+    values = _CONFIG_TYPE.dump_python(config, mode="json")
+    definitions = _CONFIG_TYPE.json_schema()
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Settings of this study. Keep this file private: it holds the salt."))
+    _add_settings(document, values, definitions, definitions["$defs"])
+    return tomlkit.dumps(document)
+
+
+def _add_settings(table: Any, values: dict[str, Any], schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    for name, value in values.items():
+        described = schema["properties"][name]
+        if isinstance(value, dict):
+            definition = definitions[described["$ref"].rsplit("/", 1)[-1]]
+            section = tomlkit.table()
+            section.add(tomlkit.comment(definition["description"].splitlines()[0]))
+            _add_settings(section, value, definition, definitions)
+            table.add(name, section)
+        else:
+            table.add(tomlkit.comment(described["description"]))
+            table.add(name, value)
+
+
+def _write_config(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(path)
+
+
+def _came(fault: Mapping[str, Any]) -> str:
+    """Say what came, unless it is a secret or a whole section."""
+    if "salt" in fault["loc"] or isinstance(fault["input"], dict):
+        return ""
+    return f", got {fault['input']!r}"

@@ -1,0 +1,1 @@
+"""UK Biobank's bulk files: which there are, and what is read out of them."""

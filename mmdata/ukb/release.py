@@ -1,0 +1,96 @@
+"""Find what a folder of UK Biobank files holds, by names alone: no archive is opened.
+
+Archives are named ``EID_FIELD_INSTANCE_ARRAY.zip``; see the UK Biobank showcase, fields 20250, 20252, 20253 and 31016.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from catalog.records import ScanCandidate, Visit
+from mmdata.errors import SourceError
+from mmdata.schema import CONNECTIVITY
+
+MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi", 31016: CONNECTIVITY}
+_ARCHIVE_NAME = re.compile(r"(?P<eid>\d+)_(?P<field>\d+)_(?P<instance>\d+)_\d+\.zip")
+_WITHDRAWAL_NAME = re.compile(r"w\d+_\d{8}\.csv", re.IGNORECASE)
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+_TABLE_HEADER = re.compile(rb'["\']?(f\.|participant\.)?eid["\']?[,\t ]')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What was found in a folder."""
+
+    scans: tuple[ScanCandidate, ...]
+    """One for each visit and modality, in order of visit and modality."""
+    tables: tuple[Path, ...]
+    """Tables whose header begins with an eid column."""
+    withdrawal_lists: tuple[Path, ...]
+    num_duplicates: int
+    """Archives passed over because another of the same visit and field came first by name."""
+
+
+def find_release(roots: Sequence[Path]) -> Release:
+    """List the scans, tables and withdrawal lists below some folders.
+
+    Raises
+    ------
+    SourceError
+        A folder does not exist or cannot be read, or none holds an archive of a known field.
+    """
+    for root in roots:
+        if not root.is_dir():
+            raise SourceError(f"The source {root} is not a folder. Give the folder that holds the UK Biobank archives.")
+    archives: dict[tuple[Visit, int], Path] = {}
+    tables, withdrawal_lists, num_duplicates = [], [], 0
+    for path in chain.from_iterable(map(_files_below, roots)):
+        match = _ARCHIVE_NAME.fullmatch(path.name)
+        if match and int(match["field"]) in MODALITY_OF_FIELD:
+            key = (Visit(int(match["eid"]), int(match["instance"])), int(match["field"]))
+            num_duplicates += key in archives
+            archives.setdefault(key, path)
+        elif _WITHDRAWAL_NAME.fullmatch(path.name):
+            withdrawal_lists.append(path)
+        elif path.suffix in _TABLE_SUFFIXES and _looks_like_table(path):
+            tables.append(path)
+    if not archives:
+        raise SourceError(
+            f"{', '.join(map(str, roots))} holds no UK Biobank imaging archives. Expected files named "
+            f"EID_FIELD_INSTANCE_ARRAY.zip with a field of {', '.join(map(str, sorted(MODALITY_OF_FIELD)))}."
+        )
+    scans = [_candidate(visit, field, archives) for visit, field in sorted(archives)]
+    return Release(
+        scans=tuple(scans),
+        tables=tuple(tables),
+        withdrawal_lists=tuple(withdrawal_lists),
+        num_duplicates=num_duplicates,
+    )
+
+
+def _candidate(visit: Visit, field: int, archives: dict[tuple[Visit, int], Path]) -> ScanCandidate:
+    return ScanCandidate(
+        visit=visit,
+        modality=MODALITY_OF_FIELD[field],
+        path=archives[visit, field],
+        transform_path=archives.get((visit, 20252)) if field == 20253 else None,
+    )
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root, onerror=_refuse_unreadable):
+        folders.sort()
+        for name in sorted(names):
+            yield Path(folder, name)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise SourceError(f"A folder of the source cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+def _looks_like_table(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _TABLE_HEADER.match(file.read(64).removeprefix(b"\xef\xbb\xbf")) is not None

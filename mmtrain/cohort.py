@@ -1,0 +1,65 @@
+"""Read a frozen cohort: the samples of one run, as arrays in one order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mmtrain.errors import TrainError
+
+_FEATURE_PREFIX = "feature_"
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """N samples; every array has them in the order of the file."""
+
+    sample_ids: list[str]
+    rows: NDArray[np.int64]
+    """Index along the rows axis of every array of the study."""
+    splits: NDArray[Any]
+    """``train``, ``val`` or ``test``."""
+    targets: NDArray[np.float64]
+    """In the target's own unit; classes are 0 and 1."""
+    feature_names: list[str]
+    features_NF: NDArray[np.float64]
+    """Tabular features, NaN where missing."""
+
+    def members(self, split: str) -> NDArray[np.int64]:
+        """Return the positions of one split's samples."""
+        return np.flatnonzero(self.splits == split)
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Return the number of samples of each split."""
+        return {split: len(self.members(split)) for split in ("train", "val", "test")}
+
+
+def read_cohort(path: Path) -> Cohort:
+    """Read a run's cohort.parquet.
+
+    Raises
+    ------
+    TrainError
+        There is none, or it lacks a column.
+    """
+    try:
+        table = pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
+        raise TrainError(f"The cohort {path} cannot be read: {error}") from error
+    missing = {"sample_id", "row", "split", "target"} - set(table.columns)
+    if missing:
+        raise TrainError(f"The cohort {path} lacks the columns {', '.join(sorted(missing))}.")
+    features = [name for name in table.columns if name.startswith(_FEATURE_PREFIX)]
+    matrix = table.select(pl.col(features).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    return Cohort(
+        sample_ids=table["sample_id"].to_list(),
+        rows=table["row"].to_numpy(),
+        splits=np.asarray(table["split"].to_list()),
+        targets=table["target"].to_numpy().astype(np.float64),
+        feature_names=[name.removeprefix(_FEATURE_PREFIX) for name in features],
+        features_NF=matrix.reshape(table.height, len(features)),
+    )

@@ -1,0 +1,121 @@
+"""The settings of one run: everything that, with its cohort and its stores, decides what model comes out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mmdata.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
+from mmtrain.errors import TrainError
+
+METADATA = "metadata"
+INPUTS = (*MODALITIES, METADATA)
+MIN_STAGES, MAX_STAGES = 2, 6
+_REFERENCE_CHANNELS = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """Settings of one run. The defaults are the reference study's, where it has one."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    target: str
+    """What to predict: a name of the field dictionary."""
+    kind: Literal["regression", "classification"]
+    """Continuous targets are regressed, binary ones classified."""
+    unit: str
+    """The target's unit, for axes and tables."""
+    inputs: tuple[str, ...]
+    """Any of flair, t1, dwi, connectivity, metadata."""
+    metadata_blocks: tuple[str, ...] = ()
+    """Groups of tabular features that metadata stands for; the target's own group is always left out."""
+    side: int = 64
+    """Resolution level of the volumes, in voxels per edge."""
+    channels: tuple[int, ...] = ()
+    """Channels of each stage of the imaging network; empty: by side, as the reference (32: a small one)."""
+    connectivity: str = "glasser360"
+    """Name of the connectivity array."""
+    epochs: int = 200
+    """Most epochs to train."""
+    patience: int = 30
+    """Epochs without a better validation loss after which training stops."""
+    batch_size: int = 64
+    """Samples in a training batch."""
+    learning_rate: float = 1e-4
+    """Of Adam."""
+    weight_penalty: float = 1e-4
+    """Times the mean square of each weight tensor, added to the loss."""
+    connectivity_penalty: float = 1e-3
+    """The same for the first connectivity layer, which has most of the weights."""
+    balance: Literal["undersample", "none"] = "undersample"
+    """For binary targets: draw as many of the majority class each epoch as there are of the minority."""
+    drop_last: bool = False
+    """Drop the last incomplete batch as the reference does; otherwise batches share the samples evenly."""
+    copies: int | None = None
+    """Augmented copies to use beside the volume itself; None: all there are."""
+    seed: int = 1337
+    """Of initial weights, sample order, choice of copies and dropout."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+    prefetch_bytes: int = 256 << 20
+    """Memory for batches that are read ahead."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.inputs if name not in INPUTS]
+        if unknown or not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            raise TrainError(
+                f"Expected inputs among {', '.join(INPUTS)}, each once, got {' '.join(self.inputs) or 'none'}."
+            )
+        if METADATA in self.inputs and not self.metadata_blocks:
+            raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
+        for name in ("epochs", "patience", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise TrainError(f"{name} must be positive, got {getattr(self, name)}.")
+        if self.batch_size < 2:
+            raise TrainError("batch_size must be at least 2: batch normalisation has no variance over one sample.")
+        if self.volume_inputs:
+            self._check_channels()
+
+    @property
+    def volume_inputs(self) -> tuple[str, ...]:
+        """The volumes among the inputs, in channel order."""
+        return tuple(modality for modality in VOLUME_MODALITIES if modality in self.inputs)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The inputs that are read from stores."""
+        return (*self.volume_inputs, *([CONNECTIVITY] if CONNECTIVITY in self.inputs else []))
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Channels of each stage of the imaging network."""
+        return self.channels or _REFERENCE_CHANNELS.get(self.side, ())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain values, for `parse_train_config`."""
+        return asdict(self)
+
+    def _check_channels(self) -> None:
+        stages = self.stage_channels
+        if not stages:
+            raise TrainError(f"There is no default network for side {self.side}; give --channels.")
+        if not MIN_STAGES <= len(stages) <= MAX_STAGES or self.side % 2 ** len(stages):
+            raise TrainError(
+                f"Expected {MIN_STAGES} to {MAX_STAGES} stages that halve side {self.side} evenly, got {len(stages)}."
+            )
+
+
+def parse_train_config(settings: dict[str, Any]) -> TrainConfig:
+    """Validate settings that were read from a run's config.json or given as options.
+
+    Raises
+    ------
+    TrainError
+        Names each setting and what came.
+    """
+    try:
+        return TypeAdapter(TrainConfig).validate_python(settings)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {f['input']!r}" for f in error.errors())
+        raise TrainError(f"The settings of the run cannot be used: {faults}") from error

@@ -1,0 +1,63 @@
+"""Which samples come when, and which copy of each: pure functions of seed and epoch.
+
+The order does not depend on how many processes read it, so any of them can say where any step begins.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def derive_seed(seed: int, *key: object) -> int:
+    """Return a seed of 63 bits for one purpose, e.g. ``derive_seed(1337, "dropout", epoch)``."""
+    digest = hashlib.blake2b("/".join(map(str, (seed, *key))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def epoch_batches(
+    members: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int, drop_last: bool
+) -> list[NDArray[np.int64]]:
+    """Shuffle samples and divide them into batches.
+
+    Parameters
+    ----------
+    members
+        Positions of the samples.
+    drop_last
+        Leave out the last incomplete batch, unless it is the only one. Otherwise every sample comes once, in batches
+        of nearly equal size, none larger than `batch_size`.
+    """
+    shuffled = np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(members)
+    if drop_last and len(shuffled) >= batch_size:
+        shuffled = shuffled[: len(shuffled) // batch_size * batch_size]
+    num_batches = max(1, -(-len(shuffled) // batch_size))
+    return np.array_split(shuffled, num_batches)
+
+
+def balance_classes(
+    members: NDArray[np.int64], labels: NDArray[np.float64], *, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """Return all of the smaller class and as many of the larger, drawn anew each epoch.
+
+    Parameters
+    ----------
+    members
+        Positions of the samples.
+    labels
+        0 or 1 for each of the `members`.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "balance", epoch))
+    classes = [members[labels == label] for label in (0, 1)]
+    least = min(map(len, classes))
+    return np.sort(np.concatenate([rng.choice(of_class, least, replace=False) for of_class in classes]))
+
+
+def choose_copies(sample_ids: Sequence[str], num_copies: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the copy each sample is read from, 0 (the volume itself) to `num_copies`.
+
+    Every sample goes through all its copies, one an epoch, from a start of its own.
+    """
+    starts = [derive_seed(seed, "copy", name) % (num_copies + 1) for name in sample_ids]
+    return (np.asarray(starts, np.int64) + epoch) % (num_copies + 1)

@@ -1,0 +1,77 @@
+"""Scale targets and tabular features with statistics of the training split alone; both go into the model file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmtrain.errors import TrainError
+
+CLAMP_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScaler:
+    """A continuous target to [-1, 1] and back.
+
+    The reference clamps to percentiles, z-scores, then scales to [-1, 1]; the z-score between the other two changes
+    nothing, so the bounds say it all.
+    """
+
+    low: float
+    """0.5th percentile of the training targets, in their unit; becomes -1."""
+    high: float
+    """99.5th percentile; becomes 1."""
+
+    def scale(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Clamp and scale to [-1, 1]."""
+        return (np.clip(targets, self.low, self.high) - self.low) / (self.high - self.low) * 2 - 1
+
+    def unscale(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return to the target's own unit."""
+        return (scaled + 1) / 2 * (self.high - self.low) + self.low
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureScaler:
+    """Tabular features to z-scores, 0 where missing, followed by a column for each that says whether it was missing."""
+
+    names: tuple[str, ...]
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+
+    def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return shape (N, 2 F)."""
+        missing = np.isnan(features_NF)
+        scores = (features_NF - np.asarray(self.means)) / np.asarray(self.stds)
+        return np.concatenate([np.where(missing, 0.0, scores), missing], axis=1).astype(np.float32)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one entry for each feature."""
+        return [{"name": n, "mean": m, "std": s} for n, m, s in zip(self.names, self.means, self.stds, strict=True)]
+
+
+def fit_target(training_targets: NDArray[np.float64]) -> TargetScaler:
+    """Fit the scaling of a continuous target.
+
+    Raises
+    ------
+    TrainError
+        All training samples have the same value.
+    """
+    low, high = (float(bound) for bound in np.percentile(training_targets, CLAMP_PERCENTILES))
+    if not high > low:
+        raise TrainError(f"The target is {low:g} for all training samples; there is nothing to learn.")
+    return TargetScaler(low, high)
+
+
+def fit_features(names: Sequence[str], training_NF: NDArray[np.float64]) -> FeatureScaler:
+    """Fit the scaling of tabular features; one that never varies or is never there becomes 0 throughout."""
+    means, stds = [], []
+    for column in training_NF.T:
+        known = column[~np.isnan(column)]
+        means.append(float(known.mean()) if len(known) else 0.0)
+        stds.append(float(known.std()) if len(known) and known.std() > 0 else 1.0)
+    return FeatureScaler(tuple(names), tuple(means), tuple(stds))

@@ -1,0 +1,167 @@
+"""Stream batches of rows from the stores: reads run ahead inside tensorstore, into memory that is used again and again.
+
+Integers stay integers until they are on the device that computes with them, where `to_channels` makes them floats.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmdata.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
+from mmdata.store import StoredArray, open_array, require_stored, wait_for_reads
+from mmtrain.errors import TrainError
+
+MIN_PREFETCH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Which samples to read, and which copy of each."""
+
+    positions: NDArray[np.int64]
+    """Positions in the cohort."""
+    rows: NDArray[np.int64]
+    copies: NDArray[np.int64]
+    """0 is the volume itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """Rows as they are stored; valid until the next batch is asked for."""
+
+    request: BatchRequest
+    stored: Mapping[str, torch.Tensor]
+    """Modality to (B, side, side, side) or, for connectivity, (B, num_edges)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The open arrays that a run reads."""
+
+    originals: Mapping[str, StoredArray]
+    augmented: Mapping[str, StoredArray]
+    num_copies: int
+    """Augmented copies of every volume; 0 where there are none."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample over all modalities."""
+        return sum(int(np.prod(array.row_shape)) * array.dtype.itemsize for array in self.originals.values())
+
+
+def open_stores(
+    layout: StudyLayout, modalities: Sequence[str], *, side: int, connectivity: str, copies: int | None
+) -> Stores:
+    """Open the arrays of the modalities asked for, and no others.
+
+    Parameters
+    ----------
+    copies
+        Augmented copies to use; None takes all that every volume modality has.
+
+    Raises
+    ------
+    StoreError
+        An array does not exist.
+    TrainError
+        There are fewer copies than asked for.
+    """
+    originals, augmented = {}, {}
+    for modality in modalities:
+        if modality == CONNECTIVITY:
+            originals[modality] = open_array(layout.connectivity_array(connectivity))
+            continue
+        originals[modality] = open_array(layout.volume_array(modality, side))
+        path = layout.augmented_array(modality, side)
+        if path.exists() and copies != 0:
+            augmented[modality] = open_array(path)
+    volumes = [modality for modality in modalities if modality in VOLUME_MODALITIES]
+    available = min((augmented[m].shape[0] if m in augmented else 0 for m in volumes), default=0)
+    if copies is not None and volumes and copies > available:
+        raise TrainError(
+            f"{copies} augmented copies were asked for and {available} exist at side {side}. "
+            f"Run: mm precompute-augs --copies {copies} --side {side}"
+        )
+    return Stores(originals, augmented, available if copies is None or not volumes else copies)
+
+
+def stream_batches(
+    stores: Stores, requests: Iterable[BatchRequest], *, prefetch_bytes: int, pin_memory: bool = False
+) -> Iterator[StoredBatch]:
+    """Yield the batches in order, while the reads of the next ones run.
+
+    Parameters
+    ----------
+    prefetch_bytes
+        Memory for batches in flight; at least two are.
+    pin_memory
+        Read into page-locked memory, from which a GPU copies without waiting.
+
+    Raises
+    ------
+    StoreError
+        A row was never stored or its bytes are damaged.
+    """
+    waiting = deque(requests)
+    if not waiting:
+        return
+    largest = max(len(request.rows) for request in waiting)
+    depth = max(MIN_PREFETCH, prefetch_bytes // max(1, largest * stores.row_bytes))
+    free = [_allocate(stores, largest, pin_memory) for _ in range(min(depth, len(waiting)))]
+    running: deque[tuple[BatchRequest, dict[str, torch.Tensor], dict[str, list[Any]]]] = deque()
+    while waiting or running:
+        while waiting and free:
+            following, unused = waiting.popleft(), free.pop()
+            running.append((following, unused, _start_reads(stores, following, unused)))
+        request, buffers, reads = running.popleft()
+        stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
+        for modality, futures in reads.items():
+            array = stores.originals[modality]
+            wait_for_reads(futures, array.path)
+            indices = list(zip(request.copies.tolist(), request.rows.tolist(), strict=True))
+            require_stored(stored[modality].numpy(), indices, array.path)
+        yield StoredBatch(request, stored)
+        free.append(buffers)
+
+
+def to_channels(batch: StoredBatch, side: int, device: torch.device) -> torch.Tensor:
+    """Return a batch's volumes as network input on a device, shape (B, 3, side, side, side), float32 in [-1, 1].
+
+    Channels are flair, t1, dwi; one that was not read is 0 throughout.
+    """
+    num = len(batch.request.rows)
+    channels = torch.zeros((num, len(VOLUME_MODALITIES), side, side, side), device=device)
+    for index, modality in enumerate(VOLUME_MODALITIES):
+        if modality in batch.stored:
+            stored = batch.stored[modality].to(device, non_blocking=True)
+            scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
+            channels[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
+    return channels
+
+
+def _allocate(stores: Stores, size: int, pin_memory: bool) -> dict[str, torch.Tensor]:
+    return {
+        modality: torch.from_numpy(np.empty((size, *array.row_shape), array.dtype)).pin_memory()
+        if pin_memory
+        else torch.from_numpy(np.empty((size, *array.row_shape), array.dtype))
+        for modality, array in stores.originals.items()
+    }
+
+
+def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, torch.Tensor]) -> dict[str, list[Any]]:
+    reads: dict[str, list[Any]] = {}
+    for modality, array in stores.originals.items():
+        out = buffers[modality].numpy()
+        augmented = stores.augmented.get(modality)
+        reads[modality] = [
+            array.start_read((row,), out[i])
+            if copy == 0 or augmented is None
+            else augmented.start_read((copy - FIRST_AUGMENTED_COPY, row), out[i])
+            for i, (row, copy) in enumerate(zip(request.rows.tolist(), request.copies.tolist(), strict=True))
+        ]
+    return reads
