@@ -78,7 +78,7 @@ def _connect(path: Path, writable: bool, wait_seconds: float) -> duckdb.DuckDBPy
         try:
             return duckdb.connect(str(path), read_only=not writable)
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if "Could not set lock" not in str(error):
                 raise CatalogError(f"{path.name} cannot be opened: {str(error).splitlines()[0]}") from error
             if time.monotonic() >= deadline:
                 raise CatalogLockedError(_locked_message(path, str(error))) from error

@@ -87,12 +87,16 @@ def metadata_features(target: str, blocks: Sequence[str]) -> list[str]:
     Raises
     ------
     UnknownTargetError
-        A block is not one of `BLOCKS`.
+        A block is not one of `BLOCKS`, or only the target's own is asked for.
     """
     unknown = [block for block in blocks if block not in BLOCKS]
     if unknown:
         raise UnknownTargetError(f"Unknown block {unknown[0]!r}. Known blocks: {', '.join(BLOCKS)}.")
     own_block = find_target(target).block
+    if set(blocks) == {own_block}:
+        raise UnknownTargetError(
+            f"{target} belongs to the block {own_block}, which is left out as input to it. Give another block."
+        )
     return [
         name
         for name, definition in load_dictionary().items()

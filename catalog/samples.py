@@ -93,10 +93,10 @@ def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
     eids = set()
     for path in paths:
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            text = line.strip().strip('"').rstrip(",")
+            text = line.strip().rstrip(",").strip('"')
             if not text:
                 continue
-            if not text.lstrip("-").isdigit():
+            if not text.removeprefix("-").isdecimal() or not text.isascii():
                 raise TableError(f"{path.name}, line {number}: expected one participant number, got other text.")
             eids.add(int(text))
     return frozenset(eid for eid in eids if eid > 0)

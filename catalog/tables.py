@@ -49,7 +49,8 @@ def read_fields(paths: Sequence[Path], fields: Collection[int], eids: Collection
 
 def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> pl.DataFrame:
     try:
-        first_line = path.open(encoding="utf-8-sig", errors="replace").readline()
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            first_line = file.readline()
         separator = max("\t,", key=first_line.count)
         table = pl.scan_csv(
             path, separator=separator, infer_schema=False, null_values=list(_NULLS), encoding="utf8-lossy"

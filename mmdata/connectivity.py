@@ -61,7 +61,8 @@ def correlate_regions(timeseries_RT: NDArray[np.float64], *, fisher_z: bool) -> 
     with np.errstate(invalid="ignore"):
         centred = timeseries_RT - timeseries_RT.mean(axis=1, keepdims=True)
         norms = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-    has_signal = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
+        varies = np.ptp(timeseries_RT, axis=1) > 0  # a constant's mean may be off by rounding, its norm then above 0
+    has_signal = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0) & varies
     if not has_signal.any():
         raise ScanRejected("empty", "no region has a signal")
     unit = np.zeros_like(centred)

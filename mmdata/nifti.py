@@ -7,7 +7,6 @@ Source: https://nifti.nimh.nih.gov/nifti-1 (format), RFC 1952 (gzip).
 """
 
 import gzip
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +70,7 @@ def decode_volume(compressed: bytes) -> Volume:
         raise ScanRejected(
             "bad-dimensions", f"expected at most {MAX_VOLUME_BYTES:,} bytes of voxels, got {num_bytes:,}"
         )
-    stream.skip_to(int(header["vox_offset"]))
+    stream.skip_to(float(header["vox_offset"]))
     voxels = stream.read(num_bytes)
     if len(voxels) < num_bytes:
         raise ScanRejected("truncated", f"expected {num_bytes:,} bytes of voxels, got {len(voxels):,}")
@@ -122,11 +121,11 @@ class _GzipStream:
         self._position += len(piece)
         return piece
 
-    def skip_to(self, offset: int) -> None:
+    def skip_to(self, offset: float) -> None:
         """Go forward to an offset into the decompressed stream."""
         if not self._position <= offset <= self._position + MAX_EXTENSION_BYTES:
-            raise ScanRejected("not-nifti", f"the header says that voxels start at byte {offset:,}")
-        self.read(offset - self._position)
+            raise ScanRejected("not-nifti", f"the header says that voxels start at byte {offset:,.0f}")
+        self.read(int(offset) - self._position)
 
     def finish(self) -> None:
         """Read to the end, where the checksum is compared."""
@@ -146,9 +145,11 @@ def _parse_header(head: bytes, stream: _GzipStream) -> Any:
     if size is None:
         raise ScanRejected("not-nifti", f"expected a header size of 348 or 540, got the bytes {head[:4].hex()}")
     head += stream.read(size - len(head))
+    if len(head) < size:
+        raise ScanRejected("truncated", f"expected a header of {size} bytes, got {len(head)}")
     try:
-        return _HEADER_CLASSES[size].from_fileobj(io.BytesIO(head))
-    except (HeaderDataError, ValueError, EOFError) as error:
+        return _HEADER_CLASSES[size](head[:size])  # extensions, between header and voxels, are not of interest
+    except (HeaderDataError, ValueError) as error:
         raise ScanRejected("not-nifti", str(error)) from error
 
 
@@ -183,9 +184,14 @@ def _checked_affine(header: Any) -> Matrix44:
 
 
 def _scaled(data_XYZ: NDArray[Any], header: Any) -> NDArray[Any]:
-    slope, intercept = header.get_slope_inter()
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise ScanRejected("non-finite", str(error)) from error
     if (slope, intercept) not in ((None, None), (1.0, 0.0)):
         data_XYZ = data_XYZ.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    if data_XYZ.dtype.kind == "f" and not np.isfinite(data_XYZ.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        is_finite = data_XYZ.dtype.kind != "f" or np.isfinite(data_XYZ.sum(dtype=np.float64))
+    if not is_finite:
         raise ScanRejected("non-finite", "expected numbers, the voxels hold NaN or infinity")
     return data_XYZ

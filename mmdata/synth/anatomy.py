@@ -44,22 +44,25 @@ class Template:
     """MNI152 mm of the first voxel, shape (3,); the axes run along R, A, S."""
     pull_XYZ3: Map
     """In mm, every fourth voxel of the 1 mm template."""
+    near_brain_XYZ: NDArray[np.bool_]
+    """Brain and 8 mm around it, every fourth voxel of the 1 mm template."""
     brain_points_N3: NDArray[np.float64]
     """Points all over the brain, 4 mm apart, MNI152 mm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """Tissue shares at the voxels of one scan; all arrays have the scan's shape."""
+    """Tissue shares at the P brain voxels of one scan: arrays of shape (P,) in the order of `is_brain`'s voxels."""
 
+    is_brain: NDArray[np.bool_]
+    """Of the scan's shape (X, Y, Z)."""
     gm: Map
     wm: Map
     csf: Map
     near_ventricles: Map
     """1 at the ventricles, 0 from about 15 mm on."""
-    is_brain: NDArray[np.bool_]
     mni_mm: Map
-    """MNI152 mm of every voxel by the scan's affine, shape (X, Y, Z, 3)."""
+    """MNI152 mm by the scan's affine, shape (P, 3)."""
 
 
 @cache
@@ -80,12 +83,14 @@ def load_template(voxel_mm: float) -> Template:
     maps = [
         ndimage.gaussian_filter(a, blur)[::step, ::step, ::step] for a in (gm, wm, brain, near_ventricles, near_sulci)
     ]
-    points = np.argwhere(brain[::4, ::4, ::4] > 0.5) * 4.0
+    coarse_brain = brain[::_FIELD_STEP, ::_FIELD_STEP, ::_FIELD_STEP] > 0.5
+    points = np.argwhere(coarse_brain) * float(_FIELD_STEP)
     return Template(
         maps_CXYZ=torch.from_numpy(np.stack(maps)),
         step_mm=float(step),
         origin_mm=origin_mm,
         pull_XYZ3=_pull(ventricles),
+        near_brain_XYZ=ndimage.binary_dilation(coarse_brain, iterations=2),
         brain_points_N3=np.asarray(points + origin_mm, dtype=np.float64),
     )
 
@@ -102,15 +107,18 @@ def draw_field(rng: np.random.Generator, template: Template, brain: Brain) -> Ma
 
 def sample_tissue(template: Template, field_XYZ3: Map, brain: Brain, pose: Pose) -> Tissue:
     """Sample a participant's tissue at the voxels of a scan, by one linear interpolation of the template."""
-    mni_mm = _voxel_positions(pose)
+    is_brain, mni_mm = _voxels_near_brain(template, pose)
     offset_mm = torch.from_numpy(mni_mm - template.origin_mm)
     field = torch.from_numpy(np.ascontiguousarray(np.moveaxis(field_XYZ3, -1, 0)))
-    displacement = _sample(field, offset_mm / _FIELD_STEP).movedim(0, -1)
-    voxels = (offset_mm + displacement) / template.step_mm
-    gm, wm, in_brain, near_ventricles, near_sulci = _sample(template.maps_CXYZ, voxels).numpy()
+    displacement = _sample(field, offset_mm / _FIELD_STEP).T
+    maps_CP = _sample(template.maps_CXYZ, (offset_mm + displacement) / template.step_mm).numpy()
+    is_inside = maps_CP[2] > 0.5
+    is_brain[is_brain] = is_inside
+    gm, wm, in_brain, near_ventricles, near_sulci = maps_CP[:, is_inside]
+    mni_mm = mni_mm[is_inside]
     csf = np.clip(in_brain - gm - wm, 0.0, 1.0)
     lost = gm * np.clip(near_sulci * front_to_back(mni_mm, brain.cortical_loss, brain.posterior_3[0]), 0.0, 0.9)
-    return Tissue(gm - lost, wm, csf + lost, near_ventricles, in_brain > 0.5, mni_mm)
+    return Tissue(is_brain, gm - lost, wm, csf + lost, near_ventricles, mni_mm)
 
 
 def front_to_back(mni_mm: Map, front: float, back: float) -> Map:
@@ -138,18 +146,25 @@ def _pull(ventricles: Map) -> Map:
     return np.asarray(pull / largest, dtype=np.float32)
 
 
-def _voxel_positions(pose: Pose) -> Map:
+def _voxels_near_brain(template: Template, pose: Pose) -> tuple[NDArray[np.bool_], Map]:
+    """Return which voxels of a scan can hold brain, shape (X, Y, Z), and their MNI152 mm, shape (P, 3).
+
+    The others, three quarters of a field of view, need no sampling.
+    """
     mni_from_voxel_44 = (pose.mni_from_native_44 @ pose.affine_44).astype(np.float32)
     i, j, k = (index.astype(np.float32) for index in np.ogrid[tuple(slice(n) for n in pose.shape)])
-    positions: Map = np.empty((*pose.shape, 3), dtype=np.float32)
+    mni_mm: Map = np.empty((*pose.shape, 3), dtype=np.float32)
     for axis, row in enumerate(mni_from_voxel_44[:3]):
-        positions[..., axis] = row[0] * i + row[1] * j + (row[2] * k + row[3])
-    return positions
+        mni_mm[..., axis] = row[0] * i + row[1] * j + (row[2] * k + row[3])
+    nearest = np.rint((mni_mm - template.origin_mm) / _FIELD_STEP).astype(np.int32)
+    last = np.array(template.near_brain_XYZ.shape) - 1
+    is_near: NDArray[np.bool_] = template.near_brain_XYZ[tuple(np.moveaxis(np.clip(nearest, 0, last), -1, 0))]
+    return is_near, mni_mm[is_near]
 
 
-def _sample(maps_CXYZ: torch.Tensor, voxels_XYZ3: torch.Tensor) -> torch.Tensor:
-    """Interpolate maps linearly at voxel coordinates, shape (X, Y, Z, 3); 0 outside."""
+def _sample(maps_CXYZ: torch.Tensor, voxels_P3: torch.Tensor) -> torch.Tensor:
+    """Interpolate maps linearly at voxel coordinates; return shape (C, P), 0 outside."""
     last = torch.tensor(maps_CXYZ.shape[1:], dtype=torch.float32) - 1
-    grid = (voxels_XYZ3 * (2 / last) - 1).flip(-1)  # grid_sample wants the fastest axis first
-    sampled: torch.Tensor = torch.nn.functional.grid_sample(maps_CXYZ[None], grid[None], align_corners=True)
-    return sampled[0]
+    grid = (voxels_P3 * (2 / last) - 1).flip(-1)  # grid_sample wants the fastest axis first
+    sampled: torch.Tensor = torch.nn.functional.grid_sample(maps_CXYZ[None], grid[None, None, None], align_corners=True)
+    return sampled[0, :, 0, 0]

@@ -45,43 +45,50 @@ def t1_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
     """Return white matter bright, grey matter mid, CSF dark; grey matter near the hippocampi differs by sex."""
     gm, csf = _draw_level(rng, 0.66), _draw_level(rng, 0.22)
     sex = np.float32(1.0) + _sex_region(tissue.mni_mm) * np.float32(_SEX_GAIN * brain.sex_effect)
-    image: Map = tissue.wm + gm * tissue.gm * sex + csf * tissue.csf
-    return image
+    values: Map = tissue.wm + gm * tissue.gm * sex + csf * tissue.csf
+    return values
 
 
 def flair_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
     """Return grey matter brighter than white, CSF dark, and caps around the ventricles, the frontal ones by age."""
     gm, csf = _draw_level(rng, 0.85), _draw_level(rng, 0.12)
     caps = front_to_back(tissue.mni_mm, brain.flair_caps, brain.posterior_3[1]) * tissue.near_ventricles
-    image: Map = gm * tissue.gm + tissue.wm * (np.float32(0.62) + caps) + csf * tissue.csf
-    return image
+    values: Map = gm * tissue.gm + tissue.wm * (np.float32(0.62) + caps) + csf * tissue.csf
+    return values
 
 
 def fa_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
     """Return fractional anisotropy: high in white matter, falling with age in its frontal part."""
     gm, csf = _draw_level(rng, 0.15), _draw_level(rng, 0.05)
     loss = front_to_back(tissue.mni_mm, brain.fa_loss, brain.posterior_3[2])
-    image: Map = np.float32(0.48) * tissue.wm * (1 - loss) + gm * tissue.gm + csf * tissue.csf
-    return image
+    values: Map = np.float32(0.48) * tissue.wm * (1 - loss) + gm * tissue.gm + csf * tissue.csf
+    return values
 
 
 def md_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
     """Return mean diffusivity in 1e-3 mm²/s: high in CSF, rising with age in the frontal white matter."""
     gm, csf = _draw_level(rng, 0.85), _draw_level(rng, 2.8)
     loss = front_to_back(tissue.mni_mm, brain.fa_loss, brain.posterior_3[2])
-    image: Map = np.float32(0.70) * tissue.wm * (1 + np.float32(0.5) * loss) + gm * tissue.gm + csf * tissue.csf
-    return image
+    values: Map = np.float32(0.70) * tissue.wm * (1 + np.float32(0.5) * loss) + gm * tissue.gm + csf * tissue.csf
+    return values
 
 
-def acquire(contrast_XYZ: Map, tissue: Tissue, acquisition: Acquisition, rng: np.random.Generator) -> Map:
-    """Return the image a scanner makes of a contrast: gamma, bias, noise, an arbitrary scale, brain-extracted."""
+def acquire(contrast_P: Map, tissue: Tissue, acquisition: Acquisition, rng: np.random.Generator) -> Map:
+    """Return the image a scanner makes of a contrast: gamma, bias, noise, an arbitrary scale, brain-extracted.
+
+    Parameters
+    ----------
+    contrast_P
+        At the brain's voxels, shape (P,).
+    """
     scale = acquisition.unit * rng.uniform(*_SCALE_RANGE)
     gamma = np.float32(np.exp(rng.normal(0.0, _GAMMA_SD)))
-    biased = np.maximum(contrast_XYZ, 0.0) ** gamma * _bias_field(contrast_XYZ.shape, rng)
+    biased = np.maximum(contrast_P, 0.0) ** gamma * _bias_field(tissue.is_brain.shape, rng)[tissue.is_brain]
     noise = RandRicianNoise(prob=1.0, std=acquisition.noise_sd, sample_std=False)
     noise.set_random_state(seed=int(rng.integers(2**32)))
     noisy = np.asarray(noise(biased[None]))[0]
-    image: Map = np.where(tissue.is_brain, np.maximum(noisy, _SMALLEST_IN_BRAIN) * scale, 0.0).astype(np.float32)
+    image: Map = np.zeros(tissue.is_brain.shape, dtype=np.float32)
+    image[tissue.is_brain] = np.maximum(noisy, _SMALLEST_IN_BRAIN) * scale
     return image
 
 

@@ -1,7 +1,8 @@
 """Who is scanned when, what is missing, and what is deliberately wrong.
 
 Roles go to the participants of a seeded permutation, one each: a truncated T1, a withdrawal, the phantom, repeat
-visits, and (from 8 participants on) an unusable T1. Missing modalities are drawn among the others.
+visits, and (from 8 participants on) an unusable T1. Missing modalities are drawn among the others; from 8 participants
+on, each is missing at least once.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MODALITY_FIELDS = {
 ALL_FIELDS = tuple(field for fields in MODALITY_FIELDS.values() for field in fields)
 _MISSING_SHARE = 0.06
 _REPEAT_SHARE = 0.03
-_MIN_FOR_UNUSABLE = 8
+_MIN_FOR_EVERY_KIND = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +57,9 @@ def plan_release(seed: int, participants: int) -> ReleasePlan:
     num_repeats = max(1, round(_REPEAT_SHARE * participants))
     repeats = order[3 : 3 + num_repeats]
     ordinary = order[3 + num_repeats :]
-    unusable = ordinary.pop() if participants >= _MIN_FOR_UNUSABLE else None
-    absent = _draw_absent(seed, ordinary, round(_MISSING_SHARE * participants))
+    unusable = ordinary.pop() if participants >= _MIN_FOR_EVERY_KIND else None
+    num_absent = max(round(_MISSING_SHARE * participants), 0 if unusable is None else 1)
+    absent = _draw_absent(seed, ordinary, num_absent)
     visits = [
         Visit(
             index=index,

@@ -14,14 +14,15 @@ w12345_20260101.csv   a withdrawal list
 truth.parquet         landmark positions and affines, for tests only: columns are described in mmdata/synth/truth.py
 
 Planted
-    age (45 to 82)    ventricles and sulci widen, cortical grey matter thins, FLAIR brightens around the ventricles,
-                      FA of the frontal white matter falls (MD rises), one network's connectivity loosens;
+    age (45 to 82)    ventricles and frontal sulci widen, frontal grey matter thins, FLAIR brightens around the frontal
+                      ventricles, FA of the frontal white matter falls (MD rises), one network's connectivity loosens;
                       reaction time, LDL, HbA1c and hypertension rise weakly
     sex               head size, grey matter around the hippocampi (T1), a block of connectivity; weight, body fat, HDL,
                       haemoglobin
     psychology        the items share one latent trait
-    All of it is local and differs between people of one age. Every scan has an arbitrary intensity scale, so that mean
-    intensity says nothing. Scans of one person come at any angle, shift, head size and voxel axis direction.
+    All of it is local and differs between people of one age. The back of the brain has the same changes at random,
+    whatever the age, and every scan has an arbitrary intensity scale, gamma and tissue contrast, so that neither mean
+    intensity nor histogram says much. Scans of one person come at any angle, shift, head size and voxel axis direction.
     One participant, the phantom, shows small round cysts at the landmarks of truth.parquet in all volumes.
 
 Deliberately wrong

@@ -2,9 +2,11 @@
 
 What is planted (amounts: `participant`, `contrast`, `timeseries`, `phenotype`):
 
-age     45 to 82 years. Ventricles widen, sulci too as cortical grey matter thins, FLAIR caps around the ventricles
-        brighten, FA of the frontal white matter falls, the default network loosens. Everything is local, with spread
-        between people of one age; every scan has an arbitrary scale, so that mean intensity says nothing.
+age     45 to 82 years. Ventricles widen, frontal sulci too as cortical grey matter thins, frontal FLAIR caps around the
+        ventricles brighten, FA of the frontal white matter falls, the default network loosens. Everything is local,
+        with spread between people of one age. The back of the brain has the same changes at random, whatever the age,
+        and every scan has tissue levels, a gamma, and a scale of its own, so that neither the mean intensity nor the
+        histogram says much, and a reader that gets the geometry wrong loses the signal.
 sex     head size (which FLIRT takes out), grey matter around the hippocampi, a block of connectivity, body measures.
 table   sex and age in the body measures; one latent trait under the psychology items.
 

@@ -120,11 +120,11 @@ def _write_flair(task: VisitTask, participant: Participant, brain: Brain, tissue
 
 
 def _structural(
-    contrast_XYZ: Map, acquisition: contrast.Acquisition, tissue: Tissue, affine_44: Matrix44, rng: np.random.Generator
+    contrast_P: Map, acquisition: contrast.Acquisition, tissue: Tissue, affine_44: Matrix44, rng: np.random.Generator
 ) -> bytes:
     """Return a T1 or FLAIR file: int16 for one half of the scans, float32 for the other."""
     is_int16 = rng.random() < 0.5
-    image = contrast.acquire(contrast_XYZ, tissue, acquisition, rng)
+    image = contrast.acquire(contrast_P, tissue, acquisition, rng)
     if is_int16:
         image = np.where(tissue.is_brain, np.maximum(image, 1), 0)
     return encode_volume(image, affine_44, np.int16 if is_int16 else np.float32)

@@ -1,0 +1,238 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.database import open_catalog
+from catalog.errors import TableError
+from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from catalog.samples import (
+    Enrolment,
+    enrol,
+    num_allocated_rows,
+    read_withdrawals,
+    record_outcomes,
+    record_sources,
+    stored_training_rows,
+)
+
+SALT = "salt-of-the-test-study"
+PEOPLE = [Visit(eid, instance) for eid in range(1_000_001, 1_000_021) for instance in (2, 3)]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_catalog(tmp_path / "catalog.duckdb", writable=True) as connection:
+        yield connection
+
+
+def enrol_visits(connection: Any, visits: list[Visit], **options: Any) -> Enrolment:
+    return enrol(connection, visits, salt=SALT, val=0.25, test=0.25, **options)
+
+
+def rows_of(enrolment: Enrolment) -> dict[Visit, int]:
+    return {visit: sample.row for visit, sample in enrolment.samples.items()}
+
+
+def test_rows_are_dense_and_tell_nothing_of_the_order_of_eids(catalog: Any) -> None:
+    enrolment = enrol_visits(catalog, PEOPLE)
+    assert sorted(rows_of(enrolment).values()) == list(range(40))
+    assert enrolment.num_rows == enrolment.num_new == num_allocated_rows(catalog) == 40
+    by_eid = [rows_of(enrolment)[visit] for visit in sorted(PEOPLE)]
+    assert by_eid != sorted(by_eid)
+
+
+def test_all_visits_of_a_participant_are_in_one_split(catalog: Any) -> None:
+    samples = enrol_visits(catalog, PEOPLE).samples
+    splits = {eid: {s.split for v, s in samples.items() if v.eid == eid} for eid in {v.eid for v in PEOPLE}}
+    assert all(len(names) == 1 for names in splits.values())
+    assert len(set.union(*splits.values())) == 3
+
+
+def test_enrolling_again_changes_nothing(catalog: Any) -> None:
+    first = enrol_visits(catalog, PEOPLE)
+    again = enrol_visits(catalog, PEOPLE[::-1])
+    assert again.samples == first.samples
+    assert (again.num_rows, again.num_new) == (40, 0)
+
+
+def test_new_visits_are_appended_and_move_nobody(catalog: Any) -> None:
+    first = enrol_visits(catalog, PEOPLE[::2])
+    second = enrol_visits(catalog, PEOPLE)
+    assert {v: s for v, s in second.samples.items() if v in first.samples} == first.samples
+    assert sorted(s.row for v, s in second.samples.items() if v not in first.samples) == list(range(20, 40))
+    assert second.num_new == 20
+
+
+def test_samples_not_asked_for_again_stay_enrolled(catalog: Any) -> None:
+    enrol_visits(catalog, PEOPLE)
+    assert len(enrol_visits(catalog, PEOPLE[:2]).samples) == 40
+
+
+def test_the_withdrawn_are_left_out_and_stay_out_without_the_list(catalog: Any) -> None:
+    enrol_visits(catalog, PEOPLE)
+    gone = PEOPLE[0].eid
+    listed = enrol_visits(catalog, PEOPLE, withdrawn_eids=frozenset({gone}))
+    later = enrol_visits(catalog, PEOPLE)
+    for enrolment in (listed, later):
+        assert gone not in {visit.eid for visit in enrolment.samples}
+        assert (len(enrolment.samples), enrolment.num_withdrawn, enrolment.num_rows) == (38, 1, 40)
+    for view in ("participants", "samples"):
+        assert catalog.execute(f"SELECT count(*) FROM {view} WHERE eid = ?", [gone]).fetchone() == (0,)
+
+
+def test_the_rows_of_the_withdrawn_are_never_given_to_others(catalog: Any) -> None:
+    first = enrol_visits(catalog, PEOPLE[:10])
+    gone = PEOPLE[0].eid
+    freed = {row for visit, row in rows_of(first).items() if visit.eid == gone}
+    second = enrol_visits(catalog, PEOPLE, withdrawn_eids=frozenset({gone}))
+    assert freed.isdisjoint(rows_of(second).values())
+
+
+def test_who_withdrew_before_the_first_ingest_gets_no_row(catalog: Any) -> None:
+    enrolment = enrol_visits(catalog, PEOPLE, withdrawn_eids=frozenset({PEOPLE[0].eid}))
+    assert sorted(rows_of(enrolment).values()) == list(range(38))
+
+
+def test_a_lost_catalogue_gets_its_rows_back(tmp_path: Path) -> None:
+    with open_catalog(tmp_path / "one.duckdb", writable=True) as connection:
+        enrol_visits(connection, PEOPLE[::2])
+        before = enrol_visits(connection, PEOPLE)
+    stored = {sample.sample_id: sample.row for sample in before.samples.values()}
+    with open_catalog(tmp_path / "two.duckdb", writable=True) as connection:
+        after = enrol_visits(connection, PEOPLE, stored_rows=stored)
+        assert after.samples == before.samples
+        newcomer = Visit(1_000_500, 2)
+        assert enrol_visits(connection, [newcomer]).samples[newcomer].row == 40
+
+
+def test_rows_that_are_stored_are_never_allocated_to_new_samples(catalog: Any) -> None:
+    lost = {"0123456789abcdef": 7}
+    rows = rows_of(enrol_visits(catalog, PEOPLE, stored_rows=lost))
+    assert min(rows.values()) == 8
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.sets(st.sampled_from(PEOPLE), min_size=1), min_size=1, max_size=4))
+def test_a_row_once_given_is_kept_whatever_order_participants_come_in(
+    tmp_path_factory: pytest.TempPathFactory, waves: list[set[Visit]]
+) -> None:
+    seen: dict[Visit, EnrolledSample] = {}
+    with open_catalog(tmp_path_factory.mktemp("waves") / "catalog.duckdb", writable=True) as connection:
+        for wave in waves:
+            enrolment = enrol_visits(connection, list(wave))
+            assert seen.items() <= enrolment.samples.items()
+            assert sorted(rows_of(enrolment).values()) == list(range(enrolment.num_rows))
+            seen = dict(enrolment.samples)
+    assert set(seen) == set.union(*waves)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1000223\n1000224\n", {1000223, 1000224}),
+        ('"1000223"\r\n\r\n"1000224"', {1000223, 1000224}),
+        ("1000223,\n", {1000223}),
+        ('"1000223",\n', {1000223}),
+        ("\ufeff1000223\n", {1000223}),
+        ("0\n-5\n1000223\n", {1000223}),
+        ("", set()),
+    ],
+)
+def test_a_withdrawal_list_has_one_eid_per_line(tmp_path: Path, text: str, expected: set[int]) -> None:
+    path = tmp_path / "w1_20250101.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_withdrawals([path]) == expected
+
+
+def test_withdrawal_lists_add_up(tmp_path: Path) -> None:
+    for name, eid in (("a", 1000223), ("b", 1000224)):
+        (tmp_path / name).write_text(f"{eid}\n")
+    assert read_withdrawals([tmp_path / "a", tmp_path / "b"]) == {1000223, 1000224}
+    assert read_withdrawals([]) == frozenset()
+
+
+@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "10002 24", "1000224.0", "²"])
+def test_a_withdrawal_list_of_anything_else_is_refused_by_line_without_repeating_it(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "w1_20250101.csv"
+    path.write_text(f"1000223\n{line}\n", encoding="utf-8")
+    with pytest.raises(TableError, match=r"w1_20250101\.csv, line 2") as caught:
+        read_withdrawals([path])
+    assert "10002" not in str(caught.value)
+
+
+@pytest.fixture
+def scanned(catalog: Any) -> Callable[..., list[tuple[Any, ...]]]:
+    """Enrol all, record t1 sources of the first two visits and outcomes; return the scans view of one sample."""
+    samples = enrol_visits(catalog, PEOPLE).samples
+    candidates = [ScanCandidate(visit=v, modality="t1", path=Path(f"/in/{i}.zip")) for i, v in enumerate(PEOPLE[:3])]
+    record_sources(catalog, samples, candidates, ["t1"])
+    results = [("stored", "", {"brain_ml": 1200.0}), ("rejected", "truncated", {})]
+    record_outcomes(
+        catalog,
+        [
+            ScanOutcome(
+                sample_id=samples[v].sample_id, modality="t1", status=status, reason=reason, detail="", measures=m
+            )
+            for v, (status, reason, m) in zip(PEOPLE, results, strict=False)
+        ],
+    )
+
+    def look(visit: Visit) -> list[tuple[Any, ...]]:
+        name = samples[visit].sample_id
+        rows = catalog.execute("SELECT modality, status, reason, brain_ml FROM scans WHERE sample_id = ?", [name])
+        return list(rows.fetchall())
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (0, ("t1", "stored", "", 1200.0)),
+        (1, ("t1", "rejected", "truncated", None)),
+        (2, ("t1", "absent", "not-ingested-yet", None)),
+        (3, ("t1", "absent", "no-file", None)),
+    ],
+)
+def test_every_sample_has_one_scan_of_each_modality_with_status_and_reason(
+    scanned: Callable[..., Any], index: int, expected: tuple[Any, ...]
+) -> None:
+    assert scanned(PEOPLE[index]) == [expected]
+
+
+def test_newer_outcomes_replace_older_ones_and_strangers_are_passed_over(
+    catalog: Any, scanned: Callable[..., Any]
+) -> None:
+    name = catalog.execute("SELECT sample_id FROM scans WHERE status = 'rejected'").fetchone()[0]
+    outcomes = [
+        ScanOutcome(sample_id=n, modality="t1", status="stored", reason="", detail="", measures={})
+        for n in (name, "0123456789abcdef")
+    ]
+    record_outcomes(catalog, outcomes)
+    assert catalog.execute("SELECT count(*) FROM scans WHERE status = 'stored'").fetchone() == (2,)
+    assert scanned(PEOPLE[1]) == [("t1", "stored", "", None)]
+    assert catalog.execute("SELECT count(*) FROM scan_outcome").fetchone() == (2,)
+
+
+def test_only_stored_scans_of_training_samples_are_augmented(catalog: Any) -> None:
+    samples = enrol_visits(catalog, PEOPLE).samples
+    record_sources(catalog, samples, [], ["t1", "dwi"])
+    outcomes = [
+        ScanOutcome(sample_id=s.sample_id, modality="t1", status=status, reason="", detail="", measures={})
+        for s, status in zip(samples.values(), ["stored", "rejected"] * 20, strict=True)
+    ]
+    record_outcomes(catalog, outcomes)
+    stored = {o.sample_id for o in outcomes if o.status == "stored"}
+    expected = {s.row: s.sample_id for s in samples.values() if s.split == "train" and s.sample_id in stored}
+    assert 0 < len(expected) < 20
+    assert stored_training_rows(catalog, ["t1", "dwi"]) == {"t1": expected, "dwi": {}}
+
+
+def test_records_hide_eids_and_paths_from_their_repr() -> None:
+    candidate = ScanCandidate(visit=Visit(1000223, 2), modality="t1", path=Path("/in/1000223_20252_2_0.zip"))
+    assert "1000223" not in repr(candidate)

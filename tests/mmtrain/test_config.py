@@ -1,0 +1,77 @@
+import json
+from typing import Any
+
+import pytest
+
+from mmtrain.config import TrainConfig, parse_train_config
+from mmtrain.errors import TrainError
+
+GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1", "connectivity")}
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"inputs": ("t2",)}, "Expected inputs among flair, t1, dwi, connectivity, metadata, each once, got t2"),
+        ({"inputs": ()}, "got none"),
+        ({"inputs": ("t1", "t1")}, "each once, got t1 t1"),
+        ({"inputs": ("metadata",)}, "give --metadata-block"),
+        ({"epochs": 0}, "epochs must be positive, got 0"),
+        ({"patience": -1}, "patience must be positive, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        ({"batch_size": 0}, "batch_size must be positive, got 0"),
+        ({"batch_size": 1}, "batch normalisation"),
+        ({"batch_size": 2}, "batch normalisation"),
+        ({"copies": -1}, "copies must not be negative, got -1"),
+        ({"side": 48}, "no default network for side 48; give --channels"),
+        ({"channels": (8,)}, "2 to 6 stages that halve side 64 evenly, got 1"),
+        ({"side": 24, "channels": (8, 8, 8, 8)}, "halve side 24 evenly, got 4"),
+        ({"channels": (2,) * 7, "side": 128}, "got 7"),
+        ({"channels": (8, 0)}, "channels must be positive, got 8 0"),
+        ({"kind": "ranking"}, "kind: .*'regression' or 'classification', got 'ranking'"),
+        ({"device": "tpu"}, "device: .*got 'tpu'"),
+        ({"epochs": "many"}, "epochs: .*integer.*, got 'many'"),
+        ({"channels": ("a", "b")}, "channels.0: .*, got 'a'"),
+        ({"epohcs": 3}, "epohcs: .*got 3"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_name(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainError, match=message) as caught:
+        parse_train_config(GOOD | bad)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"inputs": ("metadata",), "metadata_blocks": ("serology",)},
+        {"channels": (4, 8, 8), "side": 32, "copies": 0, "drop_last": True, "learning_rate": 3e-4},
+    ],
+)
+def test_settings_survive_json(settings: dict[str, Any]) -> None:
+    config = parse_train_config(GOOD | settings)
+    assert parse_train_config(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_volumes_come_in_channel_order_whatever_was_typed() -> None:
+    config = parse_train_config(GOOD | {"inputs": ("connectivity", "dwi", "t1", "flair")})
+    assert config.volume_inputs == ("flair", "t1", "dwi")
+    assert config.modalities == ("flair", "t1", "dwi", "connectivity")
+
+
+@pytest.mark.parametrize(
+    ("side", "channels"), [(64, (32, 64, 128, 256, 256)), (128, (32, 64, 128, 256, 256, 256)), (32, (16, 32, 64, 128))]
+)
+def test_each_side_has_its_default_network(side: int, channels: tuple[int, ...]) -> None:
+    assert parse_train_config(GOOD | {"side": side}).stage_channels == channels
+
+
+def test_the_network_of_volumes_is_of_no_concern_without_volumes() -> None:
+    assert parse_train_config(GOOD | {"inputs": ("connectivity",), "side": 48}).modalities == ("connectivity",)
+
+
+def test_the_defaults_are_the_references() -> None:
+    config = TrainConfig(**GOOD)
+    assert (config.batch_size, config.learning_rate, config.epochs, config.patience) == (64, 1e-4, 200, 30)

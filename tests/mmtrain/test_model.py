@@ -1,0 +1,123 @@
+import pytest
+import torch
+
+from mmtrain.model import FusionNet, ImagingNet, imaging_width, weight_penalty
+
+REFERENCE_CHANNELS = (32, 64, 128, 256, 256)
+NO_BLOCKS = {"channels": (), "num_edges": 0, "num_features": 0}
+
+
+def fusion(**blocks: object) -> FusionNet:
+    options = {"side": 64, "num_outputs": 1, **NO_BLOCKS, **blocks}
+    return FusionNet(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("conv_layers.0.weight", (32, 3, 3, 3, 3)),
+        ("conv_layers.1.weight", (32, 32, 3, 3, 3)),
+        ("conv_layers.2.weight", (64, 32, 3, 3, 3)),
+        ("conv_layers.9.weight", (256, 256, 3, 3, 3)),
+        ("skip_conv_layers.0.weight", (32, 3, 1, 1, 1)),
+        ("skip_conv_layers.4.weight", (256, 256, 1, 1, 1)),
+        ("bn_layers.0.running_mean", (32,)),
+        ("bn_layers.4.weight", (256,)),
+        ("dense_layer.weight", (128, 2048)),
+        ("final_batch_norm.running_var", (128,)),
+    ],
+)
+def test_the_imaging_network_has_the_names_and_shapes_of_the_reference(name: str, shape: tuple[int, ...]) -> None:
+    assert tuple(ImagingNet(64, REFERENCE_CHANNELS).state_dict()[name].shape) == shape
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("mlp_connectivity.dense_layers.0.weight", (128, 210)),
+        ("mlp_connectivity.dense_layers.1.weight", (128, 128)),
+        ("mlp_connectivity.bn_layers.1.weight", (128,)),
+        ("mlp_metadata.dense_layers.0.weight", (128, 8)),
+        ("mlp_metadata.dense_layers.1.weight", (64, 128)),
+        ("mlp_metadata.dense_layers.2.weight", (32, 64)),
+        ("mlp_logits.dense_layers.0.weight", (256, 288)),
+        ("mlp_logits.dense_layers.1.weight", (256, 256)),
+        ("mlp_logits.dense_layers.2.weight", (2, 256)),
+    ],
+)
+def test_the_dense_blocks_have_the_names_and_shapes_of_the_reference(name: str, shape: tuple[int, ...]) -> None:
+    model = fusion(channels=(8, 8), side=16, num_edges=210, num_features=8, num_outputs=2)
+    assert tuple(model.state_dict()[name].shape) == shape
+
+
+def test_the_imaging_network_at_side_64_has_6_5_million_parameters() -> None:
+    # skips   3*32+32 128, 32*64+64 2112, 64*128+128 8320, 128*256+256 33024, 256*256+256 65792         = 109,376
+    # convs   2624 + 27680, 55360 + 110656, 221312 + 442496, 884992 + 1769728, 1769728 + 1769728        = 7,054,304
+    # norms   2 * (32 + 64 + 128 + 256 + 256)                                                          = 1,472
+    # dense   2048 * 128 + 128 = 262,272; its norm 256
+    total = sum(p.numel() for p in ImagingNet(64, REFERENCE_CHANNELS).parameters())
+    assert total == 109_376 + 7_054_304 + 1_472 + 262_272 + 256
+
+
+def test_the_head_alone_has_the_parameters_worked_by_hand() -> None:
+    # 288 * 256 + 256, 256 * 256 + 256, 256 + 1, and two norms of 512.
+    assert sum(p.numel() for p in fusion().parameters()) == 73_984 + 65_792 + 257 + 1_024
+
+
+@pytest.mark.parametrize(("side", "width"), [(32, 128), (64, 128), (128, 256)])
+def test_the_embedding_is_wider_at_side_128(side: int, width: int) -> None:
+    assert imaging_width(side) == width
+
+
+INPUTS = {
+    "connectivity": ({"num_edges": 10}, 1, torch.randn(4, 10), slice(0, 128)),
+    "metadata": ({"num_features": 6}, 2, torch.randn(4, 6), slice(128, 160)),
+    "imaging": ({"channels": (4, 4), "side": 16}, 0, torch.randn(4, 3, 16, 16, 16), slice(160, 288)),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_place_of_a_missing_block_holds_zeros_in_the_heads_input(name: str) -> None:
+    blocks, position, values, place = INPUTS[name]
+    model = fusion(**blocks)
+    seen: list[torch.Tensor] = []
+    model.mlp_logits.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    given = [None, None, None]
+    given[position] = values  # type: ignore[call-overload]
+    assert model(*given).shape == (4, 1)
+    assert seen[0].shape == (4, 288)
+    assert seen[0][:, place].abs().sum() > 0
+    elsewhere = torch.ones(288, dtype=torch.bool)
+    elsewhere[place] = False
+    assert seen[0][:, elsewhere].abs().sum() == 0
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_missing_block_has_no_parameters(name: str) -> None:
+    prefix = {"connectivity": "mlp_connectivity", "metadata": "mlp_metadata", "imaging": "cnn"}[name]
+    parts = {key.split(".")[0] for key in fusion(**INPUTS[name][0]).state_dict()}
+    assert parts == {prefix, "mlp_logits"}
+
+
+@pytest.mark.parametrize(("channels", "side"), [((4, 4), 16), ((4, 8, 8), 32), ((2, 2, 2, 2, 2, 2), 128)])
+def test_each_stage_halves_the_volume(channels: tuple[int, ...], side: int) -> None:
+    model = ImagingNet(side, channels).eval()
+    assert model(torch.zeros(1, 3, side, side, side)).shape == (1, imaging_width(side))
+
+
+def test_the_weight_penalty_of_a_case_worked_by_hand() -> None:
+    model = fusion(num_edges=10)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(2.0)
+    # Each tensor's mean square is 4. Weights: connectivity first; then 1 dense and 2 norms there, 3 dense and 2 norms
+    # in the head, 8 in all; biases do not count.
+    assert weight_penalty(model, 0.5, 100.0).item() == pytest.approx(100 * 4 + 8 * 0.5 * 4)
+
+
+def test_no_penalty_on_biases() -> None:
+    model = fusion(num_features=6)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(3.0 if name.endswith("bias") else 0.0)
+    assert weight_penalty(model, 1.0, 1.0).item() == 0.0
