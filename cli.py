@@ -88,6 +88,7 @@ def main(
 ) -> None:
     """Learn what can be predicted from what in very large brain-imaging cohorts."""
     os.umask(PRIVATE_UMASK)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 
 
@@ -248,6 +249,7 @@ def train(
     patience: Annotated[int | None, typer.Option(help="Epochs to wait for a better validation loss.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant or cosine.")] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies to use; left out: all there are.")] = None,
     drop_last: Annotated[bool | None, typer.Option(help="Drop the last incomplete batch, as the reference.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
@@ -278,6 +280,7 @@ def train(
             "patience": patience,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            "schedule": schedule,
             "copies": copies,
             "drop_last": drop_last,
             "seed": seed,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
 from benchmarks.material import make_material
 from benchmarks.stream import BATCH_SIZE, NUM_CORES, REPEATS, measure_streams, require_equal_batches
 

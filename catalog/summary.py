@@ -39,6 +39,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         rejected.setdefault(modality, {})[reason] = number
     runs = connection.execute("SELECT * FROM runs ORDER BY run_id")
     names = [column[0] for column in runs.description or []]
+    run_rows = runs.fetchall()
     return CatalogSummary(
         participants=_count(connection, "participants"),
         samples=_count(connection, "samples"),
@@ -48,7 +49,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         splits={"train": 0, "val": 0, "test": 0}
         | dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall()),
         features=_count(connection, "(SELECT DISTINCT name FROM features)"),
-        runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in runs.fetchall()],
+        runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in run_rows],
     )
 
 

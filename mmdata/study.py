@@ -115,6 +115,8 @@ class TrainSettings:
     """Samples in a training batch."""
     learning_rate: float = 1e-4
     """Of Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Keep the learning rate, or let it fall along half a cosine over the epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from mmtrain.errors import TrainError
 METADATA = "metadata"
 INPUTS = (*MODALITIES, METADATA)
 MIN_STAGES, MAX_STAGES = 2, 6
+MIN_BATCH_SIZE = 3
 _REFERENCE_CHANNELS = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
 
 
@@ -44,6 +45,11 @@ class TrainConfig:
     """Samples in a training batch."""
     learning_rate: float = 1e-4
     """Of Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Keep the learning rate, or let it fall along half a cosine over the epochs."""
+    calibration_samples: int = 512
+    """Training samples on which batch norm is measured anew before each validation; 0: the reference's way, the
+    running averages of training."""
     weight_penalty: float = 1e-4
     """Times the mean square of each weight tensor, added to the loss."""
     connectivity_penalty: float = 1e-3
@@ -70,10 +76,15 @@ class TrainConfig:
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
         for name in ("epochs", "patience", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise TrainError(f"{name} must be positive, got {getattr(self, name)}.")
-        if self.batch_size < 2:
-            raise TrainError("batch_size must be at least 2: batch normalisation has no variance over one sample.")
+        if self.batch_size < MIN_BATCH_SIZE:
+            raise TrainError(
+                f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one sample "
+                "that smaller batches may leave over."
+            )
+        if self.copies is not None and self.copies < 0:
+            raise TrainError(f"copies must not be negative, got {self.copies}.")
         if self.volume_inputs:
             self._check_channels()
 
@@ -100,6 +111,8 @@ class TrainConfig:
         stages = self.stage_channels
         if not stages:
             raise TrainError(f"There is no default network for side {self.side}; give --channels.")
+        if min(stages) < 1:
+            raise TrainError(f"channels must be positive, got {' '.join(map(str, stages))}.")
         if not MIN_STAGES <= len(stages) <= MAX_STAGES or self.side % 2 ** len(stages):
             raise TrainError(
                 f"Expected {MIN_STAGES} to {MAX_STAGES} stages that halve side {self.side} evenly, got {len(stages)}."

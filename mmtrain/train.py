@@ -4,6 +4,7 @@ Read `train` from top to bottom. Whatever is random is seeded for its epoch, so 
 goes on as if it had never stopped.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from mmdata.schema import CONNECTIVITY, StudyLayout
+from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from mmtrain.cohort import Cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig
@@ -80,9 +82,11 @@ def train(
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch < config.patience:
             epoch = progress.epoch + 1
             torch.manual_seed(derive_seed(config.seed, "epoch", epoch))
+            set_learning_rate(optimizer, learning_rate(config, epoch))
             started = time.perf_counter()
             train_loss, num_samples = train_epoch(task, model, optimizer, epoch)
             seconds = time.perf_counter() - started
+            calibrate(task, model, epoch)
             val_loss, val_prediction = evaluate(task, model, "val")
             entry: EpochEntry = {
                 "epoch": epoch,
@@ -153,6 +157,29 @@ def train_epoch(task: Task, model: FusionNet, optimizer: torch.optim.Optimizer, 
         total += loss.item() * size
         num_samples += size
     return total / num_samples, num_samples
+
+
+def learning_rate(config: TrainConfig, epoch: int) -> float:
+    """Return the learning rate of an epoch, counted from 1."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / config.epochs))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the optimiser take steps of this size from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def calibrate(task: Task, model: FusionNet, epoch: int) -> None:
+    """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
+    wanted = task.config.calibration_samples
+    if wanted == 0:
+        return
+    requests = training_requests(task, epoch)
+    num_batches = max(1, -(-wanted // len(requests[0].rows)))
+    recalibrate_batch_norm(model, _stream(task, requests[:num_batches]), lambda batch: forward(task, model, batch))
 
 
 @torch.inference_mode()

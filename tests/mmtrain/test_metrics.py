@@ -11,7 +11,7 @@ TRUTH = np.array([50.0, 60.0, 70.0, 80.0])
 def test_regression_metrics_of_a_case_worked_by_hand() -> None:
     # Errors 2, -4, 0, 6: mae 3, squares sum to 56 of 500 about the mean 65.
     # Predictions 52 56 70 86 about 66: -14 -10 4 20; with -15 -5 5 15: 580; squares 712 and 500.
-    found = regression_metrics(TRUTH, TRUTH + [2.0, -4.0, 0.0, 6.0])
+    found = regression_metrics(TRUTH, TRUTH + np.array([2.0, -4.0, 0.0, 6.0]))
     assert found == pytest.approx({"mae": 3.0, "r2": 1 - 56 / 500, "r": 580 / (712 * 500) ** 0.5})
 
 

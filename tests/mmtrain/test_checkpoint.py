@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from mmtrain.errors import TrainError
+from mmtrain.run import write_atomically, write_json, write_json_lines
+
+PROGRESS = Progress(epoch=3, best_epoch=2, best_val_loss=0.1 + 0.2, history=[{"epoch": 1, "val": {"mae": 1 / 3}}])
+
+
+def make(width: int = 4) -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 1))
+    return model, torch.optim.Adam(model.parameters(), lr=0.01)
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> float:
+    values = torch.randn(8, 3, generator=torch.Generator().manual_seed(seed))
+    loss = model(values).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A checkpoint after three steps."""
+    model, optimizer = make()
+    for seed in range(3):
+        step(model, optimizer, seed)
+    save_checkpoint(tmp_path / "last.safetensors", model, optimizer, PROGRESS)
+    return tmp_path / "last.safetensors"
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    model, optimizer = make()
+    for seed in range(3):
+        step(model, optimizer, seed)
+    save_checkpoint(tmp_path / "c", model, optimizer, PROGRESS)
+    other, other_optimizer = make()
+    assert load_checkpoint(tmp_path / "c", other, other_optimizer) == PROGRESS
+    for seed in range(3, 8):
+        assert step(other, other_optimizer, seed) == step(model, optimizer, seed)
+    assert all((a == b).all() for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_checkpoint_is_one_safetensors_file_that_any_program_reads(path: Path) -> None:
+    names = set(load_file(path))
+    assert {"model.0.weight", "model.1.running_mean", "optimizer.0.exp_avg", "optimizer.0.step"} <= names
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_truncated_checkpoint_is_refused(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(TrainError, match=r"last\.safetensors cannot be used"):
+        load_checkpoint(path, *make())
+
+
+def test_a_checkpoint_of_another_model_is_refused(path: Path) -> None:
+    with pytest.raises(TrainError, match="cannot be used") as caught:
+        load_checkpoint(path, *make(width=5))
+    assert "\n" not in str(caught.value)
+
+
+def test_safetensors_of_another_program_are_refused(path: Path) -> None:
+    save_file({"model.0.weight": torch.zeros(4, 3)}, path)
+    with pytest.raises(TrainError, match="cannot be used"):
+        load_checkpoint(path, *make())
+
+
+def test_a_run_without_a_checkpoint_is_told_to_start_anew(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="no checkpoint yet"):
+        load_checkpoint(tmp_path / "last.safetensors", *make())
+
+
+def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
+    model, other = make()[0], make()[0]
+    save_weights(tmp_path / "model.safetensors", model)
+    load_weights(tmp_path / "model.safetensors", other)
+    assert all((a == b).all() for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_json_files_hold_what_was_given(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"r2": 1 / 3})
+    write_json_lines(tmp_path / "a.jsonl", [{"epoch": 1}, {"epoch": 2}])
+    assert json.loads((tmp_path / "a.json").read_text()) == {"r2": 1 / 3}
+    assert [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()] == [
+        {"epoch": 1},
+        {"epoch": 2},
+    ]
