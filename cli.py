@@ -19,7 +19,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from typer.core import TyperGroup
 
 from catalog.cohorts import build_cohort, write_cohort
@@ -27,6 +26,7 @@ from catalog.database import open_catalog
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.features import import_tables
 from catalog.fields import BLOCKS, find_target, metadata_features
+from catalog.report import run_table, scan_table
 from catalog.runs import index_runs
 from catalog.samples import (
     enrol,
@@ -36,11 +36,14 @@ from catalog.samples import (
     record_sources,
     stored_training_rows,
 )
-from catalog.summary import CatalogSummary, summarise
+from catalog.summary import summarise
 from mmdata.errors import DataError
+from mmdata.report import array_table, projection_line
 from mmdata.schema import VOLUME_MODALITIES, StudyLayout
+from mmdata.store import describe_arrays
 from mmdata.study import Study, StudyConfig, add_source, create_study, load_study, parse_config
 from mmtrain.errors import TrainError
+from mmtrain.report import epoch_line, metrics_table
 
 PRIVATE_UMASK = 0o077
 INDEX_WAIT_SECONDS = 60.0
@@ -139,7 +142,7 @@ def ingest_ukb(
 ) -> None:
     """Store every usable scan and every feature of a UK Biobank release."""
     from mmdata.arrays import stored_modalities
-    from mmdata.capacity import as_gb, require_capacity
+    from mmdata.capacity import require_capacity
     from mmdata.ingest import SCAN_RECEIPTS, execute_ingest, plan_ingest, read_outcomes
     from mmdata.lock import hold_stores
     from mmdata.receipts import read_scan_receipts
@@ -167,8 +170,8 @@ def ingest_ukb(
     projection = plan.projection
     planned = {"scans": plan.num_scans, "shards": len(plan.tasks), **asdict(projection)}
     if dry_run:
-        needs = f"{as_gb(projection.memory_bytes)} of memory, {as_gb(projection.disk_bytes)} on disk"
-        _report(as_json, planned, [f"Would read {plan.num_scans} scans into {len(plan.tasks)} shards: up to {needs}."])
+        would = f"Would read {plan.num_scans} scans into {len(plan.tasks)} shards."
+        _report(as_json, planned, [would, projection_line(projection)])
         return
     require_capacity(projection, study.layout.root)
     with hold_stores(study.layout), _progress("scans") as on_progress:
@@ -193,7 +196,7 @@ def ingest_ukb(
         f"{enrolment.num_withdrawn} participants left out because they withdrew.",
         *([] if release.tables else ["No table was found: without one there are no targets to train on."]),
     ]
-    _report(as_json, content, [*lines, _scan_table(summary)])
+    _report(as_json, content, [*lines, scan_table(summary)])
     if strict and summary.rejected:
         raise typer.Exit(1)
 
@@ -211,7 +214,7 @@ def precompute_augs(
 ) -> None:
     """Store augmented copies of the training samples, so that no epoch has to compute them."""
     from mmdata.augment.precompute import execute_copies, plan_copies
-    from mmdata.capacity import as_gb, require_capacity
+    from mmdata.capacity import require_capacity
     from mmdata.lock import hold_stores
 
     study = load_study(context.obj)
@@ -223,8 +226,7 @@ def precompute_augs(
     projection = plan.projection
     planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(projection)}
     if dry_run:
-        needs = f"{as_gb(projection.memory_bytes)} of memory, {as_gb(projection.disk_bytes)} on disk"
-        _report(as_json, planned, [f"Would store {plan.num_volumes} augmented volumes: up to {needs}."])
+        _report(as_json, planned, [f"Would store {plan.num_volumes} volumes.", projection_line(projection)])
         return
     require_capacity(projection, study.layout.root)
     with hold_stores(study.layout), _progress("volumes") as on_progress:
@@ -309,14 +311,16 @@ def train(
         run = create_run(study.layout.runs, config)
         write_cohort(cohort, run.cohort)
     err.print(f"run {run.run_id} (if it is stopped: mm train --resume {run.run_id})")
-    metrics = train_model(run, study.layout, config, resume=bool(resume), on_epoch=_print_epoch)
+    metrics = train_model(
+        run, study.layout, config, resume=bool(resume), on_epoch=lambda entry: err.print(epoch_line(entry))
+    )
     _index_run(study)
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
     _report(
         as_json,
         {"run_id": run.run_id, "run_directory": str(run.path), "pictures": pictures, **metrics},
         [
-            _metrics_table(metrics, config.unit),
+            metrics_table(metrics, config.unit),
             f"run directory  {run.path}",
             *[f"picture        {p}" for p in pictures],
         ],
@@ -329,15 +333,15 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     study = load_study(context.obj)
     with open_catalog(study.layout.catalog) as catalog:
         summary = summarise(catalog)
-    arrays = _describe_arrays(study.layout)
+    arrays = [*describe_arrays(study.layout.volumes), *describe_arrays(study.layout.augmented)]
     content = {"study": str(study.layout.root), **asdict(summary), "arrays": arrays}
     splits = ", ".join(f"{number} {split}" for split, number in summary.splits.items())
     lines: list[Any] = [
         f"{study.layout.root}: {summary.samples} samples of {summary.participants} participants ({splits}), "
         f"{summary.features} features.",
-        _scan_table(summary),
-        _array_table(arrays),
-        *([_run_table(summary.runs)] if summary.runs else ["No runs yet. Train one with: mm train --target age"]),
+        scan_table(summary),
+        array_table(arrays),
+        *([run_table(summary.runs)] if summary.runs else ["No runs yet. Train one with: mm train --target age"]),
     ]
     _report(as_json, content, lines)
 
@@ -453,14 +457,6 @@ def _plain_progress(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def _print_epoch(entry: Mapping[str, Any]) -> None:
-    measured = "  ".join(f"{name} {value:.3f}" for name, value in entry["val"].items())
-    err.print(
-        f"epoch {entry['epoch']:>3}  train loss {entry['train_loss']:.4f}  val loss {entry['val_loss']:.4f}  "
-        f"{measured}  {entry['samples_per_second']:.1f} samples/s"
-    )
-
-
 def _report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> None:
     """Print one JSON object, or lines and tables for people."""
     if as_json:
@@ -472,49 +468,3 @@ def _report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> 
 
 def _sentence(counts: Mapping[str, Any]) -> str:
     return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
-
-
-def _scan_table(summary: CatalogSummary) -> Table:
-    table = Table("modality", "stored", "rejected", "absent", "reasons", box=None, pad_edge=False)
-    for modality, counts in summary.scans.items():
-        reasons = ", ".join(f"{number} {reason}" for reason, number in summary.rejected.get(modality, {}).items())
-        table.add_row(modality, *(str(counts[status]) for status in ("stored", "rejected", "absent")), reasons)
-    return table
-
-
-def _describe_arrays(layout: StudyLayout) -> list[dict[str, Any]]:
-    from mmdata.store import describe_arrays
-
-    return [*describe_arrays(layout.volumes), *describe_arrays(layout.augmented)]
-
-
-def _array_table(arrays: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("array", "shape", "type", "on disk", box=None, pad_edge=False)
-    for array in arrays:
-        shape = " × ".join(map(str, array["shape"]))
-        table.add_row(array["array"], shape, array["dtype"], f"{array['bytes'] / 1e6:,.1f} MB")
-    return table
-
-
-def _run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("run", "n", "validation", "test", box=None, pad_edge=False)
-    for run in runs:
-        numbers = f"{run['n_train']}/{run['n_val']}/{run['n_test']}"
-        table.add_row(run["run_id"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test"))
-    return table
-
-
-def _main_metrics(run: Mapping[str, Any], split: str) -> str:
-    names = ("mae", "r2") if run["kind"] == "regression" else ("balanced_accuracy", "auc")
-    return ", ".join(f"{name} {run[f'{split}_{name}']:.3f}" for name in names)
-
-
-def _metrics_table(metrics: Mapping[str, Any], unit: str) -> Table:
-    table = Table(
-        f"{metrics['target']} from {', '.join(metrics['inputs'])}", "validation", "test", box=None, pad_edge=False
-    )
-    table.add_row("n", str(metrics["n"]["val"]), str(metrics["n"]["test"]))
-    for name in metrics["test"]:
-        label = f"{name} ({unit})" if name == "mae" else name
-        table.add_row(label, f"{metrics['val'][name]:.3f}", f"{metrics['test'][name]:.3f}")
-    return table

@@ -140,10 +140,18 @@ class StoredArray:
             raise
 
     def read_shard(self, start: int, *, copy: int | None = None) -> NDArray[Any]:
-        """Return the whole shard that begins at row `start`, missing rows as fill."""
+        """Return the whole shard that begins at row `start`, missing rows as fill.
+
+        Raises
+        ------
+        StoreError
+            The shard is damaged.
+        """
         last = min(start + self.rows_per_shard, self.shape[self.row_axis])
         source = self.handle if copy is None else self.handle[copy]
-        rows: NDArray[Any] = source[start:last].read().result()
+        future = source[start:last].read()
+        wait_for_reads([future], self.path)
+        rows: NDArray[Any] = future.result()
         return rows
 
 
@@ -163,6 +171,8 @@ def ensure_array(spec: ArraySpec) -> None:
     differing = [key for key in wanted if existing.attrs.asdict().get(key) != json.loads(json.dumps(wanted[key]))]
     if existing.dtype != np.dtype(spec.dtype):
         differing.append("dtype")
+    if existing.shards is None or existing.shards[spec.row_axis] != spec.rows_per_shard:
+        differing.append("rows_per_shard")
     if differing:
         raise StoreError(
             f"{_short(spec.path)} was made with other settings ({', '.join(differing)}). "

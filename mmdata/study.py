@@ -5,6 +5,7 @@ made; later only sources are added.
 """
 
 import dataclasses
+import math
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 from mmdata.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.store import Codec, StoredDtype
 
+MAX_SALT_BYTES = 64
+"""Of a key of BLAKE2b, RFC 7693."""
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
@@ -63,6 +66,8 @@ class VolumeSettings:
         low, high = self.clamp_percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"clamp_percentiles must rise within 0 to 100, got {self.clamp_percentiles}")
+        if not all(map(math.isfinite, (self.extent_mm, *self.centre_mm))):
+            raise ValueError(f"extent_mm and centre_mm must be finite, got {self.extent_mm} and {self.centre_mm}")
         if self.extent_mm <= 0 or self.rows_per_shard < 1 or not 0 < self.max_nonzero_share <= 1:
             raise ValueError("extent_mm, rows_per_shard and max_nonzero_share must be positive")
 
@@ -140,8 +145,8 @@ class StudyConfig:
     train: TrainSettings = field(default_factory=TrainSettings)
 
     def __post_init__(self) -> None:
-        if len(self.salt) < 16:
-            raise ValueError("salt must have at least 16 characters")
+        if len(self.salt) < 16 or len(self.salt.encode()) > MAX_SALT_BYTES:
+            raise ValueError(f"salt must have at least 16 characters and at most {MAX_SALT_BYTES} bytes")
         if self.train.side not in self.volumes.sides:
             raise ValueError(f"train.side is {self.train.side}, not one of volumes.sides {self.volumes.sides}")
 
@@ -207,10 +212,11 @@ def create_study(root: Path, config: StudyConfig) -> Study:
     layout = StudyLayout(root.resolve())
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
-    if root.exists() and any(root.iterdir()):
-        raise StudyError(f"{root} is not empty. Choose a new directory for the study.")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise StudyError(f"{root} is not an empty directory. Choose a new directory for the study.")
     for directory in (layout.root, layout.receipts, layout.runs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.root.chmod(0o700)
     _write_config(layout.config, render_config(config))
     return Study(layout, config)
 

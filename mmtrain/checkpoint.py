@@ -60,7 +60,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         model.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
     except FileNotFoundError as error:
         raise TrainError("The run has no checkpoint yet: it stopped in its first epoch. Start it anew.") from error
-    except (SafetensorError, RuntimeError, KeyError) as error:
+    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
         raise TrainError(f"The checkpoint {path} cannot be used: {str(error).splitlines()[0]}") from error
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmdata.errors import StoreError
 from mmdata.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
-from mmdata.store import StoredArray, open_array, require_stored, wait_for_reads
+from mmdata.store import StoredArray, is_stored, open_array, wait_for_reads
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
@@ -121,10 +122,8 @@ def stream_batches(
         request, buffers, reads = running.popleft()
         stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
         for modality, futures in reads.items():
-            array = stores.originals[modality]
-            wait_for_reads(futures, array.path)
-            indices = list(zip(request.copies.tolist(), request.rows.tolist(), strict=True))
-            require_stored(stored[modality].numpy(), indices, array.path)
+            wait_for_reads(futures, stores.originals[modality].path)
+            _require_rows(stores, modality, request, stored[modality].numpy())
         yield StoredBatch(request, stored)
         free.append(buffers)
 
@@ -142,6 +141,19 @@ def to_channels(batch: StoredBatch, side: int, device: torch.device) -> torch.Te
             scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
             channels[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
     return channels
+
+
+def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: NDArray[Any]) -> None:
+    for row, copy, values in zip(request.rows.tolist(), request.copies.tolist(), stored, strict=True):
+        if is_stored(values):
+            continue
+        path = stores.originals[modality].path
+        if copy == 0 or modality not in stores.augmented:
+            raise StoreError(f"Row {row} of {modality}/{path.name} was never stored. Run: mm ingest ukb")
+        raise StoreError(
+            f"Copy {copy} of row {row} of {modality}/{path.name} was never stored. Finish the copies with: "
+            f"mm precompute-augs --copies {stores.num_copies} --side {path.name}, or train with --copies 0."
+        )
 
 
 def _allocate(stores: Stores, size: int, pin_memory: bool) -> dict[str, torch.Tensor]:

@@ -23,6 +23,7 @@ from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from mmtrain.cohort import Cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig
+from mmtrain.errors import TrainError
 from mmtrain.metrics import classification_metrics, regression_metrics
 from mmtrain.model import FusionNet, weight_penalty
 from mmtrain.order import balance_classes, choose_copies, derive_seed, epoch_batches
@@ -88,6 +89,8 @@ def train(
             seconds = time.perf_counter() - started
             calibrate(task, model, epoch)
             val_loss, val_prediction = evaluate(task, model, "val")
+            if not math.isfinite(train_loss + val_loss):
+                raise TrainError(f"The loss is not a finite number in epoch {epoch}. Lower the learning_rate.")
             entry: EpochEntry = {
                 "epoch": epoch,
                 "train_loss": train_loss,

@@ -4,6 +4,7 @@ FLAIR lies on the grid of its visit's T1, so where its own matrix to MNI152 is m
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def read_volume(scan: ScanCandidate, dwi_map: str) -> tuple[Volume, Matrix44]:
     with _open_archive(scan.path) as archive:
         volume = decode_volume(_read_member(archive, images, "missing-image"))
         matrix = _find_member(archive, _TRANSFORMS[scan.modality])
-        text = archive.read(matrix) if matrix else None
+        text = _read_member(archive, _TRANSFORMS[scan.modality], "missing-transform") if matrix else None
     if text is None and scan.transform_path is not None:
         with _open_archive(scan.transform_path) as archive:
             text = _read_member(archive, _TRANSFORMS["t1"], "missing-transform")
@@ -73,7 +74,7 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ScanRejected("bad-archive", f"the zip archive is damaged ({type(error).__name__})") from error
     except OSError as error:
         raise ScanRejected("unreadable", f"the archive cannot be read ({error.strerror})") from error

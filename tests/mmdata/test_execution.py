@@ -20,5 +20,5 @@ def test_two_workers_do_every_task_once() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_error_of_a_task_comes_out(workers: int) -> None:
-    with pytest.raises(ValueError, match="math domain error|nonnegative"):
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         list(run_tasks(math.sqrt, [1.0, -1.0, 4.0], workers=workers))

@@ -19,7 +19,10 @@ def written(folder: Path, num_receipts: int) -> Path:
 
 
 def test_receipts_come_back(tmp_path: Path) -> None:
-    receipts = [scan(1, measures={"brain_ml": 1.5}), scan(2, "rejected", reason="truncated", detail="ä", fingerprint="f")]
+    receipts = [
+        scan(1, measures={"brain_ml": 1.5}),
+        scan(2, "rejected", reason="truncated", detail="ä", fingerprint="f"),
+    ]
     append_receipts(tmp_path / "r", receipts[:1])
     append_receipts(tmp_path / "r", receipts[1:])
     assert read_scan_receipts(tmp_path / "r") == {("s1", "t1"): receipts[0], ("s2", "t1"): receipts[1]}
@@ -39,16 +42,16 @@ def test_newest_receipt_of_a_scan_counts(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_copy_add_up(tmp_path: Path) -> None:
-    copies = [CopyReceipt(modality="t1", side=32, copy=copy, rows=rows) for copy, rows in ((1, [0, 2]), (2, [0]), (1, [9]))]
+    copies = [
+        CopyReceipt(modality="t1", side=32, copy=copy, rows=rows) for copy, rows in ((1, [0, 2]), (2, [0]), (1, [9]))
+    ]
     append_receipts(tmp_path / "r", copies)
     assert read_copy_receipts(tmp_path / "r") == {("t1", 32, 1): {0, 2, 9}, ("t1", 32, 2): {0}}
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_torn_line_is_passed_over_and_cut_by_the_next_writer(
-    data: st.DataObject, tmp_path_factory: object
-) -> None:
+def test_torn_line_is_passed_over_and_cut_by_the_next_writer(data: st.DataObject, tmp_path_factory: object) -> None:
     path = written(tmp_path_factory.getbasetemp(), 5)  # type: ignore[attr-defined]
     content = path.read_bytes()
     cut = data.draw(st.integers(0, len(content)))

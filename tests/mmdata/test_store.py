@@ -113,20 +113,18 @@ def test_a_row_is_stored_if_one_voxel_differs_from_the_fill(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_damaged_byte_anywhere_in_a_shard_is_an_error_or_harmless(tmp_path: Path, codec: str) -> None:
+def test_damaged_byte_anywhere_in_a_shard_is_an_error(tmp_path: Path, codec: str) -> None:
     spec = spec_in(tmp_path, codec=codec, shape=(2, 8, 8, 8), rows_per_shard=2)
     rows = rows_of(spec, 2)
     make(spec).write_shard(0, rows)
     (path,) = shard_files(spec)
     intact = path.read_bytes()
-    positions = np.linspace(0, len(intact) - 1, 60).astype(int)
-    for position in positions:
+    for position in np.linspace(0, len(intact) - 1, 60).astype(int):
         damaged = bytearray(intact)
         damaged[position] ^= 0x10
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=r"volumes\.zarr/t1/8 cannot be read"):
             open_array(spec.path).read_rows([(0,), (1,)])
-    assert intact.startswith(b"") and len(positions) == 60
 
 
 @pytest.mark.parametrize("kept", [0, 10, -1])
@@ -254,7 +252,9 @@ def test_shards_partition_the_rows(rows: set[int], rows_per_shard: int) -> None:
     groups = list(shard_starts(list(rows), rows_per_shard))
     assert [row for _, group in groups for row in group] == sorted(rows)
     assert len({start for start, _ in groups}) == len(groups)
-    assert all(start % rows_per_shard == 0 and start <= min(g) <= max(g) < start + rows_per_shard for start, g in groups)
+    assert all(
+        start % rows_per_shard == 0 and start <= min(g) <= max(g) < start + rows_per_shard for start, g in groups
+    )
 
 
 def test_messages_hold_no_path_above_the_store(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""A study's arrays and what work will need, as text and tables for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from mmdata.capacity import Projection, as_gb
+
+
+def array_table(arrays: Sequence[Mapping[str, Any]]) -> Table:
+    """Show shape, number type and bytes of every array."""
+    table = Table("array", "shape", "type", "on disk", box=None, pad_edge=False)
+    for array in arrays:
+        shape = " × ".join(map(str, array["shape"]))
+        table.add_row(array["array"], shape, array["dtype"], f"{array['bytes'] / 1e6:,.1f} MB")
+    return table
+
+
+def projection_line(projection: Projection) -> str:
+    """Return one line about what a plan needs."""
+    return (
+        f"Needs up to {as_gb(projection.memory_bytes)} of memory ({projection.workers} workers of "
+        f"{as_gb(projection.worker_bytes)}) and about {as_gb(projection.disk_bytes)} on disk."
+    )

@@ -1,0 +1,173 @@
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.records import ScanCandidate, Visit
+from mmdata.errors import ScanRejected
+from mmdata.nifti import encode_volume
+from mmdata.ukb.archive import read_glasser_timeseries, read_volume
+
+EID = 7654321
+AFFINE_44 = np.diag([1.0, 1.0, 1.0, 1.0])
+T1_IMAGE, T1_MATRIX = "T1/T1_unbiased_brain.nii.gz", "T1/transforms/T1_to_MNI_linear.mat"
+FLAIR_IMAGE = "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz"
+FLAIR_MATRIX = "T2_FLAIR/transforms/T2_FLAIR_to_MNI_linear.mat"
+DWI_MATRIX = "dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat"
+
+
+def image(value: int) -> bytes:
+    return encode_volume(np.full((9, 10, 11), value), AFFINE_44, np.int16)
+
+
+def matrix(shift: float) -> bytes:
+    return f"1 0 0 {shift}  \n0 1 0 0  \n0 0 1 0  \n0 0 0 1  \n".encode()
+
+
+def zipped(path: Path, members: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def scan(path: Path, modality: str = "t1", transform_path: Path | None = None) -> ScanCandidate:
+    return ScanCandidate(visit=Visit(EID, 2), modality=modality, path=path, transform_path=transform_path)
+
+
+def rejection(candidate: ScanCandidate) -> ScanRejected:
+    with pytest.raises(ScanRejected) as caught:
+        read_volume(candidate, "FA")
+    assert str(EID) not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture
+def t1(tmp_path: Path) -> Path:
+    return zipped(tmp_path / f"{EID}_20252_2_0.zip", {T1_IMAGE: image(5), T1_MATRIX: matrix(4)})
+
+
+def test_image_and_matrix_are_read(t1: Path) -> None:
+    volume, mni_from_native_44 = read_volume(scan(t1), "FA")
+    assert volume.data_XYZ.shape == (9, 10, 11) and (volume.data_XYZ == 5).all()
+    # native world (0, 0, 0): FSL x is 8 (nine columns turned around), 12 after the matrix, world 90 - 12
+    np.testing.assert_allclose(mni_from_native_44[:3, 3], [78.0, -126.0, -72.0])
+
+
+@pytest.mark.parametrize("prefix", ["", "7654321_20252_2_0/", "a/b/"])
+def test_bias_corrected_image_comes_before_the_plain_one_wherever_it_lies(tmp_path: Path, prefix: str) -> None:
+    members = {"T1/T1_brain.nii.gz": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)}
+    path = zipped(tmp_path / "a.zip", {prefix + name: content for name, content in members.items()})
+    assert (read_volume(scan(path), "FA")[0].data_XYZ == 2).all()
+    path = zipped(tmp_path / "b.zip", {prefix + name: c for name, c in members.items() if name != T1_IMAGE})
+    assert (read_volume(scan(path), "FA")[0].data_XYZ == 1).all()
+
+
+@pytest.mark.parametrize(("dwi_map", "member"), [("FA", "dti_FA"), ("MD", "dti_MD"), ("ICVF", "NODDI_ICVF")])
+def test_diffusion_map_is_the_one_asked_for(tmp_path: Path, dwi_map: str, member: str) -> None:
+    names = ("dti_FA", "dti_MD", "NODDI_ICVF")
+    members = {f"dMRI/dMRI/{name}.nii.gz": image(value) for value, name in enumerate(names, start=1)}
+    path = zipped(tmp_path / "a.zip", {**members, DWI_MATRIX: matrix(0)})
+    volume, _ = read_volume(scan(path, "dwi"), dwi_map)
+    assert (volume.data_XYZ == names.index(member) + 1).all()
+
+
+def test_flair_without_a_matrix_takes_that_of_its_t1(tmp_path: Path, t1: Path) -> None:
+    flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3)})
+    _, from_t1_44 = read_volume(scan(t1), "FA")
+    volume, mni_from_native_44 = read_volume(scan(flair, "flair", t1), "FA")
+    assert (volume.data_XYZ == 3).all()
+    np.testing.assert_array_equal(mni_from_native_44, from_t1_44)
+    assert rejection(scan(flair, "flair")).reason == "missing-transform"
+    bare_t1 = zipped(tmp_path / "bare.zip", {T1_IMAGE: image(1)})
+    assert rejection(scan(flair, "flair", bare_t1)).reason == "missing-transform"
+
+
+def test_flair_prefers_its_own_matrix(tmp_path: Path, t1: Path) -> None:
+    flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3), FLAIR_MATRIX: matrix(30)})
+    _, mni_from_native_44 = read_volume(scan(flair, "flair", t1), "FA")
+    assert mni_from_native_44[0, 3] == pytest.approx(90 - 8 - 30)
+
+
+@pytest.mark.parametrize("mark", ["unusable", "incompatible"])
+def test_what_the_archive_marks_is_not_data(tmp_path: Path, mark: str) -> None:
+    path = zipped(tmp_path / "a.zip", {f"T1/{mark}/T1_unbiased_brain.nii.gz": image(1), T1_MATRIX: matrix(0)})
+    assert rejection(scan(path)).reason == "unusable"
+    path = zipped(tmp_path / "b.zip", {f"{mark}/{T1_IMAGE}": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)})
+    assert (read_volume(scan(path), "FA")[0].data_XYZ == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("reason", "members"),
+    [
+        ("missing-image", {"T1/T1.nii.gz": image(1), T1_MATRIX: matrix(0)}),
+        ("missing-image", {}),
+        ("missing-transform", {T1_IMAGE: image(1)}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b"1 0 0 0\n0 1 0 0\n0 0 1 0\n"}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b""}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b"\xff\xfe"}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: matrix(float("nan"))}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: matrix(0).replace(b"1", b"0")}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: matrix(0).replace(b"1", b"one")}),
+        ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b"1 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"}),
+        ("truncated", {T1_IMAGE: image(1)[:60], T1_MATRIX: matrix(0)}),
+        ("not-gzip", {T1_IMAGE: b"", T1_MATRIX: matrix(0)}),
+    ],
+)
+def test_what_is_missing_or_wrong_is_the_reason(tmp_path: Path, reason: str, members: dict[str, bytes]) -> None:
+    assert rejection(scan(zipped(tmp_path / f"{EID}_20252_2_0.zip", members))).reason == reason
+
+
+def test_absent_archive_is_unreadable(tmp_path: Path) -> None:
+    assert rejection(scan(tmp_path / f"{EID}_20252_2_0.zip")).reason == "unreadable"
+
+
+def test_member_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path, t1: Path) -> None:
+    content = bytearray(t1.read_bytes())
+    for signature, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
+        position = content.index(signature)
+        content[position + offset : position + offset + 4] = (3 << 30).to_bytes(4, "little")
+    t1.write_bytes(content)
+    assert rejection(scan(t1)).reason == "bad-dimensions"
+
+
+BUFFER = io.BytesIO()
+with zipfile.ZipFile(BUFFER, "w", zipfile.ZIP_DEFLATED) as _archive:
+    _archive.writestr(zipfile.ZipInfo(T1_IMAGE), image(5), zipfile.ZIP_STORED)
+    _archive.writestr(zipfile.ZipInfo(T1_MATRIX), matrix(4), zipfile.ZIP_DEFLATED)
+INTACT = BUFFER.getvalue()
+
+
+@settings(max_examples=400, deadline=None)
+@given(position=st.integers(0, len(INTACT) - 1), noise=st.binary(min_size=1, max_size=4))
+def test_damaged_archive_is_rejected_or_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, position: int, noise: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.zip"
+    path.write_bytes(INTACT[:position] + noise + INTACT[position + len(noise) :])
+    try:
+        volume, mni_from_native_44 = read_volume(scan(path), "FA")
+    except ScanRejected:
+        return
+    assert (volume.data_XYZ == 5).all()
+    np.testing.assert_allclose(mni_from_native_44[:3, 3], [78.0, -126.0, -72.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(0, len(INTACT) - 1))
+def test_archive_cut_short_is_rejected(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = tmp_path_factory.getbasetemp() / "cut.zip"
+    path.write_bytes(INTACT[:cut])
+    assert rejection(scan(path)).reason == "bad-archive"
+
+
+def test_time_series_are_read_or_missing(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"1_31016_2_0/fMRI.Glasser.csv.gz": b"table"})
+    assert read_glasser_timeseries(scan(path, "connectivity")) == b"table"
+    with pytest.raises(ScanRejected, match="missing-image"):
+        read_glasser_timeseries(scan(zipped(tmp_path / "b.zip", {"x": b""}), "connectivity"))
