@@ -267,6 +267,8 @@ def train(
 
     study = load_study(context.obj)
     if resume:
+        if dry_run:
+            raise typer.BadParameter("plans a new run; leave out --resume", param_hint="--dry-run")
         run, config = find_run(study.layout.runs, resume)
         if run.metrics.exists():
             raise TrainError(f"Run {resume} is finished; its metrics are in {run.metrics}.")
@@ -419,6 +421,8 @@ def _parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
         place = settings
         for section in sections:
             place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise typer.BadParameter(f"{section} is a section and a value at once", param_hint="--set")
         place[last] = value
     return settings
 

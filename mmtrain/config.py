@@ -80,8 +80,8 @@ class TrainConfig:
                 raise TrainError(f"{name} must be positive, got {getattr(self, name)}.")
         if self.batch_size < MIN_BATCH_SIZE:
             raise TrainError(
-                f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one sample "
-                "that smaller batches may leave over."
+                f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one "
+                "sample that smaller batches may leave over."
             )
         if self.copies is not None and self.copies < 0:
             raise TrainError(f"copies must not be negative, got {self.copies}.")

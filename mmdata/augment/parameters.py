@@ -26,7 +26,7 @@ class AugmentSettings:
 
     sides: tuple[int, ...] = (64,)
     """Resolution levels to make copies of."""
-    probability: float = 0.9
+    probability: float = 0.5
     """Chance of each kind of change, on its own, in each copy."""
     rotation_degrees: float = 2.0
     """Largest rotation about each axis."""
@@ -36,11 +36,11 @@ class AugmentSettings:
     """Largest relative change of size along each axis."""
     translation_mm: float = 3.0
     """Largest shift along each axis."""
-    elastic_mm: float = 2.0
+    elastic_mm: float = 1.5
     """Largest displacement of a control point along each axis; below 0.4 of their distance nothing folds."""
-    histogram_shift: float = 0.1
+    histogram_shift: float = 0.05
     """Largest vertical move of the 3 to 6 control points of the intensity curve, as a share of the range."""
-    bias_field: float = 0.15
+    bias_field: float = 0.1
     """Largest coefficient of the third-order polynomial in the bias field's exponent."""
     noise: float = 0.02
     """Largest standard deviation of Gaussian noise inside the brain, as a share of the range."""

@@ -20,8 +20,8 @@ _SMALLEST_IN_BRAIN = 1e-3
 _SEX_REGION_MM = np.array([28.0, -14.0, -16.0], dtype=np.float32)
 _SEX_REGION_SIGMA_MM = 12.0
 _SEX_GAIN = 0.04
-_LEVEL_SD = 0.06
-_GAMMA_SD = 0.12
+_LEVEL_SD = 0.03
+_GAMMA_SD = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

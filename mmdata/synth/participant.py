@@ -21,12 +21,12 @@ TABLE_ONLY_INDEX = 4_000_000
 _NUM_EIDS = 8_999_993
 """The largest prime that leaves 7-digit eids: multiplication modulo it never gives one eid twice."""
 _FIRST_EID = 1_000_000
-_VENTRICLE_MM = (0.2, 4.6, 0.45)
+_VENTRICLE_MM = (0.2, 5.8, 0.45)
 _CORTICAL_LOSS = (0.05, 0.60, 0.10)
 _FLAIR_CAPS = (0.05, 0.55, 0.10)
 _FA_LOSS = (0.0, 0.30, 0.05)
 """Each effect's amount at 45, what it gains until 82, and the standard deviation between people of one age."""
-_POSTERIOR_RANGES = ((0.0, 0.9), (0.0, 0.6), (0.0, 0.35))
+_POSTERIOR_RANGES = ((0.0, 0.45), (0.0, 0.3), (0.0, 0.18))
 """Cortical loss, FLAIR caps and FA loss of the brain's back half, uniform whatever the age: without them, the share of
 dark voxels in the whole brain would tell the age, and a reader that gets the geometry wrong would not notice."""
 

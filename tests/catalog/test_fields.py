@@ -104,5 +104,5 @@ def test_no_metadata_asked_for_is_none() -> None:
 
 
 def test_an_unknown_block_is_refused_with_the_list() -> None:
-    with pytest.raises(UnknownTargetError, match=r"Unknown block 'blood'\.*serology"):
+    with pytest.raises(UnknownTargetError, match=r"Unknown block 'blood'\..*serology"):
         metadata_features("age", ["blood"])

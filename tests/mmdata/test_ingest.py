@@ -37,7 +37,6 @@ from mmdata.synth.plan import plan_release
 from mmdata.ukb.release import find_release
 
 RunMm = Callable[..., Result]
-Map = NDArray[np.float64]
 PARTICIPANTS, SEED = 24, 1337
 IMAGES = {
     "t1": ("20252", "T1/T1_unbiased_brain.nii.gz", "T1/transforms/T1_to_MNI_linear.mat"),
