@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed with what to do about it, 2 wrong usage.
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -65,9 +66,11 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             _fail("Interrupted. What was stored stays; run the same command again to go on.")
         except Exception as error:
-            if "No space left on device" not in str(error):
-                raise
-            _fail("The disk is full. What was stored is intact: free some space, then run the same command again.")
+            if "No space left on device" in str(error):
+                _fail("The disk is full. What was stored is intact: free some space, then run the same command again.")
+            if isinstance(error, OSError) and error.filename:
+                _fail(f"{error.strerror}: {_without_numbers(str(error.filename))}")
+            raise
 
 
 app = typer.Typer(
@@ -179,7 +182,7 @@ def ingest_ukb(
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
         record_outcomes(catalog, read_outcomes(study))
         num_values = import_tables(catalog, release.tables) if release.tables else 0
-        index_runs(catalog, study.layout.runs)
+        _warn_unreadable(index_runs(catalog, study.layout.runs))
         summary = summarise(catalog)
     content = {
         "read_now": plan.num_scans,
@@ -261,54 +264,40 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model of one target, test it once, and keep everything that was made on the way."""
-    from mmtrain.config import parse_train_config
     from mmtrain.run import create_run, find_run
     from mmtrain.train import train as train_model
 
     study = load_study(context.obj)
+    options = {
+        "side": side,
+        "channels": channels.split(",") if channels else None,
+        "epochs": epochs,
+        "patience": patience,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "copies": copies,
+        "drop_last": drop_last,
+        "seed": seed,
+        "device": device,
+        "inputs": inputs.replace("+", ",").split(",") if inputs else None,
+        "metadata_blocks": metadata_block,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
     if resume:
-        if dry_run:
-            raise typer.BadParameter("plans a new run; leave out --resume", param_hint="--dry-run")
+        if target or given or dry_run:
+            raise typer.BadParameter("a resumed run keeps its settings; give nothing else", param_hint="--resume")
         run, config = find_run(study.layout.runs, resume)
         if run.metrics.exists():
             raise TrainError(f"Run {resume} is finished; its metrics are in {run.metrics}.")
+    elif target is None:
+        raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        if target is None:
-            raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
-        definition = find_target(target)
-        chosen = tuple(inputs.replace("+", ",").split(",")) if inputs else _channel_order(study)
-        options = {
-            "side": side,
-            "channels": _numbers(channels),
-            "epochs": epochs,
-            "patience": patience,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "copies": copies,
-            "drop_last": drop_last,
-            "seed": seed,
-            "device": device,
-        }
-        config = parse_train_config(
-            {
-                **asdict(study.config.train),
-                **{name: value for name, value in options.items() if value is not None},
-                "target": target,
-                "kind": "classification" if definition.kind == "binary" else "regression",
-                "unit": definition.unit,
-                "inputs": chosen,
-                "metadata_blocks": metadata_block or [],
-            }
-        )
-        features = metadata_features(target, config.metadata_blocks)
-        with open_catalog(study.layout.catalog) as catalog:
-            cohort = build_cohort(catalog, target, config.modalities, features)
+        config, cohort = _plan_run(study, target, given)
         if dry_run:
-            counts = {split: cohort.filter(cohort["split"] == split).height for split in ("train", "val", "test")}
-            _report(
-                as_json, {"n": counts, "train": config.to_json()}, [f"Would train {target} on {_sentence(counts)}."]
-            )
+            counts = dict(cohort.group_by("split").len().iter_rows())
+            would = f"Would train {target} from {', '.join(config.inputs)} on {_sentence(counts)}."
+            _report(as_json, {"n": counts, "train": config.to_json()}, [would])
             return
         run = create_run(study.layout.runs, config)
         write_cohort(cohort, run.cohort)
@@ -353,6 +342,11 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def _without_numbers(path: str) -> str:
+    """Hide what may be an eid in a path."""
+    return re.sub(r"\d{6,}", "…", path)
+
+
 def _study_and_sources(root: Path, source: Path | None) -> tuple[Study, list[Path]]:
     """Return the study, or what it would be, and the folders to read."""
     layout = StudyLayout(root.resolve())
@@ -388,20 +382,41 @@ def _writable_catalog(study: Study, *, scratch: bool) -> Iterator[Any]:
             yield catalog
 
 
+def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the settings and the cohort of a new run, having made sure that the stores have what it reads."""
+    from mmtrain.config import parse_train_config
+    from mmtrain.stream import open_stores
+
+    definition = find_target(target)
+    config = parse_train_config(
+        {
+            **asdict(study.config.train),
+            "inputs": [modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities],
+            **given,
+            "target": target,
+            "kind": "classification" if definition.kind == "binary" else "regression",
+            "unit": definition.unit,
+        }
+    )
+    open_stores(
+        study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
+    )
+    features = metadata_features(target, config.metadata_blocks)
+    with open_catalog(study.layout.catalog) as catalog:
+        return config, build_cohort(catalog, target, config.modalities, features)
+
+
 def _index_run(study: Study) -> None:
     try:
         with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
-            index_runs(catalog, study.layout.runs)
+            _warn_unreadable(index_runs(catalog, study.layout.runs))
     except CatalogLockedError:
         err.print("The catalogue is in use, so the run is not entered yet; the next mm train or mm ingest does it.")
 
 
-def _channel_order(study: Study) -> tuple[str, ...]:
-    return tuple(modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities)
-
-
-def _numbers(text: str | None) -> list[str] | None:
-    return text.split(",") if text else None
+def _warn_unreadable(runs: Sequence[str]) -> None:
+    for run_id in runs:
+        err.print(f"warning: the metrics.json of run {run_id} cannot be read; the run is left out.")
 
 
 def _parse_settings(assignments: Sequence[str]) -> dict[str, Any]:

@@ -12,17 +12,27 @@ from catalog.database import transaction
 METRICS = ("mae", "r2", "r", "balanced_accuracy", "auc", "f1", "precision", "recall")
 
 
-def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> int:
-    """Enter every finished run that lies on disk, drop those that are gone, and return how many there are."""
-    finished = sorted(runs_directory.glob("*/metrics.json"))
+def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[str]:
+    """Enter every finished run that lies on disk and drop those that are gone.
+
+    Returns
+    -------
+    list of str
+        Runs whose metrics.json cannot be read; they are not entered.
+    """
+    unreadable = []
     with transaction(connection):
         connection.execute("DELETE FROM run")
-        for path in finished:
-            entry = run_entry(path.parent.name, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(runs_directory.glob("*/metrics.json")):
+            try:
+                entry = run_entry(path.parent.name, json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                unreadable.append(path.parent.name)
+                continue
             names = ", ".join(entry)
             marks = ", ".join("?" for _ in entry)
             connection.execute(f"INSERT INTO run ({names}) VALUES ({marks})", list(entry.values()))
-    return len(finished)
+    return unreadable
 
 
 def run_entry(run_id: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.errors import ScanRejected
-from mmdata.geometry import Matrix44, zooms_mm
+from mmdata.geometry import Matrix44
 from mmdata.nifti import Volume
 from mmdata.resample import resample_to_grid
 from mmdata.study import VolumeSettings
@@ -47,7 +47,7 @@ def preprocess_volume(volume: Volume, mni_from_native_44: Matrix44, settings: Vo
     finest = resample_to_grid(clamped, cropped_from_source @ source_from_grid_44, grid) / np.float32(high)
     if not finest.any():
         raise ScanRejected("outside-grid", "the transform puts the brain outside the study's grid")
-    brain_ml = float(brain.sum() * np.prod(zooms_mm(volume.affine_44)) / 1000)
+    brain_ml = float(brain.sum() * abs(np.linalg.det(volume.affine_44)) / 1000)
     measures = {"clamp_low": low, "clamp_high": high, "nonzero_share": nonzero_share, "brain_ml": brain_ml}
     return PreprocessedVolume(_levels(quantise(finest, settings.dtype), settings.sides), measures)
 
@@ -105,8 +105,9 @@ def _clamp_bounds(data_XYZ: NDArray[Any], brain: NDArray[np.bool_], settings: Vo
 
 
 def _bounding_box(brain: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """Return the brain's box with a voxel of background around it, so that its edge is interpolated towards 0."""
     spans = []
     for axis in range(3):
         inside = np.flatnonzero(brain.any(axis=tuple(other for other in range(3) if other != axis)))
-        spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        spans.append(slice(max(0, int(inside[0]) - 1), int(inside[-1]) + 2))
     return spans[0], spans[1], spans[2]

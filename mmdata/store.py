@@ -167,7 +167,7 @@ def ensure_array(spec: ArraySpec) -> None:
         _create_array(spec)
         return
     existing = zarr.open_array(spec.path, mode="r+")
-    wanted = {**spec.attributes, "schema_version": SCHEMA_VERSION}
+    wanted = _attributes(spec)
     differing = [key for key in wanted if existing.attrs.asdict().get(key) != json.loads(json.dumps(wanted[key]))]
     if existing.dtype != np.dtype(spec.dtype):
         differing.append("dtype")
@@ -183,22 +183,23 @@ def ensure_array(spec: ArraySpec) -> None:
         existing.resize(shape)
 
 
-def open_array(path: Path, *, cache_bytes: int = 0) -> StoredArray:
+def open_array(path: Path) -> StoredArray:
     """Open an array for reading and writing.
 
     Raises
     ------
     StoreError
-        There is no array, or its schema version is not this program's.
+        There is no array, its description is damaged, or its schema version is not this program's.
     """
     try:
         attributes = json.loads((path / "zarr.json").read_text())["attributes"]
     except FileNotFoundError as error:
         raise StoreError(f"There is no array {_short(path)}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"The description of {_short(path)} (zarr.json) is damaged.") from error
     check_schema_version(attributes.get("schema_version"), _short(path))
-    context = ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}})
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
-    return StoredArray(path, ts.open(spec, open=True, context=context).result(), attributes)
+    return StoredArray(path, ts.open(spec, open=True).result(), attributes)
 
 
 def describe_arrays(store: Path) -> list[dict[str, Any]]:
@@ -302,8 +303,12 @@ def _create_array(spec: ArraySpec) -> None:
         compressors=[*_compressors(spec), Crc32cCodec()],
         fill_value=missing_value(spec.dtype),
         dimension_names=spec.dimensions,
-        attributes={**spec.attributes, "schema_version": SCHEMA_VERSION},
+        attributes=_attributes(spec),
     )
+
+
+def _attributes(spec: ArraySpec) -> dict[str, Any]:
+    return {**spec.attributes, "codec": spec.codec, "schema_version": SCHEMA_VERSION}
 
 
 def _compressors(spec: ArraySpec) -> list[Any]:

@@ -5,7 +5,7 @@ millimetres, so that it is the same at every resolution level; intensity is draw
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,9 +48,10 @@ class AugmentSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be 0 to 1, got {self.probability}")
-        amounts = (self.rotation_degrees, self.shear_degrees, self.scale, self.translation_mm, self.elastic_mm)
-        if min(*amounts, self.histogram_shift, self.bias_field, self.noise) < 0:
-            raise ValueError("amounts of change must not be negative")
+        amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("sides", "probability")}
+        for name, amount in amounts.items():
+            if not 0 <= amount < float("inf"):
+                raise ValueError(f"{name} must be a number from 0, got {amount}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_the_index_says_what_metrics_json_says(catalog: Any, runs: Path) -> None:
-    assert index_runs(catalog, runs) == 2
+    assert index_runs(catalog, runs) == []
     expected = [
         {"run_id": name, "target": m["target"], "kind": m["kind"], "inputs": "+".join(m["inputs"])}
         | {f"n_{split}": n for split, n in m["n"].items()}
@@ -59,10 +59,16 @@ def test_indexing_again_follows_the_directories(catalog: Any, runs: Path) -> Non
     index_runs(catalog, runs)
     shutil.rmtree(runs / "sex_1")
     (runs / "age_1" / "metrics.json").write_text(json.dumps(AGE | {"n": {"train": 99, "val": 4, "test": 5}}))
-    assert index_runs(catalog, runs) == 1
+    assert index_runs(catalog, runs) == []
     assert [(run["run_id"], run["n_train"]) for run in summarise(catalog).runs] == [("age_1", 99)]
 
 
 def test_a_study_without_runs_has_none(catalog: Any, tmp_path: Path) -> None:
-    assert index_runs(catalog, tmp_path / "runs") == 0
+    assert index_runs(catalog, tmp_path / "runs") == []
     assert summarise(catalog).runs == []
+
+
+def test_a_broken_run_is_named_and_the_others_are_entered(catalog: Any, runs: Path) -> None:
+    (runs / "age_1" / "metrics.json").write_text('{"target": "age"')
+    assert index_runs(catalog, runs) == ["age_1"]
+    assert [run["run_id"] for run in summarise(catalog).runs] == ["sex_1"]

@@ -1,0 +1,62 @@
+"""Real processes, really killed: running the same command again gives the bytes of an uninterrupted study."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+MM = Path(sys.executable).with_name("mm")
+RECEIPTS = Path("receipts") / "scans.jsonl"
+
+
+def store_bytes(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for store in ("volumes.zarr", "augmented.zarr")
+        for path in (root / store).rglob("*")
+        if path.is_file()
+    }
+
+
+def start(root: Path, *words: str) -> subprocess.Popen[str]:
+    command = [str(MM), "--study", str(root), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_receipts(root: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (root / RECEIPTS).exists() and (root / RECEIPTS).stat().st_size:
+            return
+        time.sleep(0.02)
+    pytest.fail("the ingest ended before it could be stopped: " + process.communicate()[1])
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_stopped_ingest_goes_on_to_the_same_bytes(
+    stop: signal.Signals, tmp_path: Path, make_study: Callable[..., Path], study: Path
+) -> None:
+    root = make_study(tmp_path / "study")
+    process = start(root, "ingest", "ukb", "--workers", "2")
+    wait_for_receipts(root, process)
+    if stop == signal.SIGKILL:
+        os.kill(process.pid, stop)
+    else:
+        os.killpg(process.pid, stop)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in messages
+    if stop == signal.SIGINT:
+        assert messages.splitlines()[-1].startswith("error: Interrupted.")
+
+    for words in (("ingest", "ukb", "--workers", "2"), ("precompute-augs", "--copies", "2", "--workers", "2")):
+        again = start(root, *words)
+        _, messages = again.communicate(timeout=300)
+        assert again.returncode == 0, messages
+    assert store_bytes(root) == store_bytes(study)
