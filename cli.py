@@ -398,6 +398,8 @@ def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple[Any,
             "unit": definition.unit,
         }
     )
+    if config.volume_inputs and config.side not in study.config.volumes.sides:
+        raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
     open_stores(
         study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )

@@ -194,7 +194,8 @@ def open_array(path: Path) -> StoredArray:
     try:
         attributes = json.loads((path / "zarr.json").read_text())["attributes"]
     except FileNotFoundError as error:
-        raise StoreError(f"There is no array {_short(path)}.") from error
+        command = "mm precompute-augs" if "augmented.zarr" in path.parts else "mm ingest ukb"
+        raise StoreError(f"There is no array {_short(path)}; it is made by: {command}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"The description of {_short(path)} (zarr.json) is damaged.") from error
     check_schema_version(attributes.get("schema_version"), _short(path))

@@ -99,7 +99,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"splits": {"val": 0}}, "val and test must be positive"),
     ({"splits": {"val": 0.5, "test": 0.5}}, "val and test must"),
     ({"augment": {"probability": 1.5}}, r"probability must be 0 to 1, got 1\.5"),
-    ({"augment": {"rotation_degrees": -1}}, "must not be negative"),
+    ({"augment": {"rotation_degrees": -1}}, "must be a number from 0"),
     ({"train": {"side": 32}}, r"train\.side is 32, not one of volumes\.sides \(128, 64\)"),
     ({"train": {"epochs": "many"}}, r"train\.epochs.*'many'"),
     ({"salt": "short"}, "salt must have"),
