@@ -93,9 +93,19 @@ class StoredArray:
         """Rows that share one file."""
         return int(self.handle.chunk_layout.write_chunk.shape[self.row_axis])
 
-    def start_read(self, index: Sequence[int], out: NDArray[Any]) -> Any:
-        """Begin to read the row at ``(row,)`` or ``(copy, row)`` into `out`; return a future."""
-        return ts.array(out).write(self.handle[tuple(index)])
+    def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]) -> Any:
+        """Begin to read rows into places of a buffer, all in one request; return a future.
+
+        Parameters
+        ----------
+        indices
+            Shape (n, 1), rows; or (n, 2), indices along the copies axis and rows.
+        out
+            Shape (at least n, *row_shape).
+        places
+            Shape (n,): where in `out` each row goes.
+        """
+        return ts.array(out)[places].write(self.handle[tuple(indices.T)])
 
     def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:
         """Return rows, shape (len(indices), *row_shape).
@@ -106,7 +116,8 @@ class StoredArray:
             A row was never stored, or its bytes are damaged.
         """
         rows = np.empty((len(indices), *self.row_shape), self.dtype)
-        wait_for_reads([self.start_read(index, rows[i]) for i, index in enumerate(indices)], self.path)
+        every = np.arange(len(indices))
+        wait_for_reads([self.start_read(np.asarray(indices, np.int64), rows, every)], self.path)
         require_stored(rows, indices, self.path)
         return rows
 

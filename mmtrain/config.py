@@ -7,6 +7,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmdata.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
 from mmtrain.errors import TrainError
+from mmtrain.stream import DEFAULT_PREFETCH_BYTES
 
 METADATA = "metadata"
 INPUTS = (*MODALITIES, METADATA)
@@ -64,7 +65,7 @@ class TrainConfig:
     """Of initial weights, sample order, choice of copies and dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
-    prefetch_bytes: int = 256 << 20
+    prefetch_bytes: int = DEFAULT_PREFETCH_BYTES
     """Memory for batches that are read ahead."""
 
     def __post_init__(self) -> None:

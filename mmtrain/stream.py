@@ -18,6 +18,8 @@ from mmdata.store import StoredArray, is_stored, open_array, wait_for_reads
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
+DEFAULT_PREFETCH_BYTES = 96 << 20
+"""A few batches: enough to keep reads running, little enough to stay near the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def stream_batches(
     prefetch_bytes
         Memory for batches in flight; at least two are.
     pin_memory
-        Read into page-locked memory, from which a GPU copies without waiting.
+        Read into page-locked memory, from which a GPU copies faster.
 
     Raises
     ------
@@ -128,19 +130,33 @@ def stream_batches(
         free.append(buffers)
 
 
-def to_channels(batch: StoredBatch, side: int, device: torch.device) -> torch.Tensor:
-    """Return a batch's volumes as network input on a device, shape (B, 3, side, side, side), float32 in [-1, 1].
+def allocate_channels(num: int, side: int, device: torch.device) -> torch.Tensor:
+    """Return memory for the network input of up to `num` samples, for `to_channels`."""
+    return torch.empty((num, len(VOLUME_MODALITIES), side, side, side), device=device)
 
-    Channels are flair, t1, dwi; one that was not read is 0 throughout.
+
+def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
+    """Turn a batch's volumes into network input: float32 in [-1, 1], channels flair, t1, dwi, 0 where not read.
+
+    Parameters
+    ----------
+    channels
+        From `allocate_channels`; overwritten, so that its pages are used again in every step.
+
+    Returns
+    -------
+    torch.Tensor
+        The part of `channels` that holds the batch, shape (B, 3, side, side, side), on its device.
     """
-    num = len(batch.request.rows)
-    channels = torch.zeros((num, len(VOLUME_MODALITIES), side, side, side), device=device)
+    filled = channels[: len(batch.request.rows)]
     for index, modality in enumerate(VOLUME_MODALITIES):
-        if modality in batch.stored:
-            stored = batch.stored[modality].to(device, non_blocking=True)
-            scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
-            channels[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
-    return channels
+        if modality not in batch.stored:
+            filled[:, index] = 0.0
+            continue
+        stored = batch.stored[modality].to(channels.device)
+        scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
+        filled[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
+    return filled
 
 
 def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: NDArray[Any]) -> None:
@@ -170,10 +186,10 @@ def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, to
     for modality, array in stores.originals.items():
         out = buffers[modality].numpy()
         augmented = stores.augmented.get(modality)
-        reads[modality] = [
-            array.start_read((row,), out[i])
-            if copy == 0 or augmented is None
-            else augmented.start_read((copy - FIRST_AUGMENTED_COPY, row), out[i])
-            for i, (row, copy) in enumerate(zip(request.rows.tolist(), request.copies.tolist(), strict=True))
-        ]
+        from_copy = (request.copies > 0) & (augmented is not None)
+        whole, copied = np.flatnonzero(~from_copy), np.flatnonzero(from_copy)
+        reads[modality] = [array.start_read(request.rows[whole, None], out, whole)] if len(whole) else []
+        if augmented is not None and len(copied):
+            indices = np.stack([request.copies[copied] - FIRST_AUGMENTED_COPY, request.rows[copied]], axis=1)
+            reads[modality].append(augmented.start_read(indices, out, copied))
     return reads

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
+from mmdata.allocator import keep_freed_memory
 from mmdata.schema import CONNECTIVITY, StudyLayout
 from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -30,7 +31,15 @@ from mmtrain.order import balance_classes, choose_copies, derive_seed, epoch_bat
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
 from mmtrain.run import RunDirectory, write_json, write_json_lines
 from mmtrain.scaling import FeatureScaler, TargetScaler, fit_features, fit_target
-from mmtrain.stream import BatchRequest, StoredBatch, Stores, open_stores, stream_batches, to_channels
+from mmtrain.stream import (
+    BatchRequest,
+    StoredBatch,
+    Stores,
+    allocate_channels,
+    open_stores,
+    stream_batches,
+    to_channels,
+)
 
 EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
@@ -49,6 +58,8 @@ class Task:
     features_NF: NDArray[np.float32]
     """Scaled; no columns where metadata is not an input."""
     device: torch.device
+    channels: torch.Tensor
+    """Memory for the volumes of one batch."""
 
 
 def train(
@@ -68,12 +79,13 @@ def train(
     mmdata.errors.StoreError
         A store is missing or damaged.
     """
+    keep_freed_memory()
     task = prepare_task(run, layout, config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
     model = build_model(task).to(task.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     progress = Progress(epoch=0, best_epoch=0, best_val_loss=float("inf"), history=[])
-    if resume:
+    if resume and run.checkpoint.exists():
         progress = load_checkpoint(run.checkpoint, model, optimizer)
         write_json_lines(run.epochs, progress.history)
     else:
@@ -119,6 +131,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
     training = cohort.members("train")
     feature_scaler = fit_features(cohort.feature_names, cohort.features_NF[training])
     use_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    device = torch.device("cuda" if use_gpu else "cpu")
     return Task(
         config=config,
         cohort=cohort,
@@ -128,7 +141,8 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
         target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(cohort.features_NF),
-        device=torch.device("cuda" if use_gpu else "cpu"),
+        device=device,
+        channels=allocate_channels(config.batch_size if config.volume_inputs else 0, config.side, device),
     )
 
 
@@ -202,7 +216,7 @@ def evaluate(task: Task, model: FusionNet, split: str) -> tuple[float, NDArray[n
 def forward(task: Task, model: FusionNet, batch: StoredBatch) -> torch.Tensor:
     """Return the network's outputs for a batch."""
     config = task.config
-    volumes = to_channels(batch, config.side, task.device) if config.volume_inputs else None
+    volumes = to_channels(batch, task.channels) if config.volume_inputs else None
     edges = batch.stored[CONNECTIVITY].to(task.device).float() if CONNECTIVITY in config.inputs else None
     features = None
     if METADATA in config.inputs:

@@ -12,7 +12,15 @@ from mmdata.errors import StoreError
 from mmdata.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store import ArraySpec, ensure_array, open_array
 from mmtrain.errors import TrainError
-from mmtrain.stream import BatchRequest, StoredBatch, Stores, open_stores, stream_batches, to_channels
+from mmtrain.stream import (
+    BatchRequest,
+    StoredBatch,
+    Stores,
+    allocate_channels,
+    open_stores,
+    stream_batches,
+    to_channels,
+)
 
 SIDE, ROWS, COPIES, EDGES = 8, 20, 3, 12
 HOLE = 13
@@ -158,7 +166,7 @@ def test_channels_are_flair_t1_dwi_from_minus_1_to_1(dtype: type[np.number], lar
         modality: torch.from_numpy(np.stack([np.full((4, 4, 4), value, dtype) for value in pair]))
         for modality, pair in values.items()
     }
-    channels = to_channels(StoredBatch(ask([0, 1]), stored), 4, torch.device("cpu"))
+    channels = to_channels(StoredBatch(ask([0, 1]), stored), allocate_channels(5, 4, torch.device("cpu")))
     assert channels.dtype == torch.float32
     assert channels.shape == (2, 3, 4, 4, 4)
     assert channels.amin((2, 3, 4)).tolist() == channels.amax((2, 3, 4)).tolist() == [[1, -1, 0], [-1, 1, 0]]
@@ -166,7 +174,7 @@ def test_channels_are_flair_t1_dwi_from_minus_1_to_1(dtype: type[np.number], lar
 
 def test_every_integer_keeps_its_place_between_the_ends() -> None:
     stored = {"dwi": torch.arange(65536, dtype=torch.int32).reshape(16, 16, 16, 16).to(torch.uint16)}
-    channels = to_channels(StoredBatch(ask(list(range(16))), stored), 16, torch.device("cpu"))
+    channels = to_channels(StoredBatch(ask(list(range(16))), stored), allocate_channels(16, 16, torch.device("cpu")))
     values = channels[:, 2].flatten().double()
     assert (values.diff() > 0).all()
     assert torch.allclose(values, torch.linspace(-1, 1, 65536, dtype=torch.float64), atol=2e-7)
