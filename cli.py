@@ -7,15 +7,13 @@ Exit codes: 0 done, 1 failed with what to do about it, 2 wrong usage.
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typer.core import TyperGroup
 
 from catalog.cohorts import build_cohort, write_cohort
-from catalog.database import open_catalog
+from catalog.database import open_catalog, open_scratch
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.features import import_tables
 from catalog.fields import BLOCKS, find_target, metadata_features
@@ -45,6 +43,11 @@ from mmdata.store import describe_arrays
 from mmdata.study import Study, StudyConfig, add_source, create_study, load_study, parse_config
 from mmtrain.errors import TrainError
 from mmtrain.report import epoch_line, metrics_table
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from mmtrain.config import TrainConfig
 
 PRIVATE_UMASK = 0o077
 INDEX_WAIT_SECONDS = 60.0
@@ -84,7 +87,7 @@ app.add_typer(ingest_app, name="ingest")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0 works in this one.")]
-NUM_CORES = os.cpu_count() or 1
+NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @app.callback()
@@ -136,7 +139,10 @@ def synth_ukb(
 def ingest_ukb(
     context: typer.Context,
     source: Annotated[
-        Path | None, typer.Argument(help="Folder of UK Biobank files; left out: the sources in study.toml.")
+        Path | None, typer.Argument(help="Folder of UK Biobank files; joins the sources in study.toml.")
+    ] = None,
+    withdrawals: Annotated[
+        list[Path] | None, typer.Option(help="List of participants who withdrew, beside those found; repeatable.")
     ] = None,
     workers: WorkersOption = NUM_CORES,
     strict: Annotated[bool, typer.Option(help="Exit with 1 when a scan was rejected.")] = False,
@@ -146,19 +152,20 @@ def ingest_ukb(
     """Store every usable scan and every feature of a UK Biobank release."""
     from mmdata.arrays import stored_modalities
     from mmdata.capacity import require_capacity
-    from mmdata.ingest import SCAN_RECEIPTS, execute_ingest, plan_ingest, read_outcomes
+    from mmdata.ingest import execute_ingest, plan_ingest, read_outcomes
     from mmdata.lock import hold_stores
-    from mmdata.receipts import read_scan_receipts
+    from mmdata.receipts import allocated_rows, read_withdrawal_receipts, record_withdrawals
     from mmdata.ukb.release import find_release
 
     study, roots = _study_and_sources(context.obj, source)
     release = find_release(roots)
+    lists = [*release.withdrawal_lists, *(withdrawals or [])]
+    withdrawn_eids = read_withdrawals(lists)
     if not dry_run:
         study = _make_study(study, roots)
-    withdrawn_eids = read_withdrawals(release.withdrawal_lists)
-    stored_rows = {r.sample_id: r.row for r in read_scan_receipts(study.layout.receipts / SCAN_RECEIPTS).values()}
     modalities = stored_modalities(study.config)
-    with _writable_catalog(study, scratch=dry_run) as catalog:
+    catalog_path = study.layout.catalog
+    with open_scratch(catalog_path) if dry_run else open_catalog(catalog_path, writable=True) as catalog:
         enrolment = enrol(
             catalog,
             {scan.visit for scan in release.scans},
@@ -166,7 +173,8 @@ def ingest_ukb(
             val=study.config.splits.val,
             test=study.config.splits.test,
             withdrawn_eids=withdrawn_eids,
-            stored_rows=stored_rows,
+            withdrawn_keys=read_withdrawal_receipts(study.layout.receipts),
+            allocated_rows=allocated_rows(study.layout.receipts),
         )
         record_sources(catalog, enrolment.samples, release.scans, modalities)
     plan = plan_ingest(study, release.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
@@ -178,6 +186,7 @@ def ingest_ukb(
         return
     require_capacity(projection, study.layout.root)
     with hold_stores(study.layout), _progress("scans") as on_progress:
+        record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
         execute_ingest(study, plan, workers=workers, on_progress=on_progress)
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
         record_outcomes(catalog, read_outcomes(study))
@@ -195,8 +204,8 @@ def ingest_ukb(
     lines = [
         f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
         f"{plan.num_scans} scans read now.",
-        f"{num_values} feature values of {len(release.tables)} tables. "
-        f"{enrolment.num_withdrawn} participants left out because they withdrew.",
+        f"{num_values} feature values of {len(release.tables)} tables. {enrolment.num_withdrawn} participants left out "
+        f"because they withdrew ({len(lists)} withdrawal lists).",
         *([] if release.tables else ["No table was found: without one there are no targets to train on."]),
     ]
     _report(as_json, content, [*lines, scan_table(summary)])
@@ -255,6 +264,10 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant or cosine.")] = None,
+    balance: Annotated[str | None, typer.Option(help="Of binary targets: undersample or none.")] = None,
+    calibration_samples: Annotated[
+        int | None, typer.Option(help="On which batch norm is measured before validation; 0 as the reference.")
+    ] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies to use; left out: all there are.")] = None,
     drop_last: Annotated[bool | None, typer.Option(help="Drop the last incomplete batch, as the reference.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
@@ -276,6 +289,8 @@ def train(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "schedule": schedule,
+        "balance": balance,
+        "calibration_samples": calibration_samples,
         "copies": copies,
         "drop_last": drop_last,
         "seed": seed,
@@ -295,16 +310,19 @@ def train(
     else:
         config, cohort = _plan_run(study, target, given)
         if dry_run:
-            counts = dict(cohort.group_by("split").len().iter_rows())
+            counts = {split: cohort.filter(cohort["split"] == split).height for split in ("train", "val", "test")}
             would = f"Would train {target} from {', '.join(config.inputs)} on {_sentence(counts)}."
             _report(as_json, {"n": counts, "train": config.to_json()}, [would])
             return
         run = create_run(study.layout.runs, config)
         write_cohort(cohort, run.cohort)
-    err.print(f"run {run.run_id} (if it is stopped: mm train --resume {run.run_id})")
-    metrics = train_model(
-        run, study.layout, config, resume=bool(resume), on_epoch=lambda entry: err.print(epoch_line(entry))
-    )
+    err.print(f"run {run.run_id}, {config.copies} augmented copies")
+    try:
+        metrics = train_model(
+            run, study.layout, config, resume=bool(resume), on_epoch=lambda entry: err.print(epoch_line(entry))
+        )
+    except KeyboardInterrupt:
+        _fail(f"Interrupted. Go on after the last finished epoch with: mm train --resume {run.run_id}")
     _index_run(study)
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
     _report(
@@ -351,7 +369,9 @@ def _study_and_sources(root: Path, source: Path | None) -> tuple[Study, list[Pat
     """Return the study, or what it would be, and the folders to read."""
     layout = StudyLayout(root.resolve())
     study = load_study(root) if layout.config.exists() else Study(layout, StudyConfig())
-    roots = [source.resolve()] if source else [Path(path).expanduser() for path in study.config.sources]
+    roots = [Path(path).expanduser().resolve() for path in study.config.sources]
+    if source and source.resolve() not in roots:
+        roots.append(source.resolve())
     if not roots:
         raise DataError(
             "No source is set. Give the folder of UK Biobank files: mm ingest ukb FOLDER, or set sources in study.toml."
@@ -362,27 +382,14 @@ def _study_and_sources(root: Path, source: Path | None) -> tuple[Study, list[Pat
 def _make_study(study: Study, roots: Sequence[Path]) -> Study:
     if not study.layout.config.exists():
         return create_study(study.layout.root, replace(study.config, sources=tuple(map(str, roots))))
+    known = {Path(path).expanduser().resolve() for path in study.config.sources}
     for root in roots:
-        study = add_source(study, root)
+        if root not in known:
+            study = add_source(study, root)
     return study
 
 
-@contextmanager
-def _writable_catalog(study: Study, *, scratch: bool) -> Iterator[Any]:
-    """Open the catalogue to write; with `scratch`, a private copy that is thrown away."""
-    if not scratch:
-        with open_catalog(study.layout.catalog, writable=True) as catalog:
-            yield catalog
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "catalog.duckdb"
-        if study.layout.catalog.exists():
-            shutil.copyfile(study.layout.catalog, path)
-        with open_catalog(path, writable=True) as catalog:
-            yield catalog
-
-
-def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple[Any, Any]:
+def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple["TrainConfig", "DataFrame"]:
     """Return the settings and the cohort of a new run, having made sure that the stores have what it reads."""
     from mmtrain.config import parse_train_config
     from mmtrain.stream import open_stores
@@ -400,9 +407,10 @@ def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple[Any,
     )
     if config.volume_inputs and config.side not in study.config.volumes.sides:
         raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
-    open_stores(
+    stores = open_stores(
         study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )
+    config = replace(config, copies=stores.num_copies)
     features = metadata_features(target, config.metadata_blocks)
     with open_catalog(study.layout.catalog) as catalog:
         return config, build_cohort(catalog, target, config.modalities, features)

@@ -48,7 +48,9 @@ def build_cohort(
     )
     _require_enough(cohort, target, modalities, binary=definition.kind == "binary")
     values = pl.DataFrame(
-        connection.execute("SELECT sample_id, name, value FROM features").fetchall(),
+        connection.execute(
+            "SELECT sample_id, name, value FROM features WHERE list_contains($1, name)", [list(features)]
+        ).fetchall(),
         schema={"sample_id": pl.String, "name": pl.String, "value": pl.Float64},
         orient="row",
     )

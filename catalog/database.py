@@ -48,6 +48,30 @@ def open_catalog(
 
 
 @contextmanager
+def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a copy of a catalogue in memory, or an empty one where there is none, to plan on; nothing is kept.
+
+    Raises
+    ------
+    CatalogError
+        As `open_catalog`.
+    """
+    connection = duckdb.connect(":memory:")
+    try:
+        if path.exists():
+            with open_catalog(path):
+                pass  # judged by the same rules as any other reader
+            quoted = str(path).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS saved (READ_ONLY)")
+            connection.execute("COPY FROM DATABASE saved TO memory")
+            connection.execute("DETACH saved")
+        _migrate(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Commit everything inside together, or nothing."""
     connection.begin()

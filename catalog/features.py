@@ -82,8 +82,8 @@ def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame
 
 def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Join values to samples, with the days from the scan to the visit they were taken at."""
-    visits = values.filter(pl.col("field") == SCAN_DATE_FIELD).select(
-        "eid", "instance", pl.col("value").str.to_date("%Y-%m-%d", strict=False).alias("date")
+    visits = _parse_dates(values.filter(pl.col("field") == SCAN_DATE_FIELD), SCAN_DATE_FIELD).select(
+        "eid", "instance", "date"
     )
     scans = samples.join(
         visits.rename({"instance": "scan_instance", "date": "scan_date"}), on=["eid", "scan_instance"], how="left"
@@ -93,6 +93,17 @@ def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
         .join(scans, on="eid")
         .with_columns((pl.col("date") - pl.col("scan_date")).dt.total_days().cast(pl.Int32).alias("days_from_scan"))
     )
+
+
+def _parse_dates(values: pl.DataFrame, field: int) -> pl.DataFrame:
+    """Add a column of dates; refuse a field whose values are something else, as after a spreadsheet saved it anew."""
+    dated = values.with_columns(pl.col("value").str.to_date("%Y-%m-%d", strict=False).alias("date"))
+    if dated["date"].null_count():
+        raise TableError(
+            f"Field {field} holds {dated['date'].null_count()} values that are no dates of the form YYYY-MM-DD. "
+            "Export the table again, without opening it in a spreadsheet."
+        )
+    return dated
 
 
 def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
@@ -117,7 +128,7 @@ def _derive_any(dated: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFra
     """Return 1 where any evidence up to the scan holds, 0 where a question was answered and none holds."""
     known = dated.filter(pl.col("instance") <= pl.col("scan_instance"))
     code = pl.col("value").cast(pl.Float64, strict=False)
-    found = [known.filter((pl.col("field") == part.field) & _holds(part)) for part in evidence]
+    found = [_find_evidence(known.filter(pl.col("field") == part.field), part) for part in evidence]
     denied = [
         known.filter((pl.col("field") == part.field) & ~code.is_in([-1.0, -3.0]) & code.is_not_null())
         for part in evidence
@@ -132,9 +143,9 @@ def _derive_any(dated: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFra
     )
 
 
-def _holds(part: Evidence) -> pl.Expr:
+def _find_evidence(values: pl.DataFrame, part: Evidence) -> pl.DataFrame:
+    """Return the values of one field that hold the evidence, no later than the scan where that is known."""
     if part.dated:
-        date = pl.col("value").str.to_date("%Y-%m-%d", strict=False)
-        in_time = (date <= pl.col("scan_date")) | pl.col("scan_date").is_null()
-        return date.is_not_null() & ~pl.col("value").is_in(MISSING_DATES) & in_time
-    return pl.col("value").cast(pl.Float64, strict=False).is_in([float(code) for code in part.codes])
+        in_time = (pl.col("date") <= pl.col("scan_date")) | pl.col("scan_date").is_null()
+        return _parse_dates(values, part.field).filter(~pl.col("value").is_in(MISSING_DATES) & in_time)
+    return values.filter(pl.col("value").cast(pl.Float64, strict=False).is_in([float(code) for code in part.codes]))

@@ -22,6 +22,7 @@ MIGRATIONS = (
         CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
         INSERT INTO counter VALUES ('next_row', 0);
         CREATE TABLE participant (participant_key TEXT PRIMARY KEY, eid BIGINT UNIQUE NOT NULL);
+        CREATE TABLE salt_check (hash TEXT NOT NULL);
         CREATE TABLE withdrawn (participant_key TEXT PRIMARY KEY);
         CREATE TABLE sample (
             sample_id TEXT PRIMARY KEY,

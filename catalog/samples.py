@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 
 from catalog.database import fetch_integer, insert_frame, transaction
-from catalog.errors import TableError
-from catalog.identity import participant_key, sample_id, split_of
+from catalog.errors import CatalogError, TableError
+from catalog.identity import participant_key, salt_hash, sample_id, split_of
 from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
 _MEASURES = ("clamp_low", "clamp_high", "brain_ml", "nonzero_share")
@@ -27,6 +27,8 @@ class Enrolment:
     num_new: int
     num_withdrawn: int
     """Participants of the visits asked for who have withdrawn."""
+    withdrawn_keys: frozenset[str]
+    """Keys of everyone who has withdrawn."""
 
 
 def enrol(
@@ -37,7 +39,8 @@ def enrol(
     val: float,
     test: float,
     withdrawn_eids: frozenset[int] = frozenset(),
-    stored_rows: Mapping[str, int] | None = None,
+    withdrawn_keys: frozenset[str] = frozenset(),
+    allocated_rows: Mapping[str, int] | None = None,
 ) -> Enrolment:
     """Give every new visit a sample id, a row and a split; leave those who withdrew out.
 
@@ -47,15 +50,26 @@ def enrol(
     ----------
     val, test
         Shares of participants.
-    stored_rows
-        Sample id to row of what the stores hold, from the receipts: a catalogue that was lost gets its rows back.
+    withdrawn_eids
+        Of the withdrawal lists.
+    withdrawn_keys
+        Participant keys of earlier withdrawals, from the receipts.
+    allocated_rows
+        Sample id to row, from the receipts: a catalogue that was lost gets its rows back.
+
+    Raises
+    ------
+    CatalogError
+        The catalogue was made with another salt.
     """
-    stored_rows = stored_rows or {}
+    allocated_rows = allocated_rows or {}
     with transaction(connection):
-        _add_withdrawn(connection, {participant_key(salt, eid) for eid in withdrawn_eids})
+        _require_salt(connection, salt)
+        _add_withdrawn(connection, withdrawn_keys.union(participant_key(salt, eid) for eid in withdrawn_eids))
         withdrawn = {key for (key,) in connection.execute("SELECT participant_key FROM withdrawn").fetchall()}
         known = _known_samples(connection)
-        num_rows = max(num_allocated_rows(connection), max(stored_rows.values(), default=-1) + 1)
+        known_splits = {visit.eid: sample.split for visit, sample in known.items()}
+        num_rows = max(num_allocated_rows(connection), max(allocated_rows.values(), default=-1) + 1)
         keys = {eid: participant_key(salt, eid) for eid in {visit.eid for visit in visits}}
         new = {
             sample_id(salt, visit.eid, visit.instance): visit
@@ -64,12 +78,12 @@ def enrol(
         }
         fresh_rows = count(num_rows)
         added = {
-            new[name]: EnrolledSample(
+            visit: EnrolledSample(
                 sample_id=name,
-                row=stored_rows[name] if name in stored_rows else next(fresh_rows),
-                split=split_of(salt, new[name].eid, val=val, test=test),
+                row=allocated_rows[name] if name in allocated_rows else next(fresh_rows),
+                split=known_splits.get(visit.eid) or split_of(salt, visit.eid, val=val, test=test),
             )
-            for name in sorted(new)
+            for name, visit in sorted(new.items())
         }
         num_rows = next(fresh_rows)
         _insert_samples(connection, added, keys)
@@ -79,6 +93,7 @@ def enrol(
         num_rows=num_rows,
         num_new=len(added),
         num_withdrawn=len(withdrawn & set(keys.values())),
+        withdrawn_keys=frozenset(withdrawn),
     )
 
 
@@ -171,7 +186,19 @@ def _known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, Enrolle
     }
 
 
-def _add_withdrawn(connection: duckdb.DuckDBPyConnection, keys: set[str]) -> None:
+def _require_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
+    expected = salt_hash(salt)
+    found = [value for (value,) in connection.execute("SELECT hash FROM salt_check").fetchall()]
+    if not found:
+        connection.execute("INSERT INTO salt_check VALUES (?)", [expected])
+    elif found != [expected]:
+        raise CatalogError(
+            "The salt in study.toml is not the one this catalogue was made with: sample ids, splits and withdrawals "
+            "would not match. Put the old salt back, or start a new study."
+        )
+
+
+def _add_withdrawn(connection: duckdb.DuckDBPyConnection, keys: frozenset[str]) -> None:
     if keys:
         connection.executemany("INSERT OR IGNORE INTO withdrawn VALUES (?)", [[key] for key in sorted(keys)])
 

@@ -20,7 +20,7 @@ _HEADERS = (
 )
 _EID_HEADERS = ("eid", "f.eid", "participant.eid")
 _NULLS = ("", "NA")
-LONG_SCHEMA = {"eid": pl.Int64, "field": pl.Int32, "instance": pl.Int32, "value": pl.String}
+LONG_SCHEMA = {"eid": pl.Int64, "field": pl.Int32, "instance": pl.Int32, "array": pl.Int32, "value": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class _Column:
     header: str
     field: int
     instance: int
+    array: int
 
 
 def read_fields(paths: Sequence[Path], fields: Collection[int], eids: Collection[int]) -> pl.DataFrame:
@@ -36,15 +37,26 @@ def read_fields(paths: Sequence[Path], fields: Collection[int], eids: Collection
     Returns
     -------
     polars.DataFrame
-        Columns eid, field, instance, value (text as in the table); no missing values.
+        Columns eid, field, instance, array, value (text as in the table); no missing values.
 
     Raises
     ------
     TableError
-        A table cannot be parsed, or names a participant twice.
+        A table cannot be parsed or names a participant twice, or two tables differ.
     """
     parts = [_read_table(path, fields, eids) for path in paths]
-    return pl.concat(parts).unique(maintain_order=True) if parts else pl.DataFrame(schema=LONG_SCHEMA)
+    if not parts:
+        return pl.DataFrame(schema=LONG_SCHEMA)
+    values = pl.concat(parts).unique(maintain_order=True)
+    differing = values.filter(pl.struct("eid", "field", "instance", "array").is_duplicated())
+    if not differing.is_empty():
+        names = ", ".join(path.name for path in paths)
+        fields_named = ", ".join(map(str, differing["field"].unique().sort()))
+        raise TableError(
+            f"The tables {names} give different values for the same participants in the fields {fields_named}. "
+            "Leave only the newest of them in the source folders."
+        )
+    return values
 
 
 def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> pl.DataFrame:
@@ -74,6 +86,7 @@ def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> p
             "eid",
             pl.lit(column.field, pl.Int32).alias("field"),
             pl.lit(column.instance, pl.Int32).alias("instance"),
+            pl.lit(column.array, pl.Int32).alias("array"),
             pl.col(column.header).str.strip_chars().alias("value"),
         ).drop_nulls("value")
         for column in columns
@@ -84,5 +97,5 @@ def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> p
 def _parse_header(header: str) -> _Column | None:
     for pattern in _HEADERS:
         if match := pattern.fullmatch(header):
-            return _Column(header, int(match["field"]), int(match["instance"] or 0))
+            return _Column(header, int(match["field"]), int(match["instance"] or 0), int(match["array"] or 0))
     return None

@@ -14,6 +14,9 @@ from typing import TypeVar
 
 from dask import config as dask_config
 from distributed import Client, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+
+from mmdata.errors import CapacityError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -41,6 +44,8 @@ def run_tasks(function: Callable[[Task], Result], tasks: Sequence[Task], *, work
 
     Raises
     ------
+    CapacityError
+        A worker process died several times on one task.
     Exception
         What `function` raised; the tasks in flight are abandoned.
     """
@@ -56,7 +61,13 @@ def run_tasks(function: Callable[[Task], Result], tasks: Sequence[Task], *, work
         first = list(islice(waiting, workers * TASKS_IN_FLIGHT_PER_WORKER))
         running = as_completed(client.map(function, first, pure=False))
         for future in running:
-            result = future.result()
+            try:
+                result = future.result()
+            except KilledWorker as error:
+                raise CapacityError(
+                    "A worker process was killed again and again on the same task, most likely for want of memory. "
+                    "What was stored is intact: run the same command with fewer --workers."
+                ) from error
             future.release()
             for task in islice(waiting, 1):
                 running.add(client.submit(function, task, pure=False))
@@ -69,7 +80,7 @@ def _local_cluster(workers: int) -> LocalCluster:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             memory_limit=0,
         )

@@ -16,17 +16,18 @@ from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from mmdata.arrays import COMPRESSED_SHARE, GLASSER, array_specs, stored_modalities
 from mmdata.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.connectivity import correlate_regions, parse_timeseries
-from mmdata.errors import ScanRejected
+from mmdata.errors import CapacityError, ScanRejected, StoreError
 from mmdata.execution import run_tasks
 from mmdata.preprocess import preprocess_volume
-from mmdata.receipts import ScanReceipt, append_receipts, read_scan_receipts
+from mmdata.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
 from mmdata.resample import limit_threads
 from mmdata.schema import CONNECTIVITY, StudyLayout
 from mmdata.store import ArraySpec, ensure_array, open_array, shard_starts
 from mmdata.study import ConnectivitySettings, Study, StudyConfig, VolumeSettings
 from mmdata.ukb.archive import read_glasser_timeseries, read_volume
 
-SCAN_RECEIPTS = "scans.jsonl"
+RETRIED_REASONS = ("unreadable", "unexpected")
+"""Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""
 NATIVE_VOXELS = 208 * 256 * 256
 """Of UK Biobank's T1 at 1 mm, the largest image that is read."""
 NATIVE_BYTES_PER_VOXEL = 24
@@ -79,7 +80,8 @@ def plan_ingest(
 ) -> IngestPlan:
     """Decide which scans to read and which shards to write.
 
-    A scan is left alone when a receipt says it is stored, or rejected with its file unchanged since.
+    A scan is left alone when a receipt says that it is stored at every side, or rejected and its files are unchanged.
+    What a fault of the machine kept from being read is tried again.
 
     Parameters
     ----------
@@ -91,17 +93,22 @@ def plan_ingest(
     config = study.config
     receipts = read_scan_receipts(study.layout.receipts / SCAN_RECEIPTS)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in stored_modalities(config)}
+    arrays = [spec for modality in wanted for spec in array_specs(study, modality, num_rows)]
+    lost = {spec.path.parent.name for spec in arrays if not spec.path.exists()}
+    receipts = {key: receipt for key, receipt in receipts.items() if receipt.status != "stored" or key[1] not in lost}
+    needed_sides = {modality: set() if modality == CONNECTIVITY else set(config.volumes.sides) for modality in wanted}
     for candidate in candidates:
         sample = samples.get(candidate.visit)
         if sample is None or candidate.modality not in wanted:
             continue
-        fingerprint = _fingerprint(candidate.path)
         receipt = receipts.get((sample.sample_id, candidate.modality))
-        if receipt is None or (receipt.status == "rejected" and receipt.fingerprint != fingerprint):
+        if receipt and receipt.status == "stored" and needed_sides[candidate.modality] <= set(receipt.sides):
+            continue
+        fingerprint = _fingerprint(candidate)
+        if receipt is None or receipt.status == "stored" or _worth_retrying(receipt, fingerprint):
             wanted[candidate.modality].append(
                 PlannedScan(sample_id=sample.sample_id, row=sample.row, fingerprint=fingerprint, candidate=candidate)
             )
-    arrays = [spec for modality in wanted for spec in array_specs(study, modality, num_rows)]
     tasks = [task for modality, scans in wanted.items() for task in _shard_tasks(study, modality, scans)]
     return IngestPlan(arrays=tuple(arrays), tasks=tuple(tasks), projection=_project(config, arrays, tasks, workers))
 
@@ -154,12 +161,15 @@ def store_shard(task: ShardTask) -> list[ScanReceipt]:
         except ScanRejected as rejection:
             receipts.append(_receipt(scan, "rejected", rejection.reason, rejection.detail))
             continue
-        except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+        except (CapacityError, StoreError, MemoryError):
+            raise
+        except Exception as error:
             receipts.append(_receipt(scan, "rejected", "unexpected", f"{type(error).__name__} while preprocessing"))
             continue
         for buffer, row in zip(buffers, rows, strict=True):
             buffer[scan.row - task.start] = row
-        receipts.append(_receipt(scan, "stored", measures=measures))
+        sides = [] if task.modality == CONNECTIVITY else list(task.volumes.sides)
+        receipts.append(_receipt(scan, "stored", measures=measures, sides=sides))
     if any(receipt.status == "stored" for receipt in receipts):
         for array, buffer in zip(arrays, buffers, strict=True):
             array.write_shard(task.start, buffer)
@@ -184,12 +194,18 @@ def _array_paths(task: ShardTask) -> list[Path]:
 
 
 def _receipt(
-    scan: PlannedScan, status: str, reason: str = "", detail: str = "", measures: dict[str, float] | None = None
+    scan: PlannedScan,
+    status: str,
+    reason: str = "",
+    detail: str = "",
+    measures: dict[str, float] | None = None,
+    sides: list[int] | None = None,
 ) -> ScanReceipt:
     return ScanReceipt(
         sample_id=scan.sample_id,
         row=scan.row,
         modality=scan.candidate.modality,
+        sides=sides or [],
         status=status,
         reason=reason,
         detail=detail,
@@ -223,13 +239,20 @@ def _project(config: StudyConfig, arrays: list[ArraySpec], tasks: list[ShardTask
         row_bytes[modality] = row_bytes.get(modality, 0) + spec.row_bytes * share
     worker_bytes = BASE_WORKER_BYTES + NATIVE_VOXELS * NATIVE_BYTES_PER_VOXEL + 2 * max(shard_bytes.values(), default=0)
     disk_bytes = sum(row_bytes[task.modality] * len(task.scans) for task in tasks)
-    return Projection(workers=max(1, workers), worker_bytes=worker_bytes, disk_bytes=int(disk_bytes))
+    return Projection(workers=max(1, min(workers, len(tasks))), worker_bytes=worker_bytes, disk_bytes=int(disk_bytes))
 
 
-def _fingerprint(path: Path) -> str:
-    """Return what changes when a file is replaced."""
-    try:
-        entry = path.stat()
-    except OSError:
-        return ""
-    return f"{entry.st_size:x}-{entry.st_mtime_ns:x}"
+def _fingerprint(candidate: ScanCandidate) -> str:
+    """Return what changes when one of a scan's files is replaced or arrives."""
+    parts = []
+    for path in (candidate.path, candidate.transform_path):
+        try:
+            entry = path.stat() if path else None
+        except OSError:
+            entry = None
+        parts.append(f"{entry.st_size:x}-{entry.st_mtime_ns:x}" if entry else "none")
+    return "/".join(parts)
+
+
+def _worth_retrying(receipt: ScanReceipt, fingerprint: str) -> bool:
+    return receipt.reason in RETRIED_REASONS or receipt.fingerprint != fingerprint

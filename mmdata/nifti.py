@@ -22,8 +22,8 @@ from mmdata.errors import ScanRejected
 from mmdata.flirt import ImageFrame
 from mmdata.geometry import Matrix44
 
-MAX_VOLUME_BYTES = 1 << 30
-"""Larger decompressed volumes are refused: a 1 mm T1 as float64 takes a tenth of this."""
+MAX_VOLUME_BYTES = 1 << 28
+"""Larger decompressed volumes are refused: a 1 mm T1 takes 109 MB as float64."""
 MAX_EXTENSION_BYTES = 1 << 20
 """Bytes a file may hold between its header and its voxels, and again behind them."""
 _HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}

@@ -19,6 +19,8 @@ class ScanReceipt:
     sample_id: str
     row: int
     modality: str
+    sides: list[int] = field(default_factory=list)
+    """Resolution levels that were written; none for connectivity."""
     status: str
     """``stored`` or ``rejected``."""
     reason: str = ""
@@ -41,7 +43,17 @@ class CopyReceipt:
     rows: list[int]
 
 
-def append_receipts(path: Path, receipts: Iterable[ScanReceipt | CopyReceipt]) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawalReceipt:
+    """A participant who must never come back, by key."""
+
+    participant_key: str
+
+
+SCAN_RECEIPTS, WITHDRAWAL_RECEIPTS = "scans.jsonl", "withdrawn.jsonl"
+
+
+def append_receipts(path: Path, receipts: Iterable[ScanReceipt | CopyReceipt | WithdrawalReceipt]) -> None:
     """Add receipts to a file and flush them to the disk."""
     lines = "".join(json.dumps(asdict(receipt), separators=(",", ":")) + "\n" for receipt in receipts)
     with path.open("ab+") as file:
@@ -63,6 +75,23 @@ def read_copy_receipts(path: Path) -> dict[tuple[str, int, int], set[int]]:
         receipt = CopyReceipt(**entry)
         stored.setdefault((receipt.modality, receipt.side, receipt.copy), set()).update(receipt.rows)
     return stored
+
+
+def allocated_rows(directory: Path) -> dict[str, int]:
+    """Return the row of every sample that has a receipt, by sample id."""
+    return {entry["sample_id"]: entry["row"] for entry in _read_lines(directory / SCAN_RECEIPTS)}
+
+
+def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
+    """Return the keys of everyone who has withdrawn."""
+    return frozenset(entry["participant_key"] for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS))
+
+
+def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
+    """Add a receipt for everyone who has none yet."""
+    new = sorted(keys - read_withdrawal_receipts(directory))
+    if new:
+        append_receipts(directory / WITHDRAWAL_RECEIPTS, [WithdrawalReceipt(participant_key=key) for key in new])
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,7 @@ class VolumeSettings:
 
     modalities: tuple[Literal["t1", "flair", "dwi"], ...] = ("t1", "flair", "dwi")
     """Which volumes to store."""
-    dwi_map: Literal["FA", "MD", "MO", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
+    dwi_map: Literal["FA", "MD", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
     """The scalar diffusion map that stands for dwi."""
     extent_mm: float = 192.0
     """Edge length of the cube that is sampled; 192 mm leaves room around the MNI152 brain (144 x 181 x 151 mm)."""

@@ -74,6 +74,8 @@ class TrainConfig:
             raise TrainError(
                 f"Expected inputs among {', '.join(INPUTS)}, each once, got {' '.join(self.inputs) or 'none'}."
             )
+        if self.metadata_blocks and METADATA not in self.inputs:
+            raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
         for name in ("epochs", "patience", "batch_size", "learning_rate"):

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from mmtrain.metrics import DECISION_THRESHOLD
+
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d9772b", "#8a8f98"
 _SIZE_INCHES = (6.4, 4.8)
 _DPI = 120
@@ -61,7 +63,7 @@ def plot_classification(
         aspect="equal",
         title=f"test, AUC {metrics['auc']:.3f}",
     )
-    counts = confusion_matrix(truth.astype(int), (probability >= 0.5).astype(int), labels=[0, 1])
+    counts = confusion_matrix(truth.astype(int), (probability >= DECISION_THRESHOLD).astype(int), labels=[0, 1])
     matrix.imshow(counts, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
         shade = "white" if count > counts.max() / 2 else "black"

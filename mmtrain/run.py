@@ -29,7 +29,7 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        """Settings, versions and the preprocessing of the stores."""
+        """Settings and the versions of what computed."""
         return self.path / "config.json"
 
     @property

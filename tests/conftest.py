@@ -48,9 +48,9 @@ def release(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm) -> Path:
 def make_study(run_mm: RunMm, release: Path) -> Callable[..., Path]:
     """Make an empty study of the release's folder with the tests' settings and others behind them."""
 
-    def make(root: Path, *settings: str) -> Path:
+    def make(root: Path, *settings: str, source: Path = release) -> Path:
         options = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-        result = run_mm("--study", root, "init", "--source", release, *options)
+        result = run_mm("--study", root, "init", "--source", source, *options)
         assert result.exit_code == 0, result.output
         return root
 

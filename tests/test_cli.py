@@ -148,7 +148,10 @@ def test_a_mistyped_option_is_one_line_and_changes_nothing(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["train", "--target", "age", "--inputs", "t1", "--side", 128], "There is no array volumes.zarr/t1/128"),
+        (
+            ["train", "--target", "age", "--inputs", "t1", "--side", 128],
+            "Side 128 is not stored; this study has (64, 32)",
+        ),
         (["train", "--target", "age", "--inputs", "t1", "--copies", 9], "mm precompute-augs --copies 9 --side 32"),
     ],
 )
@@ -276,7 +279,10 @@ def test_json_is_one_object_on_stdout(run_mm: RunMm, copy: Path, tmp_path: Path)
         (["train", "--target", "age", "--inputs", "t1", "--dry-run"], {"n", "train"}),
         (["train", "--target", "age", *SMALL_TRAINING], {"run_id", "target", "kind", "inputs", "n", "val", "test"}),
         (["status"], {"study", "samples", "participants", "scans", "splits", "features", "runs", "arrays"}),
-        (["synth", "ukb", tmp_path / "synth", "--participants", 4, "--voxel-mm", 4, "--workers", 0], set()),
+        (
+            ["synth", "ukb", tmp_path / "synth", "--participants", 4, "--voxel-mm", 4, "--workers", 0],
+            {"participants", "visits", "scans", "absent", "withdrawn"},
+        ),
     ]
     for words, keys in commands:
         result = run_mm("--study", copy, *words, "--json")

@@ -94,7 +94,7 @@ def plan_copies(
     row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
     shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
     projection = Projection(
-        workers=max(1, workers),
+        workers=max(1, min(workers, len(tasks))),
         worker_bytes=BASE_WORKER_BYTES + 3 * shard_bytes + 80 * max(sides) ** 3,
         disk_bytes=int(sum(row_bytes[t.side] * COMPRESSED_SHARE * len(r) for t in tasks for r in t.rows.values())),
     )
@@ -157,7 +157,11 @@ def as_fractions(stored_XYZ: NDArray[Any]) -> torch.Tensor:
 def _copy_tasks(
     study: Study, training_rows: Mapping[str, Mapping[int, str]], copies: int, sides: Sequence[int]
 ) -> list[CopyTask]:
-    stored = read_copy_receipts(study.layout.receipts / COPY_RECEIPTS)
+    stored = {
+        key: rows
+        for key, rows in read_copy_receipts(study.layout.receipts / COPY_RECEIPTS).items()
+        if study.layout.augmented_array(key[0], key[1]).exists()
+    }
     sample_ids = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
     tasks = []
     for copy in range(FIRST_AUGMENTED_COPY, FIRST_AUGMENTED_COPY + copies):

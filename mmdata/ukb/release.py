@@ -16,7 +16,9 @@ from mmdata.schema import CONNECTIVITY
 
 MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi", 31016: CONNECTIVITY}
 _ARCHIVE_NAME = re.compile(r"(?P<eid>\d+)_(?P<field>\d+)_(?P<instance>\d+)_\d+\.zip")
-_WITHDRAWAL_NAME = re.compile(r"w\d+_\d{8}\.csv", re.IGNORECASE)
+_BULK_NAME = re.compile(r"\d+_\d+_\d+_\d+\..+")
+_WITHDRAWAL_NAME = re.compile(r"w\d+_\d{8}\.(csv|txt)", re.IGNORECASE)
+_ONE_EID = re.compile(rb'"?\d{5,9}"?,?\s*(\n|$)')
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 _TABLE_HEADER = re.compile(rb'["\']?(f\.|participant\.)?eid["\']?[,\t ]')
 
@@ -53,10 +55,12 @@ def find_release(roots: Sequence[Path]) -> Release:
             key = (Visit(int(match["eid"]), int(match["instance"])), int(match["field"]))
             num_duplicates += key in archives
             archives.setdefault(key, path)
-        elif _WITHDRAWAL_NAME.fullmatch(path.name):
-            withdrawal_lists.append(path)
-        elif path.suffix in _TABLE_SUFFIXES and _looks_like_table(path):
-            tables.append(path)
+        elif path.suffix.lower() in _TABLE_SUFFIXES and not _BULK_NAME.fullmatch(path.name):
+            head = _read_head(path)
+            if _WITHDRAWAL_NAME.fullmatch(path.name) or _ONE_EID.match(head):
+                withdrawal_lists.append(path)
+            elif _TABLE_HEADER.match(head):
+                tables.append(path)
     if not archives:
         raise SourceError(
             f"{', '.join(map(str, roots))} holds no UK Biobank imaging archives. Expected files named "
@@ -91,6 +95,6 @@ def _refuse_unreadable(error: OSError) -> None:
     raise SourceError(f"A folder of the source cannot be read: {error.strerror}. Check its permissions.") from error
 
 
-def _looks_like_table(path: Path) -> bool:
+def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return _TABLE_HEADER.match(file.read(64).removeprefix(b"\xef\xbb\xbf")) is not None
+        return file.read(64).removeprefix(b"\xef\xbb\xbf")

@@ -216,3 +216,11 @@ def test_tables_of_strangers_are_refused_and_change_nothing(catalog: Any, tmp_pa
     with pytest.raises(TableError, match="belong to the same"):
         import_tables(catalog, [table])
     assert ages(catalog) == [(2, 63.0)]
+
+
+@pytest.mark.parametrize("field", [53, 131286])
+def test_a_date_that_a_spreadsheet_rewrote_is_refused_not_taken_for_healthy(field: int) -> None:
+    rows = [row for row in DATES if row[0] != field]
+    with pytest.raises(TableError, match=rf"Field {field} holds 1 values that are no dates") as caught:
+        derive([*rows, (6150, 2, "-7"), (field, 0, "01/02/2001")])
+    assert "01/02/2001" not in str(caught.value)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.database import open_catalog
-from catalog.errors import TableError
+from catalog.errors import CatalogError, TableError
 from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from catalog.samples import (
     Enrolment,
@@ -104,7 +104,7 @@ def test_a_lost_catalogue_gets_its_rows_back(tmp_path: Path) -> None:
         before = enrol_visits(connection, PEOPLE)
     stored = {sample.sample_id: sample.row for sample in before.samples.values()}
     with open_catalog(tmp_path / "two.duckdb", writable=True) as connection:
-        after = enrol_visits(connection, PEOPLE, stored_rows=stored)
+        after = enrol_visits(connection, PEOPLE, allocated_rows=stored)
         assert after.samples == before.samples
         newcomer = Visit(1_000_500, 2)
         assert enrol_visits(connection, [newcomer]).samples[newcomer].row == 40
@@ -112,7 +112,7 @@ def test_a_lost_catalogue_gets_its_rows_back(tmp_path: Path) -> None:
 
 def test_rows_that_are_stored_are_never_allocated_to_new_samples(catalog: Any) -> None:
     lost = {"0123456789abcdef": 7}
-    rows = rows_of(enrol_visits(catalog, PEOPLE, stored_rows=lost))
+    rows = rows_of(enrol_visits(catalog, PEOPLE, allocated_rows=lost))
     assert min(rows.values()) == 8
 
 
@@ -236,3 +236,27 @@ def test_only_stored_scans_of_training_samples_are_augmented(catalog: Any) -> No
 def test_records_hide_eids_and_paths_from_their_repr() -> None:
     candidate = ScanCandidate(visit=Visit(1000223, 2), modality="t1", path=Path("/in/1000223_20252_2_0.zip"))
     assert "1000223" not in repr(candidate)
+
+
+def test_a_repeat_visit_keeps_its_participants_split_whatever_the_shares_are_now(catalog: Any) -> None:
+    first, repeat = PEOPLE[::2], PEOPLE[1::2]
+    before = {visit.eid: s.split for visit, s in enrol_visits(catalog, first).samples.items()}
+    after = enrol(catalog, [*first, *repeat], salt=SALT, val=0.45, test=0.45).samples
+    assert {visit.eid: after[visit].split for visit in repeat} == before
+
+
+def test_another_salt_is_refused_before_anything_is_enrolled(catalog: Any) -> None:
+    enrol_visits(catalog, PEOPLE[:2])
+    with pytest.raises(CatalogError, match=r"salt in study\.toml is not the one") as caught:
+        enrol(catalog, PEOPLE, salt="another-salt-of-a-study", val=0.25, test=0.25)
+    assert "another-salt" not in str(caught.value)
+    assert num_allocated_rows(catalog) == 2
+
+
+def test_withdrawals_survive_a_lost_catalogue_by_their_keys(catalog: Any, tmp_path: Path) -> None:
+    gone = PEOPLE[0].eid
+    keys = enrol_visits(catalog, PEOPLE, withdrawn_eids=frozenset({gone})).withdrawn_keys
+    with open_catalog(tmp_path / "rebuilt.duckdb", writable=True) as connection:
+        rebuilt = enrol_visits(connection, PEOPLE, withdrawn_keys=keys)
+    assert gone not in {visit.eid for visit in rebuilt.samples}
+    assert rebuilt.num_withdrawn == 1

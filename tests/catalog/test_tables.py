@@ -30,12 +30,12 @@ participant.eid,participant.p31,participant.p53_i2,participant.p21003_i2,partici
 """
 RAP_SHORT = RAP.replace("participant.", "").replace(",", "\t")
 EXPECTED = [
-    (1000001, 31, 0, "0"),
-    (1000001, 53, 2, "2019-05-01"),
-    (1000001, 20002, 0, "1065"),
-    (1000001, 20002, 0, "1111"),
-    (1000001, 21003, 2, "63"),
-    (1000002, 31, 0, "1"),
+    (1000001, 31, 0, 0, "0"),
+    (1000001, 53, 2, 0, "2019-05-01"),
+    (1000001, 20002, 0, 0, "1065"),
+    (1000001, 20002, 0, 1, "1111"),
+    (1000001, 21003, 2, 0, "63"),
+    (1000002, 31, 0, 0, "1"),
 ]
 
 
@@ -80,6 +80,12 @@ def test_columns_may_come_from_several_tables_and_repeats_count_once(tmp_path: P
     assert read(tmp_path, first, second, third).rows() == EXPECTED
 
 
+def test_tables_that_differ_are_refused_by_field_without_naming_anybody(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"different values .* in the fields 31\. Leave only the newest") as caught:
+        read(tmp_path, CSV, CSV.replace('"1000002","1"', '"1000002","0"'))
+    assert "1000002" not in str(caught.value)
+
+
 def test_rows_that_are_not_participants_are_passed_over(tmp_path: Path) -> None:
     assert read(tmp_path, CSV + '"","1","","","","",""\n"total","1","","","","",""\n').rows() == EXPECTED
 
@@ -87,7 +93,7 @@ def test_rows_that_are_not_participants_are_passed_over(tmp_path: Path) -> None:
 def test_nobody_of_interest_gives_an_empty_frame(tmp_path: Path) -> None:
     frame = read(tmp_path, CSV.replace("10000", "20000"))
     assert frame.is_empty()
-    assert frame.columns == ["eid", "field", "instance", "value"]
+    assert frame.columns == ["eid", "field", "instance", "array", "value"]
     assert_frame_equal(frame, read_fields([], FIELDS, EIDS))
 
 

@@ -99,6 +99,18 @@ def test_tables_are_known_by_their_first_column(tmp_path: Path, name: str, heade
     assert find_release([tmp_path]).tables == ((tmp_path / name,) if is_table else ())
 
 
+def test_any_list_of_numbers_is_a_withdrawal_list_and_bulk_text_is_not(tmp_path: Path) -> None:
+    touch(tmp_path, "1000001_20252_2_0.zip")
+    for name, content in {
+        "gone.txt": b"1000001\n1000002\n",
+        "quoted.csv": b'"1000003"\n',
+        "1000001_25751_2_0.txt": b"1000001\n",
+        "ages.csv": b"61\n62\n",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    assert {path.name for path in find_release([tmp_path]).withdrawal_lists} == {"gone.txt", "quoted.csv"}
+
+
 def test_withdrawal_lists_are_known_by_name_and_are_no_tables(tmp_path: Path) -> None:
     touch(tmp_path, "1000001_20252_2_0.zip")
     for name in ("w12345_20260101.csv", "lists/W12345_20250101.CSV"):

@@ -181,11 +181,11 @@ def test_a_stopped_run_that_is_resumed_equals_an_uninterrupted_one(layout: Study
     assert not list(run.path.rglob("*.tmp"))
 
 
-def test_a_run_stopped_in_its_first_epoch_cannot_be_resumed(layout: StudyLayout) -> None:
-    settings = REGRESSION | INPUTS["connectivity"]
+def test_a_run_stopped_in_its_first_epoch_is_begun_anew(layout: StudyLayout) -> None:
+    settings = REGRESSION | INPUTS["connectivity"] | {"epochs": 2}
+    _, expected = fit(layout, settings)
     run = begin(layout, settings)
-    with pytest.raises(TrainError, match="no checkpoint yet"):
-        train(run, layout, parse_train_config(settings), resume=True)
+    assert train(run, layout, parse_train_config(settings), resume=True) == expected
 
 
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
