@@ -1,6 +1,7 @@
 """Read single members out of UK Biobank's archives.
 
-FLAIR lies on the grid of its visit's T1, so where its own matrix to MNI152 is missing, T1's is the same.
+Only bias-corrected T1 and FLAIR are read: the uncorrected ones beside them must not get mixed into a cohort. FLAIR lies
+on the grid of its visit's T1, so where its own matrix to MNI152 is missing, T1's is the same.
 """
 
 import zipfile
@@ -19,15 +20,15 @@ from mmdata.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
 
 _NOT_DATA = ("unusable", "incompatible")
 _IMAGES = {
-    "t1": ("T1/T1_unbiased_brain.nii.gz", "T1/T1_brain.nii.gz"),
-    "flair": ("T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz", "T2_FLAIR/T2_FLAIR_brain.nii.gz"),
+    "t1": "T1/T1_unbiased_brain.nii.gz",
+    "flair": "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz",
 }
 _TRANSFORMS = {
-    "t1": ("T1/transforms/T1_to_MNI_linear.mat",),
-    "flair": ("T2_FLAIR/transforms/T2_FLAIR_to_MNI_linear.mat",),
-    "dwi": ("dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat",),
+    "t1": "T1/transforms/T1_to_MNI_linear.mat",
+    "flair": "T2_FLAIR/transforms/T2_FLAIR_to_MNI_linear.mat",
+    "dwi": "dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat",
 }
-_GLASSER = ("fMRI.Glasser.csv.gz",)
+_GLASSER = "fMRI.Glasser.csv.gz"
 
 
 def read_volume(scan: ScanCandidate, dwi_map: str) -> tuple[Volume, Matrix44]:
@@ -39,16 +40,15 @@ def read_volume(scan: ScanCandidate, dwi_map: str) -> tuple[Volume, Matrix44]:
         ``bad-archive``, ``unusable``, ``missing-image``, ``missing-transform``, ``bad-transform``, or what
         `mmdata.nifti.decode_volume` finds.
     """
-    images = _IMAGES.get(scan.modality) or _diffusion_images(dwi_map)
     with _open_archive(scan.path) as archive:
-        volume = decode_volume(_read_member(archive, images, "missing-image"))
-        matrix = _find_member(archive, _TRANSFORMS[scan.modality])
-        text = _read_member(archive, _TRANSFORMS[scan.modality], "missing-transform") if matrix else None
+        image = _read_member(archive, _IMAGES.get(scan.modality) or _diffusion_image(dwi_map), "missing-image")
+        text = _read_transform(archive, _TRANSFORMS[scan.modality])
     if text is None and scan.transform_path is not None:
         with _open_archive(scan.transform_path) as archive:
-            text = _read_member(archive, _TRANSFORMS["t1"], "missing-transform")
+            text = _read_transform(archive, _TRANSFORMS["t1"])
     if text is None:
-        raise ScanRejected("missing-transform", f"expected {_TRANSFORMS[scan.modality][0]}")
+        raise ScanRejected("missing-transform", f"expected {_TRANSFORMS[scan.modality]}, or T1's for a FLAIR")
+    volume = decode_volume(image)
     return volume, world_from_flirt(_parse_matrix(text), volume.frame)
 
 
@@ -64,9 +64,9 @@ def read_glasser_timeseries(scan: ScanCandidate) -> bytes:
         return _read_member(archive, _GLASSER, "missing-image")
 
 
-def _diffusion_images(dwi_map: str) -> tuple[str, ...]:
+def _diffusion_image(dwi_map: str) -> str:
     prefix = "NODDI" if dwi_map in ("ICVF", "OD", "ISOVF") else "dti"
-    return (f"dMRI/dMRI/{prefix}_{dwi_map}.nii.gz",)
+    return f"dMRI/dMRI/{prefix}_{dwi_map}.nii.gz"
 
 
 @contextmanager
@@ -80,25 +80,28 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise ScanRejected("unreadable", f"the archive cannot be read ({error.strerror})") from error
 
 
-def _read_member(archive: zipfile.ZipFile, wanted: tuple[str, ...], missing_reason: str) -> bytes:
-    member = _find_member(archive, wanted)
+def _read_member(archive: zipfile.ZipFile, name: str, missing_reason: str) -> bytes:
+    member = _find_member(archive, name)
     if member is not None:
         if member.file_size > MAX_VOLUME_BYTES:
-            raise ScanRejected("bad-dimensions", f"{wanted[0]} unpacks to {member.file_size:,} bytes")
+            raise ScanRejected("bad-dimensions", f"{name} unpacks to {member.file_size:,} bytes")
         return archive.read(member)
     for mark in _NOT_DATA:
-        if any(mark in name for name in archive.namelist()):
+        if any(mark in found for found in archive.namelist()):
             raise ScanRejected("unusable", f"the archive marks its images as {mark}")
-    raise ScanRejected(missing_reason, f"expected {' or '.join(wanted)} in the archive")
+    raise ScanRejected(missing_reason, f"expected {name} in the archive")
 
 
-def _find_member(archive: zipfile.ZipFile, wanted: tuple[str, ...]) -> zipfile.ZipInfo | None:
-    """Return the first wanted member, at the archive's root or below one folder named after the archive."""
-    usable = [member for member in archive.infolist() if not any(mark in member.filename for mark in _NOT_DATA)]
-    for name in wanted:
-        for member in usable:
-            if member.filename == name or member.filename.endswith("/" + name):
-                return member
+def _read_transform(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    return _read_member(archive, name, "missing-transform") if _find_member(archive, name) else None
+
+
+def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo | None:
+    """Return a member by name, at the archive's root or below other folders, unless it is marked as no data."""
+    for member in archive.infolist():
+        marked = any(mark in member.filename for mark in _NOT_DATA)
+        if not marked and (member.filename == name or member.filename.endswith("/" + name)):
+            return member
     return None
 
 

@@ -135,3 +135,14 @@ def test_a_transaction_keeps_all_or_nothing(path: Path) -> None:
 def test_a_query_without_rows_counts_as_0(path: Path) -> None:
     with open_catalog(path) as connection:
         assert fetch_integer(connection, "SELECT 5 WHERE false") == 0
+
+
+def test_the_file_is_readable_by_any_duckdb_since_version_1(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    for _ in range(2):
+        with open_catalog(path, writable=True):
+            pass
+    # Source: duckdb.org/docs/internals/storage, the file's header: a checksum of 8 bytes, DUCK, the version as 8 bytes
+    header = path.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    assert int.from_bytes(header[12:20], "little") == 64
