@@ -24,7 +24,7 @@ demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/mm synth ukb $(DEMO)/release --participants $(DEMO_PARTICIPANTS) --seed $(DEMO_SEED) --voxel-mm 3
 	$(DEMO_MM) init --source $(DEMO)/release --set 'volumes.sides=[128,64,32]' --set 'augment.sides=[32]' \
-		--set 'salt=a-demo-needs-no-secret' --set train.side=32 --set train.epochs=14 --set train.patience=14 \
+		--set 'salt=a-demo-needs-no-secret' --set train.side=32 --set train.epochs=24 --set train.patience=24 \
 		--set train.batch_size=16 --set train.learning_rate=1e-3 --set train.schedule=cosine
 	$(DEMO_MM) ingest ukb
 	$(DEMO_MM) precompute-augs --copies 2

@@ -54,7 +54,8 @@ INDEX_WAIT_SECONDS = 60.0
 PLAIN_PROGRESS_SECONDS = 10.0
 USER_ERRORS = (CatalogError, DataError, TrainError)
 
-out = Console(highlight=False, soft_wrap=True)
+PIPED_WIDTH = 200
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

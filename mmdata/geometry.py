@@ -33,11 +33,6 @@ class Grid:
     """World position of the cube's centre."""
 
     @property
-    def extent_mm(self) -> float:
-        """Edge length of the whole cube."""
-        return self.side * self.spacing_mm
-
-    @property
     def affine_44(self) -> Matrix44:
         """Voxel to world, RAS+ mm.
 
@@ -47,10 +42,6 @@ class Grid:
         affine_44 = np.diag([self.spacing_mm] * 3 + [1.0])
         affine_44[:3, 3] = np.asarray(self.centre_mm) - self.spacing_mm * (self.side - 1) / 2
         return affine_44
-
-    def at_side(self, side: int) -> "Grid":
-        """Return the grid over the same cube with another number of voxels."""
-        return Grid(side=side, spacing_mm=self.extent_mm / side, centre_mm=self.centre_mm)
 
 
 def zooms_mm(affine_44: Matrix44) -> NDArray[np.float64]:

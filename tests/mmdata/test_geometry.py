@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid, apply_affine, zooms_mm
+from mmdata.study import VolumeSettings
 
 grids = st.builds(
     Grid,
@@ -32,18 +33,19 @@ def test_affine_maps_the_middle_of_the_voxels_to_the_centre(grid: Grid) -> None:
     np.testing.assert_allclose(middle[0], grid.centre_mm, atol=1e-9)
 
 
-@given(grids, st.integers(1, 256))
-def test_at_side_keeps_the_cube(grid: Grid, side: int) -> None:
-    other = grid.at_side(side)
-    assert other.side == side
-    np.testing.assert_allclose(corners(other), corners(grid), atol=1e-9)
+@given(st.integers(1, 256), st.floats(1, 500))
+def test_every_level_of_a_study_spans_the_same_cube(side: int, extent_mm: float) -> None:
+    settings = VolumeSettings(extent_mm=extent_mm, centre_mm=(1.0, 2.0, 3.0))
+    assert settings.grid(side).side == side
+    np.testing.assert_allclose(corners(settings.grid(side)), corners(settings.grid(128)), atol=1e-9)
 
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_coarse_voxel_lies_in_the_middle_of_the_fine_ones_it_averages(factor: int) -> None:
-    fine = Grid(side=32, spacing_mm=3.0, centre_mm=(1.0, 2.0, 3.0))
+    settings = VolumeSettings()
+    fine = settings.grid(128)
     children = np.indices((factor,) * 3).reshape(3, -1).T.astype(float)
-    centre = apply_affine(fine.at_side(32 // factor).affine_44, np.zeros((1, 3)))[0]
+    centre = apply_affine(settings.grid(128 // factor).affine_44, np.zeros((1, 3)))[0]
     np.testing.assert_allclose(apply_affine(fine.affine_44, children).mean(axis=0), centre)
 
 
