@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import polars as pl
@@ -13,7 +14,9 @@ from catalog.errors import CatalogError, CatalogLockedError
 from catalog.migrations import MIGRATIONS
 
 _RETRY_SECONDS = 0.2
-_STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.0.0"}
+_Settings: TypeAlias = dict[str, str | bool | int | float | list[str]]
+_NO_SETTINGS: _Settings = {}
+_STORAGE: _Settings = {"storage_compatibility_version": "v1.0.0"}
 """Any DuckDB shell since 1.0 can open the file, not only those as new as the library that wrote it."""
 
 
@@ -102,7 +105,7 @@ def _connect(path: Path, writable: bool, wait_seconds: float) -> duckdb.DuckDBPy
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            return duckdb.connect(str(path), read_only=not writable, config=_STORAGE if writable else None)
+            return duckdb.connect(str(path), read_only=not writable, config=_STORAGE if writable else _NO_SETTINGS)
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise CatalogError(f"{path.name} cannot be opened: {str(error).splitlines()[0]}") from error
