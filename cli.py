@@ -27,15 +27,10 @@ from catalog.features import import_tables
 from catalog.fields import BLOCKS, find_target, metadata_features
 from catalog.report import run_table, scan_table
 from catalog.runs import index_runs
-from catalog.samples import (
-    enrol,
-    num_allocated_rows,
-    read_withdrawals,
-    record_outcomes,
-    record_sources,
-    stored_training_rows,
-)
+from catalog.samples import enrol, num_allocated_rows
+from catalog.scans import record_outcomes, record_sources, stored_training_rows
 from catalog.summary import summarise
+from catalog.withdrawals import read_withdrawals
 from mmdata.errors import DataError
 from mmdata.report import array_table, projection_line
 from mmdata.schema import VOLUME_MODALITIES, StudyLayout

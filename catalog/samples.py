@@ -1,19 +1,16 @@
 """Enrol participants and their visits: rows are allocated once and never reused, splits never change."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from catalog.database import fetch_integer, insert_frame, transaction
-from catalog.errors import CatalogError, TableError
+from catalog.errors import CatalogError
 from catalog.identity import participant_key, salt_hash, sample_id, split_of
-from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
-
-_MEASURES = ("clamp_low", "clamp_high", "brain_ml", "nonzero_share")
+from catalog.records import EnrolledSample, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,80 +92,6 @@ def enrol(
         num_withdrawn=len(withdrawn & set(keys.values())),
         withdrawn_keys=frozenset(withdrawn),
     )
-
-
-def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
-    """Return the eids of withdrawal lists: one positive number per line, no header.
-
-    Raises
-    ------
-    TableError
-        A line is not a number.
-    """
-    eids = set()
-    for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            text = line.strip().rstrip(",").strip('"')
-            if not text:
-                continue
-            if not text.removeprefix("-").isdecimal() or not text.isascii():
-                raise TableError(f"{path.name}, line {number}: expected one participant number, got other text.")
-            eids.add(int(text))
-    return frozenset(eid for eid in eids if eid > 0)
-
-
-def record_sources(
-    connection: duckdb.DuckDBPyConnection,
-    samples: Mapping[Visit, EnrolledSample],
-    candidates: Iterable[ScanCandidate],
-    modalities: Sequence[str],
-) -> None:
-    """Remember which file each scan comes from, and which modalities the study stores."""
-    incoming = pl.DataFrame(
-        [
-            (samples[scan.visit].sample_id, scan.modality, str(scan.path))
-            for scan in candidates
-            if scan.visit in samples and scan.modality in modalities
-        ],
-        schema={"sample_id": pl.String, "modality": pl.String, "source": pl.String},
-        orient="row",
-    )
-    with transaction(connection):
-        connection.executemany("INSERT OR IGNORE INTO modality VALUES (?)", [[modality] for modality in modalities])
-        insert_frame(connection, "INSERT OR REPLACE INTO scan_source SELECT * FROM incoming", incoming)
-
-
-def record_outcomes(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[ScanOutcome]) -> None:
-    """Enter what became of every scan; newer outcomes replace older ones."""
-    columns = ("sample_id", "modality", "status", "reason", "detail")
-    incoming = pl.DataFrame(
-        [
-            (*(getattr(outcome, name) for name in columns), *(outcome.measures.get(name) for name in _MEASURES))
-            for outcome in outcomes
-        ],
-        schema={**dict.fromkeys(columns, pl.String), **dict.fromkeys(_MEASURES, pl.Float64)},
-        orient="row",
-    )
-    with transaction(connection):
-        insert_frame(
-            connection,
-            "INSERT OR REPLACE INTO scan_outcome SELECT * FROM incoming SEMI JOIN sample USING (sample_id)",
-            incoming,
-        )
-
-
-def stored_training_rows(connection: duckdb.DuckDBPyConnection, modalities: Sequence[str]) -> dict[str, dict[int, str]]:
-    """Return for each modality the rows of stored training scans and their sample ids."""
-    return {
-        modality: dict(
-            connection.execute(
-                "SELECT row, sample_id FROM samples JOIN splits USING (sample_id) JOIN scans USING (sample_id) "
-                "WHERE split = 'train' AND modality = ? AND status = 'stored' ORDER BY row",
-                [modality],
-            ).fetchall()
-        )
-        for modality in modalities
-    }
 
 
 def num_allocated_rows(connection: duckdb.DuckDBPyConnection) -> int:

@@ -9,7 +9,8 @@ from catalog.cohorts import build_cohort, write_cohort
 from catalog.database import open_catalog
 from catalog.errors import CohortError, UnknownTargetError
 from catalog.records import EnrolledSample, ScanOutcome, Visit
-from catalog.samples import enrol, record_outcomes, record_sources
+from catalog.samples import enrol
+from catalog.scans import record_outcomes, record_sources
 
 VISITS = [Visit(eid, 2) for eid in range(1_000_001, 1_000_061)]
 

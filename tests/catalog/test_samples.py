@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 from catalog.database import open_catalog
 from catalog.errors import CatalogError, TableError
 from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
-from catalog.samples import (
-    Enrolment,
-    enrol,
-    num_allocated_rows,
-    read_withdrawals,
-    record_outcomes,
-    record_sources,
-    stored_training_rows,
-)
+from catalog.samples import Enrolment, enrol, num_allocated_rows
+from catalog.scans import record_outcomes, record_sources, stored_training_rows
+from catalog.withdrawals import read_withdrawals
 
 SALT = "salt-of-the-test-study"
 PEOPLE = [Visit(eid, instance) for eid in range(1_000_001, 1_000_021) for instance in (2, 3)]

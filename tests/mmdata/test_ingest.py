@@ -26,7 +26,9 @@ from typer.testing import Result
 
 from catalog.database import open_catalog
 from catalog.records import Visit
-from catalog.samples import enrol, num_allocated_rows, read_withdrawals, record_sources, stored_training_rows
+from catalog.samples import enrol, num_allocated_rows
+from catalog.scans import record_sources, stored_training_rows
+from catalog.withdrawals import read_withdrawals
 from mmdata.arrays import stored_modalities
 from mmdata.augment.precompute import execute_copies, plan_copies
 from mmdata.ingest import execute_ingest, plan_ingest
