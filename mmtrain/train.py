@@ -6,8 +6,7 @@ goes on as if it had never stopped.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +14,34 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from mmdata.allocator import keep_freed_memory
-from mmdata.schema import CONNECTIVITY, StudyLayout
+from mmdata.schema import StudyLayout
 from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
-from mmtrain.cohort import Cohort, read_cohort
-from mmtrain.config import METADATA, TrainConfig
+from mmtrain.config import TrainConfig
 from mmtrain.errors import TrainError
-from mmtrain.metrics import classification_metrics, regression_metrics
 from mmtrain.model import FusionNet, weight_penalty
-from mmtrain.order import balance_classes, choose_copies, derive_seed, epoch_batches
+from mmtrain.order import derive_seed
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
 from mmtrain.run import RunDirectory, write_json, write_json_lines
-from mmtrain.scaling import FeatureScaler, TargetScaler, fit_features, fit_target
-from mmtrain.stream import (
-    BatchRequest,
-    StoredBatch,
-    Stores,
-    allocate_channels,
-    open_stores,
-    stream_batches,
-    to_channels,
+from mmtrain.task import (
+    Task,
+    batch_loss,
+    build_model,
+    describe_model,
+    forward,
+    prepare_task,
+    request_batch,
+    score,
+    stream_task,
+    to_predictions,
+    training_requests,
 )
 
 EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One run's fixed parts: what is read, how it is scaled, and where it is computed."""
-
-    config: TrainConfig
-    cohort: Cohort
-    stores: Stores
-    target_scaler: TargetScaler | None
-    """None for a binary target."""
-    feature_scaler: FeatureScaler
-    features_NF: NDArray[np.float32]
-    """Scaled; no columns where metadata is not an input."""
-    device: torch.device
-    channels: torch.Tensor
-    """Memory for the volumes of one batch."""
 
 
 def train(
@@ -125,46 +107,12 @@ def train(
     return finish(run, task, model, progress)
 
 
-def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) -> Task:
-    """Read the cohort, open the stores, and fit every scaling on the training split."""
-    cohort = read_cohort(run.cohort)
-    training = cohort.members("train")
-    feature_scaler = fit_features(cohort.feature_names, cohort.features_NF[training])
-    use_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if use_gpu else "cpu")
-    return Task(
-        config=config,
-        cohort=cohort,
-        stores=open_stores(
-            layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
-        ),
-        target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
-        feature_scaler=feature_scaler,
-        features_NF=feature_scaler.scale(cohort.features_NF),
-        device=device,
-        channels=allocate_channels(config.batch_size if config.volume_inputs else 0, config.side, device),
-    )
-
-
-def build_model(task: Task) -> FusionNet:
-    """Return the untrained network for a run's inputs."""
-    config = task.config
-    edges = task.stores.originals[CONNECTIVITY].row_shape[0] if CONNECTIVITY in config.inputs else 0
-    return FusionNet(
-        side=config.side,
-        channels=config.stage_channels if config.volume_inputs else (),
-        num_edges=edges,
-        num_features=task.features_NF.shape[1] if METADATA in config.inputs else 0,
-        num_outputs=1 if config.kind == "regression" else 2,
-    )
-
-
 def train_epoch(task: Task, model: FusionNet, optimizer: torch.optim.Optimizer, epoch: int) -> tuple[float, int]:
     """Make one pass over the training split; return the mean loss without penalty and the number of samples."""
     model.train()
     config = task.config
     total, num_samples = 0.0, 0
-    for batch in _stream(task, training_requests(task, epoch)):
+    for batch in stream_task(task, training_requests(task, epoch)):
         loss = batch_loss(task, forward(task, model, batch), batch)
         penalty = weight_penalty(model, config.weight_penalty, config.connectivity_penalty)
         optimizer.zero_grad(set_to_none=True)
@@ -196,7 +144,7 @@ def calibrate(task: Task, model: FusionNet, epoch: int) -> None:
         return
     requests = training_requests(task, epoch)
     num_batches = max(1, -(-wanted // len(requests[0].rows)))
-    recalibrate_batch_norm(model, _stream(task, requests[:num_batches]), lambda batch: forward(task, model, batch))
+    recalibrate_batch_norm(model, stream_task(task, requests[:num_batches]), lambda batch: forward(task, model, batch))
 
 
 @torch.inference_mode()
@@ -206,77 +154,11 @@ def evaluate(task: Task, model: FusionNet, split: str) -> tuple[float, NDArray[n
     members = task.cohort.members(split)
     batches = np.array_split(members, -(-len(members) // task.config.batch_size))
     total, outputs = 0.0, []
-    for batch in _stream(task, [_request(task, positions) for positions in batches]):
+    for batch in stream_task(task, [request_batch(task, positions) for positions in batches]):
         output = forward(task, model, batch)
         total += batch_loss(task, output, batch).item() * len(batch.request.rows)
         outputs.append(output.double().cpu().numpy())
     return total / len(members), to_predictions(task, np.concatenate(outputs))
-
-
-def forward(task: Task, model: FusionNet, batch: StoredBatch) -> torch.Tensor:
-    """Return the network's outputs for a batch."""
-    config = task.config
-    volumes = to_channels(batch, task.channels) if config.volume_inputs else None
-    edges = batch.stored[CONNECTIVITY].to(task.device).float() if CONNECTIVITY in config.inputs else None
-    features = None
-    if METADATA in config.inputs:
-        features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device)
-    outputs: torch.Tensor = model(volumes, edges, features)
-    return outputs
-
-
-def batch_loss(task: Task, outputs: torch.Tensor, batch: StoredBatch) -> torch.Tensor:
-    """Return mean squared error of scaled targets, or binary cross-entropy on one-hot pairs."""
-    targets = task.cohort.targets[batch.request.positions]
-    if task.target_scaler is not None:
-        scaled = torch.from_numpy(task.target_scaler.scale(targets)).float().to(task.device)
-        return functional.mse_loss(outputs[:, 0], scaled)
-    pairs = functional.one_hot(torch.from_numpy(targets.astype(np.int64)), 2).float().to(task.device)
-    return functional.binary_cross_entropy_with_logits(outputs, pairs)
-
-
-def to_predictions(task: Task, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn network outputs into values of the target's unit, or probabilities of class 1."""
-    if task.target_scaler is not None:
-        return task.target_scaler.unscale(outputs[:, 0])
-    likely = 1 / (1 + np.exp(-outputs))
-    return np.asarray(likely[:, 1] / likely.sum(axis=1))
-
-
-def score(task: Task, split: str, prediction: NDArray[np.float64]) -> dict[str, float]:
-    """Return the metrics of one split; targets are not clamped."""
-    truth = task.cohort.targets[task.cohort.members(split)]
-    measure = regression_metrics if task.config.kind == "regression" else classification_metrics
-    return measure(truth, prediction)
-
-
-def training_requests(task: Task, epoch: int) -> list[BatchRequest]:
-    """Return one epoch's batches: which samples, which copies, in which order."""
-    config, cohort = task.config, task.cohort
-    members = cohort.members("train")
-    if config.kind == "classification" and config.balance == "undersample":
-        members = balance_classes(members, cohort.targets[members], seed=config.seed, epoch=epoch)
-    copies = choose_copies(cohort.sample_ids, task.stores.num_copies, seed=config.seed, epoch=epoch)
-    batches = epoch_batches(members, config.batch_size, seed=config.seed, epoch=epoch, drop_last=config.drop_last)
-    return [_request(task, positions, copies[positions]) for positions in batches]
-
-
-def describe_model(task: Task) -> dict[str, Any]:
-    """Return the model card: what the weights expect as input and what their output means."""
-    config = task.config
-    scaler = task.target_scaler
-    return {
-        "schema_version": 1,
-        "target": config.target,
-        "kind": config.kind,
-        "unit": config.unit,
-        "inputs": list(config.inputs),
-        "network": {"side": config.side, "channels": list(config.stage_channels if config.volume_inputs else ())},
-        "target_scaling": {"low": scaler.low, "high": scaler.high} if scaler else None,
-        "features": task.feature_scaler.to_json(),
-        "stores": {modality: array.attributes for modality, array in task.stores.originals.items()},
-        "augmented_copies": task.stores.num_copies,
-    }
 
 
 def log_epoch(board: SummaryWriter, entry: EpochEntry) -> None:
@@ -335,20 +217,3 @@ def draw_pictures(
     draw = plot_regression if config.kind == "regression" else plot_classification
     name = f"{config.target} ({config.unit})"
     draw(truth, prediction, metrics, name, directory / "test.png")
-
-
-def _stream(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatch]:
-    return stream_batches(
-        task.stores,
-        requests,
-        prefetch_bytes=task.config.prefetch_bytes,
-        pin_memory=task.device.type == "cuda",
-    )
-
-
-def _request(task: Task, positions: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> BatchRequest:
-    return BatchRequest(
-        positions=positions,
-        rows=task.cohort.rows[positions],
-        copies=np.zeros(len(positions), np.int64) if copies is None else copies,
-    )
