@@ -173,6 +173,7 @@ def ingest_ukb(
             allocated_rows=allocated_rows(study.layout.receipts),
         )
         record_sources(catalog, enrolment.samples, release.scans, modalities)
+        num_values = import_tables(catalog, release.tables) if release.tables else 0
     plan = plan_ingest(study, release.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
     projection = plan.projection
     planned = {"scans": plan.num_scans, "shards": len(plan.tasks), **asdict(projection)}
@@ -186,7 +187,6 @@ def ingest_ukb(
         execute_ingest(study, plan, workers=workers, on_progress=on_progress)
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
         record_outcomes(catalog, read_outcomes(study))
-        num_values = import_tables(catalog, release.tables) if release.tables else 0
         _warn_unreadable(index_runs(catalog, study.layout.runs))
         summary = summarise(catalog)
     content = {
@@ -194,6 +194,7 @@ def ingest_ukb(
         "new_samples": enrolment.num_new,
         "withdrawn_left_out": enrolment.num_withdrawn,
         "duplicates_passed_over": release.num_duplicates,
+        "files_passed_over": [_without_numbers(path.name) for path in release.passed_over],
         "feature_values": num_values,
         **asdict(summary),
     }
@@ -203,6 +204,7 @@ def ingest_ukb(
         f"{num_values} feature values of {len(release.tables)} tables. {enrolment.num_withdrawn} participants left out "
         f"because they withdrew ({len(lists)} withdrawal lists).",
         *([] if release.tables else ["No table was found: without one there are no targets to train on."]),
+        *[f"Passed over {_without_numbers(path.name)}: its first column is not eid." for path in release.passed_over],
     ]
     _report(as_json, content, [*lines, scan_table(summary)])
     if strict and summary.rejected:
@@ -291,7 +293,7 @@ def train(
         "drop_last": drop_last,
         "seed": seed,
         "device": device,
-        "inputs": inputs.replace("+", ",").split(",") if inputs else None,
+        "inputs": inputs.replace("+", ",").split(",") if inputs is not None else None,
         "metadata_blocks": metadata_block,
     }
     given = {name: value for name, value in options.items() if value is not None}
@@ -389,6 +391,7 @@ def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple["Tra
     """Return the settings and the cohort of a new run, having made sure that the stores have what it reads."""
     from mmtrain.config import parse_train_config
     from mmtrain.stream import open_stores
+    from mmtrain.task import choose_device
 
     definition = find_target(target)
     config = parse_train_config(
@@ -403,6 +406,7 @@ def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple["Tra
     )
     if config.volume_inputs and config.side not in study.config.volumes.sides:
         raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
+    choose_device(config.device)
     stores = open_stores(
         study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )

@@ -106,17 +106,15 @@ def _connect(path: Path, writable: bool, wait_seconds: float) -> duckdb.DuckDBPy
     while True:
         try:
             return duckdb.connect(str(path), read_only=not writable, config=_STORAGE if writable else _NO_SETTINGS)
-        except duckdb.IOException as error:
+        except duckdb.Error as error:
             if "Could not set lock" not in str(error):
-                raise CatalogError(f"{path.name} cannot be opened: {str(error).splitlines()[0]}") from error
+                raise CatalogError(
+                    f"{path.name} is damaged or not a DuckDB file. Move it away and run mm ingest ukb again: it is "
+                    f"filled anew without reading the images again. DuckDB says: {str(error).splitlines()[0]}"
+                ) from error
             if time.monotonic() >= deadline:
                 raise CatalogLockedError(_locked_message(path, str(error))) from error
             time.sleep(_RETRY_SECONDS)
-        except duckdb.Error as error:
-            raise CatalogError(
-                f"{path.name} is damaged or not a DuckDB file: {str(error).splitlines()[0]} "
-                "Move it away and run mm ingest ukb again: it is rebuilt without reading the images again."
-            ) from error
 
 
 def _locked_message(path: Path, error: str) -> str:

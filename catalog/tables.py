@@ -71,6 +71,9 @@ def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> p
         eid_header = next((header for header in headers if header in _EID_HEADERS), None)
         if eid_header is None:
             raise TableError(f"{path.name} has no eid column; expected one of {', '.join(_EID_HEADERS)}.")
+        eids_here = table.select(pl.col(eid_header).cast(pl.Int64, strict=False)).collect()
+        if eids_here.height and eids_here[eid_header].null_count() == eids_here.height:
+            raise TableError(f"The eid column of {path.name} holds no whole numbers. Export the table again.")
         columns = [column for header in headers if (column := _parse_header(header)) and column.field in fields]
         wide = (
             table.select(pl.col(eid_header).cast(pl.Int64, strict=False).alias("eid"), *[c.header for c in columns])
@@ -78,7 +81,11 @@ def _read_table(path: Path, fields: Collection[int], eids: Collection[int]) -> p
             .collect()
         )
     except pl.exceptions.PolarsError as error:
-        raise TableError(f"{path.name} cannot be read as a table: {str(error).splitlines()[0]}") from error
+        # the parser's own words may quote a participant's row
+        raise TableError(
+            f"{path.name} cannot be read as a table ({type(error).__name__}). Expected a header and rows of as many "
+            "values, separated by commas or tabs, with text in double quotes. Export it again."
+        ) from None
     if wide["eid"].is_duplicated().any():
         raise TableError(f"{path.name} names a participant in two rows; expected one row each. Remove the repeats.")
     parts = [

@@ -286,7 +286,7 @@ def wait_for_reads(futures: Sequence[Any], path: Path) -> None:
         for future in futures:
             future.result()
     except (ValueError, OSError) as error:
-        raise StoreError(f"{_short(path)} cannot be read: {error}") from error
+        raise StoreError(_damaged_message(path)) from error
 
 
 def shard_starts(rows: Sequence[int], rows_per_shard: int) -> Iterator[tuple[int, list[int]]]:
@@ -331,6 +331,14 @@ def _compressors(spec: ArraySpec) -> list[Any]:
             return [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=np.dtype(spec.dtype).itemsize)]
         case "none":
             return []
+
+
+def _damaged_message(path: Path) -> str:
+    command = "mm precompute-augs" if "augmented.zarr" in path.parts else "mm ingest ukb"
+    return (
+        f"{_short(path)} is damaged: a file is unreadable or a checksum does not match. Remove that directory from the "
+        f"study, then run: {command}. It is made again."
+    )
 
 
 def _short(path: Path) -> str:

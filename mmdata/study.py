@@ -58,6 +58,8 @@ class VolumeSettings:
     """Samples that share one file."""
 
     def __post_init__(self) -> None:
+        if not self.modalities:
+            raise ValueError("modalities must name at least one of t1, flair and dwi")
         sides = sorted(self.sides, reverse=True)
         if list(self.sides) != sides or not sides or sides[-1] < 8:
             raise ValueError(f"sides must fall from the largest and be at least 8, got {self.sides}")
@@ -122,6 +124,11 @@ class TrainSettings:
     """Of Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Keep the learning rate, or let it fall along half a cosine over the epochs."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size", "learning_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a positive number, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

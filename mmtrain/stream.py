@@ -165,7 +165,10 @@ def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: 
             continue
         path = stores.originals[modality].path
         if copy == 0 or modality not in stores.augmented:
-            raise StoreError(f"Row {row} of {modality}/{path.name} was never stored. Run: mm ingest ukb")
+            raise StoreError(
+                f"Row {row} of {modality}/{path.name} was never stored, or its file is gone. Remove the directory "
+                f"volumes.zarr/{modality}/{path.name} from the study, then run: mm ingest ukb. It is made again."
+            )
         raise StoreError(
             f"Copy {copy} of row {row} of {modality}/{path.name} was never stored. Finish the copies with: "
             f"mm precompute-augs --copies {stores.num_copies} --side {path.name}, or train with --copies 0."

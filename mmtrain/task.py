@@ -12,6 +12,7 @@ from torch.nn import functional
 from mmdata.schema import CONNECTIVITY, StudyLayout
 from mmtrain.cohort import Cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig
+from mmtrain.errors import TrainError
 from mmtrain.metrics import classification_metrics, regression_metrics
 from mmtrain.model import FusionNet
 from mmtrain.order import balance_classes, choose_copies, epoch_batches
@@ -45,13 +46,27 @@ class Task:
     """Memory for the volumes of one batch."""
 
 
+def choose_device(wanted: str) -> torch.device:
+    """Return where to compute: ``auto`` takes a GPU if there is one.
+
+    Raises
+    ------
+    TrainError
+        A GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainError("--device cuda was asked for, but PyTorch finds no GPU here. Use --device cpu or auto.")
+    use_gpu = wanted != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
 def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) -> Task:
     """Read the cohort, open the stores, and fit every scaling on the training split."""
     cohort = read_cohort(run.cohort)
     training = cohort.members("train")
     feature_scaler = fit_features(cohort.feature_names, cohort.features_NF[training])
-    use_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if use_gpu else "cpu")
+    device = choose_device(config.device)
+    largest_batch = min(config.batch_size, max(cohort.split_sizes.values()))
     return Task(
         config=config,
         cohort=cohort,
@@ -62,7 +77,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(cohort.features_NF),
         device=device,
-        channels=allocate_channels(config.batch_size if config.volume_inputs else 0, config.side, device),
+        channels=allocate_channels(largest_batch if config.volume_inputs else 0, config.side, device),
     )
 
 

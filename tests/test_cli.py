@@ -133,7 +133,7 @@ def test_a_study_of_another_schema_version_is_refused(
         (["train", "--target", "age", "--copies", -1], "copies"),
         (["train", "--resume", "nothing"], "There is no run 'nothing'"),
         (["precompute-augs", "--side", 48], "Side 48 is not stored"),
-        (["precompute-augs", "--copies", 0], "at least 1 copy"),
+        (["precompute-augs", "--copies", 0], "Expected 1 to 1000 copies, got 0"),
         (["init"], "is a study already"),
     ],
 )

@@ -25,6 +25,7 @@ from mmdata.store import ArraySpec, ensure_array, open_array, shard_starts
 from mmdata.study import Study
 
 COPY_RECEIPTS = "copies.jsonl"
+MAX_COPIES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +86,8 @@ def plan_copies(
     unknown = [side for side in sides if side not in study.config.volumes.sides]
     if unknown:
         raise StudyError(f"Side {unknown[0]} is not stored; this study has {study.config.volumes.sides}.")
-    if copies < 1:
-        raise StudyError(f"Expected at least 1 copy, got {copies}.")
+    if not 1 <= copies <= MAX_COPIES:
+        raise StudyError(f"Expected 1 to {MAX_COPIES} copies, got {copies}.")
     if not any(training_rows.values()):
         raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
     arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]

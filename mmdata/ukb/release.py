@@ -32,6 +32,8 @@ class Release:
     tables: tuple[Path, ...]
     """Tables whose header begins with an eid column."""
     withdrawal_lists: tuple[Path, ...]
+    passed_over: tuple[Path, ...]
+    """Files that may have been meant as tables: no column of eids comes first."""
     num_duplicates: int
     """Archives passed over because another of the same visit and field came first by name."""
 
@@ -48,7 +50,7 @@ def find_release(roots: Sequence[Path]) -> Release:
         if not root.is_dir():
             raise SourceError(f"The source {root} is not a folder. Give the folder that holds the UK Biobank archives.")
     archives: dict[tuple[Visit, int], Path] = {}
-    tables, withdrawal_lists, num_duplicates = [], [], 0
+    tables, withdrawal_lists, passed_over, num_duplicates = [], [], [], 0
     for path in chain.from_iterable(map(_files_below, roots)):
         match = _ARCHIVE_NAME.fullmatch(path.name)
         if match and int(match["field"]) in MODALITY_OF_FIELD:
@@ -61,6 +63,8 @@ def find_release(roots: Sequence[Path]) -> Release:
                 withdrawal_lists.append(path)
             elif _TABLE_HEADER.match(head):
                 tables.append(path)
+            elif path.suffix.lower() != ".txt":
+                passed_over.append(path)
     if not archives:
         raise SourceError(
             f"{', '.join(map(str, roots))} holds no UK Biobank imaging archives. Expected files named "
@@ -71,6 +75,7 @@ def find_release(roots: Sequence[Path]) -> Release:
         scans=tuple(scans),
         tables=tuple(tables),
         withdrawal_lists=tuple(withdrawal_lists),
+        passed_over=tuple(passed_over),
         num_duplicates=num_duplicates,
     )
 

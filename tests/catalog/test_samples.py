@@ -254,3 +254,12 @@ def test_withdrawals_survive_a_lost_catalogue_by_their_keys(catalog: Any, tmp_pa
         rebuilt = enrol_visits(connection, PEOPLE, withdrawn_keys=keys)
     assert gone not in {visit.eid for visit in rebuilt.samples}
     assert rebuilt.num_withdrawn == 1
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\xff\xfe", "1000001\n".encode("utf-16")], ids=["zip", "UTF-16"])
+def test_a_withdrawal_list_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "gone.csv").write_bytes(content)
+    with pytest.raises(TableError, match=r"gone\.csv cannot be read"):
+        read_withdrawals([tmp_path / "gone.csv"])
+    with pytest.raises(TableError, match=r"missing\.csv cannot be read"):
+        read_withdrawals([tmp_path / "missing.csv"])

@@ -109,7 +109,11 @@ def test_a_table_without_an_eid_column_is_refused(tmp_path: Path, header: str) -
         read(tmp_path, f'{header}\n"1000001","0"\n')
 
 
-@pytest.mark.parametrize("content", ["", '"eid","31-0.0"\n"1000001","0","7","8"\n'], ids=["empty", "ragged"])
+@pytest.mark.parametrize(
+    "content",
+    ["", '"eid","31-0.0"\n"1000001","0","7","8"\n', '"eid","31-0.0"\n"1000001,0\n'],
+    ids=["empty", "ragged", "open quote"],
+)
 def test_what_is_not_a_table_is_refused_by_name(tmp_path: Path, content: str) -> None:
     with pytest.raises(TableError, match=r"table0\.csv cannot be read as a table") as caught:
         read(tmp_path, content)
@@ -119,3 +123,8 @@ def test_what_is_not_a_table_is_refused_by_name(tmp_path: Path, content: str) ->
 @pytest.mark.parametrize("header", ["31", "31-0", "p31_a0_i0", "xp31", "31-0.0.0", "f.31.0", "participant.31-0.0"])
 def test_headers_of_no_known_form_are_passed_over(tmp_path: Path, header: str) -> None:
     assert read(tmp_path, f"eid,{header}\n1000001,0\n").is_empty()
+
+
+def test_an_eid_column_of_decimals_is_named_as_the_fault(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"The eid column of table0\.csv holds no whole numbers"):
+        read(tmp_path, "eid,31-0.0\n1000001.0,0\n")

@@ -301,7 +301,11 @@ def test_other_amounts_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "copies", "sides", "named"),
-    [(ROWS, 0, (16,), "at least 1 copy"), (ROWS, 1, (12,), "Side 12"), ({"t1": {}}, 1, (16,), "No training volume")],
+    [
+        (ROWS, 0, (16,), "Expected 1 to 1000 copies, got 0"),
+        (ROWS, 1, (12,), "Side 12"),
+        ({"t1": {}}, 1, (16,), "No training volume"),
+    ],
 )
 def test_what_cannot_be_made_is_said_before_anything_is_written(
     tmp_path: Path, rows: dict[str, dict[int, str]], copies: int, sides: tuple[int, ...], named: str

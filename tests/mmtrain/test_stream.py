@@ -112,7 +112,7 @@ def test_a_modality_without_copies_is_read_from_its_volumes(layout: StudyLayout)
 def test_a_row_that_was_never_stored_is_refused(layout: StudyLayout, modality: str, copy: int) -> None:
     batches = stream_batches(open_all(layout, modality), [ask([1, 2]), ask([4, HOLE], [0, copy])], prefetch_bytes=0)
     next(batches)
-    with pytest.raises(StoreError, match=rf"(?i)row {HOLE} of {modality}/\w+ was never stored\..* mm "):
+    with pytest.raises(StoreError, match=rf"(?i)row {HOLE} of {modality}/\w+ was never stored.* mm "):
         next(batches)
 
 
@@ -155,7 +155,7 @@ def test_damaged_bytes_are_refused(layout: StudyLayout, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(StoreError, match=r"volumes\.zarr/t1/8 cannot be read"):
+    with pytest.raises(StoreError, match=r"volumes\.zarr/t1/8 is damaged"):
         list(stream_batches(open_all(broken, "t1"), [ask(list(range(8)))], prefetch_bytes=0))
 
 
