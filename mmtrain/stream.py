@@ -169,19 +169,23 @@ def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: 
                 f"Row {row} of {modality}/{path.name} was never stored, or its file is gone. Remove the directory "
                 f"volumes.zarr/{modality}/{path.name} from the study, then run: mm ingest ukb. It is made again."
             )
-        raise StoreError(
-            f"Copy {copy} of row {row} of {modality}/{path.name} was never stored. Finish the copies with: "
-            f"mm precompute-augs --copies {stores.num_copies} --side {path.name}, or train with --copies 0."
-        )
+        raise _missing_copy(stores, modality, row, copy)
+
+
+def _missing_copy(stores: Stores, modality: str, row: int, copy: int) -> StoreError:
+    side = stores.originals[modality].path.name
+    return StoreError(
+        f"Copy {copy} of row {row} of {modality}/{side} was never stored. Finish the copies with: "
+        f"mm precompute-augs --copies {stores.num_copies} --side {side}, or train with --copies 0."
+    )
 
 
 def _allocate(stores: Stores, size: int, pin_memory: bool) -> dict[str, torch.Tensor]:
-    return {
-        modality: torch.from_numpy(np.empty((size, *array.row_shape), array.dtype)).pin_memory()
-        if pin_memory
-        else torch.from_numpy(np.empty((size, *array.row_shape), array.dtype))
+    buffers = {
+        modality: torch.from_numpy(np.empty((size, *array.row_shape), array.dtype))
         for modality, array in stores.originals.items()
     }
+    return {modality: buffer.pin_memory() for modality, buffer in buffers.items()} if pin_memory else buffers
 
 
 def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, torch.Tensor]) -> dict[str, list[Any]]:
@@ -193,6 +197,9 @@ def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, to
         whole, copied = np.flatnonzero(~from_copy), np.flatnonzero(from_copy)
         reads[modality] = [array.start_read(request.rows[whole, None], out, whole)] if len(whole) else []
         if augmented is not None and len(copied):
+            newest = copied[request.rows[copied].argmax()]
+            if request.rows[newest] >= augmented.shape[augmented.row_axis]:  # ingested after the copies were made
+                raise _missing_copy(stores, modality, int(request.rows[newest]), int(request.copies[newest]))
             indices = np.stack([request.copies[copied] - FIRST_AUGMENTED_COPY, request.rows[copied]], axis=1)
             reads[modality].append(augmented.start_read(indices, out, copied))
     return reads

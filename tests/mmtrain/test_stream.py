@@ -178,3 +178,25 @@ def test_every_integer_keeps_its_place_between_the_ends() -> None:
     values = channels[:, 2].flatten().double()
     assert (values.diff() > 0).all()
     assert torch.allclose(values, torch.linspace(-1, 1, 65536, dtype=torch.float64), atol=2e-7)
+
+
+def test_a_row_ingested_after_the_copies_were_made_asks_for_its_copies(tmp_path: Path) -> None:
+    layout = StudyLayout(tmp_path)
+    cubes = np.random.default_rng(3).integers(0, 65535, (ROWS, SIDE, SIDE, SIDE))
+    store(layout.volume_array("t1", SIDE), cubes, VOLUME_DIMENSIONS)
+    ensure_array(
+        ArraySpec(
+            path=layout.augmented_array("t1", SIDE),
+            shape=(1, ROWS - 5, SIDE, SIDE, SIDE),
+            row_axis=1,
+            rows_per_shard=8,
+            dtype="uint16",
+            codec="zstd",
+            dimensions=AUGMENTED_DIMENSIONS,
+        )
+    )
+    batches = stream_batches(open_all(layout, "t1"), [ask([0, ROWS - 1], [0, 1])], prefetch_bytes=0)
+    with pytest.raises(
+        StoreError, match=rf"Copy 1 of row {ROWS - 1} of t1/8 .* mm precompute-augs --copies 1 --side 8"
+    ):
+        next(batches)
