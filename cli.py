@@ -151,7 +151,7 @@ def ingest_ukb(
     from mmdata.ingest import execute_ingest, plan_ingest, read_outcomes
     from mmdata.lock import hold_stores
     from mmdata.receipts import allocated_rows, read_withdrawal_receipts, record_withdrawals
-    from mmdata.ukb.release import find_release
+    from mmdata.sources.ukb import find_release
 
     study, roots = _study_and_sources(context.obj, source)
     release = find_release(roots)

@@ -19,12 +19,12 @@ from mmdata.connectivity import correlate_regions, parse_timeseries
 from mmdata.errors import CapacityError, ScanRejected, StoreError
 from mmdata.execution import run_tasks
 from mmdata.preprocess import preprocess_volume
+from mmdata.readers.ukb import read_glasser_timeseries, read_volume
 from mmdata.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
 from mmdata.resample import limit_threads
 from mmdata.schema import CONNECTIVITY, StudyLayout
 from mmdata.store import ArraySpec, ensure_array, open_array, shard_starts
 from mmdata.study import ConnectivitySettings, Study, StudyConfig, VolumeSettings
-from mmdata.ukb.archive import read_glasser_timeseries, read_volume
 
 RETRIED_REASONS = ("unreadable", "unexpected")
 """Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""

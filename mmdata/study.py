@@ -18,6 +18,7 @@ import tomlkit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmdata.augment.parameters import AugmentSettings
+from mmdata.connectome import CONNECTOMES
 from mmdata.errors import StudyError
 from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 from mmdata.schema import SCHEMA_VERSION, StudyLayout
@@ -36,8 +37,10 @@ class VolumeSettings:
 
     modalities: tuple[Literal["t1", "flair", "dwi"], ...] = ("t1", "flair", "dwi")
     """Which volumes to store."""
-    dwi_map: Literal["FA", "MD", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
+    dwi_map: Literal["FA", "MD", "MO", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
     """The scalar diffusion map that stands for dwi."""
+    space: Literal["MNI152-linear", "MNI152-nonlinear"] = "MNI152-linear"
+    """Native images brought to MNI152 by an affine transform, or the images that were warped there already."""
     extent_mm: float = 192.0
     """Edge length of the cube that is sampled; 192 mm leaves room around the MNI152 brain (144 x 181 x 151 mm)."""
     centre_mm: tuple[float, float, float] = MNI152_BRAIN_CENTRE_MM
@@ -85,9 +88,38 @@ class ConnectivitySettings:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     enabled: bool = True
-    """Whether to store connectivity (Glasser parcellation, field 31016) as glasser360."""
+    """Whether to store connectivity."""
+    name: str = "glasser360"
+    """Which: glasser360 (field 31016), schaefer7n100 to schaefer17n1000 (31018), tian16, tian32, tian50 or tian54
+    (31019), aparc68 (31015), or UK Biobank's own edges full25, full100, partial25, partial100 (25750 to 25753)."""
     fisher_z: bool = False
-    """Store Fisher's z of the correlations instead of the correlations themselves."""
+    """Store Fisher's z of the correlations instead of the correlations themselves; UK Biobank's own edges are z."""
+
+    def __post_init__(self) -> None:
+        if self.name not in CONNECTOMES:
+            raise ValueError(f"name must be one of {', '.join(CONNECTOMES)}, got {self.name}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestSettings:
+    """What is done for scans that come without a brain mask or a transform; may be changed between ingests."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    brain_extractor: str = ""
+    """Command that skull-strips, with {input} and {output} where the NIfTI files go; empty: such scans are rejected."""
+    extractor_timeout_s: float = 3600.0
+    """Seconds after which the extractor is stopped and the scan rejected."""
+    register: Literal["never", "affine"] = "never"
+    """Register scans without a transform to the MNI152 template, or reject them."""
+    min_template_overlap: float = 0.6
+    """A brain whose Dice overlap with the template's is smaller is rejected: its transform is wrong."""
+
+    def __post_init__(self) -> None:
+        if self.brain_extractor and not all(word in self.brain_extractor for word in ("{input}", "{output}")):
+            raise ValueError(f"brain_extractor must hold {{input}} and {{output}}, got {self.brain_extractor}")
+        if not 0 <= self.min_template_overlap <= 1 or self.extractor_timeout_s <= 0:
+            raise ValueError("min_template_overlap must lie within 0 to 1 and extractor_timeout_s be positive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,9 +176,10 @@ class StudyConfig:
     seed: int = 1337
     """Seed of the augmented copies."""
     sources: tuple[str, ...] = ()
-    """Folders that a bare `mm ingest ukb` reads."""
+    """Folders that every ingest reads: UK Biobank's bulk files, or others behind bids: or folder:."""
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     connectivity: ConnectivitySettings = field(default_factory=ConnectivitySettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     train: TrainSettings = field(default_factory=TrainSettings)

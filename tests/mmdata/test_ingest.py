@@ -33,10 +33,10 @@ from mmdata.arrays import stored_modalities
 from mmdata.augment.precompute import execute_copies, plan_copies
 from mmdata.ingest import execute_ingest, plan_ingest
 from mmdata.receipts import read_scan_receipts
+from mmdata.sources.ukb import find_release
 from mmdata.study import load_study
 from mmdata.synth.participant import eid_of
 from mmdata.synth.plan import plan_release
-from mmdata.ukb.release import find_release
 
 RunMm = Callable[..., Result]
 PARTICIPANTS, SEED = 24, 1337

@@ -6,11 +6,10 @@ Archives are named ``EID_FIELD_INSTANCE_ARRAY.zip``; see the UK Biobank showcase
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from catalog.records import ScanCandidate, Visit
+from catalog.records import FoundSources, ScanCandidate, Visit
 from mmdata.errors import SourceError
 from mmdata.schema import CONNECTIVITY
 
@@ -23,22 +22,7 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 _TABLE_HEADER = re.compile(rb'["\']?(f\.|participant\.)?eid["\']?[,\t ]')
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Release:
-    """What was found in a folder."""
-
-    scans: tuple[ScanCandidate, ...]
-    """One for each visit and modality, in order of visit and modality."""
-    tables: tuple[Path, ...]
-    """Tables whose header begins with an eid column."""
-    withdrawal_lists: tuple[Path, ...]
-    passed_over: tuple[Path, ...]
-    """Files that may have been meant as tables: no column of eids comes first."""
-    num_duplicates: int
-    """Archives passed over because another of the same visit and field came first by name."""
-
-
-def find_release(roots: Sequence[Path]) -> Release:
+def find_release(roots: Sequence[Path]) -> FoundSources:
     """List the scans, tables and withdrawal lists below some folders.
 
     Raises
@@ -71,7 +55,7 @@ def find_release(roots: Sequence[Path]) -> Release:
             f"EID_FIELD_INSTANCE_ARRAY.zip with a field of {', '.join(map(str, sorted(MODALITY_OF_FIELD)))}."
         )
     scans = [_candidate(visit, field, archives) for visit, field in sorted(archives)]
-    return Release(
+    return FoundSources(
         scans=tuple(scans),
         tables=tuple(tables),
         withdrawal_lists=tuple(withdrawal_lists),

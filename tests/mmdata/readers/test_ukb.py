@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.nifti import encode_volume
-from mmdata.ukb.archive import read_glasser_timeseries, read_volume
+from mmdata.readers.ukb import read_glasser_timeseries, read_volume
 
 EID = 7654321
 AFFINE_44 = np.diag([1.0, 1.0, 1.0, 1.0])

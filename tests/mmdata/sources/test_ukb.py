@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog.records import ScanCandidate, Visit
+from catalog.records import FoundSources, ScanCandidate, Visit
 from mmdata.errors import SourceError
-from mmdata.ukb.release import Release, find_release
+from mmdata.sources.ukb import find_release
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -15,7 +15,7 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def visits_and_modalities(release: Release) -> list[tuple[Visit, str]]:
+def visits_and_modalities(release: FoundSources) -> list[tuple[Visit, str]]:
     return [(scan.visit, scan.modality) for scan in release.scans]
 
 

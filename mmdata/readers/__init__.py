@@ -1,0 +1,1 @@
+"""How one scan is read out of its archive, folder or file."""

@@ -1,0 +1,1 @@
+"""Where scans may be: folders are searched by names alone, no image is opened."""

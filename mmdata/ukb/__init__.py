@@ -1,1 +1,0 @@
-"""UK Biobank's bulk files: which there are, and what is read out of them."""
