@@ -11,41 +11,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
-from catalog.cohorts import build_cohort, write_cohort
-from catalog.database import open_catalog, open_scratch
+from catalog.cohorts import write_cohort
+from catalog.database import open_catalog
 from catalog.errors import CatalogError, CatalogLockedError
-from catalog.features import import_tables
-from catalog.fields import BLOCKS, find_target, metadata_features
+from catalog.fields import BLOCKS
 from catalog.report import run_table, scan_table
-from catalog.runs import index_runs
-from catalog.samples import enrol, num_allocated_rows
-from catalog.scans import record_outcomes, record_sources, stored_training_rows
-from catalog.summary import summarise
-from catalog.withdrawals import read_withdrawals
+from catalog.scans import scan_frame
+from catalog.summary import CatalogSummary, summarise
 from mmdata.errors import DataError
-from mmdata.report import array_table, projection_line
-from mmdata.schema import VOLUME_MODALITIES, StudyLayout
+from mmdata.report import array_table, damage_table, projection_line
 from mmdata.store import describe_arrays
-from mmdata.study import Study, StudyConfig, add_source, create_study, load_study, parse_config
+from mmdata.study import create_study, load_study, parse_config
 from mmtrain.errors import TrainError
 from mmtrain.report import epoch_line, metrics_table
 
 if TYPE_CHECKING:
-    from polars import DataFrame
-
-    from mmtrain.config import TrainConfig
+    from mmdata.cluster import WorkerPool
+    from mmdata.sources.every import SourceKind
+    from mmstudy.ingest import IngestResult
 
 PRIVATE_UMASK = 0o077
-INDEX_WAIT_SECONDS = 60.0
 PLAIN_PROGRESS_SECONDS = 10.0
 USER_ERRORS = (CatalogError, DataError, TrainError)
 
@@ -83,6 +77,16 @@ app.add_typer(ingest_app, name="ingest")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0 works in this one.")]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", help="Run on this Dask cluster, e.g. tcp://node1:8786.")
+]
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Run in SLURM jobs, as many as --workers.")]
+SlurmLineOption = Annotated[
+    list[str] | None, typer.Option("--slurm-option", help="A line for sbatch, e.g. --partition=cpu; repeatable.")
+]
+WalltimeOption = Annotated[str, typer.Option("--walltime", help="Of each SLURM job, HH:MM:SS.")]
+DEFAULT_WALLTIME = "12:00:00"
+DestinationArgument = Annotated[Path, typer.Argument(help="A new or empty folder.")]
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -113,102 +117,161 @@ def init(
     out.print(f"Made {study.layout.config}. Look through it before the first ingest.")
 
 
+ParticipantsOption = Annotated[int, typer.Option("--participants", help="People with imaging.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
+VoxelOption = Annotated[float, typer.Option("--voxel-mm", help="Voxel edge of T1 and FLAIR.")]
+FaultsOption = Annotated[Literal["some", "every"], typer.Option("--faults", help="Bad files: some, or every kind.")]
+ExtrasOption = Annotated[bool, typer.Option("--extras", help="More maps, warped images and connectomes.")]
+
+
 @synth_app.command("ukb")
 def synth_ukb(
-    destination: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    participants: Annotated[int, typer.Option(help="People with imaging.")] = 100,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1337,
-    voxel_mm: Annotated[float, typer.Option(help="Voxel edge of T1 and FLAIR.")] = 1.0,
+    destination: DestinationArgument,
+    participants: ParticipantsOption = 100,
+    seed: SeedOption = 1337,
+    voxel_mm: VoxelOption = 1.0,
+    layout: Annotated[
+        Literal["zips", "trees", "rap"], typer.Option(help="Zips, unzipped, or as the Research Analysis Platform.")
+    ] = "zips",
+    faults: FaultsOption = "some",
+    extras: ExtrasOption = False,
     workers: WorkersOption = NUM_CORES,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a synthetic UK Biobank release in the layout of the real one."""
+    """Write a synthetic UK Biobank release."""
+    options = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm}
+    _synthesise(destination, {**options, "layout": layout, "faults": faults, "extras": extras}, workers, as_json)
+
+
+def _add_synth_command(layout: str, text: str) -> None:
+    @synth_app.command(layout, help=text)
+    def command(
+        destination: DestinationArgument,
+        participants: ParticipantsOption = 100,
+        seed: SeedOption = 1337,
+        voxel_mm: VoxelOption = 1.0,
+        workers: WorkersOption = NUM_CORES,
+        as_json: JsonOption = False,
+    ) -> None:
+        options = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm}
+        _synthesise(destination, {**options, "layout": layout}, workers, as_json)
+
+
+_add_synth_command("bids", "Write the same participants as BIDS derivatives.")
+_add_synth_command("folder", "Write the same participants in the reference study's layout.")
+
+
+def _synthesise(destination: Path, settings: Mapping[str, Any], workers: int, as_json: bool) -> None:
     from mmdata.synth.release import SynthConfig, write_release
 
-    config = SynthConfig(participants=participants, seed=seed, voxel_mm=voxel_mm)
-    with _progress("participants") as on_progress:
-        summary = write_release(destination, config, workers=workers, on_progress=on_progress)
+    with _progress("visits") as on_progress:
+        summary = write_release(destination, SynthConfig(**settings), workers=workers, on_progress=on_progress)
     _report(as_json, asdict(summary), [f"Wrote {destination}: {_sentence(asdict(summary))}."])
 
 
-@ingest_app.command("ukb")
-def ingest_ukb(
+def _add_ingest_command(kind: "SourceKind", text: str) -> None:
+    @ingest_app.command(kind, help=text)
+    def command(
+        context: typer.Context,
+        source: Annotated[
+            Path | None, typer.Argument(help="A folder; joins the sources in study.toml, which are all read.")
+        ] = None,
+        withdrawals: Annotated[
+            list[Path] | None, typer.Option(help="List of participants who withdrew, beside those found; repeatable.")
+        ] = None,
+        brain_extractor: Annotated[
+            str | None, typer.Option(help='Skull-strips where needed: "mri_synthstrip -i {input} -o {output}".')
+        ] = None,
+        register: Annotated[
+            str | None, typer.Option(help="Where no transform exists: affine, or never (reject the scan).")
+        ] = None,
+        workers: WorkersOption = NUM_CORES,
+        scheduler: SchedulerOption = None,
+        slurm: SlurmOption = False,
+        slurm_option: SlurmLineOption = None,
+        walltime: WalltimeOption = DEFAULT_WALLTIME,
+        strict: Annotated[bool, typer.Option(help="Exit with 1 when a scan was rejected.")] = False,
+        dry_run: DryRunOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        from mmstudy.ingest import IngestInterrupted, preview_ingest, run_ingest
+        from mmstudy.sources import study_with_source
+
+        remedies = {"brain_extractor": brain_extractor, "register": register}
+        given = {name: value for name, value in remedies.items() if value is not None}
+        study, sources = study_with_source(context.obj, kind, source, given)
+        pool = _worker_pool(workers, scheduler, slurm, slurm_option or [], walltime, study.layout.slurm)
+        if dry_run:
+            plan = preview_ingest(study, sources, withdrawals or [], pool)
+            planned = {"scans": plan.num_scans, "shards": len(plan.tasks), **asdict(plan.projection)}
+            would = f"Would read {plan.num_scans} scans into {len(plan.tasks)} shards."
+            _report(as_json, planned, [would, projection_line(plan.projection)])
+            return
+        try:
+            result = run_ingest(study, sources, withdrawals or [], pool, _progress)
+        except IngestInterrupted as stop:
+            _fail(f"Interrupted. {_sum_line(stop.summary)} Nothing of that is lost: run the same command to go on.")
+        _warn_unreadable(result.unreadable_runs)
+        _report(as_json, _ingest_content(result), [*_ingest_lines(result), scan_table(result.summary)])
+        if strict and result.summary.rejected:
+            raise typer.Exit(1)
+
+
+_add_ingest_command("ukb", "Store every usable scan and feature of UK Biobank's bulk files, zipped or not.")
+_add_ingest_command("bids", "Store every usable scan and feature of BIDS derivatives.")
+_add_ingest_command("folder", "Store every usable scan and feature of a folder in the reference study's layout.")
+
+
+@app.command()
+def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
+    """Read every stored row again and name those that are damaged."""
+    from mmstudy.repair import find_damage
+
+    damaged = find_damage(load_study(context.obj), workers, _progress)
+    content = {"damaged": [asdict(row) for row in damaged]}
+    _report(as_json, content, [damage_table(damaged) if damaged else "Every stored row is what was written."])
+    if damaged:
+        _fail(f"{len(damaged)} rows are damaged. Make them again with: mm --study {context.obj} repair")
+
+
+@app.command()
+def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
+    """Make the damaged rows again: volumes and connectivity from their sources, copies from the volumes."""
+    from mmstudy.repair import run_repair
+
+    result = run_repair(load_study(context.obj), workers, _progress)
+    line = (
+        f"{result.num_damaged_rows} rows were damaged; {result.num_scans_read} scans were read again and "
+        f"{result.num_copies_made} copies made again."
+    )
+    _report(as_json, asdict(result), [line])
+    if result.num_scans_left:
+        _fail(
+            f"{result.num_scans_left} scans are still damaged: they are not in the sources any more. Cohorts pass them "
+            "over; bring the sources back and run the same command again."
+        )
+
+
+@app.command()
+def qc(
     context: typer.Context,
-    source: Annotated[
-        Path | None, typer.Argument(help="Folder of UK Biobank files; joins the sources in study.toml.")
-    ] = None,
-    withdrawals: Annotated[
-        list[Path] | None, typer.Option(help="List of participants who withdrew, beside those found; repeatable.")
-    ] = None,
-    workers: WorkersOption = NUM_CORES,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 when a scan was rejected.")] = False,
-    dry_run: DryRunOption = False,
+    output: Annotated[Path | None, typer.Option(help="The page to write; left out: qc.html in the study.")] = None,
+    max_unusual: Annotated[int, typer.Option(min=1, help="Unusual scans to show of each modality.")] = 24,
+    max_volumes: Annotated[int, typer.Option(min=1, help="Samples that the means are taken over at most.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
-    """Store every usable scan and every feature of a UK Biobank release."""
-    from mmdata.arrays import stored_modalities
-    from mmdata.capacity import require_capacity
-    from mmdata.ingest import execute_ingest, plan_ingest, read_outcomes
-    from mmdata.lock import hold_stores
-    from mmdata.receipts import allocated_rows, read_withdrawal_receipts, record_withdrawals
-    from mmdata.sources.ukb import find_release
+    """Write one page about the cohort: means, distributions, unusual and rejected scans."""
+    from mmdata.qc.page import write_page
 
-    study, roots = _study_and_sources(context.obj, source)
-    release = find_release(roots)
-    lists = [*release.withdrawal_lists, *(withdrawals or [])]
-    withdrawn_eids = read_withdrawals(lists)
-    if not dry_run:
-        study = _make_study(study, roots)
-    modalities = stored_modalities(study.config)
-    catalog_path = study.layout.catalog
-    with open_scratch(catalog_path) if dry_run else open_catalog(catalog_path, writable=True) as catalog:
-        enrolment = enrol(
-            catalog,
-            {scan.visit for scan in release.scans},
-            salt=study.config.salt,
-            val=study.config.splits.val,
-            test=study.config.splits.test,
-            withdrawn_eids=withdrawn_eids,
-            withdrawn_keys=read_withdrawal_receipts(study.layout.receipts),
-            allocated_rows=allocated_rows(study.layout.receipts),
+    study = load_study(context.obj)
+    with open_catalog(study.layout.catalog) as catalog:
+        scans = scan_frame(catalog)
+    path = output or study.layout.qc_page
+    with _progress("volumes") as on_progress:
+        summary = write_page(
+            path, scans, study, max_unusual=max_unusual, max_volumes=max_volumes, on_progress=on_progress
         )
-        record_sources(catalog, enrolment.samples, release.scans, modalities)
-        num_values = import_tables(catalog, release.tables) if release.tables else 0
-    plan = plan_ingest(study, release.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
-    projection = plan.projection
-    planned = {"scans": plan.num_scans, "shards": len(plan.tasks), **asdict(projection)}
-    if dry_run:
-        would = f"Would read {plan.num_scans} scans into {len(plan.tasks)} shards."
-        _report(as_json, planned, [would, projection_line(projection)])
-        return
-    require_capacity(projection, study.layout.root)
-    with hold_stores(study.layout), _progress("scans") as on_progress:
-        record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
-        execute_ingest(study, plan, workers=workers, on_progress=on_progress)
-    with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
-        record_outcomes(catalog, read_outcomes(study))
-        _warn_unreadable(index_runs(catalog, study.layout.runs))
-        summary = summarise(catalog)
-    content = {
-        "read_now": plan.num_scans,
-        "new_samples": enrolment.num_new,
-        "withdrawn_left_out": enrolment.num_withdrawn,
-        "duplicates_passed_over": release.num_duplicates,
-        "files_passed_over": [_without_numbers(path.name) for path in release.passed_over],
-        "feature_values": num_values,
-        **asdict(summary),
-    }
-    lines = [
-        f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
-        f"{plan.num_scans} scans read now.",
-        f"{num_values} feature values of {len(release.tables)} tables. {enrolment.num_withdrawn} participants left out "
-        f"because they withdrew ({len(lists)} withdrawal lists).",
-        *([] if release.tables else ["No table was found: without one there are no targets to train on."]),
-        *[f"Passed over {_without_numbers(path.name)}: its first column is not eid." for path in release.passed_over],
-    ]
-    _report(as_json, content, [*lines, scan_table(summary)])
-    if strict and summary.rejected:
-        raise typer.Exit(1)
+    _report(as_json, {"page": str(path), **asdict(summary)}, [f"Wrote {path}. Open it in a browser."])
 
 
 @app.command("precompute-augs")
@@ -223,24 +286,16 @@ def precompute_augs(
     as_json: JsonOption = False,
 ) -> None:
     """Store augmented copies of the training samples, so that no epoch has to compute them."""
-    from mmdata.augment.precompute import execute_copies, plan_copies
-    from mmdata.capacity import require_capacity
-    from mmdata.lock import hold_stores
+    from mmstudy.copies import preview_copies, run_copies
 
     study = load_study(context.obj)
-    with open_catalog(study.layout.catalog) as catalog:
-        training_rows = stored_training_rows(catalog, study.config.volumes.modalities)
-        num_rows = num_allocated_rows(catalog)
     sides = tuple(side) if side else study.config.augment.sides
-    plan = plan_copies(study, training_rows, num_rows=num_rows, copies=copies, sides=sides, workers=workers)
-    projection = plan.projection
-    planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(projection)}
     if dry_run:
-        _report(as_json, planned, [f"Would store {plan.num_volumes} volumes.", projection_line(projection)])
+        plan = preview_copies(study, copies, sides, workers)
+        planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(plan.projection)}
+        _report(as_json, planned, [f"Would store {plan.num_volumes} volumes.", projection_line(plan.projection)])
         return
-    require_capacity(projection, study.layout.root)
-    with hold_stores(study.layout), _progress("volumes") as on_progress:
-        execute_copies(study, plan, workers=workers, on_progress=on_progress)
+    plan = run_copies(study, copies, sides, workers, _progress)
     line = f"{copies} copies at side {', '.join(map(str, sides))}; {plan.num_volumes} volumes stored now."
     _report(as_json, {"copies": copies, "sides": list(sides), "volumes_stored_now": plan.num_volumes}, [line])
 
@@ -275,6 +330,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model of one target, test it once, and keep everything that was made on the way."""
+    from mmstudy.training import enter_runs, plan_run
     from mmtrain.run import create_run, find_run
     from mmtrain.train import train as train_model
 
@@ -306,7 +362,7 @@ def train(
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        config, cohort = _plan_run(study, target, given)
+        config, cohort = plan_run(study, target, given)
         if dry_run:
             counts = {split: cohort.filter(cohort["split"] == split).height for split in ("train", "val", "test")}
             would = f"Would train {target} from {', '.join(config.inputs)} on {_sentence(counts)}."
@@ -321,7 +377,10 @@ def train(
         )
     except KeyboardInterrupt:
         _fail(f"Interrupted. Go on after the last finished epoch with: mm train --resume {run.run_id}")
-    _index_run(study)
+    try:
+        _warn_unreadable(enter_runs(study))
+    except CatalogLockedError:
+        err.print("The catalogue is in use, so the run is not entered yet; the next mm train or mm ingest does it.")
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
     _report(
         as_json,
@@ -363,65 +422,57 @@ def _without_numbers(path: str) -> str:
     return re.sub(r"\d{6,}", "…", path)
 
 
-def _study_and_sources(root: Path, source: Path | None) -> tuple[Study, list[Path]]:
-    """Return the study, or what it would be, and the folders to read."""
-    layout = StudyLayout(root.resolve())
-    study = load_study(root) if layout.config.exists() else Study(layout, StudyConfig())
-    roots = [Path(path).expanduser().resolve() for path in study.config.sources]
-    if source and source.resolve() not in roots:
-        roots.append(source.resolve())
-    if not roots:
-        raise DataError(
-            "No source is set. Give the folder of UK Biobank files: mm ingest ukb FOLDER, or set sources in study.toml."
-        )
-    return study, roots
+def _worker_pool(
+    workers: int, scheduler: str | None, slurm: bool, slurm_options: Sequence[str], walltime: str, directory: Path
+) -> "WorkerPool":
+    from mmdata.cluster import LocalPool, SchedulerPool
+    from mmdata.slurm import SlurmPool
+
+    if scheduler and slurm:
+        raise typer.BadParameter("give either --scheduler or --slurm", param_hint="--slurm")
+    if scheduler:
+        return SchedulerPool(address=scheduler)
+    if slurm:
+        return SlurmPool(jobs=workers, directory=directory, walltime=walltime, options=tuple(slurm_options))
+    return LocalPool(processes=workers)
 
 
-def _make_study(study: Study, roots: Sequence[Path]) -> Study:
-    if not study.layout.config.exists():
-        return create_study(study.layout.root, replace(study.config, sources=tuple(map(str, roots))))
-    known = {Path(path).expanduser().resolve() for path in study.config.sources}
-    for root in roots:
-        if root not in known:
-            study = add_source(study, root)
-    return study
+def _ingest_content(result: "IngestResult") -> dict[str, Any]:
+    return {
+        "read_now": result.num_scans_read,
+        "new_samples": result.enrolment.num_new,
+        "withdrawn_left_out": result.enrolment.num_withdrawn,
+        "duplicates_passed_over": result.found.num_duplicates,
+        "kept_splits": result.enrolment.num_kept_splits,
+        "files_passed_over": [_without_numbers(path.name) for path in result.found.passed_over],
+        "feature_values": result.num_values,
+        **asdict(result.summary),
+    }
 
 
-def _plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple["TrainConfig", "DataFrame"]:
-    """Return the settings and the cohort of a new run, having made sure that the stores have what it reads."""
-    from mmtrain.config import parse_train_config
-    from mmtrain.stream import open_stores
-    from mmtrain.task import choose_device
-
-    definition = find_target(target)
-    config = parse_train_config(
-        {
-            **asdict(study.config.train),
-            "inputs": [modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities],
-            **given,
-            "target": target,
-            "kind": "classification" if definition.kind == "binary" else "regression",
-            "unit": definition.unit,
-        }
-    )
-    if config.volume_inputs and config.side not in study.config.volumes.sides:
-        raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
-    choose_device(config.device)
-    stores = open_stores(
-        study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
-    )
-    config = replace(config, copies=stores.num_copies)
-    features = metadata_features(target, config.metadata_blocks)
-    with open_catalog(study.layout.catalog) as catalog:
-        return config, build_cohort(catalog, target, config.modalities, features)
+def _ingest_lines(result: "IngestResult") -> list[str]:
+    found, enrolment, summary = result.found, result.enrolment, result.summary
+    lines = [
+        f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
+        f"{result.num_scans_read} scans read now.",
+        f"{result.num_values} feature values of {len(found.tables)} tables. {enrolment.num_withdrawn} participants "
+        f"left out because they withdrew ({result.num_withdrawal_lists} withdrawal lists).",
+    ]
+    if not found.tables:
+        lines.append("No table was found: without one there are no targets to train on.")
+    if found.num_duplicates:
+        lines.append(f"{found.num_duplicates} scans passed over: another of the same visit came first by name.")
+    if enrolment.num_kept_splits:
+        lines.append(f"{enrolment.num_kept_splits} participants keep their split, though a source now says another.")
+    passed_over = [_without_numbers(path.name) for path in found.passed_over]
+    return lines + [f"Passed over {name}: its first column does not name participants." for name in passed_over]
 
 
-def _index_run(study: Study) -> None:
-    try:
-        with open_catalog(study.layout.catalog, writable=True, wait_seconds=INDEX_WAIT_SECONDS) as catalog:
-            _warn_unreadable(index_runs(catalog, study.layout.runs))
-    except CatalogLockedError:
-        err.print("The catalogue is in use, so the run is not entered yet; the next mm train or mm ingest does it.")
+def _sum_line(summary: CatalogSummary) -> str:
+    counts = {
+        status: sum(of_modality[status] for of_modality in summary.scans.values()) for status in ("stored", "rejected")
+    }
+    return f"{counts['stored']} scans are stored and {counts['rejected']} rejected."
 
 
 def _warn_unreadable(runs: Sequence[str]) -> None:

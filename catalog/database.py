@@ -14,6 +14,8 @@ from catalog.errors import CatalogError, CatalogLockedError
 from catalog.migrations import MIGRATIONS
 
 _RETRY_SECONDS = 0.2
+Connection: TypeAlias = duckdb.DuckDBPyConnection
+"""An open catalogue, for those who only hand it on."""
 _Settings: TypeAlias = dict[str, str | bool | int | float | list[str]]
 _NO_SETTINGS: _Settings = {}
 _STORAGE: _Settings = {"storage_compatibility_version": "v1.0.0"}

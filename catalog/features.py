@@ -13,7 +13,7 @@ import polars as pl
 from catalog.database import insert_frame, transaction
 from catalog.errors import TableError
 from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Evidence, FeatureDefinition, load_dictionary
-from catalog.tables import read_fields
+from catalog.tables import read_fields, read_named
 
 FEATURE_COLUMNS = ("sample_id", "name", "value", "field", "instance", "days_from_scan")
 _UNKNOWN_DAYS_PER_INSTANCE = 1000
@@ -40,13 +40,17 @@ def import_tables(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) 
     )
     definitions = load_dictionary()
     fields = {SCAN_DATE_FIELD, *(field for definition in definitions.values() for field in definition.fields)}
-    values = read_fields(paths, fields, samples["eid"].unique().to_list())
-    if values.is_empty() and not samples.is_empty():
+    eids = samples["eid"].unique().to_list()
+    values = read_fields(paths, fields, eids)
+    named_values = read_named(paths, {name.lower() for name in definitions}, eids)
+    if values.is_empty() and named_values.is_empty() and not samples.is_empty():
         raise TableError(
-            "No participant of the tables has a scan in this study. Identifiers differ from one UK Biobank application "
-            "to another: check that tables and images belong to the same one."
+            "The tables hold no value for any participant with a scan in this study. Identifiers differ from one UK "
+            "Biobank application to another: check that tables and images belong to the same one."
         )
-    features = derive_features(values, samples)
+    derived = derive_features(values, samples)
+    named = named_features(named_values, samples).join(derived, on=["sample_id", "name"], how="anti")
+    features = pl.concat([derived, named]).sort("sample_id", "name")
     with transaction(connection):
         connection.execute("DELETE FROM feature WHERE sample_id IN (SELECT sample_id FROM sample)")
         insert_frame(connection, "INSERT INTO feature SELECT * FROM incoming", features)
@@ -80,6 +84,47 @@ def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame
     return pl.concat(named).sort("sample_id", "name")
 
 
+def named_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Return the features that a table gives by name; they hold for every visit of a participant.
+
+    Parameters
+    ----------
+    values
+        As `catalog.tables.read_named` returns them.
+    samples
+        Columns sample_id, eid, scan_instance.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns `FEATURE_COLUMNS`; field, instance and days are null.
+
+    Raises
+    ------
+    TableError
+        A value is neither a number nor a text that the dictionary knows.
+    """
+    parts = [
+        _named_feature(values.filter(pl.col("name") == name.lower()), name, definition)
+        for name, definition in load_dictionary().items()
+    ]
+    unknown = {name: pl.lit(None, pl.Int32).alias(name) for name in ("field", "instance", "days_from_scan")}
+    return pl.concat(parts).join(samples, on="eid").with_columns(*unknown.values()).select(FEATURE_COLUMNS)
+
+
+def _named_feature(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> pl.DataFrame:
+    texts = {text: str(code) for text, code in definition.texts.items()}
+    numbers = pl.col("value").str.to_lowercase().replace(texts).cast(pl.Float64, strict=False)
+    rows = values.select("eid", pl.lit(name).alias("name"), numbers.alias("value"))
+    if rows["value"].null_count():
+        known = f" or one of {', '.join(texts)}" if texts else ""
+        raise TableError(
+            f"The column {name} holds {rows['value'].null_count()} values that cannot be understood. Expected "
+            f"numbers{known}, and n/a or nothing where a value is missing."
+        )
+    return _recoded(rows, definition)
+
+
 def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Join values to samples, with the days from the scan to the visit they were taken at."""
     visits = _parse_dates(values.filter(pl.col("field") == SCAN_DATE_FIELD), SCAN_DATE_FIELD).select(
@@ -111,10 +156,7 @@ def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFr
     rows = dated.filter(pl.col("field") == definition.field).with_columns(
         pl.col("value").cast(pl.Float64, strict=False)
     )
-    rows = rows.filter(pl.col("value").is_finite() & ~pl.col("value").is_in([float(c) for c in definition.missing]))
-    if definition.recode is not None:
-        recode = {float(code): float(value) for code, value in definition.recode.items()}
-        rows = rows.with_columns(pl.col("value").replace_strict(recode, default=None)).drop_nulls("value")
+    rows = _recoded(rows, definition)
     if definition.policy == "same":
         rows = rows.filter(pl.col("instance") == pl.col("scan_instance"))
     apart = (pl.col("instance") - pl.col("scan_instance")).abs() * _UNKNOWN_DAYS_PER_INSTANCE
@@ -122,6 +164,15 @@ def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFr
         pl.col("instance") if definition.policy == "earliest" else pl.col("days_from_scan").abs().fill_null(apart)
     )
     return rows.sort(distance, "instance").unique("sample_id", keep="first", maintain_order=True)
+
+
+def _recoded(rows: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
+    """Drop what stands for a missing value; turn codes into values."""
+    rows = rows.filter(pl.col("value").is_finite() & ~pl.col("value").is_in([float(c) for c in definition.missing]))
+    if definition.recode is None:
+        return rows
+    recode = {float(code): float(value) for code, value in definition.recode.items()}
+    return rows.with_columns(pl.col("value").replace_strict(recode, default=None)).drop_nulls("value")
 
 
 def _derive_any(dated: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The field dictionary: which table columns become which feature, and how. Data in `ukb_fields.toml`."""
 
+import dataclasses
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ class FeatureDefinition:
     field: int | None = None
     policy: Literal["same", "nearest", "earliest"] = "nearest"
     missing: tuple[int, ...] = ()
+    texts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     recode: Mapping[int, float] | None = None
     any_of: tuple[Evidence, ...] = ()
 

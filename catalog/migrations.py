@@ -85,4 +85,34 @@ MIGRATIONS = (
         CREATE VIEW runs AS SELECT * FROM run;
         """,
     ),
+    Migration(
+        2,
+        "labels of participants, measures and provenance of scans",
+        """
+        ALTER TABLE participant ADD COLUMN label TEXT;
+        ALTER TABLE scan_outcome ADD COLUMN median DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN contrast DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN template_overlap DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN registration_nmi DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN timepoints DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN empty_regions DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN mean_edge DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN edge_spread DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN brain TEXT;
+        ALTER TABLE scan_outcome ADD COLUMN transform TEXT;
+
+        CREATE OR REPLACE VIEW participants AS
+            SELECT participant_key, eid, label FROM participant ANTI JOIN withdrawn USING (participant_key);
+        CREATE OR REPLACE VIEW scans AS
+            SELECT
+                sample_id, modality, coalesce(status, 'absent') AS status,
+                CASE WHEN status IS NULL AND source IS NOT NULL THEN 'not-ingested-yet'
+                     WHEN status IS NULL THEN 'no-file' ELSE reason END AS reason,
+                source, detail, clamp_low, clamp_high, median, contrast, brain_ml, nonzero_share, template_overlap,
+                registration_nmi, timepoints, empty_regions, mean_edge, edge_spread, brain, transform
+            FROM samples CROSS JOIN modality
+            LEFT JOIN scan_outcome USING (sample_id, modality)
+            LEFT JOIN scan_source USING (sample_id, modality);
+        """,
+    ),
 )

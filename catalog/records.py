@@ -25,6 +25,8 @@ MEASURES = {
     "edge_spread": "standard deviation of all edges",
 }
 """What is measured of a scan on its way, by name."""
+NOT_TEST = "not-test"
+"""A settled split that leaves open whether a participant is for training or validation."""
 _FIRST_HASHED_NUMBER = 1 << 62
 
 
@@ -88,7 +90,7 @@ class FoundSources:
     labels: Mapping[int, str] = field(default_factory=dict, repr=False)
     """Participant number to label, where the source does not name participants by numbers."""
     splits: Mapping[int, str] = field(default_factory=dict, repr=False)
-    """Participant number to train, val or test, where the source has settled it."""
+    """Participant number to train, val, test or `NOT_TEST`, where the source has settled it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import polars as pl
 from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.errors import CatalogError
 from catalog.identity import participant_key, salt_hash, sample_id, split_of
-from catalog.records import EnrolledSample, Visit
+from catalog.records import NOT_TEST, EnrolledSample, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,8 @@ class Enrolment:
     num_new: int
     num_withdrawn: int
     """Participants of the visits asked for who have withdrawn."""
+    num_kept_splits: int
+    """Participants who stay in the split they were in, though a source now says another."""
     withdrawn_keys: frozenset[str]
     """Keys of everyone who has withdrawn."""
 
@@ -37,7 +39,9 @@ def enrol(
     test: float,
     withdrawn_eids: frozenset[int] = frozenset(),
     withdrawn_keys: frozenset[str] = frozenset(),
-    allocated_rows: Mapping[str, int] | None = None,
+    allocated: Mapping[str, EnrolledSample] | None = None,
+    labels: Mapping[int, str] | None = None,
+    fixed_splits: Mapping[int, str] | None = None,
 ) -> Enrolment:
     """Give every new visit a sample id, a row and a split; leave those who withdrew out.
 
@@ -51,45 +55,51 @@ def enrol(
         Of the withdrawal lists.
     withdrawn_keys
         Participant keys of earlier withdrawals, from the receipts.
-    allocated_rows
-        Sample id to row, from the receipts: a catalogue that was lost gets its rows back.
+    allocated
+        Samples by sample id, from the receipts: a catalogue that was lost gets its rows and splits back.
+    labels
+        Participant number to label, for those whom the source does not name by numbers.
+    fixed_splits
+        Participant number to the split that the source has settled; ``not-test`` leaves training and validation open.
 
     Raises
     ------
     CatalogError
         The catalogue was made with another salt.
     """
-    allocated_rows = allocated_rows or {}
+    allocated, fixed_splits = allocated or {}, fixed_splits or {}
     with transaction(connection):
         _require_salt(connection, salt)
         _add_withdrawn(connection, withdrawn_keys.union(participant_key(salt, eid) for eid in withdrawn_eids))
         withdrawn = {key for (key,) in connection.execute("SELECT participant_key FROM withdrawn").fetchall()}
-        known = _known_samples(connection)
-        known_splits = {visit.eid: sample.split for visit, sample in known.items()}
-        num_rows = max(num_allocated_rows(connection), max(allocated_rows.values(), default=-1) + 1)
+        known = known_samples(connection)
         keys = {eid: participant_key(salt, eid) for eid in {visit.eid for visit in visits}}
         new = {
             sample_id(salt, visit.eid, visit.instance): visit
             for visit in visits
             if visit not in known and keys[visit.eid] not in withdrawn
         }
-        fresh_rows = count(num_rows)
+        settled = {visit.eid: allocated[name].split for name, visit in new.items() if name in allocated}
+        settled |= {visit.eid: sample.split for visit, sample in known.items()}
+        last_row = max((sample.row for sample in allocated.values()), default=-1)
+        fresh_rows = count(max(num_allocated_rows(connection), last_row + 1))
         added = {
             visit: EnrolledSample(
                 sample_id=name,
-                row=allocated_rows[name] if name in allocated_rows else next(fresh_rows),
-                split=known_splits.get(visit.eid) or split_of(salt, visit.eid, val=val, test=test),
+                row=allocated[name].row if name in allocated else next(fresh_rows),
+                split=settled.get(visit.eid) or _new_split(salt, visit.eid, fixed_splits.get(visit.eid), val, test),
             )
             for name, visit in sorted(new.items())
         }
         num_rows = next(fresh_rows)
-        _insert_samples(connection, added, keys)
+        _insert_samples(connection, added, keys, labels or {})
         connection.execute("UPDATE counter SET value = ? WHERE name = 'next_row'", [num_rows])
     return Enrolment(
         samples={**known, **added},
         num_rows=num_rows,
         num_new=len(added),
         num_withdrawn=len(withdrawn & set(keys.values())),
+        num_kept_splits=sum(_differs(split, fixed_splits.get(eid)) for eid, split in settled.items()),
         withdrawn_keys=frozenset(withdrawn),
     )
 
@@ -99,7 +109,8 @@ def num_allocated_rows(connection: duckdb.DuckDBPyConnection) -> int:
     return fetch_integer(connection, "SELECT value FROM counter WHERE name = 'next_row'")
 
 
-def _known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, EnrolledSample]:
+def known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, EnrolledSample]:
+    """Return every enrolled visit of participants who have not withdrawn."""
     rows = connection.execute(
         "SELECT eid, instance, sample_id, row, split FROM samples JOIN splits USING (sample_id)"
     ).fetchall()
@@ -107,6 +118,16 @@ def _known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, Enrolle
         Visit(eid, instance): EnrolledSample(sample_id=name, row=row, split=split)
         for eid, instance, name, row, split in rows
     }
+
+
+def _new_split(salt: str, eid: int, fixed: str | None, val: float, test: float) -> str:
+    if fixed == NOT_TEST:
+        return split_of(salt, eid, val=val / (1 - test), test=0.0)
+    return fixed or split_of(salt, eid, val=val, test=test)
+
+
+def _differs(split: str, fixed: str | None) -> bool:
+    return fixed is not None and (split == "test" if fixed == NOT_TEST else split != fixed)
 
 
 def _require_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
@@ -127,20 +148,32 @@ def _add_withdrawn(connection: duckdb.DuckDBPyConnection, keys: frozenset[str]) 
 
 
 def _insert_samples(
-    connection: duckdb.DuckDBPyConnection, added: Mapping[Visit, EnrolledSample], keys: Mapping[int, str]
+    connection: duckdb.DuckDBPyConnection,
+    added: Mapping[Visit, EnrolledSample],
+    keys: Mapping[int, str],
+    labels: Mapping[int, str],
 ) -> None:
     if not added:
         return
+    rows = []
+    for visit, sample in added.items():
+        participant = (keys[visit.eid], visit.eid, labels.get(visit.eid))
+        rows.append((*participant, sample.sample_id, visit.instance, sample.row, sample.split))
     frame = pl.DataFrame(
-        [
-            (keys[visit.eid], visit.eid, sample.sample_id, visit.instance, sample.row, sample.split)
-            for visit, sample in added.items()
-        ],
-        schema=["participant_key", "eid", "sample_id", "instance", "row", "split"],
+        rows,
+        schema={
+            "participant_key": pl.String,
+            "eid": pl.Int64,
+            "label": pl.String,
+            "sample_id": pl.String,
+            "instance": pl.Int32,
+            "row": pl.Int64,
+            "split": pl.String,
+        },
         orient="row",
     )
     insert_frame(
-        connection, "INSERT OR IGNORE INTO participant SELECT DISTINCT participant_key, eid FROM incoming", frame
+        connection, "INSERT OR IGNORE INTO participant SELECT DISTINCT participant_key, eid, label FROM incoming", frame
     )
     insert_frame(
         connection,

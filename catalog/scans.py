@@ -6,9 +6,9 @@ import duckdb
 import polars as pl
 
 from catalog.database import insert_frame, transaction
-from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from catalog.records import MEASURES, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
-_MEASURES = ("clamp_low", "clamp_high", "brain_ml", "nonzero_share")
+_PROVENANCE = ("brain", "transform")
 
 
 def record_sources(
@@ -37,18 +37,32 @@ def record_outcomes(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Sc
     columns = ("sample_id", "modality", "status", "reason", "detail")
     incoming = pl.DataFrame(
         [
-            (*(getattr(outcome, name) for name in columns), *(outcome.measures.get(name) for name in _MEASURES))
+            (
+                *(getattr(outcome, name) for name in columns),
+                *(outcome.provenance.get(name) for name in _PROVENANCE),
+                *(outcome.measures.get(name) for name in MEASURES),
+            )
             for outcome in outcomes
         ],
-        schema={**dict.fromkeys(columns, pl.String), **dict.fromkeys(_MEASURES, pl.Float64)},
+        schema={**dict.fromkeys((*columns, *_PROVENANCE), pl.String), **dict.fromkeys(MEASURES, pl.Float64)},
         orient="row",
     )
     with transaction(connection):
         insert_frame(
             connection,
-            "INSERT OR REPLACE INTO scan_outcome SELECT * FROM incoming SEMI JOIN sample USING (sample_id)",
+            "INSERT OR REPLACE INTO scan_outcome BY NAME SELECT * FROM incoming SEMI JOIN sample USING (sample_id)",
             incoming,
         )
+
+
+def scan_frame(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Return every scan with its row, status and measures, by row and modality; neither eids nor sources."""
+    names = ["sample_id", "row", "modality", "status", "reason", "detail", *MEASURES]
+    schema = dict.fromkeys(names, pl.String) | {"row": pl.Int64} | dict.fromkeys(MEASURES, pl.Float64)
+    rows = connection.execute(
+        f"SELECT {', '.join(names)} FROM scans JOIN samples USING (sample_id) ORDER BY row, modality"
+    ).fetchall()
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def stored_training_rows(connection: duckdb.DuckDBPyConnection, modalities: Sequence[str]) -> dict[str, dict[int, str]]:

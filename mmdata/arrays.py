@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from mmdata.connectivity import NUM_GLASSER_EDGES
+from mmdata.connectome import CONNECTOMES
 from mmdata.schema import (
     AUGMENTED_DIMENSIONS,
     CONNECTIVITY,
     EDGE_DIMENSIONS,
     FIRST_AUGMENTED_COPY,
-    SPACE_MNI152_LINEAR,
     VOLUME_DIMENSIONS,
 )
 from mmdata.store import ArraySpec
 from mmdata.study import Study, StudyConfig, VolumeSettings
 
-GLASSER = "glasser360"
 COMPRESSED_SHARE = 0.35
 """Of the raw bytes of a skull-stripped volume on the grid: a fifth is brain, whose noise hardly compresses."""
 
@@ -34,24 +32,7 @@ def array_specs(study: Study, modality: str, num_rows: int) -> list[ArraySpec]:
     """Return what the arrays of one modality are to be."""
     settings, layout = study.config.volumes, study.layout
     if modality == CONNECTIVITY:
-        fisher_z = study.config.connectivity.fisher_z
-        return [
-            ArraySpec(
-                path=layout.connectivity_array(GLASSER),
-                shape=(num_rows, NUM_GLASSER_EDGES),
-                row_axis=0,
-                rows_per_shard=settings.rows_per_shard,
-                dtype="float32",
-                codec=settings.codec,
-                dimensions=EDGE_DIMENSIONS,
-                attributes={
-                    "parcellation": "Glasser HCP-MMP, 360 regions in the order of field 31016, right hemisphere first",
-                    "edges": "upper triangle without the diagonal, row by row",
-                    "measure": "Fisher z of Pearson correlation" if fisher_z else "Pearson correlation",
-                    "regions_without_signal": "all their edges are 0",
-                },
-            )
-        ]
+        return [_connectivity_spec(study, num_rows)]
     return [
         ArraySpec(
             path=layout.volume_array(modality, side),
@@ -72,7 +53,7 @@ def volume_attributes(settings: VolumeSettings, modality: str, side: int) -> dic
     stored = np.dtype(settings.dtype)
     return {
         "affine_ras": settings.grid(side).affine_44.tolist(),
-        "space": SPACE_MNI152_LINEAR,
+        "space": settings.space,
         "modality": modality,
         "intensity": {
             "scale": 1.0 if stored.kind == "f" else 1.0 / int(np.iinfo(stored).max),
@@ -105,5 +86,25 @@ def augmented_spec(study: Study, modality: str, side: int, copies: int, num_rows
             **volume_attributes(settings, modality, side),
             "first_copy": FIRST_AUGMENTED_COPY,
             "augmentation": {**augmentation, "seed": study.config.seed},
+        },
+    )
+
+
+def _connectivity_spec(study: Study, num_rows: int) -> ArraySpec:
+    settings, connectome = study.config.connectivity, CONNECTOMES[study.config.connectivity.name]
+    measure = "Fisher z of Pearson correlation" if settings.fisher_z else "Pearson correlation"
+    return ArraySpec(
+        path=study.layout.connectivity_array(settings.name),
+        shape=(num_rows, connectome.num_edges),
+        row_axis=0,
+        rows_per_shard=study.config.volumes.rows_per_shard,
+        dtype="float32",
+        codec=study.config.volumes.codec,
+        dimensions=EDGE_DIMENSIONS,
+        attributes={
+            "parcellation": f"{connectome.description}, {connectome.num_regions} regions of field {connectome.field}",
+            "edges": "upper triangle without the diagonal, row by row",
+            "measure": measure if connectome.is_timeseries else "as UK Biobank gives it",
+            "regions_without_signal": "all their edges are 0",
         },
     )

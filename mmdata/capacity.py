@@ -8,7 +8,7 @@ import psutil
 
 from mmdata.errors import CapacityError
 
-BASE_WORKER_BYTES = 400 << 20
+BASE_WORKER_BYTES = 500 << 20
 """A worker process with its libraries loaded."""
 
 
@@ -28,8 +28,15 @@ class Projection:
         return self.workers * self.worker_bytes
 
 
-def require_capacity(projection: Projection, directory: Path) -> None:
+def require_capacity(projection: Projection, directory: Path, *, workers_are_here: bool = True) -> None:
     """Refuse work that would run out of memory or disk.
+
+    Parameters
+    ----------
+    directory
+        Where the new shards go.
+    workers_are_here
+        Whether the workers share this machine's memory; those of a cluster are judged when they are met.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def require_capacity(projection: Projection, directory: Path) -> None:
         Says how much is needed, how much there is, and what to change.
     """
     available = psutil.virtual_memory().available
-    if projection.memory_bytes > available:
+    if workers_are_here and projection.memory_bytes > available:
         raise CapacityError(
             f"{projection.workers} workers need up to {as_gb(projection.memory_bytes)} of memory and "
             f"{as_gb(available)} are available. Use fewer --workers, or a smaller rows_per_shard for a new study."

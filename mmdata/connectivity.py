@@ -1,10 +1,12 @@
-"""From regional time series to the edges of a functional connectivity matrix.
+"""The edges of a functional connectivity matrix, from regional time series or from a file of edges.
 
-An edge is the Pearson correlation of two regions. Edges are the upper triangle of the matrix without its diagonal, row
+An edge says how two regions go together. Edges are stored as the upper triangle of the matrix without its diagonal, row
 by row, so region pairs come as (0, 1), (0, 2) … (0, n - 1), (1, 2) ….
 """
 
 import io
+import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,15 +16,15 @@ from numpy.typing import NDArray
 
 from mmdata.errors import ScanRejected
 
-NUM_GLASSER_REGIONS = 360
-NUM_GLASSER_EDGES = NUM_GLASSER_REGIONS * (NUM_GLASSER_REGIONS - 1) // 2
 MIN_TIMEPOINTS = 50
 MAX_TABLE_BYTES = 1 << 26
 _NOT_A_NUMBER = ["", "nan", "NaN", "NA"]
 
 
-def parse_timeseries(compressed: bytes) -> NDArray[np.float64]:
-    """Return the time series in a gzipped csv, shape (regions, timepoints); an empty region is NaN.
+def parse_timeseries(compressed: bytes, num_regions: int) -> NDArray[np.float64]:
+    """Return the time series in a gzipped csv, shape (num_regions, timepoints); an empty region is NaN.
+
+    The csv has a row for each region: its name, then its values.
 
     Raises
     ------
@@ -33,6 +35,8 @@ def parse_timeseries(compressed: bytes) -> NDArray[np.float64]:
         text = igzip.IGzipFile(fileobj=io.BytesIO(compressed)).read(MAX_TABLE_BYTES)
     except (OSError, EOFError, IsalError) as error:
         raise ScanRejected("corrupt", f"the gzip stream does not decode ({type(error).__name__})") from error
+    if len(text) == MAX_TABLE_BYTES:
+        raise ScanRejected("bad-dimensions", f"the time series unpack to {MAX_TABLE_BYTES:,} bytes or more")
     try:
         table = pl.read_csv(text, null_values=_NOT_A_NUMBER, infer_schema=False)
         numbers = table.select(pl.all().exclude(table.columns[0]).cast(pl.Float64))
@@ -40,10 +44,10 @@ def parse_timeseries(compressed: bytes) -> NDArray[np.float64]:
         raise ScanRejected(
             "bad-table", f"the time series are not a table of numbers ({type(error).__name__})"
         ) from error
-    if numbers.height != NUM_GLASSER_REGIONS or numbers.width < MIN_TIMEPOINTS:
+    if numbers.height != num_regions or numbers.width < MIN_TIMEPOINTS:
         raise ScanRejected(
             "bad-dimensions",
-            f"expected {NUM_GLASSER_REGIONS} regions and at least {MIN_TIMEPOINTS} timepoints, got {numbers.shape}",
+            f"expected {num_regions} regions and at least {MIN_TIMEPOINTS} timepoints, got {numbers.shape}",
         )
     return numbers.fill_null(float("nan")).to_numpy()
 
@@ -71,3 +75,46 @@ def correlate_regions(timeseries_RT: NDArray[np.float64], *, fisher_z: bool) -> 
     if fisher_z:
         edges = np.arctanh(np.clip(edges, -0.999999, 0.999999))
     return edges.astype(np.float32), int((~has_signal).sum())
+
+
+def parse_edges(text: bytes, num_regions: int) -> NDArray[np.float32]:
+    """Return the edges of one of UK Biobank's text files, fields 25750 to 25753.
+
+    The file holds one line of scaled Fisher z, the upper triangle column by column: (0, 1), (0, 2), (1, 2), (0, 3) ….
+
+    Raises
+    ------
+    ScanRejected
+        ``bad-table``, ``bad-dimensions`` or ``non-finite``.
+    """
+    try:
+        values = np.array([float(word) for word in text.decode("ascii").split()])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ScanRejected("bad-table", "the edges are not a line of numbers") from error
+    num_edges = num_regions * (num_regions - 1) // 2
+    if len(values) != num_edges:
+        raise ScanRejected("bad-dimensions", f"expected {num_edges} edges, got {len(values)}")
+    if not np.isfinite(values).all():
+        raise ScanRejected("non-finite", "expected numbers, the edges hold NaN or infinity")
+    matrix = np.zeros((num_regions, num_regions))
+    matrix[np.tril_indices(num_regions, -1)] = values
+    return np.asarray(matrix.T[np.triu_indices(num_regions, 1)], np.float32)
+
+
+def clean_edges(edges: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], int]:
+    """Return one row of a table of edges with 0 where it had NaN, and how many regions have no edge at all.
+
+    Raises
+    ------
+    ScanRejected
+        ``non-finite``: an edge is infinite; ``empty``: none is a number other than 0.
+    """
+    if np.isinf(edges).any():
+        raise ScanRejected("non-finite", "expected numbers, the edges hold infinity")
+    clean = np.nan_to_num(edges.astype(np.float32), nan=0.0)
+    if not clean.any():
+        raise ScanRejected("empty", "every edge is zero or NaN")
+    num_regions = round((1 + math.sqrt(1 + 8 * len(clean))) / 2)
+    rows, columns = np.triu_indices(num_regions, 1)
+    connected = np.union1d(rows[clean != 0], columns[clean != 0])
+    return clean, num_regions - len(connected)

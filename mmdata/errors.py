@@ -25,6 +25,10 @@ class CapacityError(DataError):
     """The work would not fit in memory or on the disk, or the disk filled up."""
 
 
+class ClusterError(DataError):
+    """The Dask cluster or the job queue cannot be used as it is, or was lost."""
+
+
 class ScanRejected(Exception):  # noqa: N818 - an outcome, not an error
     """One scan that cannot be used.
 
@@ -40,3 +44,6 @@ class ScanRejected(Exception):  # noqa: N818 - an outcome, not an error
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ScanRejected"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)

@@ -1,19 +1,21 @@
 """NIfTI files as bytes: read with every check that keeps a bad file from doing harm, written the same way every time.
 
-A file is decompressed once, to the end of the stream, so that its CRC is checked; its header is judged before anything
-is allocated. Voxels keep the file's own number type unless the header scales them.
+A file is decompressed once, to the end of its last gzip member, so that every CRC is checked; its header is judged
+before anything is allocated. Behind the last member zeros are padding and anything else is damage, as gzip has it.
+Voxels are integers as the file has them, or float32.
 
 Source: https://nifti.nimh.nih.gov/nifti-1 (format), RFC 1952 (gzip).
 """
 
 import gzip
+import io
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from isal import isal_zlib
+from isal.igzip import IGzipFile
 from isal.isal_zlib import IsalError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
@@ -27,8 +29,11 @@ MAX_VOLUME_BYTES = 1 << 28
 MAX_EXTENSION_BYTES = 1 << 20
 """Bytes a file may hold between its header and its voxels, and again behind them."""
 _HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
-_NIFTI1_VOXEL_OFFSET = 352
-_GZIP_WBITS = 31
+_NIFTI1_HEADER_BYTES = 348
+_EXTENDER_BYTES = 4
+_SINGLE_FILE_MAGICS = (b"n+1", b"n+2")
+_PIECE_BYTES = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,14 @@ class Volume:
         return ImageFrame(affine_44=self.affine_44, num_x=self.data_XYZ.shape[0])
 
 
-def decode_volume(compressed: bytes) -> Volume:
-    """Decode the bytes of one ``.nii.gz`` file.
+def decode_volume(content: bytes) -> Volume:
+    """Decode the bytes of one NIfTI file, ``.nii.gz`` or ``.nii``.
 
     Returns
     -------
     Volume
-        Voxels in native byte order; the file's number type, or float32 where the header has a slope or intercept.
+        Voxels in native byte order; integers of the file's number type where the header has no slope or intercept,
+        otherwise float32.
 
     Raises
     ------
@@ -59,24 +65,12 @@ def decode_volume(compressed: bytes) -> Volume:
         ``not-gzip``, ``truncated``, ``corrupt``, ``not-nifti``, ``bad-dimensions``, ``bad-datatype``, ``bad-affine``,
         ``non-finite``.
     """
-    stream = _GzipStream(compressed)
-    head = stream.read(_NIFTI1_VOXEL_OFFSET)
-    header = _parse_header(head, stream)
-    shape = _checked_shape(header)
-    dtype = _checked_dtype(header)
-    affine_44 = _checked_affine(header)
-    num_bytes = math.prod(shape) * dtype.itemsize
-    if num_bytes > MAX_VOLUME_BYTES:
-        raise ScanRejected(
-            "bad-dimensions", f"expected at most {MAX_VOLUME_BYTES:,} bytes of voxels, got {num_bytes:,}"
-        )
-    stream.skip_to(float(header["vox_offset"]))
-    voxels = stream.read(num_bytes)
-    if len(voxels) < num_bytes:
-        raise ScanRejected("truncated", f"expected {num_bytes:,} bytes of voxels, got {len(voxels):,}")
-    stream.finish()
-    data_XYZ = np.frombuffer(voxels, dtype).astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F")
-    return Volume(_scaled(data_XYZ, header), affine_44)
+    try:
+        return _read_volume(_open_stream(content))
+    except EOFError as error:
+        raise ScanRejected("truncated", "the gzip stream ends before its checksum") from error
+    except (gzip.BadGzipFile, IsalError) as error:
+        raise ScanRejected("corrupt", f"the gzip stream does not decode: {error}") from error
 
 
 def encode_volume(data_XYZ: NDArray[Any], affine_44: Matrix44, dtype: DTypeLike) -> bytes:
@@ -97,60 +91,78 @@ def encode_volume(data_XYZ: NDArray[Any], affine_44: Matrix44, dtype: DTypeLike)
     return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
 
 
-class _GzipStream:
-    """One gzip member, read piece by piece and judged at its end."""
-
-    def __init__(self, compressed: bytes) -> None:
-        if compressed[:2] != b"\x1f\x8b":
-            raise ScanRejected(
-                "not-gzip", f"expected a gzip stream, the first bytes are {compressed[:2].hex() or 'none'}"
-            )
-        self._decoder = isal_zlib.decompressobj(_GZIP_WBITS)
-        self._pending = compressed
-        self._position = 0
-
-    def read(self, num_bytes: int) -> bytes:
-        """Return the next `num_bytes`, fewer at the end of the stream."""
-        if num_bytes <= 0 or self._decoder.eof:
-            return b""
-        try:
-            piece: bytes = self._decoder.decompress(self._pending, num_bytes)
-        except IsalError as error:
-            raise ScanRejected("corrupt", f"the gzip stream does not decode: {error}") from error
-        self._pending = self._decoder.unconsumed_tail
-        self._position += len(piece)
-        return piece
-
-    def skip_to(self, offset: float) -> None:
-        """Go forward to an offset into the decompressed stream."""
-        if not self._position <= offset <= self._position + MAX_EXTENSION_BYTES:
-            raise ScanRejected("not-nifti", f"the header says that voxels start at byte {offset:,.0f}")
-        self.read(int(offset) - self._position)
-
-    def finish(self) -> None:
-        """Read to the end, where the checksum is compared."""
-        trailing = self.read(MAX_EXTENSION_BYTES)
-        if self._decoder.eof:
-            return
-        if len(trailing) >= MAX_EXTENSION_BYTES:
-            raise ScanRejected("bad-dimensions", f"over {MAX_EXTENSION_BYTES:,} bytes follow the voxels")
-        raise ScanRejected("truncated", "the gzip stream ends before its checksum")
+def _open_stream(content: bytes) -> io.BufferedIOBase:
+    file = io.BytesIO(content)
+    if content.startswith(_GZIP_MAGIC):
+        stream: io.BufferedIOBase = IGzipFile(fileobj=file, mode="rb")
+        return stream
+    if _header_size(content) is None:
+        found = content[:4].hex() or "none"
+        raise ScanRejected("not-gzip", f"expected a gzip stream or a NIfTI header, the first bytes are {found}")
+    return file
 
 
-def _parse_header(head: bytes, stream: _GzipStream) -> Any:
-    if len(head) < _NIFTI1_VOXEL_OFFSET:
-        raise ScanRejected("truncated", f"expected a header of {_NIFTI1_VOXEL_OFFSET} bytes, got {len(head)}")
-    sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
-    size = next(iter(sizes & _HEADER_CLASSES.keys()), None)
+def _read_volume(stream: io.BufferedIOBase) -> Volume:
+    header = _read_header(stream)
+    shape = _checked_shape(header)
+    dtype = _checked_dtype(header)
+    affine_44 = _checked_affine(header)
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes > MAX_VOLUME_BYTES:
+        raise ScanRejected(
+            "bad-dimensions", f"expected at most {MAX_VOLUME_BYTES:,} bytes of voxels, got {num_bytes:,}"
+        )
+    _skip_extensions(stream, header)
+    voxels = _read_voxels(stream, num_bytes)
+    if len(stream.read(MAX_EXTENSION_BYTES + 1)) > MAX_EXTENSION_BYTES:  # a shorter read came to the last checksum
+        raise ScanRejected("bad-dimensions", f"over {MAX_EXTENSION_BYTES:,} bytes follow the voxels")
+    data_XYZ = voxels.view(dtype).astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F")
+    return Volume(_scaled(data_XYZ, header), affine_44)
+
+
+def _read_header(stream: io.BufferedIOBase) -> Any:
+    head = stream.read(_NIFTI1_HEADER_BYTES)
+    if len(head) < _NIFTI1_HEADER_BYTES:
+        raise ScanRejected("truncated", f"expected a header of {_NIFTI1_HEADER_BYTES} bytes, got {len(head)}")
+    size = _header_size(head)
     if size is None:
         raise ScanRejected("not-nifti", f"expected a header size of 348 or 540, got the bytes {head[:4].hex()}")
     head += stream.read(size - len(head))
     if len(head) < size:
         raise ScanRejected("truncated", f"expected a header of {size} bytes, got {len(head)}")
     try:
-        return _HEADER_CLASSES[size](head[:size])  # extensions, between header and voxels, are not of interest
+        header = _HEADER_CLASSES[size](head)
     except (HeaderDataError, ValueError) as error:
         raise ScanRejected("not-nifti", str(error)) from error
+    if bytes(header["magic"])[:3] not in _SINGLE_FILE_MAGICS:
+        raise ScanRejected("not-nifti", "expected header and voxels in one file, got the header of a .hdr/.img pair")
+    return header
+
+
+def _header_size(head: bytes) -> int | None:
+    """Return what the first four bytes say, in the byte order in which it is a NIfTI header's size."""
+    sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
+    return next(iter(sizes & _HEADER_CLASSES.keys()), None)
+
+
+def _skip_extensions(stream: io.BufferedIOBase, header: Any) -> None:
+    """Go forward to the voxels."""
+    position, offset = int(header["sizeof_hdr"]), float(header["vox_offset"])
+    if not position + _EXTENDER_BYTES <= offset <= position + MAX_EXTENSION_BYTES:
+        raise ScanRejected("not-nifti", f"the header says that voxels start at byte {offset:,.0f}")
+    stream.read(int(offset) - position)
+
+
+def _read_voxels(stream: io.BufferedIOBase, num_bytes: int) -> NDArray[np.uint8]:
+    """Read piece by piece into an array, whose memory comes in large pages: one large read spends a third on pages."""
+    voxels = np.empty(num_bytes, np.uint8)
+    num_read = 0
+    while num_read < num_bytes:
+        count = stream.readinto(voxels.data[num_read : num_read + _PIECE_BYTES])
+        if not count:
+            raise ScanRejected("truncated", f"expected {num_bytes:,} bytes of voxels, got {num_read:,}")
+        num_read += count
+    return voxels
 
 
 def _checked_shape(header: Any) -> tuple[int, int, int]:
@@ -188,10 +200,11 @@ def _scaled(data_XYZ: NDArray[Any], header: Any) -> NDArray[Any]:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
         raise ScanRejected("non-finite", str(error)) from error
-    if (slope, intercept) not in ((None, None), (1.0, 0.0)):
-        data_XYZ = data_XYZ.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    with np.errstate(invalid="ignore"):  # infinities of both signs
-        is_finite = data_XYZ.dtype.kind != "f" or np.isfinite(data_XYZ.sum(dtype=np.float64))
-    if not is_finite:
-        raise ScanRejected("non-finite", "expected numbers, the voxels hold NaN or infinity")
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite
+        if data_XYZ.dtype.kind == "f":
+            data_XYZ = data_XYZ.astype(np.float32, copy=False)
+        if (slope, intercept) not in ((None, None), (1.0, 0.0)):
+            data_XYZ = data_XYZ.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    if not (np.isfinite(data_XYZ.min()) and np.isfinite(data_XYZ.max())):
+        raise ScanRejected("non-finite", "expected numbers within float32, the voxels hold NaN, infinity or more")
     return data_XYZ

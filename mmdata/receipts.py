@@ -7,9 +7,11 @@ tore is cut off by the next writer and passed over by readers. Receipts name sam
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from catalog.records import EnrolledSample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +21,8 @@ class ScanReceipt:
     sample_id: str
     row: int
     modality: str
-    sides: list[int] = field(default_factory=list)
-    """Resolution levels that were written; none for connectivity."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Array name (a side, or the kind of connectivity) to the checksum of the row that was written."""
     status: str
     """``stored`` or ``rejected``."""
     reason: str = ""
@@ -28,19 +30,24 @@ class ScanReceipt:
     detail: str = ""
     """What was expected and what came."""
     fingerprint: str = ""
-    """Of the source file: a changed file is tried again."""
+    """Of the source files and the settings that decide whether they can be used: when it changes, a rejected scan is
+    tried again."""
     measures: dict[str, float] = field(default_factory=dict)
     """What was measured on the way, e.g. the upper clamp in the scan's own unit."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Where its brain mask and its transform came from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CopyReceipt:
-    """The rows of one shard of one augmented copy that were stored."""
+    """The rows of one shard of one augmented copy that were stored, or found damaged."""
 
     modality: str
     side: int
     copy: int
     rows: list[int]
+    status: str = "stored"
+    """``stored`` or ``damaged``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +57,15 @@ class WithdrawalReceipt:
     participant_key: str
 
 
-SCAN_RECEIPTS, WITHDRAWAL_RECEIPTS = "scans.jsonl", "withdrawn.jsonl"
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt
+SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
+COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
+CopyKey = tuple[str, int, int]
+"""Modality, side and copy."""
+_SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
 
 
-def append_receipts(path: Path, receipts: Iterable[ScanReceipt | CopyReceipt | WithdrawalReceipt]) -> None:
+def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
     """Add receipts to a file and flush them to the disk."""
     lines = "".join(json.dumps(asdict(receipt), separators=(",", ":")) + "\n" for receipt in receipts)
     with path.open("ab+") as file:
@@ -63,23 +75,38 @@ def append_receipts(path: Path, receipts: Iterable[ScanReceipt | CopyReceipt | W
         os.fsync(file.fileno())
 
 
-def read_scan_receipts(path: Path) -> dict[tuple[str, str], ScanReceipt]:
+def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
     """Return the newest receipt of each (sample_id, modality)."""
-    return {(entry["sample_id"], entry["modality"]): ScanReceipt(**entry) for entry in _read_lines(path)}
+    return {
+        (entry["sample_id"], entry["modality"]): ScanReceipt(**{k: v for k, v in entry.items() if k in _SCAN_FIELDS})
+        for entry in _read_lines(directory / SCAN_RECEIPTS)
+    }
 
 
-def read_copy_receipts(path: Path) -> dict[tuple[str, int, int], set[int]]:
-    """Return the rows that are stored for each (modality, side, copy)."""
-    stored: dict[tuple[str, int, int], set[int]] = {}
-    for entry in _read_lines(path):
+def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
+    """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
+    rows_by_key: dict[CopyKey, set[int]] = {}
+    for entry in _read_lines(directory / COPY_RECEIPTS):
         receipt = CopyReceipt(**entry)
-        stored.setdefault((receipt.modality, receipt.side, receipt.copy), set()).update(receipt.rows)
-    return stored
+        rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
+        if receipt.status == status:
+            rows.update(receipt.rows)
+        else:
+            rows.difference_update(receipt.rows)
+    return rows_by_key
 
 
-def allocated_rows(directory: Path) -> dict[str, int]:
-    """Return the row of every sample that has a receipt, by sample id."""
-    return {entry["sample_id"]: entry["row"] for entry in _read_lines(directory / SCAN_RECEIPTS)}
+def read_samples(directory: Path) -> dict[str, EnrolledSample]:
+    """Return the row and split that every sample was given for good, by sample id."""
+    return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}
+
+
+def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
+    """Add a receipt for every sample that has none yet."""
+    known = read_samples(directory)
+    new = sorted((sample for sample in samples if sample.sample_id not in known), key=lambda sample: sample.row)
+    if new:
+        append_receipts(directory / SAMPLE_RECEIPTS, new)
 
 
 def read_withdrawal_receipts(directory: Path) -> frozenset[str]:

@@ -13,7 +13,6 @@ VOLUME_MODALITIES = ("flair", "t1", "dwi")
 """Modalities stored as volumes, in the channel order of the reference's network."""
 CONNECTIVITY = "connectivity"
 MODALITIES = (*VOLUME_MODALITIES, CONNECTIVITY)
-SPACE_MNI152_LINEAR = "MNI152-linear"
 
 VOLUME_DIMENSIONS = ("sample", "x", "y", "z")
 AUGMENTED_DIMENSIONS = ("copy", *VOLUME_DIMENSIONS)
@@ -58,6 +57,16 @@ class StudyLayout:
     def runs(self) -> Path:
         """One directory for each trained model."""
         return self.root / "runs"
+
+    @property
+    def slurm(self) -> Path:
+        """Logs of SLURM jobs, while they run."""
+        return self.root / "slurm"
+
+    @property
+    def qc_page(self) -> Path:
+        """The page of `mm qc`."""
+        return self.root / "qc.html"
 
     def volume_array(self, modality: str, side: int) -> Path:
         """Array of shape (rows, side, side, side)."""

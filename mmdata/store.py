@@ -13,7 +13,7 @@ neither the interpreter lock nor loader processes and whose writes end in one re
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorstore as ts
 import zarr
+from isal import isal_zlib
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -150,20 +151,51 @@ class StoredArray:
                 ) from error
             raise
 
-    def read_shard(self, start: int, *, copy: int | None = None) -> NDArray[Any]:
+    def read_shard(self, start: int, *, copy: int | None = None, kept: Collection[int] | None = None) -> NDArray[Any]:
         """Return the whole shard that begins at row `start`, missing rows as fill.
+
+        Parameters
+        ----------
+        kept
+            Rows that must be whole; left out: every row. Others come as fill where they are damaged.
 
         Raises
         ------
         StoreError
-            The shard is damaged.
+            A row that must be whole is damaged.
         """
         last = min(start + self.rows_per_shard, self.shape[self.row_axis])
         source = self.handle if copy is None else self.handle[copy]
-        future = source[start:last].read()
-        wait_for_reads([future], self.path)
-        rows: NDArray[Any] = future.result()
+        try:
+            rows: NDArray[Any] = source[start:last].read().result()
+        except (ValueError, OSError) as error:
+            rows, damaged = self._read_row_by_row(source, start, last)
+            if kept is None or damaged.intersection(kept):
+                raise StoreError(_damaged_message(self.path)) from error
         return rows
+
+    def check_rows(self, rows: Sequence[int], *, copy: int | None = None) -> tuple[NDArray[Any], set[int]]:
+        """Read rows of one shard; return them, damaged and missing ones as fill, and which those are."""
+        source = self.handle if copy is None else self.handle[copy]
+        first, last = min(rows), max(rows) + 1
+        try:
+            read: NDArray[Any] = source[first:last].read().result()
+            damaged: set[int] = set()
+        except (ValueError, OSError):
+            read, damaged = self._read_row_by_row(source, first, last)
+        wanted = read[np.asarray(rows) - first]
+        missing = {row for row, values in zip(rows, wanted, strict=True) if not is_stored(values)}
+        return wanted, missing | damaged.intersection(rows)
+
+    def _read_row_by_row(self, source: Any, first: int, last: int) -> tuple[NDArray[Any], set[int]]:
+        rows = np.full((last - first, *self.row_shape), missing_value(self.dtype), self.dtype)
+        damaged = set()
+        for row in range(first, last):
+            try:
+                rows[row - first] = source[row].read().result()
+            except (ValueError, OSError):
+                damaged.add(row)
+        return rows, damaged
 
 
 def ensure_array(spec: ArraySpec) -> None:
@@ -289,6 +321,32 @@ def wait_for_reads(futures: Sequence[Any], path: Path) -> None:
         raise StoreError(_damaged_message(path)) from error
 
 
+def shard_file(array: Path, index: int, row_ndim: int, *, copy: int | None = None) -> Path:
+    """Return the file of an array's shard, by its index along the rows.
+
+    >>> shard_file(Path("t1/64"), 3, 3).as_posix()
+    't1/64/c/3/0/0/0'
+    """
+    behind = [] if copy is None else [copy]
+    return array.joinpath("c", *map(str, [*behind, index, *[0] * row_ndim]))
+
+
+def rows_on_disk(
+    rows: Collection[int], array: Path, rows_per_shard: int, row_ndim: int, *, copy: int | None = None
+) -> frozenset[int]:
+    """Return those of some rows whose shard's file exists; an array need not."""
+    found: set[int] = set()
+    for start, of_shard in shard_starts(list(rows), rows_per_shard):
+        if shard_file(array, start // rows_per_shard, row_ndim, copy=copy).exists():
+            found.update(of_shard)
+    return frozenset(found)
+
+
+def row_checksum(row: NDArray[Any]) -> str:
+    """Return the CRC-32 of a row's bytes, in C order and native byte order, as eight hexadecimal digits."""
+    return f"{isal_zlib.crc32(np.ascontiguousarray(row)):08x}"
+
+
 def shard_starts(rows: Sequence[int], rows_per_shard: int) -> Iterator[tuple[int, list[int]]]:
     """Group rows by the shard they lie in: yield (first row of the shard, its rows, ascending).
 
@@ -334,10 +392,9 @@ def _compressors(spec: ArraySpec) -> list[Any]:
 
 
 def _damaged_message(path: Path) -> str:
-    command = "mm precompute-augs" if "augmented.zarr" in path.parts else "mm ingest ukb"
     return (
-        f"{_short(path)} is damaged: a file is unreadable or a checksum does not match. Remove that directory from the "
-        f"study, then run: {command}. It is made again."
+        f"{_short(path)} is damaged: a file is unreadable or a checksum does not match. See which rows with mm verify, "
+        "make them again with mm repair."
     )
 
 

@@ -4,7 +4,6 @@ The settings are everything an ingest depends on. They are written once, with th
 made; later only sources are added.
 """
 
-import dataclasses
 import math
 import secrets
 import tomllib
@@ -261,15 +260,31 @@ def create_study(root: Path, config: StudyConfig) -> Study:
     return Study(layout, config)
 
 
-def add_source(study: Study, source: Path) -> Study:
-    """Add a folder to the study's sources, keeping the file's comments."""
-    known = study.config.sources
-    if str(source) in known:
+def with_remedies(study: Study, remedies: Mapping[str, str]) -> Study:
+    """Return the study with other settings of its section ``ingest``, the one that may change between ingests.
+
+    Raises
+    ------
+    StudyError
+        A setting is not known or not valid.
+    """
+    if not remedies:
         return study
+    settings = _CONFIG_TYPE.dump_python(study.config)
+    settings["ingest"] |= remedies
+    return Study(study.layout, parse_config(settings, "the ingest settings"))
+
+
+def save_changes(study: Study) -> None:
+    """Write a study's sources and ``ingest`` settings to its file, keeping all else and its comments."""
+    values = _CONFIG_TYPE.dump_python(study.config, mode="json")
     document = tomlkit.parse(study.layout.config.read_text(encoding="utf-8"))
-    document["sources"] = [*known, str(source)]
-    _write_config(study.layout.config, tomlkit.dumps(document))
-    return Study(study.layout, dataclasses.replace(study.config, sources=(*known, str(source))))
+    document["sources"] = values["sources"]
+    for name, value in values["ingest"].items():
+        document.setdefault("ingest", tomlkit.table())[name] = value
+    text = tomlkit.dumps(document)
+    if text != study.layout.config.read_text(encoding="utf-8"):
+        _write_config(study.layout.config, text)
 
 
 def render_config(config: StudyConfig) -> str:

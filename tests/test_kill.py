@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 MM = Path(sys.executable).with_name("mm")
@@ -60,3 +61,52 @@ def test_a_stopped_ingest_goes_on_to_the_same_bytes(
         _, messages = again.communicate(timeout=300)
         assert again.returncode == 0, messages
     assert store_bytes(root) == store_bytes(study)
+
+
+CRASHING_SCAN = """
+import os
+import mmdata.readers.scan as scan
+
+load = scan.load_scan
+
+def crash_or_load(candidate, settings):
+    if candidate.path.name == os.environ["MM_TEST_CRASHING"]:
+        os.abort()
+    return load(candidate, settings)
+
+scan.load_scan = crash_or_load
+"""
+
+
+def test_a_scan_that_brings_its_process_down_costs_itself_alone(
+    tmp_path: Path, make_study: Callable[..., Path], study: Path, release: Path
+) -> None:
+    stored = scan_status(study, "t1")
+    victim = sorted(release.rglob("*_20252_2_0.zip"))[3]
+    (tmp_path / "sitecustomize.py").write_text(CRASHING_SCAN)
+    root = make_study(tmp_path / "study")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "MM_TEST_CRASHING": victim.name}
+    command = [str(MM), "--study", str(root), "ingest", "ukb", "--workers", "2"]
+    ingest = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert ingest.returncode == 0, ingest.stderr
+    after = scan_status(root, "t1")
+    assert set(after.values()) == {*stored.values(), "crashed-worker"}
+    changed = {sample_id for sample_id in stored if after[sample_id] != stored[sample_id]}
+    assert [after[sample_id] for sample_id in changed] == ["crashed-worker"]
+
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert scan_status(root, "t1") == stored
+    assert {n: b for n, b in store_bytes(root).items() if "augmented" not in n} == {
+        n: b for n, b in store_bytes(study).items() if "augmented" not in n
+    }
+
+
+def scan_status(root: Path, modality: str) -> dict[str, str]:
+    """Return the status of each sample's scan, or the reason why it is rejected."""
+    with duckdb.connect(str(root / "catalog.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT sample_id, CASE WHEN status = 'rejected' THEN reason ELSE status END FROM scans WHERE modality = ?",
+            [modality],
+        ).fetchall()
+    return dict(rows)

@@ -4,7 +4,7 @@ A task makes one copy of the training rows of one shard, at one side, for every 
 sample's geometry, so its sampling grid is computed once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,11 @@ from mmdata.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.errors import StudyError
 from mmdata.execution import run_tasks
 from mmdata.preprocess import quantise
-from mmdata.receipts import CopyReceipt, append_receipts, read_copy_receipts
-from mmdata.schema import FIRST_AUGMENTED_COPY, StudyLayout
-from mmdata.store import ArraySpec, ensure_array, open_array, shard_starts
+from mmdata.receipts import COPY_RECEIPTS, CopyKey, CopyReceipt, append_receipts, read_copy_receipts
+from mmdata.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store import ArraySpec, ensure_array, open_array, rows_on_disk, shard_starts
 from mmdata.study import Study
 
-COPY_RECEIPTS = "copies.jsonl"
 MAX_COPIES = 1000
 
 
@@ -38,6 +37,8 @@ class CopyTask:
     start: int
     rows: Mapping[str, tuple[int, ...]] = field(repr=False)
     """Modality to the rows to store."""
+    kept: Mapping[str, frozenset[int]] = field(repr=False)
+    """Modality to the rows of the shard that are stored already and must stay."""
     sample_ids: Mapping[int, str] = field(repr=False)
     """Row to sample."""
     seed: int
@@ -68,6 +69,7 @@ def plan_copies(
     copies: int,
     sides: Sequence[int],
     workers: int,
+    only: Mapping[CopyKey, Collection[int]] | None = None,
 ) -> CopyPlan:
     """Decide which copies are still to be made.
 
@@ -77,6 +79,8 @@ def plan_copies(
         For each volume modality, the stored training rows and their sample ids.
     num_rows
         Rows allocated in the study.
+    only
+        Rows of each (modality, side, copy) to consider; left out: all.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def plan_copies(
     if not any(training_rows.values()):
         raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
     arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]
-    tasks = _copy_tasks(study, training_rows, copies, sides)
+    tasks = _copy_tasks(study, training_rows, copies, sides, only)
     row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
     shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
     projection = Projection(
@@ -128,8 +132,13 @@ def store_copy(task: CopyTask) -> list[CopyReceipt]:
     sources = {modality: open_array(task.layout.volume_array(modality, task.side)) for modality in task.rows}
     targets = {modality: open_array(task.layout.augmented_array(modality, task.side)) for modality in task.rows}
     index = task.copy - FIRST_AUGMENTED_COPY
-    buffers = {modality: array.read_shard(task.start, copy=index) for modality, array in targets.items()}
-    originals = {modality: array.read_shard(task.start) for modality, array in sources.items()}
+    buffers = {
+        modality: array.read_shard(task.start, copy=index, kept=task.kept[modality])
+        for modality, array in targets.items()
+    }
+    originals = {
+        modality: array.read_shard(task.start, kept=task.rows[modality]) for modality, array in sources.items()
+    }
     for row in sorted({row for rows in task.rows.values() for row in rows}):
         sample_id = task.sample_ids[row]
         geometry = draw_geometry(task.settings, task.seed, sample_id, task.copy)
@@ -155,21 +164,46 @@ def as_fractions(stored_XYZ: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(stored_XYZ.astype(np.float32) / np.float32(np.iinfo(stored_XYZ.dtype).max))
 
 
+def plan_copy_repair(
+    study: Study, training_rows: Mapping[str, Mapping[int, str]], *, num_rows: int, workers: int
+) -> CopyPlan | None:
+    """Decide which copies that were found damaged are to be made again; None where there are none.
+
+    Parameters
+    ----------
+    training_rows, num_rows
+        As for `plan_copies`.
+    """
+    damaged = {key: rows for key, rows in read_copy_receipts(study.layout.receipts, "damaged").items() if rows}
+    if not damaged:
+        return None
+    return plan_copies(
+        study,
+        training_rows,
+        num_rows=num_rows,
+        copies=max(copy for _, _, copy in damaged),
+        sides=sorted({side for _, side, _ in damaged}, reverse=True),
+        workers=workers,
+        only=damaged,
+    )
+
+
 def _copy_tasks(
-    study: Study, training_rows: Mapping[str, Mapping[int, str]], copies: int, sides: Sequence[int]
+    study: Study,
+    training_rows: Mapping[str, Mapping[int, str]],
+    copies: int,
+    sides: Sequence[int],
+    only: Mapping[CopyKey, Collection[int]] | None,
 ) -> list[CopyTask]:
-    stored = {
-        key: rows
-        for key, rows in read_copy_receipts(study.layout.receipts / COPY_RECEIPTS).items()
-        if study.layout.augmented_array(key[0], key[1]).exists()
-    }
+    stored = _believed_copies(study)
     sample_ids = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
     tasks = []
     for copy in range(FIRST_AUGMENTED_COPY, FIRST_AUGMENTED_COPY + copies):
         for side in sides:
             wanted = {
-                modality: set(rows) - stored.get((modality, side, copy), set())
+                modality: _considered(rows, only, key) - stored.get(key, frozenset())
                 for modality, rows in training_rows.items()
+                for key in [(modality, side, copy)]
             }
             every_row = sorted(set().union(*wanted.values()))
             for start, rows in shard_starts(every_row, study.config.volumes.rows_per_shard):
@@ -185,6 +219,12 @@ def _copy_tasks(
                         side=side,
                         start=start,
                         rows=of_modality,
+                        kept={
+                            modality: stored.get((modality, side, copy), frozenset()).intersection(
+                                range(start, start + study.config.volumes.rows_per_shard)
+                            )
+                            for modality in of_modality
+                        },
                         sample_ids={row: sample_ids[row] for row in rows},
                         seed=study.config.seed,
                         settings=study.config.augment,
@@ -193,3 +233,21 @@ def _copy_tasks(
                     )
                 )
     return tasks
+
+
+def _considered(rows: Mapping[int, str], only: Mapping[CopyKey, Collection[int]] | None, key: CopyKey) -> set[int]:
+    return set(rows) if only is None else set(rows).intersection(only.get(key, ()))
+
+
+def _believed_copies(study: Study) -> dict[CopyKey, frozenset[int]]:
+    """Return the rows that receipts call stored for each (modality, side, copy), and whose shards are there."""
+    return {
+        (modality, side, copy): rows_on_disk(
+            rows,
+            study.layout.augmented_array(modality, side),
+            study.config.volumes.rows_per_shard,
+            len(VOLUME_DIMENSIONS) - 1,
+            copy=copy - FIRST_AUGMENTED_COPY,
+        )
+        for (modality, side, copy), rows in read_copy_receipts(study.layout.receipts).items()
+    }

@@ -1,117 +1,112 @@
-"""Read single members out of UK Biobank's archives.
+"""Read scans out of UK Biobank's bulk items: zip archives, the folders they were unpacked to, and text files.
 
-Only bias-corrected T1 and FLAIR are read: the uncorrected ones beside them must not get mixed into a cohort. FLAIR lies
-on the grid of its visit's T1, so where its own matrix to MNI152 is missing, T1's is the same.
+In linear space only bias-corrected T1 and FLAIR are read: the uncorrected ones beside them must not get mixed into a
+cohort. FLAIR lies on the grid of its visit's T1, so where its own matrix to MNI152 is missing, T1's is the same. In
+nonlinear space the images that UK Biobank warped to MNI152 are read; its T1 and FLAIR are not bias-corrected.
 """
 
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from catalog.records import ScanCandidate
+from mmdata.connectome import Connectome
 from mmdata.errors import ScanRejected
 from mmdata.flirt import world_from_flirt
 from mmdata.geometry import Matrix44
-from mmdata.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
+from mmdata.nifti import Volume, decode_volume
+from mmdata.readers.matrix import parse_matrix
+from mmdata.readers.members import Members, open_members, read_member
+from mmdata.readers.native import NativeScan
 
-_NOT_DATA = ("unusable", "incompatible")
-_IMAGES = {
-    "t1": "T1/T1_unbiased_brain.nii.gz",
-    "flair": "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz",
-}
+MAX_TEXT_BYTES = 1 << 20
+_BRAIN_IMAGES = {"t1": "T1/T1_unbiased_brain.nii.gz", "flair": "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz"}
+_HEAD_IMAGES = {"t1": "T1/T1_unbiased.nii.gz", "flair": "T2_FLAIR/T2_FLAIR_unbiased.nii.gz"}
+_MASKS = {"t1": "T1/T1_brain_mask.nii.gz", "flair": "T2_FLAIR/T2_FLAIR_brain_mask.nii.gz"}
+_WARPED_IMAGES = {"t1": "T1/T1_brain_to_MNI.nii.gz", "flair": "T2_FLAIR/T2_FLAIR_brain_to_MNI.nii.gz"}
 _TRANSFORMS = {
     "t1": "T1/transforms/T1_to_MNI_linear.mat",
     "flair": "T2_FLAIR/transforms/T2_FLAIR_to_MNI_linear.mat",
     "dwi": "dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat",
 }
-_GLASSER = "fMRI.Glasser.csv.gz"
+_NODDI_MAPS = ("ICVF", "OD", "ISOVF")
 
 
-def read_volume(scan: ScanCandidate, dwi_map: str) -> tuple[Volume, Matrix44]:
-    """Read a scan's image and its world transform, MNI152 from native, RAS+ mm.
-
-    Raises
-    ------
-    ScanRejected
-        ``bad-archive``, ``unusable``, ``missing-image``, ``missing-transform``, ``bad-transform``, or what
-        `mmdata.nifti.decode_volume` finds.
-    """
-    with _open_archive(scan.path) as archive:
-        image = _read_member(archive, _IMAGES.get(scan.modality) or _diffusion_image(dwi_map), "missing-image")
-        text = _read_transform(archive, _TRANSFORMS[scan.modality])
-    if text is None and scan.transform_path is not None:
-        with _open_archive(scan.transform_path) as archive:
-            text = _read_transform(archive, _TRANSFORMS["t1"])
-    if text is None:
-        raise ScanRejected("missing-transform", f"expected {_TRANSFORMS[scan.modality]}, or T1's for a FLAIR")
-    volume = decode_volume(image)
-    return volume, world_from_flirt(_parse_matrix(text), volume.frame)
-
-
-def read_glasser_timeseries(scan: ScanCandidate) -> bytes:
-    """Return the gzipped csv of one scan's 360 regional time series.
+def read_native(scan: ScanCandidate, dwi_map: str) -> NativeScan:
+    """Read a scan on its own grid, with its FLIRT matrix to MNI152 as a world transform.
 
     Raises
     ------
     ScanRejected
-        ``bad-archive``, ``unusable`` or ``missing-image``.
+        ``bad-archive``, ``unsafe-archive``, ``unreadable``, ``unusable``, ``missing-image``, ``bad-transform``,
+        ``bad-mask``, or what `mmdata.nifti.decode_volume` finds.
     """
-    with _open_archive(scan.path) as archive:
-        return _read_member(archive, _GLASSER, "missing-image")
+    with open_members(scan.path) as members:
+        volume, mask = _read_image(members, scan.modality, dwi_map)
+        matrix = _read_matrix(members, scan.modality)
+    if matrix is None and scan.transform_path is not None:
+        with open_members(scan.transform_path) as members:
+            matrix = _read_matrix(members, "t1")
+    transform = None if matrix is None else world_from_flirt(matrix, volume.frame)
+    brain_XYZ = None if mask is None else mask.data_XYZ > 0
+    return NativeScan(volume=volume, mni_from_native_44=transform, brain_XYZ=brain_XYZ)
+
+
+def read_warped(scan: ScanCandidate, dwi_map: str) -> NativeScan:
+    """Read the image that UK Biobank warped to MNI152 with a nonlinear transform.
+
+    Raises
+    ------
+    ScanRejected
+        As `read_native`.
+    """
+    with open_members(scan.path) as members:
+        name = _WARPED_IMAGES.get(scan.modality) or _warped_diffusion_image(dwi_map)
+        return NativeScan(volume=decode_volume(read_member(members, name)), mni_from_native_44=np.eye(4))
+
+
+def read_connectome(path: Path, connectome: Connectome) -> bytes:
+    """Return the bytes of one scan's time series (a gzipped csv) or edges (a text file).
+
+    Raises
+    ------
+    ScanRejected
+        ``bad-archive``, ``unsafe-archive``, ``unreadable``, ``unusable``, ``missing-image`` or ``bad-dimensions``.
+    """
+    if connectome.is_timeseries:
+        with open_members(path) as members:
+            return read_member(members, connectome.member)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_TEXT_BYTES)
+    except OSError as error:
+        raise ScanRejected("unreadable", f"the file cannot be read ({error.strerror})") from error
+    if len(text) == MAX_TEXT_BYTES:
+        raise ScanRejected("bad-dimensions", f"expected a line of edges, the file has {MAX_TEXT_BYTES:,} bytes or more")
+    return text
+
+
+def _read_image(members: Members, modality: str, dwi_map: str) -> tuple[Volume, Volume | None]:
+    """Return the brain image, or the image of the whole head and the brain mask beside it."""
+    if modality == "dwi":
+        return decode_volume(read_member(members, _diffusion_image(dwi_map))), None
+    head, mask = _HEAD_IMAGES[modality], _MASKS[modality]
+    if members.find(_BRAIN_IMAGES[modality]) or not (members.find(head) and members.find(mask)):
+        return decode_volume(read_member(members, _BRAIN_IMAGES[modality])), None
+    volume, brain = decode_volume(read_member(members, head)), decode_volume(read_member(members, mask))
+    if brain.data_XYZ.shape != volume.data_XYZ.shape:
+        raise ScanRejected("bad-mask", f"expected a mask of shape {volume.data_XYZ.shape}, got {brain.data_XYZ.shape}")
+    return volume, brain
 
 
 def _diffusion_image(dwi_map: str) -> str:
-    prefix = "NODDI" if dwi_map in ("ICVF", "OD", "ISOVF") else "dti"
-    return f"dMRI/dMRI/{prefix}_{dwi_map}.nii.gz"
+    return f"dMRI/dMRI/{'NODDI' if dwi_map in _NODDI_MAPS else 'dti'}_{dwi_map}.nii.gz"
 
 
-@contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ScanRejected("bad-archive", f"the zip archive is damaged ({type(error).__name__})") from error
-    except OSError as error:
-        raise ScanRejected("unreadable", f"the archive cannot be read ({error.strerror})") from error
+def _warped_diffusion_image(dwi_map: str) -> str:
+    return "dMRI/TBSS/FA/dti_FA_to_MNI.nii.gz" if dwi_map == "FA" else f"dMRI/TBSS/stats/all_{dwi_map}.nii.gz"
 
 
-def _read_member(archive: zipfile.ZipFile, name: str, missing_reason: str) -> bytes:
-    member = _find_member(archive, name)
-    if member is not None:
-        if member.file_size > MAX_VOLUME_BYTES:
-            raise ScanRejected("bad-dimensions", f"{name} unpacks to {member.file_size:,} bytes")
-        return archive.read(member)
-    for mark in _NOT_DATA:
-        if any(mark in found for found in archive.namelist()):
-            raise ScanRejected("unusable", f"the archive marks its images as {mark}")
-    raise ScanRejected(missing_reason, f"expected {name} in the archive")
-
-
-def _read_transform(archive: zipfile.ZipFile, name: str) -> bytes | None:
-    return _read_member(archive, name, "missing-transform") if _find_member(archive, name) else None
-
-
-def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo | None:
-    """Return a member by name, at the archive's root or below other folders, unless it is marked as no data."""
-    for member in archive.infolist():
-        marked = any(mark in member.filename for mark in _NOT_DATA)
-        if not marked and (member.filename == name or member.filename.endswith("/" + name)):
-            return member
-    return None
-
-
-def _parse_matrix(text: bytes) -> Matrix44:
-    try:
-        matrix_44 = np.array(
-            [[float(number) for number in line.split()] for line in text.decode().splitlines() if line]
-        )
-    except ValueError as error:
-        raise ScanRejected("bad-transform", "the matrix holds something other than numbers") from error
-    if matrix_44.shape != (4, 4) or not np.isfinite(matrix_44).all() or abs(np.linalg.det(matrix_44)) < 1e-6:
-        raise ScanRejected("bad-transform", f"expected an invertible 4 x 4 matrix, got shape {matrix_44.shape}")
-    return matrix_44
+def _read_matrix(members: Members, modality: str) -> Matrix44 | None:
+    found = members.find(_TRANSFORMS[modality])
+    return parse_matrix(members.read(found)) if found else None

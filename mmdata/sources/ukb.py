@@ -1,89 +1,144 @@
-"""Find what a folder of UK Biobank files holds, by names alone: no archive is opened.
+"""Find what folders of UK Biobank files hold, by names alone: no archive is opened.
 
-Archives are named ``EID_FIELD_INSTANCE_ARRAY.zip``; see the UK Biobank showcase, fields 20250, 20252, 20253 and 31016.
+A *bulk item* is one field of one visit: an archive ``EID_FIELD_INSTANCE_ARRAY.zip``, the folder of that name it was
+unpacked to, or a text file. A *participant's folder*, ``EID`` or ``EID_INSTANCE``, holds several items unpacked
+together: ``T1``, ``T2_FLAIR``, ``dMRI`` and a csv of time series. Neither kind of folder is searched further.
+
+Source: the UK Biobank showcase, fields 20250, 20252, 20253, 25750 to 25753, 31015, 31016, 31018 and 31019.
 """
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from catalog.records import FoundSources, ScanCandidate, Visit
-from mmdata.errors import SourceError
+from mmdata.connectome import CONNECTOMES, Connectome
 from mmdata.schema import CONNECTIVITY
+from mmdata.sources.tables import may_be_table, sort_tables
+from mmdata.sources.walk import Listing, folder_identity, require_folder, walk_folders
 
-MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi", 31016: CONNECTIVITY}
-_ARCHIVE_NAME = re.compile(r"(?P<eid>\d+)_(?P<field>\d+)_(?P<instance>\d+)_\d+\.zip")
-_BULK_NAME = re.compile(r"\d+_\d+_\d+_\d+\..+")
-_WITHDRAWAL_NAME = re.compile(r"w\d+_\d{8}\.(csv|txt)", re.IGNORECASE)
-_ONE_EID = re.compile(rb'"?\d{5,9}"?,?\s*(\n|$)')
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
-_TABLE_HEADER = re.compile(rb'["\']?(f\.|participant\.)?eid["\']?[,\t ]')
+MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi"}
+FIRST_IMAGING_INSTANCE = 2
+"""The visit that is meant where a name does not say which."""
+_BULK_NAME = re.compile(r"(?P<eid>[1-9]\d{0,17})_(?P<field>\d+)_(?P<instance>\d{1,4})_\d+(?P<ending>\..+|/)", re.ASCII)
+"""A folder's name is matched with a slash behind it."""
+_PARTICIPANT_FOLDER = re.compile(r"(?P<eid>[1-9]\d{6})(?:_(?P<instance>\d))?", re.ASCII)
+"""Eids have seven digits; folders named for a date have six or eight."""
+_MODALITY_OF_FOLDER = {"T1": "t1", "T2_FLAIR": "flair", "dMRI": "dwi"}
+_UNPACKED_FOLDERS = {*_MODALITY_OF_FOLDER, "fMRI", "SWI"}
+
+_Key = tuple[int, int, str]
+"""Eid, instance and modality: sorts faster than a `Visit`."""
 
 
-def find_release(roots: Sequence[Path]) -> FoundSources:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Contents:
+    """What the names in one folder mean."""
+
+    items: list[tuple[_Key, str]]
+    """With the name that holds the item, in order; an empty name is the folder itself."""
+    texts: list[str]
+    """Names of files that may be tables or withdrawal lists."""
+    folders: list[str]
+    """Names of folders to search."""
+
+
+def find_release(
+    roots: Sequence[Path],
+    connectome: Connectome | None = CONNECTOMES["glasser360"],
+    *,
+    apart_from: Sequence[Path] = (),
+) -> FoundSources:
     """List the scans, tables and withdrawal lists below some folders.
+
+    Where a visit has an item more than once, the first is taken: in the first of the roots, in the outer folder, by
+    name. An archive comes before the folder that it was unpacked to.
+
+    Parameters
+    ----------
+    connectome
+        Which connectivity to look for; None for none.
+    apart_from
+        Folders not to search, because they are sources of another kind.
 
     Raises
     ------
     SourceError
-        A folder does not exist or cannot be read, or none holds an archive of a known field.
+        A folder does not exist or cannot be read.
     """
     for root in roots:
-        if not root.is_dir():
-            raise SourceError(f"The source {root} is not a folder. Give the folder that holds the UK Biobank archives.")
-    archives: dict[tuple[Visit, int], Path] = {}
-    tables, withdrawal_lists, passed_over, num_duplicates = [], [], [], 0
-    for path in chain.from_iterable(map(_files_below, roots)):
-        match = _ARCHIVE_NAME.fullmatch(path.name)
-        if match and int(match["field"]) in MODALITY_OF_FIELD:
-            key = (Visit(int(match["eid"]), int(match["instance"])), int(match["field"]))
-            num_duplicates += key in archives
-            archives.setdefault(key, path)
-        elif path.suffix.lower() in _TABLE_SUFFIXES and not _BULK_NAME.fullmatch(path.name):
-            head = _read_head(path)
-            if _WITHDRAWAL_NAME.fullmatch(path.name) or _ONE_EID.match(head):
-                withdrawal_lists.append(path)
-            elif _TABLE_HEADER.match(head):
-                tables.append(path)
-            elif path.suffix.lower() != ".txt":
-                passed_over.append(path)
-    if not archives:
-        raise SourceError(
-            f"{', '.join(map(str, roots))} holds no UK Biobank imaging archives. Expected files named "
-            f"EID_FIELD_INSTANCE_ARRAY.zip with a field of {', '.join(map(str, sorted(MODALITY_OF_FIELD)))}."
-        )
-    scans = [_candidate(visit, field, archives) for visit, field in sorted(archives)]
+        require_folder(root, "the folder that holds UK Biobank's bulk files")
+    seen = {folder_identity(folder, folder) for folder in apart_from if folder.is_dir()}
+    modality_of, member = _modalities(connectome), connectome.member if connectome else ""
+    paths: dict[_Key, Path] = {}
+    texts: list[Path] = []
+    num_duplicates = 0
+    for root in roots:
+        for listing in walk_folders(root, seen):
+            contents = _interpret(listing, modality_of, member)
+            listing.folders[:] = contents.folders
+            texts.extend(map(listing.path, contents.texts))
+            for key, name in contents.items:
+                num_duplicates += key in paths
+                paths.setdefault(key, listing.path(name))
+    found = sort_tables(texts)
     return FoundSources(
-        scans=tuple(scans),
-        tables=tuple(tables),
-        withdrawal_lists=tuple(withdrawal_lists),
-        passed_over=tuple(passed_over),
+        scans=tuple(_candidates(paths)),
+        tables=found.tables,
+        withdrawal_lists=found.withdrawal_lists,
+        passed_over=found.passed_over,
         num_duplicates=num_duplicates,
     )
 
 
-def _candidate(visit: Visit, field: int, archives: dict[tuple[Visit, int], Path]) -> ScanCandidate:
-    return ScanCandidate(
-        visit=visit,
-        modality=MODALITY_OF_FIELD[field],
-        path=archives[visit, field],
-        transform_path=archives.get((visit, 20252)) if field == 20253 else None,
+def _modalities(connectome: Connectome | None) -> dict[tuple[str, str], str]:
+    """Return the modality of each field and ending of a bulk item's name."""
+    fields = MODALITY_OF_FIELD | ({connectome.field: CONNECTIVITY} if connectome and connectome.is_timeseries else {})
+    modality_of = {(str(field), ending): modality for field, modality in fields.items() for ending in (".zip", "/")}
+    if connectome and not connectome.is_timeseries:
+        modality_of[str(connectome.field), ".txt"] = CONNECTIVITY
+    return modality_of
+
+
+def _interpret(listing: Listing, modality_of: Mapping[tuple[str, str], str], member: str) -> _Contents:
+    items = list(_items(sorted([*listing.files, *(f"{name}/" for name in listing.folders)]), modality_of))
+    if visit := _participant_folder(listing, member):
+        modalities = {*map(_MODALITY_OF_FOLDER.get, listing.folders), CONNECTIVITY if member in listing.files else None}
+        items += [((*visit, modality), "") for modality in modalities if modality]
+        return _Contents(items=items, texts=[], folders=[])
+    return _Contents(
+        items=items,
+        texts=[name for name in listing.files if may_be_table(name) and not _BULK_NAME.fullmatch(name)],
+        folders=[name for name in listing.folders if not _BULK_NAME.fullmatch(f"{name}/")],
     )
 
 
-def _files_below(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root, onerror=_refuse_unreadable):
-        folders.sort()
-        for name in sorted(names):
-            yield Path(folder, name)
+def _items(names: Iterable[str], modality_of: Mapping[tuple[str, str], str]) -> Iterator[tuple[_Key, str]]:
+    for name in names:
+        match = _BULK_NAME.fullmatch(name)
+        if match and (modality := modality_of.get((match["field"], match["ending"]))):
+            yield (int(match["eid"]), int(match["instance"]), modality), name
 
 
-def _refuse_unreadable(error: OSError) -> None:
-    raise SourceError(f"A folder of the source cannot be read: {error.strerror}. Check its permissions.") from error
+def _participant_folder(listing: Listing, member: str) -> tuple[int, int] | None:
+    """Return the eid and instance of a participant's folder, None for any other."""
+    match = _PARTICIPANT_FOLDER.fullmatch(listing.folder.name)
+    if match and (not _UNPACKED_FOLDERS.isdisjoint(listing.folders) or member in listing.files):
+        return int(match["eid"]), int(match["instance"] or FIRST_IMAGING_INSTANCE)
+    return None
 
 
-def _read_head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(64).removeprefix(b"\xef\xbb\xbf")
+def _candidates(paths: Mapping[_Key, Path]) -> Iterator[ScanCandidate]:
+    for (eid, instance), keys in groupby(sorted(paths), key=itemgetter(0, 1)):
+        visit, t1_path = Visit(eid, instance), paths.get((eid, instance, "t1"))
+        for key in keys:
+            modality = key[2]
+            yield ScanCandidate(
+                visit=visit,
+                modality=modality,
+                path=paths[key],
+                transform_path=t1_path if modality == "flair" else None,
+            )

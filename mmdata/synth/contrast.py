@@ -4,6 +4,7 @@ Every image gets tissue levels and a gamma of its own, a bias field and Rician n
 of 0.7 to 1.4, so that its mean and its histogram say little. Outside the brain it is exactly 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ _SEX_REGION_SIGMA_MM = 12.0
 _SEX_GAIN = 0.04
 _LEVEL_SD = 0.03
 _GAMMA_SD = 0.05
+
+ContrastFunction = Callable[[Tissue, Brain, np.random.Generator], Map]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,8 @@ _FA_LOSS = (0.0, 0.30, 0.05)
 _POSTERIOR_RANGES = ((0.0, 0.45), (0.0, 0.3), (0.0, 0.18))
 """Cortical loss, FLAIR caps and FA loss of the brain's back half, uniform whatever the age: without them, the share of
 dark voxels in the whole brain would tell the age, and a reader that gets the geometry wrong would not notice."""
+_REPEAT_YEARS = (2.0, 4.0)
+"""From the imaging visit to the repeat visit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,17 @@ def draw_participant(seed: int, index: int) -> Participant:
         posterior_3=rng.uniform(*np.transpose(_POSTERIOR_RANGES)),
         sex_effect=sign + float(rng.normal(0.0, 0.5)),
     )
+
+
+def age_at(seed: int, participant: Participant, instance: int) -> float:
+    """Return a participant's age in years at an assessment: 0 recruitment, 1 between, 2 imaging, 3 repeat imaging."""
+    if instance == 0:
+        return participant.recruitment_age_years
+    if instance == 1:
+        return participant.recruitment_age_years + 4.0
+    if instance == 2:
+        return participant.age_years
+    return participant.age_years + float(generator(seed, "repeat", participant.index).uniform(*_REPEAT_YEARS))
 
 
 def brain_at(participant: Participant, age_years: float) -> Brain:

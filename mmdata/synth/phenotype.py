@@ -10,9 +10,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from mmdata.synth.participant import Participant
+from mmdata.synth.participant import Participant, age_at
 from mmdata.synth.seeds import generator
-from mmdata.synth.visit import age_at
 
 PSYCHOLOGY_FIELDS = (1920, 1930, 1940, 1950, 1960, 1970, 1980, 1990, 2000, 2010, 2020, 2030)
 CENTRES = (11025, 11026, 11027, 11028)
@@ -21,7 +20,8 @@ NUM_SLOTS = {20002: 4, 6150: 4, 6152: 5}
 """Array columns per instance of the multi-select fields."""
 _BLANK_SHARE = 0.02
 _CODED_MISSING_SHARE = 0.02
-_UNKNOWN_DATES = ("1900-01-01", "1902-02-02", "2037-07-07")
+UNKNOWN_DATES = ("1900-01-01", "1902-02-02", "2037-07-07")
+"""What stands for a date that is not known."""
 _IMAGING_EPOCH = date(2014, 5, 1)
 _IMAGING_DAYS = 3_500
 _DAYS_PER_YEAR = 365.25
@@ -194,5 +194,5 @@ def _coded(rng: np.random.Generator, value: int, missing_codes: tuple[int, ...])
 
 def _onset(rng: np.random.Generator) -> str:
     if rng.random() < _CODED_MISSING_SHARE:
-        return str(rng.choice(_UNKNOWN_DATES))
+        return str(rng.choice(UNKNOWN_DATES))
     return (date(1975, 1, 1) + timedelta(days=int(rng.integers(12_000)))).isoformat()

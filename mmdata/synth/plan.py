@@ -3,10 +3,12 @@
 Roles go to the participants of a seeded permutation, one each: a truncated T1, a withdrawal, the phantom, repeat
 visits, and (from 8 participants on) an unusable T1. Missing modalities are drawn among the others; from 8 participants
 on, each is missing at least once.
+
+Participants with one fault each (`faults`) may be added behind all others, who stay as they are.
 """
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
 
 from mmdata.synth.seeds import generator
 
@@ -18,6 +20,9 @@ MODALITY_FIELDS = {
     "connectivity": (GLASSER_FIELD, EDGES_FIELD),
 }
 ALL_FIELDS = tuple(field for fields in MODALITY_FIELDS.values() for field in fields)
+SCHAEFER_FIELD, TIAN_FIELD = "31018", "31019"
+EXTRA_FIELDS = (SCHAEFER_FIELD, TIAN_FIELD, "25750", "25752", "25753")
+"""Further kinds of connectivity."""
 _MISSING_SHARE = 0.06
 _REPEAT_SHARE = 0.03
 _MIN_FOR_EVERY_KIND = 8
@@ -32,10 +37,25 @@ class Visit:
     instance: int
     """2 for the imaging visit, 3 for the repeat visit."""
     fields: tuple[str, ...]
-    """Bulk fields that exist, in the order of `ALL_FIELDS`."""
-    t1_defect: Literal["none", "unusable", "truncated"] = "none"
+    """Bulk fields that exist, in the order of `ALL_FIELDS` and `EXTRA_FIELDS`."""
+    fault: str | None = None
+    """What is deliberately wrong: a name in `faults.kinds.FAULTS`."""
+    drawn_as: int | None = None
+    """Index of the participant whose scans these are, where it is another's."""
     flair_has_matrix: bool = True
     is_phantom: bool = False
+    has_extras: bool = False
+    """Whether archives hold the images that only some studies choose."""
+
+    @property
+    def drawn_index(self) -> int:
+        """Return the index of the participant whom the scans show."""
+        return self.index if self.drawn_as is None else self.drawn_as
+
+    @property
+    def t1_defect(self) -> str:
+        """Return ``unusable``, ``truncated`` or ``none``: the two faults that ordinary participants have."""
+        return self.fault if self.fault in ("unusable", "truncated") else "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +64,8 @@ class ReleasePlan:
 
     visits: tuple[Visit, ...]
     """By participant, then instance."""
+    repeats: frozenset[int]
+    """Indices of the participants who came again, whether or not a layout has a place for it."""
     num_table_only: int
     """Participants with a row in the table and no imaging."""
     withdrawn: int
@@ -65,7 +87,7 @@ def plan_release(seed: int, participants: int) -> ReleasePlan:
             index=index,
             instance=2,
             fields=tuple(field for field in ALL_FIELDS if (index, field) not in absent),
-            t1_defect="truncated" if index == truncated else "unusable" if index == unusable else "none",
+            fault="truncated" if index == truncated else "unusable" if index == unusable else None,
             flair_has_matrix=index in (truncated, unusable) or _flair_has_matrix(seed, index, 2),
             is_phantom=index == phantom,
         )
@@ -76,9 +98,23 @@ def plan_release(seed: int, participants: int) -> ReleasePlan:
     ]
     return ReleasePlan(
         visits=tuple(sorted(visits, key=lambda visit: (visit.index, visit.instance))),
+        repeats=frozenset(repeats),
         num_table_only=max(2, round(0.1 * participants)),
         withdrawn=withdrawn,
     )
+
+
+def add_extras(plan: ReleasePlan) -> ReleasePlan:
+    """Add what only some studies choose to every visit: diffusion maps, warped images, further connectivity."""
+    visits = tuple(
+        dataclasses.replace(
+            visit,
+            has_extras=True,
+            fields=(*visit.fields, *EXTRA_FIELDS) if GLASSER_FIELD in visit.fields else visit.fields,
+        )
+        for visit in plan.visits
+    )
+    return dataclasses.replace(plan, visits=visits)
 
 
 def _draw_absent(seed: int, ordinary: list[int], num_absent: int) -> set[tuple[int, str]]:

@@ -10,25 +10,43 @@ age     45 to 82 years. Ventricles widen, frontal sulci too as cortical grey mat
 sex     head size (which FLIRT takes out), grey matter around the hippocampi, a block of connectivity, body measures.
 table   sex and age in the body measures; one latent trait under the psychology items.
 
-What is deliberately wrong: `plan`. Where landmarks lie: `truth`.
+The same participants can be written in several layouts (`layout`): UK Biobank's archives, unpacked or as its platform
+mounts them, BIDS derivatives, or the reference study's folder. What some studies choose beside it comes on request:
+further diffusion maps, images in template space, further kinds of connectivity (`microstructure`, `template_space`,
+`timeseries`). Neither changes a byte of what is written without it.
+
+What is deliberately wrong: `plan`; on request also one participant for every kind of bad file: `faults.kinds`. Where
+landmarks lie: `truth`.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mmdata.errors import SourceError
 from mmdata.execution import run_tasks
-from mmdata.synth.plan import ALL_FIELDS, FLAIR_FIELD, T1_FIELD, ReleasePlan, Visit, plan_release
-from mmdata.synth.readme import README
-from mmdata.synth.table import write_table, write_withdrawals
+from mmdata.synth.faults.participants import add_faults, limit_plan, write_faults
+from mmdata.synth.layout import LAYOUTS, LayoutName
+from mmdata.synth.plan import (
+    ALL_FIELDS,
+    EXTRA_FIELDS,
+    FLAIR_FIELD,
+    T1_FIELD,
+    ReleasePlan,
+    Visit,
+    add_extras,
+    plan_release,
+)
+from mmdata.synth.readme import readme_text
+from mmdata.synth.table import write_withdrawals
 from mmdata.synth.truth import write_truth
 from mmdata.synth.visit import VisitResult, VisitTask, write_visit
 
-TABLE_NAME = "ukb_synthetic.csv"
 WITHDRAWALS_NAME = "w12345_20260101.csv"
 TRUTH_NAME = "truth.parquet"
+FAULTS_NAME = "faults.parquet"
 _MIN_PARTICIPANTS = 4
 _MAX_PARTICIPANTS = 1_000_000
 _VOXEL_RANGE_MM = (0.7, 4.0)
@@ -39,14 +57,30 @@ class SynthConfig:
     """What to synthesise."""
 
     participants: int
-    """People with imaging, 4 to 1,000,000; from 8 on, every kind of bad file occurs."""
+    """People with imaging, 4 to 1,000,000, before those whom `faults` adds; from 8 on, every ordinary kind of bad file
+    occurs."""
     seed: int = 1337
     """Equal seeds give equal bytes."""
     voxel_mm: float = 1.0
     """Edge length of T1 and FLAIR voxels, 0.7 to 4 mm; diffusion maps have 2 mm or this, whichever is larger. UK
     Biobank's own is 1 mm; 3 mm takes a thirtieth of the time and disk."""
+    layout: LayoutName = "zips"
+    """UK Biobank's archives (``zips``), the same unpacked (``trees``) or as its Research Analysis Platform mounts them
+    (``rap``); BIDS derivatives (``bids``); the reference study's images in template space (``folder``)."""
+    faults: Literal["some", "every"] = "some"
+    """``every`` adds a participant for each kind of bad file that the layout can show, and lists them all in
+    ``faults.parquet``."""
+    extras: bool = False
+    """Whether UK Biobank's items also hold what only some studies choose: further diffusion maps, images in template
+    space (the most of the time and disk), further kinds of connectivity."""
 
     def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise SourceError(f"layout: expected one of {', '.join(LAYOUTS)}, got {self.layout}")
+        if self.faults not in ("some", "every"):
+            raise SourceError(f"faults: expected some or every, got {self.faults}")
+        if self.extras and not LAYOUTS[self.layout].shown.fields.issuperset(EXTRA_FIELDS):
+            raise SourceError(f"extras: expected a layout of UK Biobank's items, zips, trees or rap, got {self.layout}")
         if not _MIN_PARTICIPANTS <= self.participants <= _MAX_PARTICIPANTS:
             raise SourceError(
                 f"participants: expected {_MIN_PARTICIPANTS} to {_MAX_PARTICIPANTS:,}, got {self.participants}"
@@ -68,15 +102,17 @@ class ReleaseSummary:
     """Imaging visits, repeat visits included."""
     repeat_visits: int
     scans: dict[str, int]
-    """Files per bulk field, bad ones included."""
+    """Scans per bulk field, bad ones included."""
     absent: dict[str, int]
-    """Files per bulk field that visits lack."""
+    """Scans per bulk field that visits of ordinary participants lack."""
     unusable_t1: int
     truncated_t1: int
     flair_without_matrix: int
     """FLAIR archives that hold no matrix of their own."""
     flair_without_any_matrix: int
     """Of these, the ones whose visit has no T1 archive either: such a FLAIR cannot be normalised."""
+    faulty: int
+    """Participants added for the sake of one fault each."""
     withdrawn: int
     """Withdrawn participants with imaging."""
 
@@ -100,20 +136,34 @@ def write_release(
         `dest` is a file or holds something.
     """
     _refuse_occupied(dest)
-    bulk = dest / "bulk"
-    bulk.mkdir(parents=True)
-    plan = plan_release(config.seed, config.participants)
-    tasks = [VisitTask(visit=visit, seed=config.seed, voxel_mm=config.voxel_mm, bulk=bulk) for visit in plan.visits]
+    dest.mkdir(parents=True, exist_ok=True)
+    layout, seed = LAYOUTS[config.layout], config.seed
+    plan = _plan(config)
+    layout.prepare(dest, seed, plan)
+    tasks = [
+        VisitTask(visit=visit, seed=seed, voxel_mm=config.voxel_mm, layout=config.layout, root=dest)
+        for visit in plan.visits
+    ]
     results: list[VisitResult] = []
     for result in run_tasks(write_visit, tasks, workers=workers):
         results.append(result)
         on_progress(len(results), len(tasks))
     results.sort(key=lambda result: (result.visit.index, result.visit.instance))
-    write_truth(dest / TRUTH_NAME, config.seed, results)
-    table_rows = write_table(dest / TABLE_NAME, config.seed, plan)
-    write_withdrawals(dest / WITHDRAWALS_NAME, config.seed, plan)
-    (dest / "README.txt").write_text(README, encoding="utf-8")
-    return _summarise(plan, config.participants, table_rows)
+    write_truth(dest / TRUTH_NAME, seed, results)
+    table_rows = layout.write_table(dest, seed, plan)
+    write_withdrawals(dest / WITHDRAWALS_NAME, seed, plan)
+    if config.faults == "every":
+        write_faults(dest / FAULTS_NAME, seed, plan)
+    readme = readme_text(config.layout, has_extras=config.extras, has_every_fault=config.faults == "every")
+    (dest / "README.txt").write_text(readme, encoding="utf-8")
+    return _summarise(plan, config, table_rows)
+
+
+def _plan(config: SynthConfig) -> ReleasePlan:
+    shown = LAYOUTS[config.layout].shown
+    plan = plan_release(config.seed, config.participants)
+    plan = limit_plan(add_extras(plan) if config.extras else plan, shown)
+    return add_faults(plan, shown) if config.faults == "every" else plan
 
 
 def _refuse_occupied(dest: Path) -> None:
@@ -121,20 +171,25 @@ def _refuse_occupied(dest: Path) -> None:
         raise SourceError(f"{dest}: expected a new or empty folder, it holds something; choose another or empty it")
 
 
-def _summarise(plan: ReleasePlan, participants: int, table_rows: int) -> ReleaseSummary:
+def _summarise(plan: ReleasePlan, config: SynthConfig, table_rows: int) -> ReleaseSummary:
+    ordinary = [visit for visit in plan.visits if visit.index < config.participants]
     scans = Counter(field for visit in plan.visits for field in visit.fields)
-    without_matrix = [visit for visit in plan.visits if FLAIR_FIELD in visit.fields and not visit.flair_has_matrix]
+    expected = Counter(field for visit in ordinary for field in visit.fields)
+    without_matrix = [visit for visit in ordinary if FLAIR_FIELD in visit.fields and not visit.flair_has_matrix]
+    offered = (*ALL_FIELDS, *EXTRA_FIELDS) if config.extras else ALL_FIELDS
+    fields = [field for field in offered if field in LAYOUTS[config.layout].shown.fields]
     return ReleaseSummary(
-        participants=participants,
+        participants=len({visit.index for visit in plan.visits}),
         table_rows=table_rows,
         visits=len(plan.visits),
-        repeat_visits=len(plan.visits) - participants,
-        scans={field: scans[field] for field in ALL_FIELDS},
-        absent={field: len(plan.visits) - scans[field] for field in ALL_FIELDS},
+        repeat_visits=sum(visit.instance == 3 for visit in plan.visits),
+        scans={field: scans[field] for field in fields},
+        absent={field: len(ordinary) - expected[field] for field in fields},
         unusable_t1=_num_with_defect(plan.visits, "unusable"),
         truncated_t1=_num_with_defect(plan.visits, "truncated"),
         flair_without_matrix=len(without_matrix),
         flair_without_any_matrix=sum(T1_FIELD not in visit.fields for visit in without_matrix),
+        faulty=len(plan.visits) - len(ordinary),
         withdrawn=1,
     )
 

@@ -4,63 +4,121 @@ Planted: a block of regions shares one more signal, stronger in men; the default
 age. Left and right regions of one area follow the same networks.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from mmdata.synth.participant import Brain
+from mmdata.synth.plan import EDGES_FIELD, GLASSER_FIELD, SCHAEFER_FIELD, TIAN_FIELD
 from mmdata.synth.seeds import generator
 
-NUM_REGIONS = 360
 NUM_TIMEPOINTS = 490
-NUM_NODES = 55
-"""Components of field 25751: 55 * 54 / 2 = 1,485 edges."""
 _NUM_NETWORKS = 12
 _DEFAULT_NETWORK = 3
-_SEX_BLOCK = 30
-"""Areas per hemisphere in the block that differs by sex."""
-_HALF = NUM_REGIONS // 2
+_AREAS_PER_BLOCK_AREA = 6
+"""One area in six belongs to the block that differs by sex."""
 _LARGEST = 999
 _TEXTS = [f"{value / 100:.2f}" for value in range(-_LARGEST, _LARGEST + 1)]
 _EDGE_SCALE = 15.0
 
 
-def draw_series(rng: np.random.Generator, seed: int, brain: Brain) -> NDArray[np.float32]:
-    """Draw one visit's Glasser time series, shape (regions, timepoints), right hemisphere first."""
-    return _mix(
-        rng, np.tile(_loadings(seed, "areas", _HALF), (2, 1)), np.arange(NUM_REGIONS) % _HALF < _SEX_BLOCK, brain
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcellation:
+    """One set of regions with a time series each."""
+
+    field: str
+    num_regions: int
+    """Half of them on the right, which come first."""
+    stream: str
+    """What its random numbers are named for."""
+    cohort_stream: str
+    """What those are named for that all participants share."""
 
 
-def draw_edges(rng: np.random.Generator, seed: int, brain: Brain) -> NDArray[np.float64]:
-    """Draw one visit's full correlation over 100 components: scaled Fisher z, upper triangle column by column."""
-    series_NT = _mix(rng, _loadings(seed, "nodes", NUM_NODES), np.arange(NUM_NODES) < _SEX_BLOCK // 3, brain)
-    z_NN = np.arctanh(np.corrcoef(series_NT) * 0.999)
-    return np.asarray(z_NN[np.tril_indices(NUM_NODES, -1)] * _EDGE_SCALE, dtype=np.float64)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EdgeKind:
+    """One of UK Biobank's own connectivity matrices."""
+
+    num_nodes: int
+    """21 of 25 components are signal, 55 of 100."""
+    stream: str
+    """What the random numbers of its time series are named for: full and partial correlation share them."""
+    is_partial: bool
+
+
+def _parcellation(field: str, num_regions: int, name: str) -> Parcellation:
+    return Parcellation(field=field, num_regions=num_regions, stream=name, cohort_stream=name)
+
+
+PARCELLATIONS = {
+    "Glasser": Parcellation(field=GLASSER_FIELD, num_regions=360, stream="glasser", cohort_stream="areas"),
+    **{name: _parcellation(SCHAEFER_FIELD, 100, name) for name in ("Schaefer7n100p", "Schaefer17n100p")},
+    **{
+        name: _parcellation(TIAN_FIELD, num_regions, name)
+        for name, num_regions in zip(
+            (f"Tian_Subcortex_S{scale}_3T" for scale in (1, 2, 3, 4)), (16, 32, 50, 54), strict=True
+        )
+    },
+}
+"""By the name of their file."""
+SERIES_FIELDS = (GLASSER_FIELD, SCHAEFER_FIELD, TIAN_FIELD)
+EDGES = {
+    EDGES_FIELD: EdgeKind(num_nodes=55, stream="edges", is_partial=False),
+    "25750": EdgeKind(num_nodes=21, stream="edges-21", is_partial=False),
+    "25752": EdgeKind(num_nodes=21, stream="edges-21", is_partial=True),
+    "25753": EdgeKind(num_nodes=55, stream="edges", is_partial=True),
+}
+"""By field."""
+
+
+def draw_series(rng: np.random.Generator, seed: int, kind: Parcellation, brain: Brain) -> NDArray[np.float32]:
+    """Draw one visit's time series as files hold them, with two decimals: shape (regions, timepoints)."""
+    num_areas = kind.num_regions // 2
+    in_block_R = np.arange(kind.num_regions) % num_areas < num_areas // _AREAS_PER_BLOCK_AREA
+    series_RT = _mix(rng, np.tile(_loadings(seed, kind.cohort_stream, num_areas), (2, 1)), in_block_R, brain)
+    hundredths_RT = np.clip(np.rint(series_RT * 100), -_LARGEST, _LARGEST)
+    return np.asarray(hundredths_RT / np.float32(100), dtype=np.float32)
+
+
+def draw_edges(rng: np.random.Generator, seed: int, kind: EdgeKind, brain: Brain) -> NDArray[np.float64]:
+    """Draw one visit's correlations of components: scaled Fisher z, upper triangle column by column."""
+    in_block_N = np.arange(kind.num_nodes) < kind.num_nodes * 2 // 11
+    series_NT = _mix(rng, _loadings(seed, "nodes", kind.num_nodes), in_block_N, brain)
+    correlation_NN = _partial_correlation(series_NT) if kind.is_partial else np.corrcoef(series_NT)
+    z_NN = np.arctanh(correlation_NN * 0.999)
+    return np.asarray(z_NN[np.tril_indices(kind.num_nodes, -1)] * _EDGE_SCALE, dtype=np.float64)
 
 
 def series_csv(series_RT: NDArray[np.float32]) -> bytes:
-    """Return ``fMRI.Glasser.csv`` with two decimals.
+    """Return a file such as ``fMRI.Glasser.csv``.
 
     Numbers are looked up, not formatted: 176,400 of them take 20 ms instead of 200.
     """
-    hundredths = np.clip(np.rint(series_RT * 100), -_LARGEST, _LARGEST).astype(np.int64) + _LARGEST
+    hundredths = np.rint(series_RT * 100).astype(np.int64) + _LARGEST
     header = ",".join(["label_name", *(f"timepoint_{t}" for t in range(series_RT.shape[1]))])
     rows = [
         ",".join([label, *map(_TEXTS.__getitem__, row)])
-        for label, row in zip(region_labels(), hundredths.tolist(), strict=True)
+        for label, row in zip(_region_labels(len(series_RT)), hundredths.tolist(), strict=True)
     ]
     return "\n".join([header, *rows, ""]).encode()
 
 
 def edges_txt(edges_E: NDArray[np.float64]) -> bytes:
-    """Return the one line of a 25751 file."""
+    """Return the one line of a file such as ``EID_25751_2_0.txt``."""
     return (" ".join(f"{edge:.4f}" for edge in edges_E.tolist()) + "\n").encode()
 
 
-def region_labels() -> list[str]:
-    """Return the 360 region names, right hemisphere first."""
-    return [f"{side}_A{area:03d}_ROI" for side in "RL" for area in range(1, _HALF + 1)]
+def _region_labels(num_regions: int) -> list[str]:
+    """Return region names, right hemisphere first."""
+    return [f"{side}_A{area:03d}_ROI" for side in "RL" for area in range(1, num_regions // 2 + 1)]
+
+
+def _partial_correlation(series_NT: NDArray[np.float32]) -> NDArray[np.float64]:
+    precision_NN = np.linalg.inv(np.corrcoef(series_NT))
+    scale_N = np.sqrt(np.diag(precision_NN))
+    return np.asarray(-precision_NN / np.outer(scale_N, scale_N), dtype=np.float64)
 
 
 def _loadings(seed: int, what: str, num_regions: int) -> NDArray[np.float64]:

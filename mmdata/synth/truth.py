@@ -23,9 +23,9 @@ import polars as pl
 
 from mmdata.geometry import apply_affine
 from mmdata.synth.landmarks import LANDMARKS_MM
-from mmdata.synth.participant import draw_participant
+from mmdata.synth.participant import age_at, draw_participant
 from mmdata.synth.plan import MODALITY_FIELDS
-from mmdata.synth.visit import VisitResult, age_at
+from mmdata.synth.visit import VisitResult
 
 _VOLUMES = ("t1", "flair", "dwi")
 

@@ -96,17 +96,17 @@ def test_a_lost_catalogue_gets_its_rows_back(tmp_path: Path) -> None:
     with open_catalog(tmp_path / "one.duckdb", writable=True) as connection:
         enrol_visits(connection, PEOPLE[::2])
         before = enrol_visits(connection, PEOPLE)
-    stored = {sample.sample_id: sample.row for sample in before.samples.values()}
+    stored = {sample.sample_id: sample for sample in before.samples.values()}
     with open_catalog(tmp_path / "two.duckdb", writable=True) as connection:
-        after = enrol_visits(connection, PEOPLE, allocated_rows=stored)
+        after = enrol_visits(connection, PEOPLE, allocated=stored)
         assert after.samples == before.samples
         newcomer = Visit(1_000_500, 2)
         assert enrol_visits(connection, [newcomer]).samples[newcomer].row == 40
 
 
 def test_rows_that_are_stored_are_never_allocated_to_new_samples(catalog: Any) -> None:
-    lost = {"0123456789abcdef": 7}
-    rows = rows_of(enrol_visits(catalog, PEOPLE, allocated_rows=lost))
+    lost = {"0123456789abcdef": EnrolledSample(sample_id="0123456789abcdef", row=7, split="train")}
+    rows = rows_of(enrol_visits(catalog, PEOPLE, allocated=lost))
     assert min(rows.values()) == 8
 
 

@@ -103,7 +103,7 @@ def test_a_participant_in_two_rows_is_refused_without_naming_them(tmp_path: Path
     assert "1000001" not in str(caught.value)
 
 
-@pytest.mark.parametrize("header", ['"id","31-0.0"', '"EID_code"\t"31-0.0"'])
+@pytest.mark.parametrize("header", ['"number","31-0.0"', '"EID_code"\t"31-0.0"'])
 def test_a_table_without_an_eid_column_is_refused(tmp_path: Path, header: str) -> None:
     with pytest.raises(TableError, match=r"table0\.csv has no eid column; expected one of eid, f\.eid"):
         read(tmp_path, f'{header}\n"1000001","0"\n')

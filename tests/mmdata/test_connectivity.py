@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmdata.connectivity import NUM_GLASSER_EDGES, correlate_regions, parse_timeseries
+from mmdata.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
 from mmdata.errors import ScanRejected
 
 
@@ -26,7 +26,7 @@ def table(values: NDArray[np.float64], empty: str = "") -> bytes:
 def test_edges_are_numpys_correlations_row_by_row() -> None:
     values = series()
     edges, num_empty = correlate_regions(values, fisher_z=False)
-    assert edges.shape == (NUM_GLASSER_EDGES,) == (64_620,) and edges.dtype == np.float32 and num_empty == 0
+    assert edges.shape == (64_620,) and edges.dtype == np.float32 and num_empty == 0
     expected = np.corrcoef(values)
     np.testing.assert_allclose(edges[:359], expected[0, 1:], atol=1e-6)
     np.testing.assert_allclose(edges[359 : 359 + 358], expected[1, 2:], atol=1e-6)
@@ -75,7 +75,7 @@ def test_no_signal_at_all_is_rejected() -> None:
 def test_table_is_read_back_with_its_empty_region(empty: str) -> None:
     values = series()
     values[17] = np.nan
-    np.testing.assert_array_equal(parse_timeseries(table(values, empty)), values)
+    np.testing.assert_array_equal(parse_timeseries(table(values, empty), 360), values)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,46 @@ def test_table_is_read_back_with_its_empty_region(empty: str) -> None:
 )
 def test_what_is_no_table_of_time_series_is_rejected(reason: str, content: bytes) -> None:
     with pytest.raises(ScanRejected) as caught:
-        parse_timeseries(content)
+        parse_timeseries(content, 360)
     assert caught.value.reason == reason
 
 
 def test_gzip_bomb_is_cut_off() -> None:
     with pytest.raises(ScanRejected):
-        parse_timeseries(gzip.compress(bytes(1 << 27), compresslevel=1))
+        parse_timeseries(gzip.compress(bytes(1 << 27), compresslevel=1), 360)
+
+
+def test_edges_of_uk_biobank_are_taken_column_by_column() -> None:
+    matrix = np.zeros((21, 21))
+    matrix[np.triu_indices(21, 1)] = np.random.default_rng(1).normal(size=210)
+    column_by_column = [matrix[i, j] for j in range(21) for i in range(j)]
+    text = " ".join(map(repr, map(float, column_by_column))).encode() + b"\n"
+    np.testing.assert_array_equal(parse_edges(text, 21), matrix[np.triu_indices(21, 1)].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("bad-dimensions", b"1 2 3 4"),
+        ("bad-dimensions", b""),
+        ("bad-table", b"1 2 x"),
+        ("bad-table", b"\xff\xfe"),
+        ("non-finite", b"1 nan 3"),
+        ("non-finite", b"1 inf 3"),
+    ],
+)
+def test_what_is_no_line_of_edges_is_rejected(reason: str, text: bytes) -> None:
+    with pytest.raises(ScanRejected) as caught:
+        parse_edges(text, 3)
+    assert caught.value.reason == reason
+
+
+def test_edges_without_a_number_become_zero_and_their_region_is_counted() -> None:
+    edges = np.array([0.5, np.nan, 0.25, np.nan, -0.5, np.nan])  # of 4 regions; the last has no signal
+    clean, num_empty = clean_edges(edges[[0, 2, 1, 4, 3, 5]])
+    np.testing.assert_array_equal(clean, np.float32([0.5, 0.25, 0, -0.5, 0, 0]))
+    assert num_empty == 1
+    with pytest.raises(ScanRejected, match="empty"):
+        clean_edges(np.full(6, np.nan))
+    with pytest.raises(ScanRejected, match="non-finite"):
+        clean_edges(np.array([1.0, np.inf, 0.0]))

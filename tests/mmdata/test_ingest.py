@@ -288,7 +288,7 @@ def test_no_eid_is_outside_the_catalogue(study: Path, interrupted: tuple[Path, s
 
 
 def test_catalogue_counts_are_those_of_the_receipts(study: Path) -> None:
-    receipts = read_scan_receipts(study / "receipts" / "scans.jsonl").values()
+    receipts = read_scan_receipts(study / "receipts").values()
     found = query(study, "SELECT sample_id, modality, status FROM scans WHERE status <> 'absent'")
     assert sorted(found) == sorted((r.sample_id, r.modality, r.status) for r in receipts)
 

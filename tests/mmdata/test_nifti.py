@@ -43,23 +43,26 @@ def patched(offset: int, form: str, *values: float) -> bytes:
     return gzip.compress(bytes(content))
 
 
-def reason_of(compressed: bytes) -> str:
+def reason_of(content: bytes) -> str:
     with pytest.raises(ScanRejected) as caught:
-        decode_volume(compressed)
+        decode_volume(content)
     return caught.value.reason
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["nii.gz", "nii"])
 @pytest.mark.parametrize("scaling", [(None, 0.0), (2.5, 0.0), (1.0, -7.0), (0.5, 3.0)])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "float64"])
-def test_voxels_and_affine_are_what_nibabel_reads(dtype: str, order: str, scaling: tuple[float | None, float]) -> None:
+def test_voxels_and_affine_are_what_nibabel_reads(
+    dtype: str, order: str, scaling: tuple[float | None, float], pack: Callable[[bytes], bytes]
+) -> None:
     content = plain(dtype, order, *scaling)
     image = nib.Nifti1Image.from_bytes(content)
-    volume = decode_volume(gzip.compress(content))
+    volume = decode_volume(pack(content))
     assert image.header.endianness == order
     np.testing.assert_allclose(volume.data_XYZ, image.get_fdata(), rtol=1e-6)
     np.testing.assert_array_equal(volume.affine_44, image.affine)
-    assert volume.data_XYZ.dtype == np.dtype("float32" if scaling[0] is not None else dtype)
+    assert volume.data_XYZ.dtype == np.dtype("float32" if scaling[0] is not None or dtype == "float64" else dtype)
     assert volume.data_XYZ.dtype.isnative
 
 
@@ -108,6 +111,46 @@ def test_truncation_at_any_byte_is_seen(cut: int) -> None:
 
 
 @settings(max_examples=300)
+@given(st.integers(0, len(plain("float32")) - 1))
+def test_truncation_at_any_byte_is_seen_in_an_uncompressed_file(cut: int) -> None:
+    assert reason_of(plain("float32")[:cut]) == ("truncated" if cut >= 2 else "not-gzip")
+
+
+def in_members(content: bytes, piece_bytes: int) -> list[bytes]:
+    """Return a stream as block compressors write it: many gzip members, one behind the other."""
+    return [gzip.compress(content[i : i + piece_bytes], mtime=0) for i in range(0, len(content), piece_bytes)]
+
+
+@pytest.mark.parametrize("piece_bytes", [100, 352, 1000])
+def test_gzip_members_behind_each_other_are_one_file(piece_bytes: int) -> None:
+    members = in_members(plain("float32"), piece_bytes)
+    assert len(members) > 3
+    np.testing.assert_array_equal(decode_volume(b"".join(members)).data_XYZ, voxels("float32"))
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+def test_wrong_checksum_of_any_gzip_member_is_corrupt(which: int) -> None:
+    members = in_members(plain("float32"), 1000)
+    damaged = bytearray(members[which])
+    damaged[-5] ^= 1
+    members[which] = bytes(damaged)
+    assert reason_of(b"".join(members)) == "corrupt"
+
+
+def test_missing_last_gzip_member_is_truncation() -> None:
+    assert reason_of(b"".join(in_members(plain("float32"), 1000)[:-1])) == "truncated"
+
+
+def test_zeros_behind_the_gzip_stream_are_padding() -> None:
+    np.testing.assert_array_equal(decode_volume(COMPRESSED + bytes(1000)).data_XYZ, voxels("float32"))
+
+
+@pytest.mark.parametrize("garbage", [b"x", bytes(7) + b"x", b"\x1f\x8b\x07"])
+def test_anything_else_behind_the_gzip_stream_is_corrupt(garbage: bytes) -> None:
+    assert reason_of(COMPRESSED + garbage * 100) == "corrupt"
+
+
+@settings(max_examples=300)
 @given(st.integers(10, len(COMPRESSED) - 1), st.integers(1, 255))
 def test_flipped_bits_are_seen_unless_they_mean_the_same_bytes(position: int, mask: int) -> None:
     damaged = bytearray(COMPRESSED)
@@ -138,15 +181,28 @@ def rgb() -> bytes:
     return gzip.compress(image.to_bytes())
 
 
-def with_voxel(value: float) -> bytes:
-    data = voxels("float32")
+def with_voxel(value: float, dtype: str = "float32") -> bytes:
+    data = voxels(dtype)
     data[3, 4, 5] = value
     return gzip.compress(nib.Nifti1Image(data, AFFINE_44).to_bytes())
 
 
+def half_of_a_pair(header_class: type[nib.AnalyzeHeader], num_following_bytes: int = 0) -> bytes:
+    header = header_class()
+    header.set_data_shape(SHAPE)
+    return bytes(header.binaryblock) + bytes(num_following_bytes)
+
+
 REJECTED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "empty file": ("not-gzip", lambda: b""),
-    "not gzip": ("not-gzip", plain),
+    "text": ("not-gzip", lambda: b"eid,31-0.0\n" * 100),
+    "zip archive": ("not-gzip", lambda: b"PK\x03\x04" + bytes(1000)),
+    "header of a pair": ("not-nifti", lambda: half_of_a_pair(nib.nifti1.Nifti1PairHeader)),
+    "gzipped header of a pair": ("not-nifti", lambda: gzip.compress(half_of_a_pair(nib.nifti1.Nifti1PairHeader))),
+    "header of a NIfTI-2 pair": ("not-nifti", lambda: gzip.compress(half_of_a_pair(nib.nifti2.Nifti2PairHeader))),
+    "header of a pair before voxels": ("not-nifti", lambda: half_of_a_pair(nib.nifti1.Nifti1PairHeader, 4000)),
+    "Analyze header": ("not-nifti", lambda: half_of_a_pair(nib.AnalyzeHeader)),
+    "image of a pair": ("not-gzip", lambda: voxels().tobytes()),
     "gzip of text": ("not-nifti", lambda: gzip.compress(b"eid,31-0.0\n" * 100)),
     "gzip of little": ("truncated", lambda: gzip.compress(b"little")),
     "NIfTI-2 header cut short": (
@@ -172,6 +228,10 @@ REJECTED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "voxels at infinity": ("not-nifti", lambda: patched(VOX_OFFSET, "f", float("inf"))),
     "NaN voxel": ("non-finite", lambda: with_voxel(np.nan)),
     "infinite voxel": ("non-finite", lambda: with_voxel(np.inf)),
+    "voxel beyond float32": ("non-finite", lambda: with_voxel(1e39, "float64")),
+    "voxel far below zero": ("non-finite", lambda: with_voxel(-1e39, "float64")),
+    "uncompressed NaN voxel": ("non-finite", lambda: gzip.decompress(with_voxel(np.nan))),
+    "uncompressed gigabytes": ("bad-dimensions", lambda: gzip.decompress(patched(DIM, "4h", 3, 2048, 2048, 2048))),
     "fewer voxels than said": ("truncated", lambda: patched(DIM, "4h", 3, 9, 8, 11)),
 }
 
@@ -212,10 +272,10 @@ def test_any_header_is_read_or_rejected(position: int, noise: bytes) -> None:
     assert volume.data_XYZ.ndim == 3 and np.isfinite(volume.affine_44).all()
 
 
-def peak_bytes(compressed: bytes) -> tuple[str, int]:
+def peak_bytes(content: bytes) -> tuple[str, int]:
     tracemalloc.start()
     try:
-        return reason_of(compressed), tracemalloc.get_traced_memory()[1]
+        return reason_of(content), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 

@@ -60,7 +60,7 @@ def test_an_archive_that_could_not_be_read_is_tried_again(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmdata.readers.ukb.zipfile.ZipFile", fail)
+        patch.setattr("mmdata.readers.members.zipfile.ZipFile", fail)
         first = ingest()
     assert set(first["rejected"]["t1"]) == {"unreadable"}
     assert ingest()["scans"]["t1"]["stored"] > 0

@@ -1,16 +1,17 @@
 from collections.abc import Iterator
 from itertools import permutations, product
+from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.ndimage import center_of_mass, map_coordinates
+from scipy.ndimage import center_of_mass, correlate1d, map_coordinates
 from scipy.spatial.transform import Rotation
 
 from mmdata.geometry import Grid, apply_affine
-from mmdata.resample import resample_to_grid
+from mmdata.resample import resample_to_grid, sample_mask
 
 GRID = Grid(side=24, spacing_mm=1.0, centre_mm=(0.0, 0.0, 0.0))
 
@@ -42,6 +43,53 @@ def test_without_box_mean_it_is_scipys_linear_interpolation(
     coordinates = apply_affine(source_from_grid_44, np.indices((24, 24, 24)).reshape(3, -1).T.astype(float))
     expected = map_coordinates(data, coordinates.T, order=1, mode="constant").reshape(24, 24, 24)
     np.testing.assert_allclose(resample_to_grid(data, source_from_grid_44, GRID), expected, atol=2e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    widths=st.tuples(*[st.integers(1, 4)] * 3),
+    shift=st.tuples(*[st.floats(-3, 8)] * 3),
+    order=st.sampled_from(["C", "F"]),
+)
+def test_with_box_mean_it_is_scipys_of_the_box_filtered_volume(
+    widths: tuple[int, int, int], shift: tuple[float, float, float], order: Literal["C", "F"]
+) -> None:
+    margin = 4
+    data = np.zeros((31, 36, 27), np.float32, order=order)
+    data[margin:-margin, margin:-margin, margin:-margin] = np.random.default_rng(3).random((23, 28, 19), np.float32)
+    source_from_grid_44 = np.diag([*widths, 1.0])
+    source_from_grid_44[:3, 3] = shift
+    filtered = data.astype(float)
+    centres = apply_affine(source_from_grid_44, np.indices((24, 24, 24)).reshape(3, -1).T.astype(float))
+    for axis, width in enumerate(widths):
+        filtered = correlate1d(filtered, np.full(width, 1 / width), axis, mode="constant", origin=-(width % 2 == 0))
+        centres[:, axis] -= 0.5 * (width % 2 == 0)  # an even box lies between two voxels: scipy calls it the first
+    expected = map_coordinates(filtered, centres.T, order=1, mode="constant").reshape(24, 24, 24)
+    before = data.copy()
+    np.testing.assert_allclose(resample_to_grid(data, source_from_grid_44, GRID), expected, atol=1e-5)
+    np.testing.assert_array_equal(data, before)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-30, 30)] * 3),
+    step=st.floats(0.5, 4),
+    shift=st.tuples(*[st.floats(-3, 8)] * 3),
+)
+def test_mask_is_looked_up_at_the_nearest_voxel(
+    angles: tuple[float, float, float], step: float, shift: tuple[float, float, float]
+) -> None:
+    framed = np.ones((23, 28, 19), np.bool_)
+    mask = framed[1:-1, 1:-1, 1:-1]
+    mask[...] = False
+    mask[2:-2, 2:-2, 2:-2] = np.random.default_rng(3).random((17, 22, 13)) < 0.5
+    source_from_grid_44 = oblique(angles, step, shift)
+    coordinates = apply_affine(source_from_grid_44, np.indices((24, 24, 24)).reshape(3, -1).T.astype(float))
+    expected = map_coordinates(mask.astype(float), coordinates.T, order=0, mode="constant").reshape(24, 24, 24) > 0.5
+    sampled = sample_mask(mask, source_from_grid_44, GRID)
+    is_tie = (np.abs(coordinates % 1 - 0.5) < 1e-6).any(axis=1).reshape(24, 24, 24)
+    assert sampled.dtype == np.bool_
+    np.testing.assert_array_equal(sampled[~is_tie], expected[~is_tie])
 
 
 @pytest.mark.parametrize("step", [1.5, 2.0, 3.0, 4.0])

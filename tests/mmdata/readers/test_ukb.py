@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.records import ScanCandidate, Visit
+from mmdata.connectome import CONNECTOMES
 from mmdata.errors import ScanRejected
 from mmdata.nifti import encode_volume
-from mmdata.readers.ukb import read_glasser_timeseries, read_volume
+from mmdata.readers.native import NativeScan
+from mmdata.readers.ukb import read_connectome, read_native, read_warped
 
 EID = 7654321
 AFFINE_44 = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -40,9 +42,14 @@ def scan(path: Path, modality: str = "t1", transform_path: Path | None = None) -
     return ScanCandidate(visit=Visit(EID, 2), modality=modality, path=path, transform_path=transform_path)
 
 
+def matrix_of(native: NativeScan) -> np.ndarray:
+    assert native.mni_from_native_44 is not None
+    return native.mni_from_native_44
+
+
 def rejection(candidate: ScanCandidate) -> ScanRejected:
     with pytest.raises(ScanRejected) as caught:
-        read_volume(candidate, "FA")
+        read_native(candidate, "FA")
     assert str(EID) not in str(caught.value)
     return caught.value
 
@@ -53,20 +60,20 @@ def t1(tmp_path: Path) -> Path:
 
 
 def test_image_and_matrix_are_read(t1: Path) -> None:
-    volume, mni_from_native_44 = read_volume(scan(t1), "FA")
-    assert volume.data_XYZ.shape == (9, 10, 11) and (volume.data_XYZ == 5).all()
+    native = read_native(scan(t1), "FA")
+    assert native.volume.data_XYZ.shape == (9, 10, 11) and (native.volume.data_XYZ == 5).all()
     # native world (0, 0, 0): FSL x is 8 (nine columns turned around), 12 after the matrix, world 90 - 12
-    np.testing.assert_allclose(mni_from_native_44[:3, 3], [78.0, -126.0, -72.0])
+    np.testing.assert_allclose(matrix_of(native)[:3, 3], [78.0, -126.0, -72.0])
 
 
 @pytest.mark.parametrize("prefix", ["", "7654321_20252_2_0/", "a/b/"])
 def test_only_the_bias_corrected_image_is_read_wherever_it_lies(tmp_path: Path, prefix: str) -> None:
     members = {"T1/T1_brain.nii.gz": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)}
     path = zipped(tmp_path / "a.zip", {prefix + name: content for name, content in members.items()})
-    assert (read_volume(scan(path), "FA")[0].data_XYZ == 2).all()
+    assert (read_native(scan(path), "FA").volume.data_XYZ == 2).all()
     path = zipped(tmp_path / "b.zip", {prefix + name: c for name, c in members.items() if name != T1_IMAGE})
     with pytest.raises(ScanRejected, match="missing-image"):
-        read_volume(scan(path), "FA")
+        read_native(scan(path), "FA")
 
 
 @pytest.mark.parametrize(("dwi_map", "member"), [("FA", "dti_FA"), ("MD", "dti_MD"), ("ICVF", "NODDI_ICVF")])
@@ -74,25 +81,22 @@ def test_diffusion_map_is_the_one_asked_for(tmp_path: Path, dwi_map: str, member
     names = ("dti_FA", "dti_MD", "NODDI_ICVF")
     members = {f"dMRI/dMRI/{name}.nii.gz": image(value) for value, name in enumerate(names, start=1)}
     path = zipped(tmp_path / "a.zip", {**members, DWI_MATRIX: matrix(0)})
-    volume, _ = read_volume(scan(path, "dwi"), dwi_map)
-    assert (volume.data_XYZ == names.index(member) + 1).all()
+    assert (read_native(scan(path, "dwi"), dwi_map).volume.data_XYZ == names.index(member) + 1).all()
 
 
 def test_flair_without_a_matrix_takes_that_of_its_t1(tmp_path: Path, t1: Path) -> None:
     flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3)})
-    _, from_t1_44 = read_volume(scan(t1), "FA")
-    volume, mni_from_native_44 = read_volume(scan(flair, "flair", t1), "FA")
-    assert (volume.data_XYZ == 3).all()
-    np.testing.assert_array_equal(mni_from_native_44, from_t1_44)
-    assert rejection(scan(flair, "flair")).reason == "missing-transform"
+    native = read_native(scan(flair, "flair", t1), "FA")
+    assert (native.volume.data_XYZ == 3).all()
+    np.testing.assert_array_equal(matrix_of(native), matrix_of(read_native(scan(t1), "FA")))
+    assert read_native(scan(flair, "flair"), "FA").mni_from_native_44 is None
     bare_t1 = zipped(tmp_path / "bare.zip", {T1_IMAGE: image(1)})
-    assert rejection(scan(flair, "flair", bare_t1)).reason == "missing-transform"
+    assert read_native(scan(flair, "flair", bare_t1), "FA").mni_from_native_44 is None
 
 
 def test_flair_prefers_its_own_matrix(tmp_path: Path, t1: Path) -> None:
     flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3), FLAIR_MATRIX: matrix(30)})
-    _, mni_from_native_44 = read_volume(scan(flair, "flair", t1), "FA")
-    assert mni_from_native_44[0, 3] == pytest.approx(90 - 8 - 30)
+    assert matrix_of(read_native(scan(flair, "flair", t1), "FA"))[0, 3] == pytest.approx(90 - 8 - 30)
 
 
 @pytest.mark.parametrize("mark", ["unusable", "incompatible"])
@@ -100,7 +104,7 @@ def test_what_the_archive_marks_is_not_data(tmp_path: Path, mark: str) -> None:
     path = zipped(tmp_path / "a.zip", {f"T1/{mark}/T1_unbiased_brain.nii.gz": image(1), T1_MATRIX: matrix(0)})
     assert rejection(scan(path)).reason == "unusable"
     path = zipped(tmp_path / "b.zip", {f"{mark}/{T1_IMAGE}": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)})
-    assert (read_volume(scan(path), "FA")[0].data_XYZ == 2).all()
+    assert (read_native(scan(path), "FA").volume.data_XYZ == 2).all()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,6 @@ def test_what_the_archive_marks_is_not_data(tmp_path: Path, mark: str) -> None:
     [
         ("missing-image", {"T1/T1.nii.gz": image(1), T1_MATRIX: matrix(0)}),
         ("missing-image", {}),
-        ("missing-transform", {T1_IMAGE: image(1)}),
         ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b"1 0 0 0\n0 1 0 0\n0 0 1 0\n"}),
         ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b""}),
         ("bad-transform", {T1_IMAGE: image(1), T1_MATRIX: b"\xff\xfe"}),
@@ -152,11 +155,12 @@ def test_damaged_archive_is_rejected_or_reads_the_same(
     path = tmp_path_factory.getbasetemp() / "damaged.zip"
     path.write_bytes(INTACT[:position] + noise + INTACT[position + len(noise) :])
     try:
-        volume, mni_from_native_44 = read_volume(scan(path), "FA")
+        native = read_native(scan(path), "FA")
     except ScanRejected:
         return
-    assert (volume.data_XYZ == 5).all()
-    np.testing.assert_allclose(mni_from_native_44[:3, 3], [78.0, -126.0, -72.0])
+    assert (native.volume.data_XYZ == 5).all()
+    if native.mni_from_native_44 is not None:  # the matrix's name may be what was damaged: then there is none
+        np.testing.assert_allclose(matrix_of(native)[:3, 3], [78.0, -126.0, -72.0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -167,8 +171,72 @@ def test_archive_cut_short_is_rejected(tmp_path_factory: pytest.TempPathFactory,
     assert rejection(scan(path)).reason == "bad-archive"
 
 
-def test_time_series_are_read_or_missing(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "a.zip", {"1_31016_2_0/fMRI.Glasser.csv.gz": b"table"})
-    assert read_glasser_timeseries(scan(path, "connectivity")) == b"table"
+def test_time_series_are_those_of_the_connectome_asked_for(tmp_path: Path) -> None:
+    glasser, schaefer = CONNECTOMES["glasser360"], CONNECTOMES["schaefer17n100"]
+    members = {"1_31018_2_0/fMRI.Schaefer7n100p.csv.gz": b"7", "1_31018_2_0/fMRI.Schaefer17n100p.csv.gz": b"17"}
+    path = zipped(tmp_path / "a.zip", members)
+    assert read_connectome(path, schaefer) == b"17"
     with pytest.raises(ScanRejected, match="missing-image"):
-        read_glasser_timeseries(scan(zipped(tmp_path / "b.zip", {"x": b""}), "connectivity"))
+        read_connectome(path, glasser)
+
+
+def test_edges_are_a_text_file_of_bounded_size(tmp_path: Path) -> None:
+    path = tmp_path / "edges.txt"
+    path.write_bytes(b"1 2 3\n")
+    assert read_connectome(path, CONNECTOMES["partial25"]) == b"1 2 3\n"
+    path.write_bytes(b" " * (2 << 20))
+    with pytest.raises(ScanRejected, match="bad-dimensions"):
+        read_connectome(path, CONNECTOMES["partial25"])
+
+
+def test_an_unpacked_archive_reads_the_same(tmp_path: Path, t1: Path) -> None:
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(t1) as archive:
+        archive.extractall(folder)
+    np.testing.assert_array_equal(matrix_of(read_native(scan(folder), "FA")), matrix_of(read_native(scan(t1), "FA")))
+    (folder / T1_IMAGE).rename(folder / "T1" / "unusable_T1_unbiased_brain.nii.gz")
+    assert rejection(scan(folder)).reason == "unusable"
+
+
+def test_the_whole_head_comes_with_its_mask_where_there_is_no_brain_image(tmp_path: Path) -> None:
+    brain = np.zeros((9, 10, 11))
+    brain[3:6, 3:6, 3:6] = 1
+    members = {
+        "T1/T1_unbiased.nii.gz": image(7),
+        "T1/T1_brain_mask.nii.gz": encode_volume(brain, AFFINE_44, np.uint8),
+        T1_MATRIX: matrix(0),
+    }
+    native = read_native(scan(zipped(tmp_path / "a.zip", members)), "FA")
+    assert (native.volume.data_XYZ == 7).all() and native.brain_XYZ is not None
+    np.testing.assert_array_equal(native.brain_XYZ, brain > 0)
+    members["T1/T1_brain_mask.nii.gz"] = encode_volume(brain[1:], AFFINE_44, np.uint8)
+    assert rejection(scan(zipped(tmp_path / "b.zip", members))).reason == "bad-mask"
+
+
+@pytest.mark.parametrize(
+    ("modality", "dwi_map", "member"),
+    [
+        ("t1", "FA", "T1/T1_brain_to_MNI.nii.gz"),
+        ("flair", "FA", "T2_FLAIR/T2_FLAIR_brain_to_MNI.nii.gz"),
+        ("dwi", "FA", "dMRI/TBSS/FA/dti_FA_to_MNI.nii.gz"),
+        ("dwi", "OD", "dMRI/TBSS/stats/all_OD.nii.gz"),
+    ],
+)
+def test_warped_images_lie_in_template_space(tmp_path: Path, modality: str, dwi_map: str, member: str) -> None:
+    native = read_warped(scan(zipped(tmp_path / "a.zip", {member: image(4)}), modality), dwi_map)
+    assert (native.volume.data_XYZ == 4).all()
+    np.testing.assert_array_equal(matrix_of(native), np.eye(4))
+
+
+@pytest.mark.parametrize("name", ["../../T1/T1_unbiased_brain.nii.gz", "/T1/T1_unbiased_brain.nii.gz"])
+def test_an_archive_whose_paths_lead_out_is_refused_whole(tmp_path: Path, name: str) -> None:
+    path = zipped(tmp_path / "a.zip", {T1_IMAGE: image(1), T1_MATRIX: matrix(0), name: image(2)})
+    assert rejection(scan(path)).reason == "unsafe-archive"
+
+
+def test_an_endless_table_of_contents_is_not_read(t1: Path) -> None:
+    content = bytearray(t1.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 12 : end + 16] = (1 << 30).to_bytes(4, "little")
+    t1.write_bytes(content)
+    assert "table of contents" in rejection(scan(t1)).detail

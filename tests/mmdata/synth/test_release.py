@@ -1,6 +1,7 @@
 import gzip
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import fsl.data.image
@@ -38,10 +39,8 @@ def write(dest: Path, voxel_mm: float = 4.0, participants: int = PARTICIPANTS) -
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dest = tmp_path_factory.mktemp("synth") / "release"
-    write(dest)
-    return dest
+def release(written: Callable[..., Path]) -> Path:
+    return written(participants=PARTICIPANTS)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from mmdata.synth.contrast import T1, acquire, t1_contrast
 from mmdata.synth.participant import Brain, Participant, brain_at, draw_participant
 from mmdata.synth.pose import draw_pose
 from mmdata.synth.seeds import generator
-from mmdata.synth.timeseries import draw_series
+from mmdata.synth.timeseries import PARCELLATIONS, draw_series
 
 SEED = 5
 VOXEL_MM = 3.0
@@ -61,7 +61,8 @@ def test_a_block_of_regions_is_more_correlated_in_men() -> None:
     means: dict[bool, list[float]] = {False: [], True: []}
     for index in range(24):
         participant = draw_participant(SEED, index)
-        series_RT = draw_series(generator(SEED, "test", index), SEED, brain_at(participant, participant.age_years))
+        brain = brain_at(participant, participant.age_years)
+        series_RT = draw_series(generator(SEED, "test", index), SEED, PARCELLATIONS["Glasser"], brain)
         means[participant.is_male].append(np.corrcoef(series_RT[block])[np.triu_indices(60, 1)].mean())
     assert np.mean(means[True]) > np.mean(means[False]) + 0.05
 

@@ -1,0 +1,29 @@
+"""Read one row of a numpy table of edges."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.records import ScanCandidate
+from mmdata.errors import ScanRejected
+
+
+def read_edges(scan: ScanCandidate, num_edges: int) -> NDArray[np.floating]:
+    """Return a scan's row of a ``.npy`` table, edges as the upper triangle row by row.
+
+    Raises
+    ------
+    ScanRejected
+        ``unreadable``, ``bad-table`` or ``bad-dimensions``.
+    """
+    try:
+        table = np.load(scan.path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise ScanRejected("unreadable", f"the table cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ScanRejected("bad-table", "the file is not a numpy table of numbers") from error
+    if table.ndim != 2 or table.shape[1] != num_edges or table.dtype.kind != "f":
+        raise ScanRejected(
+            "bad-dimensions", f"expected rows of {num_edges} floats, got shape {table.shape} of {table.dtype}"
+        )
+    row: NDArray[np.floating] = np.array(table[scan.table_row])
+    return row

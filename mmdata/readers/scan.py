@@ -1,0 +1,110 @@
+"""One scan, from its source to the rows that are stored: read, skull-strip, register, preprocess."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.records import ScanCandidate
+from mmdata.brain import extract_brain
+from mmdata.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
+from mmdata.connectome import CONNECTOMES
+from mmdata.errors import ScanRejected
+from mmdata.preprocess import preprocess_volume
+from mmdata.readers.edges import read_edges
+from mmdata.readers.image import read_image
+from mmdata.readers.native import NativeScan
+from mmdata.readers.ukb import read_connectome, read_native, read_warped
+from mmdata.register import register_affine
+from mmdata.schema import CONNECTIVITY
+from mmdata.study import ConnectivitySettings, IngestSettings, VolumeSettings
+
+SIGNED_RANGES = {"MO": (-1.0, 1.0)}
+"""Diffusion maps with negative values, and the range they span."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadSettings:
+    """Everything that decides what becomes of a scan."""
+
+    volumes: VolumeSettings
+    connectivity: ConnectivitySettings
+    ingest: IngestSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedScan:
+    """What is stored of a scan."""
+
+    rows: dict[str, NDArray[Any]]
+    """Array name to the row that goes there."""
+    measures: dict[str, float]
+    provenance: dict[str, str]
+
+
+def load_scan(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
+    """Read one scan and make the rows that are stored of it.
+
+    Raises
+    ------
+    ScanRejected
+        The scan cannot be used: with the reason, what was expected and what came.
+    """
+    if scan.modality == CONNECTIVITY:
+        return _load_connectivity(scan, settings.connectivity)
+    return _load_volume(scan, settings)
+
+
+def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
+    native = _read_native(scan, settings.volumes)
+    brain, brain_source = extract_brain(native, settings.volumes, settings.ingest)
+    measures = {}
+    if native.mni_from_native_44 is not None:
+        mni_from_native_44, transform_source = native.mni_from_native_44, "source"
+    elif settings.ingest.register == "affine":
+        registration = register_affine(brain)
+        mni_from_native_44, transform_source = registration.mni_from_native_44, "registration"
+        measures["registration_nmi"] = registration.nmi
+    else:
+        raise ScanRejected("missing-transform", "the source has no transform to MNI152; --register affine makes one")
+    dwi_map = settings.volumes.dwi_map if scan.modality == "dwi" else ""
+    preprocessed = preprocess_volume(
+        brain,
+        mni_from_native_44,
+        settings.volumes,
+        min_template_overlap=settings.ingest.min_template_overlap,
+        signed_range=SIGNED_RANGES.get(dwi_map),
+    )
+    return LoadedScan(
+        rows={str(side): level for side, level in preprocessed.levels.items()},
+        measures=measures | preprocessed.measures,
+        provenance={"brain": brain_source, "transform": transform_source},
+    )
+
+
+def _read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
+    if scan.form == "image":
+        return read_image(scan, volumes.space)
+    if volumes.space == "MNI152-nonlinear":
+        return read_warped(scan, volumes.dwi_map)
+    return read_native(scan, volumes.dwi_map)
+
+
+def _load_connectivity(scan: ScanCandidate, settings: ConnectivitySettings) -> LoadedScan:
+    connectome = CONNECTOMES[settings.name]
+    measures = {}
+    if scan.form == "edges":
+        edges, num_empty = clean_edges(read_edges(scan, connectome.num_edges))
+        measures["empty_regions"] = float(num_empty)
+    elif connectome.is_timeseries:
+        timeseries_RT = parse_timeseries(read_connectome(scan.path, connectome), connectome.num_regions)
+        edges, num_empty = correlate_regions(timeseries_RT, fisher_z=settings.fisher_z)
+        measures |= {"empty_regions": float(num_empty), "timepoints": float(timeseries_RT.shape[1])}
+    else:
+        edges = parse_edges(read_connectome(scan.path, connectome), connectome.num_regions)
+    measures |= {
+        "mean_edge": float(edges.mean(dtype=np.float64)),
+        "edge_spread": float(edges.std(dtype=np.float64)),
+    }
+    return LoadedScan(rows={settings.name: edges}, measures=measures, provenance={})

@@ -1,0 +1,147 @@
+"""Find what a BIDS dataset holds, raw or derived, by names alone.
+
+Searched are ``sub-<label>[/ses-<label>]/anat`` and ``dwi`` at the root and in every ``derivatives/<pipeline>``. T1w and
+FLAIR images and scalar diffusion maps are found; BIDS has no name yet for the connectivity of regions, so none is.
+
+Source: the Brain Imaging Data Structure specification, 1.10.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmdata.errors import SourceError
+from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
+from mmdata.sources.bids_names import instance_of, parse_folder, parse_name
+from mmdata.sources.tables import may_be_table, sort_tables
+from mmdata.sources.walk import Listing, list_folder, require_folder
+
+_DERIVATIVES = "derivatives"
+_DATATYPES = ("anat", "dwi")
+_ENDINGS = (*IMAGE_EXTENSIONS, *(f"_xfm{extension}" for extension in TRANSFORM_EXTENSIONS))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Dataset:
+    """The root, or one pipeline's derivatives."""
+
+    folder: Path
+    place: int
+    """In the order of search."""
+    is_derivative: bool
+    labels: frozenset[str] = field(repr=False)
+    """Of its participants."""
+
+
+def find_bids(root: Path, *, dwi_map: str, space: str) -> FoundSources:
+    """List the scans and tables of a BIDS dataset.
+
+    A participant's label is the text after ``sub-``. A session is an imaging visit: `bids_names.instance_of` says
+    which. Of several images of one visit and modality, `bids_choice.choose_scans` takes one. Tables and withdrawal
+    lists are looked for at the root.
+
+    Parameters
+    ----------
+    dwi_map
+        The scalar diffusion map that stands for dwi, e.g. ``FA``.
+    space
+        ``MNI152-linear`` or ``MNI152-nonlinear``: which images to look for.
+
+    Raises
+    ------
+    SourceError
+        The root does not exist, a folder cannot be read, or two sessions of a participant are the same visit.
+    """
+    require_folder(root, "the folder of a BIDS dataset, which holds sub-<label> folders or derivatives")
+    datasets = _datasets(root)
+    scans: list[ScanCandidate] = []
+    labels: dict[int, str] = {}
+    num_duplicates = 0
+    for label in sorted(frozenset[str]().union(*(dataset.labels for dataset in datasets))):
+        eid = participant_number(label)
+        num_scans_before = len(scans)
+        for instance, files in _visits(_sessions(label, datasets, root), root).items():
+            chosen, num_passed_over = choose_scans(Visit(eid, instance), files, dwi_map=dwi_map, space=space)
+            scans.extend(chosen)
+            num_duplicates += num_passed_over
+        if str(eid) != label and len(scans) > num_scans_before:
+            labels[eid] = label
+    found = sort_tables(root / name for name in list_folder(root, root).files if may_be_table(name))
+    return FoundSources(
+        scans=tuple(sorted(scans, key=lambda scan: (scan.visit.eid, scan.visit.instance, scan.modality))),
+        tables=found.tables,
+        withdrawal_lists=found.withdrawal_lists,
+        passed_over=found.passed_over,
+        num_duplicates=num_duplicates,
+        labels=labels,
+    )
+
+
+def _datasets(root: Path) -> list[_Dataset]:
+    folders = [root]
+    if _DERIVATIVES in list_folder(root, root).folders:
+        derivatives = list_folder(root / _DERIVATIVES, root)
+        folders += map(derivatives.path, derivatives.folders)
+    return [
+        _Dataset(
+            folder=folder,
+            place=place,
+            is_derivative=folder != root,
+            labels=frozenset(
+                label for name in list_folder(folder, root).folders if (label := parse_folder(name, "sub"))
+            ),
+        )
+        for place, folder in enumerate(folders)
+    ]
+
+
+def _sessions(label: str, datasets: list[_Dataset], root: Path) -> dict[str | None, list[BidsFile]]:
+    """Return the files of a participant's sessions in all datasets; None is without a session."""
+    sessions: dict[str | None, list[BidsFile]] = {}
+    for dataset in datasets:
+        if label not in dataset.labels:
+            continue
+        listing = list_folder(dataset.folder / f"sub-{label}", root)
+        sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, root))
+        for name in listing.folders:
+            if session := parse_folder(name, "ses"):
+                files = _files(list_folder(listing.path(name), root), {"sub": label, "ses": session}, dataset, root)
+                sessions.setdefault(session, []).extend(files)
+    return sessions
+
+
+def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, root: Path) -> Iterator[BidsFile]:
+    """List the images, masks and transforms of one session that are named for it."""
+    for datatype in _DATATYPES:
+        if datatype not in session.folders:
+            continue
+        listing = list_folder(session.path(datatype), root)
+        for filename in listing.files:
+            name = parse_name(filename) if filename.endswith(_ENDINGS) else None
+            if name and {key: name.entities[key] for key in ("sub", "ses") if key in name.entities} == entities:
+                yield BidsFile(
+                    folder=listing.folder,
+                    filename=filename,
+                    name=name,
+                    dataset=dataset.place,
+                    is_derivative=dataset.is_derivative,
+                )
+
+
+def _visits(sessions: Mapping[str | None, list[BidsFile]], root: Path) -> dict[int, list[BidsFile]]:
+    """Return the files of each imaging visit."""
+    session_of: dict[int, str | None] = {}
+    for session, files in sessions.items():
+        instance = instance_of(session)
+        if not files:
+            continue
+        if instance in session_of:
+            first, second = (f"ses-{name}" if name else "no session" for name in (session_of[instance], session))
+            raise SourceError(
+                f"Expected the sessions of a participant to be different imaging visits; in {root}, {first} and "
+                f"{second} are both visit {instance}. A session's visit is the number in its label, 0 for a baseline, "
+                "2 without a session. Rename one of the sessions in folders and file names."
+            )
+        session_of[instance] = session
+    return {instance: sessions[session] for instance, session in session_of.items()}

@@ -1,0 +1,106 @@
+"""Find a numpy table of edges and the participant of each of its rows; of the table only the header is read."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.errors import SourceError
+from mmdata.sources.tables import EID_COLUMNS
+from mmdata.sources.walk import Listing
+
+ID_COLUMNS = (*EID_COLUMNS, "id")
+"""Headers of a column of participants in the reference study's layout."""
+_ONE_ID = re.compile(r"[^\s,;]+")
+_LIST_SUFFIXES = (".txt", ".csv", ".npy")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EdgeTable:
+    """A table of edges whose rows have a name."""
+
+    path: Path = field(repr=False)
+    id_list: Path = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
+    """Of the rows, in their order."""
+
+
+def find_edge_table(listing: Listing) -> EdgeTable | None:
+    """Return the table of edges in a folder, None where it has no ``.npy`` file but lists of ids.
+
+    A list of ids has ``ids`` in its name and is a text file with one id a line or a numpy array.
+
+    Raises
+    ------
+    SourceError
+        There are several tables or lists, no list, a file cannot be read, or the list is not as long as the table.
+    """
+    lists = [name for name in listing.files if "ids" in name.lower() and name.lower().endswith(_LIST_SUFFIXES)]
+    tables = [name for name in listing.files if name.lower().endswith(".npy") and name not in lists]
+    if not tables:
+        return None
+    if len(tables) > 1 or len(lists) != 1:
+        raise SourceError(
+            f"The folder {listing.folder} has {len(tables)} numpy tables and {len(lists)} lists of ids. Expected one "
+            "table of edges, NAME.npy, and one list of the participants of its rows, with ids in its name and one id a "
+            "line. Put each table with its list into a folder of its own, TRAIN, VAL or TEST."
+        )
+    path, id_list = listing.path(tables[0]), listing.path(lists[0])
+    ids = _read_ids(id_list)
+    shape = _load_array(path).shape
+    if len(shape) != 2 or shape[0] != len(ids):
+        raise SourceError(
+            f"{path.name} in {listing.folder} has the shape {shape}. Expected (rows, edges) with a row for each of the "
+            f"{len(ids):,} ids in {id_list.name}. Save both from the same participants."
+        )
+    return EdgeTable(path=path, id_list=id_list, ids=ids)
+
+
+def _read_ids(path: Path) -> Sequence[str]:
+    ids = _ids_of_array(_load_array(path), path) if path.suffix.lower() == ".npy" else _ids_of_text(path)
+    for number, name in enumerate(ids, start=1):
+        if not _ONE_ID.fullmatch(name):
+            raise SourceError(
+                f"The list of ids {path.name} has something other than one id in its entry {number:,}. Expected one id "
+                "a line, in the order of the table's rows."
+            )
+    return ids
+
+
+def _ids_of_text(path: Path) -> Sequence[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    ids = [line.strip().rstrip(",").strip("\"'") for line in lines if line.strip()]
+    return ids[1:] if ids and ids[0].lower() in ID_COLUMNS else ids
+
+
+def _ids_of_array(ids_N: NDArray[Any], path: Path) -> Sequence[str]:
+    if ids_N.dtype.kind not in "iuUS" or ids_N.size != max(ids_N.shape, default=0):
+        raise SourceError(
+            f"The list of ids {path.name} is of {ids_N.dtype} in the shape {ids_N.shape}. Expected a vector of whole "
+            "numbers or of text. Save the ids as one of these."
+        )
+    return [str(name) for name in ids_N.ravel().astype(str)]
+
+
+def _load_array(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(array, np.ndarray):
+        raise SourceError(f"{path.name} is an archive of arrays. Expected one array; save it with numpy.save.")
+    return array
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    return SourceError(
+        f"{path.name} in {path.parent} cannot be read ({type(error).__name__}). Expected a numpy array of numbers or "
+        "text saved with numpy.save, or, of ids, a text file in UTF-8. Save it again, or move it out of the source."
+    )

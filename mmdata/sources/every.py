@@ -1,0 +1,158 @@
+"""Find what all sources of a study hold, whichever kind they are, as one.
+
+An entry of a study's sources is a folder of UK Biobank's bulk files, ``bids:FOLDER`` or ``folder:FOLDER``.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from catalog.records import FoundSources, ScanCandidate
+from mmdata.arrays import stored_modalities
+from mmdata.connectome import CONNECTOMES
+from mmdata.errors import SourceError
+from mmdata.sources.bids import find_bids
+from mmdata.sources.folder import find_folder
+from mmdata.sources.ukb import find_release
+from mmdata.study import StudyConfig
+
+SourceKind = Literal["ukb", "bids", "folder"]
+_ENTRY = re.compile(r"(?:(?P<prefix>[a-z]{2,}):|(?![a-z]{2,}:))(?P<path>.+)")
+_KIND_OF_PREFIX: dict[str | None, SourceKind] = {None: "ukb", "bids": "bids", "folder": "folder"}
+_EXPECTED: dict[SourceKind, str] = {
+    "ukb": "UK Biobank imaging archives named EID_FIELD_INSTANCE_ARRAY.zip with a field of 20250, 20252 or 20253 or of "
+    "the study's connectivity, or folders EID_FIELD_INSTANCE_ARRAY or EID that they were unpacked to",
+    "bids": "BIDS images in the study's space, sub-<label>[/ses-<label>]/anat/*_T1w.nii.gz or *_FLAIR.nii.gz or a map "
+    "in dwi, at the root or in derivatives/<pipeline>; with space-MNI152… in their names for MNI152-nonlinear",
+    "folder": "images in the reference study's layout, [TRAIN|VAL|TEST/]T1/<id>_t1.nii.gz, FLAIR/<id>_flair.nii.gz or "
+    "DWI/<id>_dwi.nii.gz, or a .npy table of edges beside the list of its ids",
+}
+"""What a source of each kind holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One entry of a study's sources."""
+
+    kind: SourceKind
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Group:
+    """Sources that are searched together."""
+
+    kind: SourceKind
+    paths: tuple[Path, ...]
+    found: FoundSources = field(repr=False)
+
+
+def parse_source(entry: str) -> Source:
+    """Return what an entry of a study's sources stands for.
+
+    >>> parse_source("bids:/data/oasis").kind, parse_source("/data/ukb").kind
+    ('bids', 'ukb')
+
+    Raises
+    ------
+    SourceError
+        It names another kind, or no folder.
+    """
+    match = _ENTRY.fullmatch(entry)
+    if match and (kind := _KIND_OF_PREFIX.get(match["prefix"])):
+        return Source(kind=kind, path=Path(match["path"]).expanduser())
+    raise SourceError(
+        f"A source is {entry!r}. Expected a folder of UK Biobank files, bids:FOLDER or folder:FOLDER; write ./ before "
+        "the name of a folder that has a colon."
+    )
+
+
+def find_sources(sources: Sequence[Source], config: StudyConfig) -> FoundSources:
+    """List the scans that a study stores, and the tables and withdrawal lists, of all its sources.
+
+    All folders of UK Biobank files are one release. A scan that several sources have is taken from the first of them.
+
+    Raises
+    ------
+    SourceError
+        A source does not exist, cannot be read or holds nothing of its kind; sources settle different splits for a
+        participant; or no scan is of a modality that the study stores.
+    """
+    groups = _search(sources, config)
+    for group in groups:
+        _require_content(group)
+    modalities = stored_modalities(config)
+    merged = _merge([group.found for group in groups], modalities)
+    if not merged.scans:
+        kinds = {group.kind: _EXPECTED[group.kind] for group in groups}
+        raise SourceError(
+            f"The sources hold no scan of {', '.join(modalities)}, which the study stores. Expected "
+            f"{'; or '.join(kinds.values())}. Add the source that has them, or change volumes.modalities in study.toml."
+        )
+    return merged
+
+
+def _search(sources: Sequence[Source], config: StudyConfig) -> list[_Group]:
+    volumes, connectivity = config.volumes, config.connectivity
+    connectome = CONNECTOMES[connectivity.name] if connectivity.enabled else None
+    releases = tuple(source.path for source in sources if source.kind == "ukb")
+    others = [source.path for source in sources if source.kind != "ukb"]
+    groups: list[_Group] = []
+    for source in dict.fromkeys(sources):
+        if source.kind == "bids":
+            found = find_bids(source.path, dwi_map=volumes.dwi_map, space=volumes.space)
+        elif source.kind == "folder":
+            found = find_folder(source.path)
+        elif any(group.kind == "ukb" for group in groups):
+            continue
+        else:
+            found = find_release(releases, connectome, apart_from=others)
+        groups.append(_Group(kind=source.kind, paths=releases if source.kind == "ukb" else (source.path,), found=found))
+    return groups
+
+
+def _require_content(group: _Group) -> None:
+    """Refuse a source without scans; of UK Biobank's, some may hold tables alone."""
+    found = group.found
+    if not (found.scans or (group.kind == "ukb" and (found.tables or found.withdrawal_lists))):
+        raise SourceError(
+            f"{', '.join(map(str, group.paths))} holds no {_EXPECTED[group.kind]}. Give the folder that holds them; "
+            "mm reads a source as a UK Biobank release unless its path begins with bids: or folder:."
+        )
+
+
+def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSources:
+    scans: dict[tuple[int, int, str], ScanCandidate] = {}
+    num_duplicates = sum(found.num_duplicates for found in founds)
+    for scan in chain.from_iterable(found.scans for found in founds):
+        if scan.modality in modalities:
+            key = (scan.visit.eid, scan.visit.instance, scan.modality)
+            num_duplicates += key in scans
+            scans.setdefault(key, scan)
+    return FoundSources(
+        scans=tuple(scans[key] for key in sorted(scans)),
+        tables=_joined(found.tables for found in founds),
+        withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
+        passed_over=_joined(found.passed_over for found in founds),
+        num_duplicates=num_duplicates,
+        labels={eid: label for found in founds for eid, label in found.labels.items()},
+        splits=_joined_splits(founds),
+    )
+
+
+def _joined(paths: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(paths)))
+
+
+def _joined_splits(founds: Sequence[FoundSources]) -> dict[int, str]:
+    placed = {one for found in founds for one in found.splits.items()}
+    splits = dict(placed)
+    if len(splits) < len(placed):
+        raise SourceError(
+            f"The sources put {len(placed) - len(splits):,} participants into different splits. Expected each in one "
+            "of train, val and test. Take them out of all but one, or leave one of the sources out."
+        )
+    return splits

@@ -1,0 +1,148 @@
+"""Find what a folder in the reference study's layout holds: images that lie in template space already.
+
+Volumes are ``TRAIN|VAL|TEST/<T1|FLAIR|DWI>/<id>_t1.nii.gz`` (``_flair``, ``_dwi``), or lie in ``T1``, ``FLAIR`` and
+``DWI`` at the root. Connectivity is one numpy table of edges, at the root or in a split's folder or in a folder
+``CONNECTIVITY`` there, beside the ids of its rows. Case does not matter. An id that ends in ``_2`` or ``_3`` names the
+imaging visit, else it is visit 2.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from catalog.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number
+from mmdata.errors import SourceError
+from mmdata.schema import CONNECTIVITY
+from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
+from mmdata.sources.tables import may_be_table, sort_tables
+from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
+from mmdata.sources.walk import Listing, list_folder, require_folder
+
+_SPLIT_OF_FOLDER = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_VOLUME_FOLDERS = ("t1", "flair", "dwi")
+_VOLUME_NAME = re.compile(r"(?P<id>.+)_(?P<modality>t1|flair|dwi)\.nii(\.gz)?", re.IGNORECASE)
+_ID = re.compile(r"(?P<label>.+?)(_(?P<instance>[23]))?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """The root or a split's folder."""
+
+    split: str | None
+    listing: Listing
+    edge_tables: Sequence[EdgeTable]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _FoundScan:
+    label: str = field(repr=False)
+    split: str | None
+    scan: ScanCandidate
+
+
+def find_folder(root: Path) -> FoundSources:
+    """List the scans and tables of a folder in the reference study's layout.
+
+    The folders' split is kept. Where there is a TEST but no VAL, participants in TRAIN are ``not-test``: the study
+    divides them into training and validation. Where there is TRAIN alone, the study divides them all. Withdrawal lists
+    are known by their names alone, ``w<application>_<YYYYMMDD>.csv``, so that a list of a split's ids withdraws nobody.
+
+    Raises
+    ------
+    SourceError
+        The root does not exist, a folder or file cannot be read, ids and table of edges do not fit, or participants
+        are in several splits.
+    """
+    require_folder(root, "the folder that holds TRAIN, VAL and TEST, or T1, FLAIR and DWI")
+    places = _places(root)
+    found = list(chain.from_iterable(_scans_in(place, root) for place in places))
+    scans: dict[tuple[int, int, str], ScanCandidate] = {}
+    for one in found:
+        scans.setdefault((one.scan.visit.eid, one.scan.visit.instance, one.scan.modality), one.scan)
+    id_lists = {table.id_list for place in places for table in place.edge_tables}
+    texts = [place.listing.path(name) for place in places for name in place.listing.files if may_be_table(name)]
+    sorted_texts = sort_tables(
+        (path for path in texts if path not in id_lists), id_columns=ID_COLUMNS, any_list_withdraws=False
+    )
+    return FoundSources(
+        scans=tuple(scan for _, scan in sorted(scans.items(), key=lambda item: item[0])),
+        tables=sorted_texts.tables,
+        withdrawal_lists=sorted_texts.withdrawal_lists,
+        passed_over=sorted_texts.passed_over,
+        num_duplicates=len(found) - len(scans),
+        labels={one.scan.visit.eid: one.label for one in found if str(one.scan.visit.eid) != one.label},
+        splits=_settled_splits(found, root),
+    )
+
+
+def _places(root: Path) -> list[_Place]:
+    top = list_folder(root, root)
+    splits = {name: _SPLIT_OF_FOLDER[name.lower()] for name in top.folders if name.lower() in _SPLIT_OF_FOLDER}
+    listings = [(None, top), *((split, list_folder(top.path(name), root)) for name, split in splits.items())]
+    return [
+        _Place(split=split, listing=listing, edge_tables=_edge_tables(listing, root)) for split, listing in listings
+    ]
+
+
+def _edge_tables(listing: Listing, root: Path) -> list[EdgeTable]:
+    """Return the tables of edges in a folder and in its CONNECTIVITY folder."""
+    inner = [list_folder(listing.path(name), root) for name in listing.folders if name.lower() == CONNECTIVITY]
+    return [table for one in (listing, *inner) if (table := find_edge_table(one))]
+
+
+def _scans_in(place: _Place, root: Path) -> Iterator[_FoundScan]:
+    for folder in place.listing.folders:
+        if folder.lower() in _VOLUME_FOLDERS:
+            listing = list_folder(place.listing.path(folder), root)
+            for name in listing.files:
+                match = _VOLUME_NAME.fullmatch(name)
+                if match and match["modality"].lower() == folder.lower():
+                    yield _volume(match["id"], folder.lower(), listing.path(name), place.split)
+    for table in place.edge_tables:
+        for row, name in enumerate(table.ids):
+            yield _edges(name, row, table.path, place.split)
+
+
+def _volume(name: str, modality: str, path: Path, split: str | None) -> _FoundScan:
+    label, visit = _parse_id(name)
+    scan = ScanCandidate(visit=visit, modality=modality, path=path, form="image", in_template_space=True)
+    return _FoundScan(label=label, split=split, scan=scan)
+
+
+def _edges(name: str, row: int, path: Path, split: str | None) -> _FoundScan:
+    label, visit = _parse_id(name)
+    scan = ScanCandidate(visit=visit, modality=CONNECTIVITY, path=path, form="edges", table_row=row)
+    return _FoundScan(label=label, split=split, scan=scan)
+
+
+def _parse_id(name: str) -> tuple[str, Visit]:
+    """Return a participant's label and the visit that an id names."""
+    match = _ID.fullmatch(name)
+    assert match, "an id has a character"
+    return match["label"], Visit(participant_number(match["label"]), int(match["instance"] or FIRST_IMAGING_INSTANCE))
+
+
+def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:
+    placed = {(one.scan.visit.eid, one.split) for one in found if one.split}
+    splits = dict(placed)
+    if len(splits) < len(placed):
+        num_several = sum(num > 1 for num in Counter(eid for eid, _ in placed).values())
+        raise SourceError(
+            f"{num_several:,} participants of {root} are in more than one of its splits. Expected each in one of "
+            "TRAIN, VAL and TEST: a model must not be tested on those it was trained on. Take them out of all but one."
+        )
+    if "val" in splits.values():
+        return splits
+    if "test" in splits.values():
+        return {eid: NOT_TEST if split == "train" else split for eid, split in splits.items()}
+    return {}

@@ -1,0 +1,1 @@
+"""What can be wrong with a source, one kind to a participant."""

@@ -1,0 +1,49 @@
+"""The layouts a release can have: the same participants, in the files that different sources come in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mmdata.synth.drawing import DrawnVisit
+from mmdata.synth.faults.participants import Shown
+from mmdata.synth.layouts import bids, folder, rap, trees, zips
+from mmdata.synth.plan import ALL_FIELDS, DWI_FIELD, EXTRA_FIELDS, FLAIR_FIELD, GLASSER_FIELD, T1_FIELD, ReleasePlan
+
+LayoutName = Literal["zips", "trees", "rap", "bids", "folder"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How a release is written; the functions are described in `mmdata.synth.layouts`."""
+
+    prepare: Callable[[Path, int, ReleasePlan], None]
+    write_visit: Callable[[Path, DrawnVisit], None]
+    write_table: Callable[[Path, int, ReleasePlan], int]
+    shown: Shown
+    """What of the visits is written."""
+
+
+_ALL = frozenset((*ALL_FIELDS, *EXTRA_FIELDS))
+_WITH_ARCHIVES = Shown(fields=_ALL, parts=frozenset(("image", "members", "archive")))
+_WITH_MEMBERS = Shown(fields=_ALL, parts=frozenset(("image", "members")))
+_WITH_IMAGES = Shown(fields=frozenset((T1_FIELD, FLAIR_FIELD, DWI_FIELD)), parts=frozenset(("image",)))
+_ON_ONE_GRID = Shown(
+    fields=frozenset((T1_FIELD, FLAIR_FIELD, DWI_FIELD, GLASSER_FIELD)), parts=frozenset(("image",)), has_repeats=False
+)
+
+LAYOUTS: dict[LayoutName, Layout] = {
+    "zips": Layout(
+        prepare=zips.prepare, write_visit=zips.write_visit, write_table=zips.write_table, shown=_WITH_ARCHIVES
+    ),
+    "trees": Layout(
+        prepare=zips.prepare, write_visit=trees.write_visit, write_table=zips.write_table, shown=_WITH_MEMBERS
+    ),
+    "rap": Layout(prepare=rap.prepare, write_visit=rap.write_visit, write_table=rap.write_table, shown=_WITH_ARCHIVES),
+    "bids": Layout(
+        prepare=bids.prepare, write_visit=bids.write_visit, write_table=bids.write_table, shown=_WITH_IMAGES
+    ),
+    "folder": Layout(
+        prepare=folder.prepare, write_visit=folder.write_visit, write_table=folder.write_table, shown=_ON_ONE_GRID
+    ),
+}

@@ -1,0 +1,158 @@
+"""Ingest the sources of a study: find, enrol, read, store, and enter what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.database import Connection, open_catalog, open_scratch
+from catalog.records import FoundSources
+from catalog.registration import StudyRules, register
+from catalog.runs import index_runs
+from catalog.samples import Enrolment
+from catalog.scans import record_outcomes
+from catalog.summary import CatalogSummary, summarise
+from catalog.withdrawals import read_withdrawals
+from mmdata.arrays import stored_modalities
+from mmdata.capacity import require_capacity
+from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
+from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
+from mmdata.lock import hold_stores
+from mmdata.receipts import read_samples, read_withdrawal_receipts, record_samples, record_withdrawals
+from mmdata.slurm import SlurmPool
+from mmdata.sources.every import Source, find_sources
+from mmdata.study import Study, create_study, save_changes
+from mmstudy.progress import Progress
+
+CATALOG_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestResult:
+    """What an ingest found and did."""
+
+    found: FoundSources
+    enrolment: Enrolment
+    summary: CatalogSummary
+    num_scans_read: int
+    num_values: int
+    """Feature values of the tables."""
+    num_withdrawal_lists: int
+    unreadable_runs: list[str]
+
+
+class IngestInterrupted(Exception):  # noqa: N818 - asked for by the user
+    """Ctrl-C came while scans were read; the catalogue is up to date.
+
+    Parameters
+    ----------
+    summary
+        What the study holds now.
+    """
+
+    def __init__(self, summary: CatalogSummary) -> None:
+        super().__init__()
+        self.summary = summary
+
+
+def preview_ingest(
+    study: Study, sources: Sequence[Source], withdrawals: Sequence[Path], pool: WorkerPool
+) -> IngestPlan:
+    """Return what an ingest would do; nothing is written.
+
+    Raises
+    ------
+    CatalogError, DataError
+        As `run_ingest`.
+    """
+    found = find_sources(sources, study.config)
+    with open_scratch(study.layout.catalog) as catalog:
+        enrolment, _ = _register(catalog, study, found, [*found.withdrawal_lists, *withdrawals])
+    return _plan(study, found, enrolment, pool)
+
+
+def run_ingest(
+    study: Study, sources: Sequence[Source], withdrawals: Sequence[Path], pool: WorkerPool, progress: Progress
+) -> IngestResult:
+    """Store every usable scan and every feature of some sources; make the study if there is none.
+
+    Parameters
+    ----------
+    withdrawals
+        Lists of participants who withdrew, beside those that are found.
+
+    Raises
+    ------
+    CatalogError, DataError
+        Something is to be mended first; what was stored stays.
+    IngestInterrupted
+        Ctrl-C.
+    """
+    found = find_sources(sources, study.config)
+    lists = [*found.withdrawal_lists, *withdrawals]
+    read_withdrawals(lists)  # refused before anything is made
+    if study.layout.config.exists():
+        save_changes(study)
+    else:
+        create_study(study.layout.root, study.config)
+    with hold_stores(study.layout):
+        with open_catalog(study.layout.catalog, writable=True) as catalog:
+            enrolment, num_values = _register(catalog, study, found, lists)
+        record_samples(study.layout.receipts, enrolment.samples.values())
+        record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
+        plan = _plan(study, found, enrolment, pool)
+        require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
+        try:
+            with progress("scans") as on_progress:
+                execute_ingest(study, plan, workers=pool, on_progress=on_progress)
+        except KeyboardInterrupt:
+            raise IngestInterrupted(update_catalog(study)[0]) from None
+    summary, unreadable_runs = update_catalog(study)
+    return IngestResult(
+        found=found,
+        enrolment=enrolment,
+        summary=summary,
+        num_scans_read=plan.num_scans,
+        num_values=num_values,
+        num_withdrawal_lists=len(lists),
+        unreadable_runs=unreadable_runs,
+    )
+
+
+def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
+    """Enter what receipts and run directories say; return what the study holds, and runs that cannot be read."""
+    with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
+        record_outcomes(catalog, read_outcomes(study))
+        unreadable = index_runs(catalog, study.layout.runs)
+        return summarise(catalog), unreadable
+
+
+def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:
+    workers = _num_workers(pool)
+    return plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+
+
+def _num_workers(pool: WorkerPool) -> int:
+    match pool:
+        case LocalPool():
+            return pool.processes
+        case SlurmPool():
+            return pool.jobs
+        case SchedulerPool():
+            return 1  # how many there are shows when it is reached; the projection is then of one
+
+
+def _register(catalog: Connection, study: Study, found: FoundSources, lists: Sequence[Path]) -> tuple[Enrolment, int]:
+    rules = StudyRules(
+        salt=study.config.salt,
+        val=study.config.splits.val,
+        test=study.config.splits.test,
+        modalities=stored_modalities(study.config),
+    )
+    return register(
+        catalog,
+        found,
+        rules,
+        withdrawn_eids=read_withdrawals(lists),
+        withdrawn_keys=read_withdrawal_receipts(study.layout.receipts),
+        allocated=read_samples(study.layout.receipts),
+    )

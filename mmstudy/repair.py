@@ -1,0 +1,81 @@
+"""Find the damaged rows of a study and make them again."""
+
+from dataclasses import dataclass
+
+from catalog.database import open_catalog
+from catalog.samples import known_samples, num_allocated_rows
+from catalog.scans import stored_training_rows
+from mmdata.augment.precompute import execute_copies, plan_copy_repair
+from mmdata.ingest import damaged_scans, execute_ingest, plan_ingest
+from mmdata.lock import hold_stores
+from mmdata.sources.every import find_sources
+from mmdata.study import Study
+from mmdata.verify import DamagedRow, execute_verification, plan_verification, record_damage
+from mmstudy.ingest import update_catalog
+from mmstudy.progress import Progress
+from mmstudy.sources import parse_sources
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairResult:
+    """What a repair found and did."""
+
+    num_damaged_rows: int
+    num_scans_read: int
+    num_copies_made: int
+    num_scans_left: int
+    """Scans that are still damaged because they are not in the sources any more."""
+
+
+def find_damage(study: Study, workers: int, progress: Progress) -> list[DamagedRow]:
+    """Read every stored row again; return the damaged ones."""
+    with progress("rows") as on_progress:
+        return execute_verification(plan_verification(study), workers=workers, on_progress=on_progress)
+
+
+def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
+    """Make every damaged row again: volumes and connectivity from their sources, copies from the volumes.
+
+    Raises
+    ------
+    CatalogError, DataError
+        The catalogue or the sources cannot be used as they are.
+    """
+    with hold_stores(study.layout):
+        damaged = find_damage(study, workers, progress)
+        record_damage(study, damaged)
+        update_catalog(study)  # cohorts pass damaged rows over from now on, whatever becomes of the sources
+        num_scans = _repair_scans(study, workers, progress)
+        update_catalog(study)
+        num_copies = _repair_copies(study, workers, progress)
+        return RepairResult(
+            num_damaged_rows=len(damaged),
+            num_scans_read=num_scans,
+            num_copies_made=num_copies,
+            num_scans_left=len(damaged_scans(study)),
+        )
+
+
+def _repair_scans(study: Study, workers: int, progress: Progress) -> int:
+    damaged = damaged_scans(study)
+    if not damaged:
+        return 0
+    found = find_sources(parse_sources(study), study.config)
+    with open_catalog(study.layout.catalog) as catalog:
+        samples, num_rows = known_samples(catalog), num_allocated_rows(catalog)
+    plan = plan_ingest(study, found.scans, samples, num_rows=num_rows, workers=workers, only=damaged)
+    with progress("scans") as on_progress:
+        execute_ingest(study, plan, workers=workers, on_progress=on_progress)
+    return plan.num_scans
+
+
+def _repair_copies(study: Study, workers: int, progress: Progress) -> int:
+    with open_catalog(study.layout.catalog) as catalog:
+        training_rows = stored_training_rows(catalog, study.config.volumes.modalities)
+        num_rows = num_allocated_rows(catalog)
+    plan = plan_copy_repair(study, training_rows, num_rows=num_rows, workers=workers)
+    if plan is None:
+        return 0
+    with progress("volumes") as on_progress:
+        execute_copies(study, plan, workers=workers, on_progress=on_progress)
+    return plan.num_volumes
