@@ -43,8 +43,8 @@ FIELD_OF_VIEW = (208, 256, 256)
 FINE_SIDE, SIDE = 128, 64
 REPEATS = 3
 SMALLEST_AGREEMENT = 0.98
-SCALED_SCANS, SCALED_ROWS_PER_SHARD, SCALED_REPEATS = 96, 4, 3
-"""For one worker against two: 24 shards, enough for a steady state."""
+SCALED_SCANS, SCALED_ROWS_PER_SHARD, SCALED_REPEATS = 128, 8, 3
+"""For one worker against two: 16 shards, enough for a steady state."""
 WHAT_EACH_DOES = {
     "ingest": "finds the member in the zip archive, gunzips, checks the CRC, percentiles inside the brain, box mean "
     "against aliasing, one linear resampling, block mean to 64³, quality measures, uint16, checksums, the Zarr shard "

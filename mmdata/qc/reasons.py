@@ -57,6 +57,10 @@ EXPLANATIONS = {
     "no-contrast": Explanation("The intensities hardly differ inside the brain.", _ASK_SOURCE),
     "non-finite": Explanation("The values hold NaN or infinity.", _LOOK_AT_FILE),
     "not-gzip": Explanation("The file is not compressed as its name says, or its start is damaged.", _FETCH_AGAIN),
+    "not-in-template-space": Explanation(
+        "The image was not warped to MNI152, which volumes.space asks for.",
+        "Supply the warped image, or start a study in linear space.",
+    ),
     "not-nifti": Explanation("The file is not a NIfTI image, or its header is damaged.", _LOOK_AT_FILE),
     "not-skull-stripped": Explanation(
         "The image is of the whole head; a study stores brains only.",

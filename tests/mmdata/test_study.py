@@ -14,14 +14,16 @@ from mmdata.errors import StudyError
 from mmdata.study import (
     ConnectivitySettings,
     SplitSettings,
+    Study,
     StudyConfig,
     TrainSettings,
     VolumeSettings,
-    add_source,
     create_study,
     load_study,
     parse_config,
     render_config,
+    save_changes,
+    with_remedies,
 )
 
 SALT = "sesame-open-yourself"
@@ -65,7 +67,7 @@ def test_every_setting_is_explained_in_the_line_above_it() -> None:
     assert len(named) == 41
     assert [lines[number] for number in named if not lines[number - 1].startswith("# ")] == []
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
-    assert len(headings) == 5 and all(lines[number + 1].startswith("# ") for number in headings)
+    assert len(headings) == 6 and all(lines[number + 1].startswith("# ") for number in headings)
 
 
 def test_two_studies_never_share_a_salt() -> None:
@@ -180,9 +182,9 @@ def test_added_source_keeps_comments_and_other_settings(tmp_path: Path) -> None:
     path = study.layout.config
     path.write_text(path.read_text() + "\n# a note of mine\n")
     before = path.read_text()
-    grown = add_source(add_source(study, Path("/data/b")), Path("/data/a"))
-    assert grown.config.sources == ("/data/b", "/data/a") == load_study(tmp_path / "s").config.sources
-    assert dataclasses.replace(grown.config, sources=()) == study.config
+    grown = dataclasses.replace(study.config, sources=("/data/b", "bids:/data/a"))
+    save_changes(Study(study.layout, grown))
+    assert load_study(tmp_path / "s").config == grown
     after = path.read_text()
     assert [line for line in before.splitlines() if line not in after.splitlines()] == ["sources = []"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -191,6 +193,18 @@ def test_added_source_keeps_comments_and_other_settings(tmp_path: Path) -> None:
 def test_known_source_changes_no_byte(tmp_path: Path) -> None:
     study = create_study(tmp_path / "s", OTHER)
     before = study.layout.config.read_bytes()
-    assert add_source(study, Path("/data/one")) is study
+    save_changes(study)
     assert study.layout.config.read_bytes() == before
     assert tomlkit.parse(before.decode())["sources"] == list(OTHER.sources)
+
+
+def test_remedies_are_checked_and_may_change(tmp_path: Path) -> None:
+    study = create_study(tmp_path / "s", StudyConfig(salt=SALT))
+    changed = with_remedies(study, {"brain_extractor": "strip {input} {output}", "register": "affine"})
+    save_changes(changed)
+    assert load_study(tmp_path / "s").config.ingest == changed.config.ingest
+    assert (changed.config.ingest.register, changed.config.ingest.min_template_overlap) == ("affine", 0.6)
+    with pytest.raises(StudyError, match="brain_extractor must hold"):
+        with_remedies(study, {"brain_extractor": "strip"})
+    with pytest.raises(StudyError, match="register"):
+        with_remedies(study, {"register": "rigid"})
