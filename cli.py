@@ -104,15 +104,19 @@ def main(
 @app.command()
 def init(
     context: typer.Context,
-    source: Annotated[list[Path] | None, typer.Option(help="Folder that a bare `mm ingest ukb` reads.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Folder that every ingest reads; bids: or folder: before other kinds.")
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of study.toml, e.g. volumes.sides=[128,64,32].")
     ] = None,
 ) -> None:
     """Make a study directory with an explained study.toml."""
+    from mmstudy.sources import resolve_entry
+
     settings = _parse_settings(setting or [])
     if source:
-        settings["sources"] = [str(path.resolve()) for path in source]
+        settings["sources"] = [resolve_entry(entry) for entry in source]
     study = create_study(context.obj, parse_config(settings, "--set"))
     out.print(f"Made {study.layout.config}. Look through it before the first ingest.")
 

@@ -8,8 +8,8 @@ import psutil
 
 from mmdata.errors import CapacityError
 
-BASE_WORKER_BYTES = 500 << 20
-"""A worker process with its libraries loaded."""
+BASE_WORKER_BYTES = 600 << 20
+"""A worker process with its libraries and the template loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

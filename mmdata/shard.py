@@ -22,8 +22,8 @@ from mmdata.receipts import ScanReceipt
 from mmdata.resample import limit_threads
 from mmdata.store import open_array, row_checksum
 
-SCAN_TIMEOUT_S = 7200.0
-"""After which a scan in isolation is given up; longer than a brain extractor may take."""
+SCAN_TIMEOUT_S = 3600.0
+"""Beside what a brain extractor may take, after which a scan in isolation is given up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,8 @@ def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArra
 
 def _load(candidate: ScanCandidate, task: ShardTask) -> LoadedScan:
     if task.isolated:
-        return run_isolated(_load_with_one_thread, (candidate, task.settings), timeout_s=SCAN_TIMEOUT_S)
+        timeout_s = SCAN_TIMEOUT_S + task.settings.ingest.extractor_timeout_s
+        return run_isolated(_load_with_one_thread, (candidate, task.settings), timeout_s=timeout_s)
     return load_scan(candidate, task.settings)
 
 

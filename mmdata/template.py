@@ -1,5 +1,6 @@
 """The MNI152 brain that scans are compared with: ICBM 152 nonlinear symmetric 2009, as nilearn ships it at 1 mm.
 
+FSL's MNI152, to which UK Biobank's matrices lead, is the older average of the sixth generation: close, not the same.
 nilearn is imported where it is needed: it takes seconds, and most of what imports this module needs no template.
 
 Source: Fonov et al. 2011, NeuroImage 54(1), https://doi.org/10.1016/j.neuroimage.2010.07.033.

@@ -40,7 +40,7 @@ def study_with_source(
         raise DataError(
             f"No source is set. Give the folder to read: mm ingest {kind} FOLDER, or set sources in study.toml."
         )
-    return Study(layout, replace(study.config, sources=tuple(map(_entry, sources)))), sources
+    return Study(layout, replace(study.config, sources=tuple(source.entry for source in sources))), sources
 
 
 def parse_sources(study: Study) -> list[Source]:
@@ -48,5 +48,13 @@ def parse_sources(study: Study) -> list[Source]:
     return [parse_source(entry) for entry in study.config.sources]
 
 
-def _entry(source: Source) -> str:
-    return str(source.path) if source.kind == "ukb" else f"{source.kind}:{source.path}"
+def resolve_entry(entry: str) -> str:
+    """Return an entry of a study's sources with its folder as an absolute path.
+
+    Raises
+    ------
+    SourceError
+        The entry is of no known kind.
+    """
+    source = parse_source(entry)
+    return Source(kind=source.kind, path=source.path.resolve()).entry

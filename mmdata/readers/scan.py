@@ -64,6 +64,7 @@ def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
         mni_from_native_44, transform_source = native.mni_from_native_44, "source"
     elif settings.ingest.register == "affine":
         registration = register_affine(brain)
+        _require_quality(registration.nmi, settings.ingest.min_registration_nmi)
         mni_from_native_44, transform_source = registration.mni_from_native_44, "registration"
         measures["registration_nmi"] = registration.nmi
     else:
@@ -81,6 +82,14 @@ def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
         measures=measures | preprocessed.measures,
         provenance={"brain": brain_source, "transform": transform_source},
     )
+
+
+def _require_quality(nmi: float, lowest: float) -> None:
+    if nmi < lowest:
+        raise ScanRejected(
+            "registration-failed",
+            f"expected a normalised mutual information with the template of at least {lowest:g}, got {nmi:.3f}",
+        )
 
 
 def _read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:

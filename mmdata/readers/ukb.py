@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.records import ScanCandidate
+from mmdata.brain import on_same_grid
 from mmdata.connectome import Connectome
 from mmdata.errors import ScanRejected
 from mmdata.flirt import world_from_flirt
@@ -94,8 +95,8 @@ def _read_image(members: Members, modality: str, dwi_map: str) -> tuple[Volume, 
     if members.find(_BRAIN_IMAGES[modality]) or not (members.find(head) and members.find(mask)):
         return decode_volume(read_member(members, _BRAIN_IMAGES[modality])), None
     volume, brain = decode_volume(read_member(members, head)), decode_volume(read_member(members, mask))
-    if brain.data_XYZ.shape != volume.data_XYZ.shape:
-        raise ScanRejected("bad-mask", f"expected a mask of shape {volume.data_XYZ.shape}, got {brain.data_XYZ.shape}")
+    if not on_same_grid(volume, brain):
+        raise ScanRejected("bad-mask", "expected a mask on the image's grid, it has another shape or place")
     return volume, brain
 
 

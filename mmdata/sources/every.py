@@ -40,6 +40,11 @@ class Source:
     kind: SourceKind
     path: Path
 
+    @property
+    def entry(self) -> str:
+        """What stands for it in `study.toml`: the inverse of `parse_source`."""
+        return str(self.path) if self.kind == "ukb" else f"{self.kind}:{self.path}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Group:

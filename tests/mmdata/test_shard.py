@@ -45,7 +45,7 @@ def head(dtype: type) -> NDArray[np.generic]:
         (np.int16, IngestSettings()),
         (np.float32, IngestSettings()),
         (np.float64, IngestSettings()),
-        (np.float32, IngestSettings(register="affine", min_template_overlap=0.0)),
+        (np.float32, IngestSettings(register="affine", min_registration_nmi=0.0)),
     ],
     ids=["int16", "float32", "float64", "registered"],
 )

@@ -64,7 +64,7 @@ def test_any_salt_and_source_survive_the_file(salt: str, source: str) -> None:
 def test_every_setting_is_explained_in_the_line_above_it() -> None:
     lines = render_config(StudyConfig(salt=SALT)).splitlines()
     named = [number for number, line in enumerate(lines) if " = " in line and not line.startswith("#")]
-    assert len(named) == 41
+    assert len(named) == 42
     assert [lines[number] for number in named if not lines[number - 1].startswith("# ")] == []
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
     assert len(headings) == 6 and all(lines[number + 1].startswith("# ") for number in headings)
