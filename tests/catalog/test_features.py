@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog.database import open_catalog
 from catalog.errors import TableError
-from catalog.features import FEATURE_COLUMNS, derive_features, import_tables
+from catalog.features import FEATURE_COLUMNS, derive_features, import_tables, named_features
 from catalog.records import Visit
 from catalog.samples import enrol
 
@@ -224,3 +224,35 @@ def test_a_date_that_a_spreadsheet_rewrote_is_refused_not_taken_for_healthy(fiel
     with pytest.raises(TableError, match=rf"Field {field} holds 1 values that are no dates") as caught:
         derive([*rows, (6150, 2, "-7"), (field, 0, "01/02/2001")])
     assert "01/02/2001" not in str(caught.value)
+
+
+def test_named_features_hold_for_every_visit_and_use_the_dictionarys_codes() -> None:
+    samples = pl.DataFrame(
+        [("a2", 1, 2), ("a3", 1, 3), ("b2", 2, 2)],
+        schema={"sample_id": pl.String, "eid": pl.Int64, "scan_instance": pl.Int32},
+        orient="row",
+    )
+    values = pl.DataFrame(
+        [(1, "sex", "m"), (2, "sex", "F"), (1, "handedness", "A"), (2, "handedness", "R"), (1, "age", "61.5")],
+        schema={"eid": pl.Int64, "name": pl.String, "value": pl.String},
+        orient="row",
+    )
+    features = {(sample, name): value for sample, name, value, *_ in named_features(values, samples).iter_rows()}
+    assert features == {
+        ("a2", "sex"): 1.0,
+        ("a3", "sex"): 1.0,
+        ("b2", "sex"): 0.0,
+        ("a2", "handedness"): 0.0,
+        ("a3", "handedness"): 0.0,
+        ("b2", "handedness"): 1.0,
+        ("a2", "age"): 61.5,
+        ("a3", "age"): 61.5,
+    }
+
+
+def test_a_named_value_that_cannot_be_understood_is_refused_without_being_quoted() -> None:
+    samples = pl.DataFrame({"sample_id": ["a"], "eid": [1], "scan_instance": [2]})
+    values = pl.DataFrame({"eid": [1], "name": ["sex"], "value": ["unknowable"]})
+    with pytest.raises(TableError, match="column sex holds 1 values that cannot be understood") as caught:
+        named_features(values, samples)
+    assert "unknowable" not in str(caught.value)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from catalog.database import open_catalog
 from catalog.errors import CatalogError, TableError
-from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from catalog.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from catalog.samples import Enrolment, enrol, num_allocated_rows
 from catalog.scans import record_outcomes, record_sources, stored_training_rows
 from catalog.withdrawals import read_withdrawals
@@ -263,3 +263,18 @@ def test_a_withdrawal_list_that_is_no_text_is_refused(tmp_path: Path, content: b
         read_withdrawals([tmp_path / "gone.csv"])
     with pytest.raises(TableError, match=r"missing\.csv cannot be read"):
         read_withdrawals([tmp_path / "missing.csv"])
+
+
+def test_a_split_that_the_source_settled_is_kept_for_all_visits(catalog: Any) -> None:
+    eids = sorted({visit.eid for visit in PEOPLE})
+    fixed = dict.fromkeys(eids[:5], "test") | dict.fromkeys(eids[5:], NOT_TEST)
+    samples = enrol_visits(catalog, PEOPLE, fixed_splits=fixed).samples
+    assert {visit.eid for visit, sample in samples.items() if sample.split == "test"} == set(eids[:5])
+    assert {sample.split for sample in samples.values()} == {"train", "val", "test"}
+
+
+def test_nobody_moves_when_a_source_settles_splits_later(catalog: Any) -> None:
+    before = enrol_visits(catalog, PEOPLE).samples
+    others = {visit.eid: "val" if sample.split == "test" else "test" for visit, sample in before.items()}
+    after = enrol_visits(catalog, PEOPLE, fixed_splits=others)
+    assert after.samples == before and after.num_kept_splits == len(others)

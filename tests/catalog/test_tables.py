@@ -5,7 +5,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from catalog.errors import TableError
-from catalog.tables import read_fields
+from catalog.records import participant_number
+from catalog.tables import read_fields, read_named
 
 FIELDS = {31, 53, 21003, 20002}
 EIDS = [1000001, 1000002, 1000003]
@@ -128,3 +129,19 @@ def test_headers_of_no_known_form_are_passed_over(tmp_path: Path, header: str) -
 def test_an_eid_column_of_decimals_is_named_as_the_fault(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"The eid column of table0\.csv holds no whole numbers"):
         read(tmp_path, "eid,31-0.0\n1000001.0,0\n")
+
+
+def test_named_columns_are_read_whatever_their_case_and_labels_become_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "participants.tsv"
+    path.write_text("participant_id\tAge\tsex\tsite\nsub-OAS1\t61.5\tF\tA\nsub-7\tn/a\tM\tB\nsub-9\t70\tM\tB\n")
+    eids = [participant_number("OAS1"), 7]
+    values = read_named([path], {"age", "sex", "weight"}, eids)
+    assert sorted(values.iter_rows()) == sorted([(eids[0], "age", "61.5"), (eids[0], "sex", "F"), (7, "sex", "M")])
+    assert read_fields([path], [31], eids).is_empty()
+
+
+def test_named_tables_that_disagree_are_refused(tmp_path: Path) -> None:
+    for number, age in enumerate((61, 62)):
+        (tmp_path / f"{number}.csv").write_text(f"eid,age\n5,{age}\n")
+    with pytest.raises(TableError, match="different values for the same participants in the names age"):
+        read_named(sorted(tmp_path.glob("*.csv")), {"age"}, [5])
