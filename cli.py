@@ -447,6 +447,7 @@ def _ingest_content(result: "IngestResult") -> dict[str, Any]:
         "new_samples": result.enrolment.num_new,
         "withdrawn_left_out": result.enrolment.num_withdrawn,
         "duplicates_passed_over": result.found.num_duplicates,
+        "participants_in_several_sources": result.found.num_shared,
         "kept_splits": result.enrolment.num_kept_splits,
         "files_passed_over": [_without_numbers(path.name) for path in result.found.passed_over],
         "feature_values": result.num_values,
@@ -466,6 +467,8 @@ def _ingest_lines(result: "IngestResult") -> list[str]:
         lines.append("No table was found: without one there are no targets to train on.")
     if found.num_duplicates:
         lines.append(f"{found.num_duplicates} scans passed over: another of the same visit came first by name.")
+    if found.num_shared:
+        lines.append(f"{found.num_shared} participants are in several sources: they count as the same people.")
     if enrolment.num_kept_splits:
         lines.append(f"{enrolment.num_kept_splits} participants keep their split, though a source now says another.")
     passed_over = [_without_numbers(path.name) for path in found.passed_over]

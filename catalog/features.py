@@ -16,6 +16,8 @@ from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Evidence, FeatureDefi
 from catalog.tables import read_fields, read_named
 
 FEATURE_COLUMNS = ("sample_id", "name", "value", "field", "instance", "days_from_scan")
+_LAST_KNOWN_INSTANCE = 99
+"""Later ones stand for sessions that no table of UK Biobank knows."""
 _UNKNOWN_DAYS_PER_INSTANCE = 1000
 """Distance between visits whose dates are not known, so that the nearest instance is the nearest visit."""
 
@@ -72,7 +74,7 @@ def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame
     polars.DataFrame
         Columns `FEATURE_COLUMNS`, one row for each sample and feature that has a value.
     """
-    dated = _with_days(values, samples)
+    dated = _with_days(values, samples.filter(pl.col("scan_instance") <= _LAST_KNOWN_INSTANCE))
     parts = [
         _derive_any(dated, definition.any_of) if definition.any_of else _pick_value(dated, definition)
         for definition in load_dictionary().values()
@@ -86,6 +88,9 @@ def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame
 
 def named_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Return the features that a table gives by name; they hold for every visit of a participant.
+
+    What changes from visit to visit (policy ``same``, like age) is given only to participants with one visit, because
+    the table does not say which of several it means.
 
     Parameters
     ----------
@@ -109,7 +114,12 @@ def named_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
         for name, definition in load_dictionary().items()
     ]
     unknown = {name: pl.lit(None, pl.Int32).alias(name) for name in ("field", "instance", "days_from_scan")}
-    return pl.concat(parts).join(samples, on="eid").with_columns(*unknown.values()).select(FEATURE_COLUMNS)
+    of_one_visit = samples.filter(pl.col("eid").is_unique())
+    joined = [
+        part.join(of_one_visit if definition.policy == "same" else samples, on="eid")
+        for part, definition in zip(parts, load_dictionary().values(), strict=True)
+    ]
+    return pl.concat(joined).with_columns(*unknown.values()).select(FEATURE_COLUMNS)
 
 
 def _named_feature(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> pl.DataFrame:
@@ -122,7 +132,11 @@ def _named_feature(values: pl.DataFrame, name: str, definition: FeatureDefinitio
             f"The column {name} holds {rows['value'].null_count()} values that cannot be understood. Expected "
             f"numbers{known}, and n/a or nothing where a value is missing."
         )
-    return _recoded(rows, definition)
+    recoded = _recoded(rows, definition)
+    num_wrong = recoded.filter(~pl.col("value").is_in([0.0, 1.0])).height if definition.kind == "binary" else 0
+    if num_wrong:
+        raise TableError(f"The column {name} holds {num_wrong} values other than 0 and 1 ({definition.unit}).")
+    return recoded
 
 
 def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:

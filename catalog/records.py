@@ -85,6 +85,8 @@ class FoundSources:
     withdrawal_lists: tuple[Path, ...] = ()
     passed_over: tuple[Path, ...] = ()
     """Files that may have been meant as tables: no column of participants comes first."""
+    num_shared: int = 0
+    """Participants whom several sources have: they count as the same people."""
     num_duplicates: int = 0
     """Scans passed over because another of the same visit and modality came first by name."""
     labels: Mapping[int, str] = field(default_factory=dict, repr=False)
@@ -100,6 +102,8 @@ class EnrolledSample:
     sample_id: str
     row: int
     split: str
+    participant_key: str = ""
+    """Keyed hash of the participant, so that all of a participant's samples are known as such; empty: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,8 +79,8 @@ def enrol(
             for visit in visits
             if visit not in known and keys[visit.eid] not in withdrawn
         }
-        settled = {visit.eid: allocated[name].split for name, visit in new.items() if name in allocated}
-        settled |= {visit.eid: sample.split for visit, sample in known.items()}
+        split_of_key = {sample.participant_key: sample.split for sample in (*allocated.values(), *known.values())}
+        settled = {eid: split_of_key[key] for eid, key in keys.items() if key in split_of_key}
         last_row = max((sample.row for sample in allocated.values()), default=-1)
         fresh_rows = count(max(num_allocated_rows(connection), last_row + 1))
         added = {
@@ -88,6 +88,7 @@ def enrol(
                 sample_id=name,
                 row=allocated[name].row if name in allocated else next(fresh_rows),
                 split=settled.get(visit.eid) or _new_split(salt, visit.eid, fixed_splits.get(visit.eid), val, test),
+                participant_key=keys[visit.eid],
             )
             for name, visit in sorted(new.items())
         }
@@ -112,11 +113,11 @@ def num_allocated_rows(connection: duckdb.DuckDBPyConnection) -> int:
 def known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, EnrolledSample]:
     """Return every enrolled visit of participants who have not withdrawn."""
     rows = connection.execute(
-        "SELECT eid, instance, sample_id, row, split FROM samples JOIN splits USING (sample_id)"
+        "SELECT eid, instance, sample_id, row, split, participant_key FROM samples JOIN splits USING (sample_id)"
     ).fetchall()
     return {
-        Visit(eid, instance): EnrolledSample(sample_id=name, row=row, split=split)
-        for eid, instance, name, row, split in rows
+        Visit(eid, instance): EnrolledSample(sample_id=name, row=row, split=split, participant_key=key)
+        for eid, instance, name, row, split, key in rows
     }
 
 

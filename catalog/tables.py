@@ -122,6 +122,8 @@ def _read_headers(path: Path) -> list[str]:
 
 def _read_columns(path: Path, headers: Sequence[str], eids: Collection[int]) -> pl.DataFrame:
     """Return some columns as text, for some participants, behind a column eid."""
+    if not headers:
+        return pl.DataFrame(schema={"eid": pl.Int64})
     with _table_errors(path):
         table = _scan(path)
         eid = _eid_column(path, table.collect_schema().names())

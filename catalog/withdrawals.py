@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.errors import TableError
+from catalog.records import participant_number
+
+_LABEL_PREFIX = "sub-"
 
 
 def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
@@ -20,9 +23,14 @@ def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
             text = line.strip().rstrip(",").strip('"')
             if not text:
                 continue
-            if not text.removeprefix("-").isdecimal() or not text.isascii():
-                raise TableError(f"{path.name}, line {number}: expected one participant number, got other text.")
-            eids.add(int(text))
+            if text.startswith(_LABEL_PREFIX):
+                eids.add(participant_number(text.removeprefix(_LABEL_PREFIX)))
+            elif text.isascii() and text.removeprefix("-").isdecimal():
+                eids.add(participant_number(text) if int(text) > 0 else 0)
+            else:
+                raise TableError(
+                    f"{path.name}, line {number}: expected one participant number, or sub- and a label; got other text."
+                )
     return frozenset(eid for eid in eids if eid > 0)
 
 

@@ -18,6 +18,10 @@ from mmdata.errors import ScanRejected
 
 MIN_TIMEPOINTS = 50
 MAX_TABLE_BYTES = 1 << 26
+_ROUNDING = 1e-5
+"""By which a correlation kept as float32 or float16 may pass 1."""
+_LARGEST_CORRELATION = 0.999999
+"""Of which Fisher's z is taken; that of 1 is infinite."""
 _NOT_A_NUMBER = ["", "nan", "NaN", "NA"]
 
 
@@ -73,7 +77,7 @@ def correlate_regions(timeseries_RT: NDArray[np.float64], *, fisher_z: bool) -> 
     unit[has_signal] = centred[has_signal] / norms[has_signal]
     edges = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
     if fisher_z:
-        edges = np.arctanh(np.clip(edges, -0.999999, 0.999999))
+        edges = _fisher_z(edges)
     return edges.astype(np.float32), int((~has_signal).sum())
 
 
@@ -101,20 +105,30 @@ def parse_edges(text: bytes, num_regions: int) -> NDArray[np.float32]:
     return np.asarray(matrix.T[np.triu_indices(num_regions, 1)], np.float32)
 
 
-def clean_edges(edges: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], int]:
-    """Return one row of a table of edges with 0 where it had NaN, and how many regions have no edge at all.
+def clean_edges(edges: NDArray[np.floating[Any]], *, fisher_z: bool) -> tuple[NDArray[np.float32], int]:
+    """Return one row of a table of correlations with 0 where it had NaN, and how many regions have no edge at all.
 
     Raises
     ------
     ScanRejected
-        ``non-finite``: an edge is infinite; ``empty``: none is a number other than 0.
+        ``non-finite``: an edge is infinite; ``bad-table``: one is no correlation; ``empty``: none is a number other
+        than 0.
     """
     if np.isinf(edges).any():
         raise ScanRejected("non-finite", "expected numbers, the edges hold infinity")
+    largest = float(np.nanmax(np.abs(edges), initial=0.0))
+    if largest > 1 + _ROUNDING:
+        raise ScanRejected("bad-table", f"expected correlations from -1 to 1, got {largest:g}: is it Fisher's z?")
     clean = np.nan_to_num(edges.astype(np.float32), nan=0.0)
     if not clean.any():
         raise ScanRejected("empty", "every edge is zero or NaN")
     num_regions = round((1 + math.sqrt(1 + 8 * len(clean))) / 2)
     rows, columns = np.triu_indices(num_regions, 1)
     connected = np.union1d(rows[clean != 0], columns[clean != 0])
+    if fisher_z:
+        clean = _fisher_z(clean)
     return clean, num_regions - len(connected)
+
+
+def _fisher_z(edges: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.arctanh(np.clip(edges, -_LARGEST_CORRELATION, _LARGEST_CORRELATION)), edges.dtype)

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -55,7 +55,7 @@ def run_tasks(
     workers: int | WorkerPool,
     memory_bytes: int | None = None,
     on_crash: Callable[[Task], Task] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(task)`` for every task, in the order they finish.
 
     Parameters

@@ -6,6 +6,7 @@ running again finishes them with the same bytes. A receipt is believed while the
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
@@ -14,6 +15,7 @@ from mmdata.brain import require_extractor
 from mmdata.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.cluster import WorkerPool
 from mmdata.execution import run_tasks
+from mmdata.nifti import MAX_VOXELS
 from mmdata.readers.scan import LoadSettings
 from mmdata.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
 from mmdata.schema import CONNECTIVITY
@@ -23,8 +25,6 @@ from mmdata.study import Study, StudyConfig
 
 RETRIED_REASONS = ("unreadable", "unexpected", "crashed-worker", "damaged")
 """Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""
-NATIVE_VOXELS = 208 * 256 * 256
-"""Of UK Biobank's T1 at 1 mm, the largest image that is read."""
 NATIVE_BYTES_PER_VOXEL = 24
 """Of one scan on its way: the archive's bytes, the decoded voxels, masks and float copies of the brain."""
 
@@ -78,22 +78,26 @@ def plan_ingest(
         require_extractor(study.config.ingest.brain_extractor)
     specs = {modality: array_specs(study, modality, num_rows) for modality in stored_modalities(study.config)}
     receipts = read_scan_receipts(study.layout.receipts)
-    stored_rows = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
+    believed = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
+    doubles = {key for group in _same_voxels(receipts) for key in group}
     settings = load_settings(study.config)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in specs}
     for candidate in candidates:
         sample = samples.get(candidate.visit)
-        if sample is None or candidate.modality not in wanted or sample.row in stored_rows[candidate.modality]:
+        if sample is None or candidate.modality not in wanted:
             continue
         key = (sample.sample_id, candidate.modality)
-        if (only is None or key in only) and _is_to_be_read(receipts.get(key), candidate, settings):
+        if only is not None and key not in only:
+            continue
+        settled = sample.row in believed[candidate.modality] and key not in doubles
+        if not settled and _is_to_be_read(receipts.get(key), candidate, settings, is_double=key in doubles):
             wanted[candidate.modality].append(
                 PlannedScan(sample_id=sample.sample_id, row=sample.row, candidate=candidate)
             )
     tasks = [
         task
         for modality, scans in wanted.items()
-        for task in _shard_tasks(study, specs[modality], modality, scans, stored_rows[modality])
+        for task in _shard_tasks(study, specs[modality], modality, scans, _claimed_rows(receipts.values(), modality))
     ]
     arrays = tuple(spec for of_modality in specs.values() for spec in of_modality)
     return IngestPlan(arrays=arrays, tasks=tuple(tasks), projection=_project(study.config, specs, tasks, workers))
@@ -122,10 +126,11 @@ def execute_ingest(
         memory_bytes=plan.projection.worker_bytes,
         on_crash=lambda task: replace(task, isolated=True),
     )
-    for receipts in finished:
-        append_receipts(study.layout.receipts / SCAN_RECEIPTS, receipts)
-        done += len(receipts)
-        on_progress(done, plan.num_scans)
+    with closing(finished):  # workers are gone before anything else happens, whatever ends the loop
+        for receipts in finished:
+            append_receipts(study.layout.receipts / SCAN_RECEIPTS, receipts)
+            done += len(receipts)
+            on_progress(done, plan.num_scans)
 
 
 def read_outcomes(study: Study) -> list[ScanOutcome]:
@@ -135,11 +140,8 @@ def read_outcomes(study: Study) -> list[ScanOutcome]:
     the store and count as rejected.
     """
     receipts = read_scan_receipts(study.layout.receipts)
-    same: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for receipt in receipts.values():
-        if receipt.status == "stored":
-            same[receipt.modality, str(receipt.checksums)].append(receipt.sample_id)
-    return [_outcome(receipt, same[receipt.modality, str(receipt.checksums)]) for receipt in receipts.values()]
+    group_of = {key: group for group in _same_voxels(receipts) for key in group}
+    return [_outcome(receipt, group_of.get(key, ())) for key, receipt in receipts.items()]
 
 
 def damaged_scans(study: Study) -> frozenset[ScanKey]:
@@ -153,10 +155,19 @@ def load_settings(config: StudyConfig) -> LoadSettings:
     return LoadSettings(volumes=config.volumes, connectivity=config.connectivity, ingest=config.ingest)
 
 
-def _outcome(receipt: ScanReceipt, same: Sequence[str]) -> ScanOutcome:
+def _same_voxels(receipts: Mapping[ScanKey, ScanReceipt]) -> list[list[ScanKey]]:
+    """Return the groups of stored scans of one modality that have the very same bytes."""
+    groups: dict[tuple[str, str], list[ScanKey]] = defaultdict(list)
+    for key, receipt in receipts.items():
+        if receipt.status == "stored" and receipt.checksums:
+            groups[receipt.modality, "/".join(receipt.checksums.values())].append(key)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _outcome(receipt: ScanReceipt, group: Sequence[ScanKey]) -> ScanOutcome:
     status, reason, detail = receipt.status, receipt.reason, receipt.detail
-    if len(same) > 1 and status == "stored":
-        others = [sample_id for sample_id in same if sample_id != receipt.sample_id]
+    if group:
+        others = [sample_id for sample_id, _ in group if sample_id != receipt.sample_id]
         status, reason, detail = "rejected", "duplicate", f"the same voxels as sample {', '.join(others[:3])}"
     return ScanOutcome(
         sample_id=receipt.sample_id,
@@ -181,14 +192,21 @@ def _believed_rows(receipts: Collection[ScanReceipt], modality: str, specs: Sequ
     return frozenset.intersection(*on_disk)
 
 
-def _is_to_be_read(receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings) -> bool:
-    if receipt is None or receipt.status == "stored" or receipt.reason in RETRIED_REASONS:
+def _claimed_rows(receipts: Collection[ScanReceipt], modality: str) -> frozenset[int]:
+    """Return the rows of a modality that receipts call stored."""
+    return frozenset(receipt.row for receipt in receipts if receipt.modality == modality and receipt.status == "stored")
+
+
+def _is_to_be_read(
+    receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings, *, is_double: bool
+) -> bool:
+    if receipt is None or receipt.reason in RETRIED_REASONS or (receipt.status == "stored" and not is_double):
         return True
     return receipt.fingerprint != source_fingerprint(candidate, settings)
 
 
 def _shard_tasks(
-    study: Study, specs: Sequence[ArraySpec], modality: str, scans: list[PlannedScan], stored_rows: frozenset[int]
+    study: Study, specs: Sequence[ArraySpec], modality: str, scans: list[PlannedScan], claimed: frozenset[int]
 ) -> list[ShardTask]:
     by_row = {scan.row: scan for scan in scans}
     rows_per_shard = study.config.volumes.rows_per_shard
@@ -198,7 +216,7 @@ def _shard_tasks(
             start=start,
             scans=tuple(by_row[row] for row in rows),
             arrays={spec.path.name: spec.path for spec in specs},
-            kept=stored_rows.intersection(range(start, start + rows_per_shard)),
+            kept=claimed.intersection(range(start, start + rows_per_shard)).difference(rows),
             settings=load_settings(study.config),
         )
         for start, rows in shard_starts(list(by_row), rows_per_shard)
@@ -211,7 +229,7 @@ def _project(
     shard_bytes = {modality: sum(s.row_bytes * s.rows_per_shard for s in specs[modality]) for modality in specs}
     share = {modality: 1.0 if modality == CONNECTIVITY else COMPRESSED_SHARE for modality in specs}
     row_bytes = {modality: sum(spec.row_bytes for spec in specs[modality]) * share[modality] for modality in specs}
-    worker_bytes = BASE_WORKER_BYTES + NATIVE_VOXELS * NATIVE_BYTES_PER_VOXEL + 2 * max(shard_bytes.values())
+    worker_bytes = BASE_WORKER_BYTES + MAX_VOXELS * NATIVE_BYTES_PER_VOXEL + 2 * max(shard_bytes.values())
     return Projection(
         workers=max(1, min(workers, len(tasks))),
         worker_bytes=worker_bytes,

@@ -24,7 +24,9 @@ from mmdata.errors import ScanRejected
 from mmdata.flirt import ImageFrame
 from mmdata.geometry import Matrix44
 
-MAX_VOLUME_BYTES = 1 << 28
+MAX_VOXELS = 1 << 25
+"""Larger volumes are refused: 320³ is smaller."""
+MAX_VOLUME_BYTES = MAX_VOXELS * 8
 """Larger decompressed volumes are refused: a 1 mm T1 takes 109 MB as float64."""
 MAX_EXTENSION_BYTES = 1 << 20
 """Bytes a file may hold between its header and its voxels, and again behind them."""
@@ -107,11 +109,10 @@ def _read_volume(stream: io.BufferedIOBase) -> Volume:
     shape = _checked_shape(header)
     dtype = _checked_dtype(header)
     affine_44 = _checked_affine(header)
-    num_bytes = math.prod(shape) * dtype.itemsize
-    if num_bytes > MAX_VOLUME_BYTES:
-        raise ScanRejected(
-            "bad-dimensions", f"expected at most {MAX_VOLUME_BYTES:,} bytes of voxels, got {num_bytes:,}"
-        )
+    num_voxels = math.prod(shape)
+    if num_voxels > MAX_VOXELS:
+        raise ScanRejected("bad-dimensions", f"expected at most {MAX_VOXELS:,} voxels, got {num_voxels:,}")
+    num_bytes = num_voxels * dtype.itemsize
     _skip_extensions(stream, header)
     voxels = _read_voxels(stream, num_bytes)
     if len(stream.read(MAX_EXTENSION_BYTES + 1)) > MAX_EXTENSION_BYTES:  # a shorter read came to the last checksum

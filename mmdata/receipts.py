@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.records import EnrolledSample
+from mmdata.errors import StoreError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,9 +126,16 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return  # torn by a kill
+            try:
                 yield json.loads(line)
+            except ValueError as error:
+                raise StoreError(
+                    f"Line {number} of receipts/{path.name} is damaged. Take that line out, then run mm ingest again: "
+                    "what it spoke of is read anew."
+                ) from error
 
 
 def _cut_torn_line(file: Any) -> None:

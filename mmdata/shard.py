@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from catalog.records import ScanCandidate
-from mmdata.errors import DataError, ScanRejected
+from mmdata.errors import CapacityError, DataError, ScanRejected
 from mmdata.isolation import ProcessCrashed, run_isolated
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
 from mmdata.receipts import ScanReceipt
@@ -45,7 +45,7 @@ class ShardTask:
     arrays: dict[str, Path]
     """Array name to its directory."""
     kept: frozenset[int] = field(repr=False)
-    """Rows that are stored already and must stay."""
+    """Rows that are stored already and must stay; all others but those of `scans` are emptied."""
     settings: LoadSettings
     isolated: bool = False
     """Whether each scan is loaded in a process of its own."""
@@ -65,23 +65,28 @@ def store_shard(task: ShardTask) -> list[ScanReceipt]:
     arrays = {name: open_array(path) for name, path in task.arrays.items()}
     buffers = {name: array.read_shard(task.start, kept=task.kept) for name, array in arrays.items()}
     receipts = [_store_scan(scan, task, buffers) for scan in task.scans]
-    if any(receipt.status == "stored" for receipt in receipts):
-        for name, array in arrays.items():
-            array.write_shard(task.start, buffers[name])
+    for name, array in arrays.items():
+        array.write_shard(task.start, buffers[name])
     return receipts
 
 
 def source_fingerprint(candidate: ScanCandidate, settings: LoadSettings) -> str:
     """Return what changes when a scan's files are replaced or arrive, or when more is done to make it usable."""
-    parts = []
-    for path in (candidate.path, candidate.transform_path, candidate.mask_path):
-        try:
-            entry = path.stat() if path else None
-        except OSError:
-            entry = None
-        parts.append(f"{entry.st_size:x}-{entry.st_mtime_ns:x}" if entry else "none")
+    paths = (candidate.path, candidate.transform_path, candidate.mask_path)
+    parts = ["none" if path is None else _file_fingerprint(path) for path in paths]
     remedies = json.dumps([asdict(settings.ingest), settings.volumes.max_nonzero_share])
     return "/".join([*parts, hashlib.blake2b(remedies.encode(), digest_size=4).hexdigest()])
+
+
+def _file_fingerprint(path: Path) -> str:
+    """Return what changes with a file, or with any file below a folder."""
+    try:
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        entries = [file.stat() for file in files]
+    except OSError:
+        return "none"
+    newest_ns = max((entry.st_mtime_ns for entry in entries), default=0)
+    return f"{sum(entry.st_size for entry in entries):x}-{newest_ns:x}"
 
 
 def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArray[Any]]) -> ScanReceipt:
@@ -91,8 +96,14 @@ def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArra
         loaded = _load(scan.candidate, task)
     except ScanRejected as rejection:
         return _rejection(scan, fingerprint, rejection.reason, rejection.detail)
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError as error:
+        if not task.isolated:
+            raise CapacityError(
+                "A worker ran out of memory. What was stored is intact: run the same command with fewer --workers."
+            ) from error
+        return _rejection(scan, fingerprint, "crashed-worker", "the process that read it ran out of memory")
     except ProcessCrashed as crash:
         return _rejection(scan, fingerprint, "crashed-worker", f"the process that read it ended: {crash}")
     except Exception as error:

@@ -5,6 +5,7 @@ made; later only sources are added.
 """
 
 import math
+import os
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -317,8 +318,11 @@ def _add_settings(table: Any, values: dict[str, Any], schema: dict[str, Any], de
 
 def _write_config(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(0o600)
+    with temporary.open("w", encoding="utf-8") as file:
+        temporary.chmod(0o600)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # an empty file after a power cut would cost the salt
     temporary.replace(path)
 
 

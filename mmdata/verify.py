@@ -4,8 +4,10 @@ A row of a volume or of connectivity is whole when its bytes have the checksum t
 augmented copy is whole when its chunk passes the checksum inside the shard.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmdata.errors import StoreError
@@ -13,6 +15,7 @@ from mmdata.execution import run_tasks
 from mmdata.receipts import (
     COPY_RECEIPTS,
     SCAN_RECEIPTS,
+    CopyKey,
     CopyReceipt,
     ScanReceipt,
     append_receipts,
@@ -23,6 +26,10 @@ from mmdata.receipts import (
 from mmdata.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY
 from mmdata.store import open_array, row_checksum, shard_starts
 from mmdata.study import Study
+
+DAMAGED = "damaged"
+"""Reason of a scan that was stored and is not whole any more."""
+_DETAIL = "its bytes in the store are not those that were written"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +71,11 @@ def execute_verification(
     damaged: list[DamagedRow] = []
     done = 0
     on_progress(done, total)
-    for num_rows, found in run_tasks(check_shard, tasks, workers=workers):
-        damaged += found
-        done += num_rows
-        on_progress(done, total)
+    with closing(run_tasks(check_shard, tasks, workers=workers)) as finished:
+        for num_rows, found in finished:
+            damaged += found
+            done += num_rows
+            on_progress(done, total)
     return sorted(damaged, key=lambda row: (row.copy, row.modality, row.array, row.row))
 
 
@@ -90,28 +98,30 @@ def check_shard(task: VerifyTask) -> tuple[int, list[DamagedRow]]:
 
 
 def record_damage(study: Study, damaged: Sequence[DamagedRow]) -> None:
-    """Add receipts which say that rows are damaged, so that cohorts pass them over and the next ingest makes them."""
-    scans = {(row.sample_id, row.modality): row for row in damaged if row.copy == 0}
-    append_receipts(
-        study.layout.receipts / SCAN_RECEIPTS,
-        [
-            ScanReceipt(
-                sample_id=row.sample_id,
-                row=row.row,
-                modality=row.modality,
-                status="rejected",
-                reason="damaged",
-                detail="its bytes in the store are not those that were written",
-            )
-            for row in scans.values()
-        ],
-    )
+    """Put on record which scans and copies are damaged, and which were and are whole again.
+
+    Cohorts pass damaged scans over and the next ingest reads them again. The receipt of a damaged scan keeps its
+    checksums, so that a store which was only out of sight is taken back. Copies of a damaged volume are damaged too.
+    """
+    receipts = read_scan_receipts(study.layout.receipts)
+    lost = {(row.sample_id, row.modality) for row in damaged if row.copy == 0}
+    noted = {key for key, receipt in receipts.items() if receipt.reason == DAMAGED}
+    found = [replace(receipts[key], status="rejected", reason=DAMAGED, detail=_DETAIL) for key in sorted(lost - noted)]
+    whole = [replace(receipts[key], status="stored", reason="", detail="") for key in sorted(noted - lost)]
+    append_receipts(study.layout.receipts / SCAN_RECEIPTS, [*found, *whole])
+    lost_rows = {(receipts[key].modality, receipts[key].row) for key in lost}
+    lost_copies: dict[CopyKey, set[int]] = defaultdict(set)
+    for row in damaged:
+        if row.copy:
+            lost_copies[row.modality, int(row.array), row.copy].add(row.row)
+    for key, rows in read_copy_receipts(study.layout.receipts).items():
+        lost_copies[key].update(row for row in rows if (key[0], row) in lost_rows)
     append_receipts(
         study.layout.receipts / COPY_RECEIPTS,
         [
-            CopyReceipt(modality=row.modality, side=int(row.array), copy=row.copy, rows=[row.row], status="damaged")
-            for row in damaged
-            if row.copy
+            CopyReceipt(modality=modality, side=side, copy=copy, rows=sorted(rows), status="damaged")
+            for (modality, side, copy), rows in sorted(lost_copies.items())
+            if rows
         ],
     )
 
@@ -119,7 +129,7 @@ def record_damage(study: Study, damaged: Sequence[DamagedRow]) -> None:
 def _scan_tasks(study: Study, rows_per_shard: int) -> Iterator[VerifyTask]:
     by_array: dict[tuple[str, str], dict[int, ScanReceipt]] = {}
     for receipt in read_scan_receipts(study.layout.receipts).values():
-        for name in receipt.checksums:
+        for name in receipt.checksums:  # those that were found damaged keep theirs: they may be whole again
             by_array.setdefault((receipt.modality, name), {})[receipt.row] = receipt
     for (modality, name), receipts in sorted(by_array.items()):
         connectivity = modality == CONNECTIVITY

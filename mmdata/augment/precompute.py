@@ -5,6 +5,7 @@ sample's geometry, so its sampling grid is computed once.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,10 +121,11 @@ def execute_copies(study: Study, plan: CopyPlan, *, workers: int, on_progress: C
         ensure_array(spec)
     done = 0
     on_progress(done, plan.num_volumes)
-    for receipts in run_tasks(store_copy, plan.tasks, workers=workers):
-        append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
-        done += sum(len(receipt.rows) for receipt in receipts)
-        on_progress(done, plan.num_volumes)
+    with closing(run_tasks(store_copy, plan.tasks, workers=workers)) as finished:
+        for receipts in finished:
+            append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
+            done += sum(len(receipt.rows) for receipt in receipts)
+            on_progress(done, plan.num_volumes)
 
 
 def store_copy(task: CopyTask) -> list[CopyReceipt]:

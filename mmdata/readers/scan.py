@@ -104,7 +104,7 @@ def _load_connectivity(scan: ScanCandidate, settings: ConnectivitySettings) -> L
     connectome = CONNECTOMES[settings.name]
     measures = {}
     if scan.form == "edges":
-        edges, num_empty = clean_edges(read_edges(scan, connectome.num_edges))
+        edges, num_empty = clean_edges(read_edges(scan, connectome.num_edges), fisher_z=settings.fisher_z)
         measures["empty_regions"] = float(num_empty)
     elif connectome.is_timeseries:
         timeseries_RT = parse_timeseries(read_connectome(scan.path, connectome), connectome.num_regions)

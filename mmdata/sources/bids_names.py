@@ -61,7 +61,8 @@ def parse_folder(name: str, key: str) -> str | None:
 def instance_of(session: str | None) -> int:
     """Return the imaging visit that a session stands for.
 
-    The one number in its label; 0 for a baseline; any other label by its hash, from 1,000 up. Without a session it is
+    The one number in its label, below 1,000; 0 for a baseline; any other label, such as a date, by its hash, from 1,000
+    up. Without a session it is
     2, UK Biobank's first imaging visit, so that the values a UK Biobank table has for the visit are of that day.
 
     >>> [instance_of(label) for label in (None, "2", "03", "M12", "bl", "baseline")]
@@ -74,7 +75,7 @@ def instance_of(session: str | None) -> int:
     if session.lower() in ("bl", "baseline"):
         return 0
     numbers = re.findall("[0-9]+", session)
-    if len(numbers) == 1 and int(numbers[0]) <= MAX_INSTANCE:
+    if len(numbers) == 1 and int(numbers[0]) < _FIRST_HASHED_INSTANCE:
         return int(numbers[0])
     digest = hashlib.blake2b(session.encode(), digest_size=8).digest()
     return _FIRST_HASHED_INSTANCE + int.from_bytes(digest, "big") % (MAX_INSTANCE + 1 - _FIRST_HASHED_INSTANCE)

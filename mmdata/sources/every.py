@@ -4,6 +4,7 @@ An entry of a study's sources is a folder of UK Biobank's bulk files, ``bids:FOL
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -137,8 +138,10 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
             key = (scan.visit.eid, scan.visit.instance, scan.modality)
             num_duplicates += key in scans
             scans.setdefault(key, scan)
+    people = Counter(chain.from_iterable({scan.visit.eid for scan in found.scans} for found in founds))
     return FoundSources(
         scans=tuple(scans[key] for key in sorted(scans)),
+        num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
         withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
         passed_over=_joined(found.passed_over for found in founds),

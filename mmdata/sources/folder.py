@@ -31,7 +31,7 @@ _SPLIT_OF_FOLDER = {
 }
 _VOLUME_FOLDERS = ("t1", "flair", "dwi")
 _VOLUME_NAME = re.compile(r"(?P<id>.+)_(?P<modality>t1|flair|dwi)\.nii(\.gz)?", re.IGNORECASE)
-_ID = re.compile(r"(?P<label>.+?)(_(?P<instance>[23]))?")
+_ID = re.compile(r"(?P<number>\d+)_(?P<instance>[23])|(?P<label>.+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +129,8 @@ def _parse_id(name: str) -> tuple[str, Visit]:
     """Return a participant's label and the visit that an id names."""
     match = _ID.fullmatch(name)
     assert match, "an id has a character"
-    return match["label"], Visit(participant_number(match["label"]), int(match["instance"] or FIRST_IMAGING_INSTANCE))
+    label = match["number"] or match["label"]
+    return label, Visit(participant_number(label), int(match["instance"] or FIRST_IMAGING_INSTANCE))
 
 
 def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:

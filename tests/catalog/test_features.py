@@ -233,7 +233,14 @@ def test_named_features_hold_for_every_visit_and_use_the_dictionarys_codes() -> 
         orient="row",
     )
     values = pl.DataFrame(
-        [(1, "sex", "m"), (2, "sex", "F"), (1, "handedness", "A"), (2, "handedness", "R"), (1, "age", "61.5")],
+        [
+            (1, "sex", "m"),
+            (2, "sex", "F"),
+            (1, "handedness", "A"),
+            (2, "handedness", "R"),
+            (1, "age", "61.5"),  # of which of the two visits?
+            (2, "age", "70"),
+        ],
         schema={"eid": pl.Int64, "name": pl.String, "value": pl.String},
         orient="row",
     )
@@ -245,8 +252,7 @@ def test_named_features_hold_for_every_visit_and_use_the_dictionarys_codes() -> 
         ("a2", "handedness"): 0.0,
         ("a3", "handedness"): 0.0,
         ("b2", "handedness"): 1.0,
-        ("a2", "age"): 61.5,
-        ("a3", "age"): 61.5,
+        ("b2", "age"): 70.0,
     }
 
 
@@ -256,3 +262,25 @@ def test_a_named_value_that_cannot_be_understood_is_refused_without_being_quoted
     with pytest.raises(TableError, match="column sex holds 1 values that cannot be understood") as caught:
         named_features(values, samples)
     assert "unknowable" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sex", "2"), ("asthma", "9")])
+def test_a_named_yes_or_no_that_is_neither_is_refused(name: str, value: str) -> None:
+    samples = pl.DataFrame({"sample_id": ["a"], "eid": [1], "scan_instance": [2]})
+    values = pl.DataFrame({"eid": [1], "name": [name], "value": [value]})
+    with pytest.raises(TableError, match=f"column {name} holds 1 values other than 0 and 1"):
+        named_features(values, samples)
+
+
+def test_a_session_that_no_table_knows_gets_no_value_by_its_number() -> None:
+    samples = pl.DataFrame(
+        [("a", 1, 2), ("b", 1, 20190504)],
+        schema={"sample_id": pl.String, "eid": pl.Int64, "scan_instance": pl.Int32},
+        orient="row",
+    )
+    values = pl.DataFrame(
+        [(1, 21002, 0, 0, "70"), (1, 21002, 3, 0, "80")],
+        schema={"eid": pl.Int64, "field": pl.Int32, "instance": pl.Int32, "array": pl.Int32, "value": pl.String},
+        orient="row",
+    )
+    assert derive_features(values, samples)["sample_id"].unique().to_list() == ["a"]

@@ -131,10 +131,15 @@ def test_what_is_no_line_of_edges_is_rejected(reason: str, text: bytes) -> None:
 
 def test_edges_without_a_number_become_zero_and_their_region_is_counted() -> None:
     edges = np.array([0.5, np.nan, 0.25, np.nan, -0.5, np.nan])  # of 4 regions; the last has no signal
-    clean, num_empty = clean_edges(edges[[0, 2, 1, 4, 3, 5]])
+    clean, num_empty = clean_edges(edges[[0, 2, 1, 4, 3, 5]], fisher_z=False)
     np.testing.assert_array_equal(clean, np.float32([0.5, 0.25, 0, -0.5, 0, 0]))
     assert num_empty == 1
     with pytest.raises(ScanRejected, match="empty"):
-        clean_edges(np.full(6, np.nan))
+        clean_edges(np.full(6, np.nan), fisher_z=False)
     with pytest.raises(ScanRejected, match="non-finite"):
-        clean_edges(np.array([1.0, np.inf, 0.0]))
+        clean_edges(np.array([1.0, np.inf, 0.0]), fisher_z=False)
+    with pytest.raises(ScanRejected, match="bad-table"):
+        clean_edges(np.array([1.2, 0.5, 0.0]), fisher_z=False)
+    np.testing.assert_allclose(
+        clean_edges(np.array([0.5, 0.0, -0.5]), fisher_z=True)[0], np.arctanh([0.5, 0, -0.5]), rtol=1e-6
+    )

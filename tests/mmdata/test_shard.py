@@ -17,7 +17,7 @@ from mmdata.nifti import encode_volume
 from mmdata.store import ensure_array
 from mmdata.study import IngestSettings, StudyConfig, VolumeSettings, create_study
 
-SHAPE = (208, 256, 256)
+SHAPE = (320, 320, 320)
 MEASURE = """
 import json, pickle, sys
 from mmdata.shard import store_shard
@@ -31,7 +31,7 @@ print(json.dumps([peak_kib * 1024, [receipt.status for receipt in receipts]]))
 
 
 def head(dtype: type) -> NDArray[np.generic]:
-    """An ellipsoid of tissue with noise, as large as UK Biobank's largest image."""
+    """An ellipsoid of tissue with noise, nearly as large as any image that is read."""
     rng = np.random.default_rng(0)
     axes = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in SHAPE), indexing="ij", sparse=True)
     inside = sum((axis / radius) ** 2 for axis, radius in zip(axes, (0.66, 0.7, 0.57), strict=True)) < 1
@@ -50,12 +50,12 @@ def head(dtype: type) -> NDArray[np.generic]:
     ids=["int16", "float32", "float64", "registered"],
 )
 def test_a_worker_stays_within_its_projection(tmp_path: Path, dtype: type, ingest: IngestSettings) -> None:
-    affine_44 = np.array([[-1.0, 0, 0, 104], [0, 1, 0, -144], [0, 0, 1, -122], [0, 0, 0, 1]])
+    affine_44 = np.array([[-0.7, 0, 0, 111.65], [0, 0.7, 0, -111.65], [0, 0, 0.7, -111.65], [0, 0, 0, 1]])
     archive = tmp_path / "1000001_20252_2_0.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as members:
         members.writestr("T1/T1_unbiased_brain.nii.gz", encode_volume(head(dtype), affine_44, dtype))
         if ingest.register == "never":
-            members.writestr("T1/transforms/T1_to_MNI_linear.mat", "1 0 0 -13.5\n0 1 0 -18\n0 0 1 -49\n0 0 0 1\n")
+            members.writestr("T1/transforms/T1_to_MNI_linear.mat", "1 0 0 -21.65\n0 1 0 -2.15\n0 0 1 -33.15\n0 0 0 1\n")
     config = StudyConfig(volumes=VolumeSettings(modalities=("t1",)), ingest=ingest)
     study = create_study(tmp_path / "study", config)
     visit = Visit(1_000_001, 2)

@@ -66,15 +66,14 @@ def test_a_folder_has_the_label_behind_its_key(name: str, key: str, label: str |
         ("baseline", 0),
         ("Baseline", 0),
         ("BL", 0),
-        ("20190304", 20190304),
-        (str(2**31 - 1), 2**31 - 1),
+        ("999", 999),
     ],
 )
 def test_a_session_is_the_visit_its_label_numbers(session: str | None, instance: int) -> None:
     assert instance_of(session) == instance
 
 
-@pytest.mark.parametrize("session", ["followup", "2x3", str(2**31), "9" * 250])
+@pytest.mark.parametrize("session", ["followup", "2x3", "20190304", str(2**31), "9" * 250])
 def test_a_label_without_one_usable_number_gets_a_visit_that_fits_32_bits(session: str) -> None:
     assert 1000 <= instance_of(session) <= 2**31 - 1
 

@@ -84,10 +84,10 @@ def test_participants_in_two_splits_are_refused_with_their_number_alone(touch: T
 
 
 @given(
-    label=st.from_regex(r"[A-Za-z0-9-]{1,10}(_[A-Za-z1-9]{2,5})?", fullmatch=True),
+    label=st.from_regex(r"[0-9]{1,10}", fullmatch=True),
     ending=st.sampled_from([("", 2), ("_2", 2), ("_3", 3)]),
 )
-def test_an_id_is_a_label_and_maybe_an_imaging_visit(
+def test_an_id_is_a_number_and_maybe_an_imaging_visit(
     tmp_path_factory: pytest.TempPathFactory, label: str, ending: tuple[str, int]
 ) -> None:
     text, instance = ending
@@ -98,6 +98,15 @@ def test_an_id_is_a_label_and_maybe_an_imaging_visit(
     number = participant_number(label)
     assert [scan.visit for scan in found.scans] == [Visit(number, instance)]
     assert found.labels == ({} if str(number) == label else {number: label})
+
+
+@pytest.mark.parametrize("label", ["IXI_2", "sub_3", "sub-1", "A1_22"])
+def test_a_text_that_ends_in_a_number_is_one_label(tmp_path: Path, label: str) -> None:
+    (tmp_path / "T1").mkdir()
+    (tmp_path / "T1" / f"{label}_t1.nii.gz").touch()
+    found = find_folder(tmp_path)
+    assert [scan.visit for scan in found.scans] == [Visit(participant_number(label), 2)]
+    assert list(found.labels.values()) == [label]
 
 
 @pytest.mark.parametrize(
