@@ -251,8 +251,8 @@ def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
     _report(as_json, asdict(result), [line])
     if result.num_scans_left:
         _fail(
-            f"{result.num_scans_left} scans are still damaged: they are not in the sources any more. Cohorts pass them "
-            "over; bring the sources back and run the same command again."
+            f"{result.num_scans_left} scans could not be stored again: they are not in the sources, or are rejected "
+            "now (mm status says why). Cohorts pass them over; bring the sources back and run the same command again."
         )
 
 
@@ -438,6 +438,8 @@ def _worker_pool(
         return SchedulerPool(address=scheduler)
     if slurm:
         return SlurmPool(jobs=workers, directory=directory, walltime=walltime, options=tuple(slurm_options))
+    if slurm_options:
+        raise typer.BadParameter("is for SLURM jobs; give --slurm too", param_hint="--slurm-option")
     return LocalPool(processes=workers)
 
 

@@ -150,6 +150,12 @@ def damaged_scans(study: Study) -> frozenset[ScanKey]:
     return frozenset(key for key, receipt in receipts.items() if receipt.reason == "damaged")
 
 
+def stored_scans(study: Study) -> frozenset[ScanKey]:
+    """Return the scans that receipts call stored."""
+    receipts = read_scan_receipts(study.layout.receipts)
+    return frozenset(key for key, receipt in receipts.items() if receipt.status == "stored")
+
+
 def load_settings(config: StudyConfig) -> LoadSettings:
     """Return what decides how a scan is read."""
     return LoadSettings(volumes=config.volumes, connectivity=config.connectivity, ingest=config.ingest)

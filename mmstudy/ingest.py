@@ -15,6 +15,7 @@ from catalog.withdrawals import read_withdrawals
 from mmdata.arrays import stored_modalities
 from mmdata.capacity import require_capacity
 from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
+from mmdata.errors import DataError
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
 from mmdata.lock import hold_stores
 from mmdata.receipts import read_samples, read_withdrawal_receipts, record_samples, record_withdrawals
@@ -90,13 +91,12 @@ def run_ingest(
     found = find_sources(sources, study.config)
     lists = [*found.withdrawal_lists, *withdrawals]
     read_withdrawals(lists)  # refused before anything is made
-    if study.layout.config.exists():
-        save_changes(study)
-    else:
+    if not study.layout.config.exists():
         create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
         with open_catalog(study.layout.catalog, writable=True) as catalog:
             enrolment, num_values = _register(catalog, study, found, lists)
+        save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
         record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
         plan = _plan(study, found, enrolment, pool)
@@ -106,6 +106,9 @@ def run_ingest(
                 execute_ingest(study, plan, workers=pool, on_progress=on_progress)
         except KeyboardInterrupt:
             raise IngestInterrupted(update_catalog(study)[0]) from None
+        except DataError:
+            update_catalog(study)  # what was stored before is stored
+            raise
     summary, unreadable_runs = update_catalog(study)
     return IngestResult(
         found=found,

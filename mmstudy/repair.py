@@ -1,12 +1,15 @@
 """Find the damaged rows of a study and make them again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from catalog.database import open_catalog
 from catalog.samples import known_samples, num_allocated_rows
 from catalog.scans import stored_training_rows
 from mmdata.augment.precompute import execute_copies, plan_copy_repair
-from mmdata.ingest import damaged_scans, execute_ingest, plan_ingest
+from mmdata.capacity import require_capacity
+from mmdata.errors import SourceError
+from mmdata.ingest import ScanKey, damaged_scans, execute_ingest, plan_ingest, stored_scans
 from mmdata.lock import hold_stores
 from mmdata.sources.every import find_sources
 from mmdata.study import Study
@@ -24,7 +27,7 @@ class RepairResult:
     num_scans_read: int
     num_copies_made: int
     num_scans_left: int
-    """Scans that are still damaged because they are not in the sources any more."""
+    """Scans that were damaged and could not be stored again: they are not in the sources, or are rejected now."""
 
 
 def find_damage(study: Study, workers: int, progress: Progress) -> list[DamagedRow]:
@@ -45,25 +48,30 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
         damaged = find_damage(study, workers, progress)
         record_damage(study, damaged)
         update_catalog(study)  # cohorts pass damaged rows over from now on, whatever becomes of the sources
-        num_scans = _repair_scans(study, workers, progress)
+        scans = damaged_scans(study)
+        num_scans = _repair_scans(study, scans, workers, progress)
         update_catalog(study)
         num_copies = _repair_copies(study, workers, progress)
         return RepairResult(
             num_damaged_rows=len(damaged),
             num_scans_read=num_scans,
             num_copies_made=num_copies,
-            num_scans_left=len(damaged_scans(study)),
+            num_scans_left=len(scans - stored_scans(study)),
         )
 
 
-def _repair_scans(study: Study, workers: int, progress: Progress) -> int:
-    damaged = damaged_scans(study)
-    if not damaged:
+def _repair_scans(study: Study, scans: Collection[ScanKey], workers: int, progress: Progress) -> int:
+    """Read scans again; return how many could be, none where the sources are not there."""
+    if not scans:
         return 0
-    found = find_sources(parse_sources(study), study.config)
+    try:
+        found = find_sources(parse_sources(study), study.config)
+    except SourceError:
+        return 0
     with open_catalog(study.layout.catalog) as catalog:
         samples, num_rows = known_samples(catalog), num_allocated_rows(catalog)
-    plan = plan_ingest(study, found.scans, samples, num_rows=num_rows, workers=workers, only=damaged)
+    plan = plan_ingest(study, found.scans, samples, num_rows=num_rows, workers=workers, only=scans)
+    require_capacity(plan.projection, study.layout.root)
     with progress("scans") as on_progress:
         execute_ingest(study, plan, workers=workers, on_progress=on_progress)
     return plan.num_scans
@@ -76,6 +84,7 @@ def _repair_copies(study: Study, workers: int, progress: Progress) -> int:
     plan = plan_copy_repair(study, training_rows, num_rows=num_rows, workers=workers)
     if plan is None:
         return 0
+    require_capacity(plan.projection, study.layout.root)
     with progress("volumes") as on_progress:
         execute_copies(study, plan, workers=workers, on_progress=on_progress)
     return plan.num_volumes

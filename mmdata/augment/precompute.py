@@ -177,7 +177,7 @@ def plan_copy_repair(
         As for `plan_copies`.
     """
     damaged = {key: rows for key, rows in read_copy_receipts(study.layout.receipts, "damaged").items() if rows}
-    if not damaged:
+    if not damaged or not any(training_rows.values()):
         return None
     return plan_copies(
         study,

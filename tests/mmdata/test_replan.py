@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,47 @@ def test_who_withdrew_stays_out_when_list_and_catalogue_are_lost(
     assert (again["withdrawn_left_out"], again["read_now"]) == (1, 0)
     with duckdb.connect(str(catalogue), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM scans WHERE status = 'stored'").fetchall()[0][0] > 0
+
+
+def test_the_same_image_for_two_people_counts_for_neither_until_it_is_mended(
+    ingest: Callable[..., Any], source: Path
+) -> None:
+    first, second = sorted(source.glob(ARCHIVE))[:2]
+    own = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    stored = ingest()
+    assert stored["rejected"]["t1"]["duplicate"] == 2
+    assert ingest()["read_now"] == 0
+    second.write_bytes(own)
+    mended = ingest()
+    assert mended["read_now"] == 1 and "duplicate" not in mended["rejected"].get("t1", {})
+    assert mended["scans"]["t1"]["stored"] == stored["scans"]["t1"]["stored"] + 2
+
+
+def test_a_repaired_file_of_an_unpacked_tree_is_tried_again(
+    ingest: Callable[..., Any], source: Path, tmp_path: Path
+) -> None:
+    for archive in sorted(source.glob("*.zip")):
+        folder = archive.with_suffix("")
+        with zipfile.ZipFile(archive) as members:
+            members.extractall(folder)
+        archive.unlink()
+    image = next(source.glob("*_20252_2_0/**/T1_unbiased_brain.nii.gz"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    num_truncated = ingest()["rejected"]["t1"]["truncated"]
+    image.write_bytes(whole)
+    assert ingest()["rejected"].get("t1", {}).get("truncated", 0) == num_truncated - 1
+
+
+def test_a_refused_source_does_not_stay_in_the_settings(
+    ingest: Callable[..., Any], run_mm: Any, tmp_path: Path
+) -> None:
+    ingest()
+    root = tmp_path / "study"
+    before = (root / "study.toml").read_bytes()
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "table.csv").write_text("eid,31-0.0\nsomebody,1\n")
+    assert run_mm("--study", root, "ingest", "ukb", bad, "--workers", 0).exit_code == 1
+    assert (root / "study.toml").read_bytes() == before

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 import zarr
@@ -119,13 +120,70 @@ def test_repair_makes_the_same_bytes_again(copy: Path, study: Path, run_mm: RunM
     assert run_mm("--study", copy, "verify", "--workers", 0).exit_code == 0
 
 
-def test_what_cannot_be_read_again_stays_named_and_is_passed_over(copy: Path, run_mm: RunMm, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    shutil.copy2(load_study(copy).config.sources[0] + "/ukb_synthetic.csv", tmp_path / "empty")
-    toml = (copy / "study.toml").read_text()
-    (copy / "study.toml").write_text(toml.replace(load_study(copy).config.sources[0], str(tmp_path / "empty")))
+def source_of(root: Path) -> Path:
+    return Path(load_study(root).config.sources[0])
+
+
+def use_source(root: Path, source: Path) -> None:
+    path = root / "study.toml"
+    path.write_text(path.read_text().replace(str(source_of(root)), str(source)))
+
+
+def catalogued(root: Path) -> dict[str, Any]:
+    with duckdb.connect(str(root / "catalog.duckdb"), read_only=True) as connection:
+        return dict(connection.execute("SELECT sample_id || modality, status || reason FROM scans").fetchall())
+
+
+def test_what_cannot_be_read_again_stays_named_and_is_passed_over(
+    copy: Path, study: Path, run_mm: RunMm, tmp_path: Path
+) -> None:
+    """One archive is gone, one is cut short; both rows are lost."""
+    source = Path(shutil.copytree(source_of(copy), tmp_path / "source"))
+    receipts = read_scan_receipts(copy / "receipts")
+    t1s = sorted(
+        (r for (_, modality), r in receipts.items() if modality == "t1" and r.row < ROWS_PER_SHARD), key=lambda r: r.row
+    )
+    lost = [receipt for receipt in t1s if receipt.status == "stored"][:2]
+    with duckdb.connect(str(copy / "catalog.duckdb"), read_only=True) as connection:
+        sql = "SELECT source FROM scans WHERE sample_id = ? AND modality = 't1'"
+        gone, cut = (connection.execute(sql, [receipt.sample_id]).fetchall()[0][0] for receipt in lost)
+    (source / Path(gone).relative_to(source_of(copy))).unlink()
+    cut_path = source / Path(cut).relative_to(source_of(copy))
+    cut_path.write_bytes(cut_path.read_bytes()[:200])
+    use_source(copy, source)
     shard_file(copy / "volumes.zarr" / "t1" / "64", 0, 3).unlink()
     result = run_mm("--study", copy, "repair", "--workers", 0)
-    assert result.exit_code == 1 and "Traceback" not in result.output
-    status = json.loads(run_mm("--study", copy, "status", "--json").stdout)
-    assert status["rejected"]["t1"]["damaged"] >= 1
+    assert result.exit_code == 1 and "2 scans could not be stored again" in result.stderr
+    changed = {key: value for key, value in catalogued(copy).items() if value != catalogued(study)[key]}
+    assert changed == {f"{lost[0].sample_id}t1": "rejecteddamaged", f"{lost[1].sample_id}t1": "rejectedbad-archive"}
+    assert damage(copy) and {row.sample_id for row in damage(copy)} == {lost[0].sample_id}
+
+
+def test_a_store_that_was_only_out_of_sight_is_taken_back(
+    copy: Path, study: Path, run_mm: RunMm, tmp_path: Path
+) -> None:
+    source = source_of(copy)
+    use_source(copy, tmp_path / "nowhere")
+    (copy / "volumes.zarr").rename(tmp_path / "away")
+    assert run_mm("--study", copy, "repair", "--workers", 0).exit_code == 1
+    assert not any(value.startswith("stored") for value in catalogued(copy).values())
+    (tmp_path / "away").rename(copy / "volumes.zarr")
+    use_source(copy, source)
+    assert damage(copy) == []
+    assert run_mm("--study", copy, "repair", "--workers", 0).exit_code == 0
+    assert catalogued(copy) == catalogued(study) and store_bytes(copy) == store_bytes(study)
+
+
+def test_copies_of_a_damaged_volume_are_made_again_with_it(
+    study: Path, run_mm: RunMm, make_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_study(tmp_path / "study")
+    assert run_mm("--study", root, "ingest", "ukb", "--workers", 0).exit_code == 0
+    shutil.copy2(
+        shard_file(root / "volumes.zarr" / "flair" / "32", 0, 3), shard_file(root / "volumes.zarr" / "t1" / "32", 0, 3)
+    )
+    assert run_mm("--study", root, "precompute-augs", "--copies", 2, "--workers", 0).exit_code == 0
+    assert store_bytes(root) != store_bytes(study)
+    repaired = run_mm("--study", root, "repair", "--workers", 0, "--json")
+    assert repaired.exit_code == 0 and json.loads(repaired.stdout)["num_copies_made"] > 0
+    assert store_bytes(root) == store_bytes(study)
