@@ -12,19 +12,16 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.errors import ScanRejected, StudyError
 from mmdata.geometry import apply_affine
+from mmdata.isolation import ProcessCrashed, run_isolated, run_program
 from mmdata.nifti import MAX_VOLUME_BYTES, Volume, decode_volume, encode_volume
 from mmdata.readers.native import NativeScan
 from mmdata.study import IngestSettings, VolumeSettings
@@ -170,28 +167,13 @@ def _arguments(command: str, source: Path, target: Path) -> list[str]:
 
 
 def _run(arguments: list[str], log: Path, timeout_s: float) -> int:
-    """Run a command to its end and return its exit code; what it has started ends with it where it must be stopped."""
-    with log.open("wb") as stderr, _process_group(arguments, stderr) as process:
-        try:
-            return process.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise ScanRejected("extractor-failed", f"the extractor took longer than {timeout_s:g} s") from error
-
-
-@contextmanager
-def _process_group(arguments: list[str], stderr: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command and return its exit code; all it has started ends when its time is up or this process dies."""
     try:
-        process = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
-        )
+        return run_isolated(run_program, (arguments, log), timeout_s=timeout_s)
+    except ProcessCrashed as crash:
+        raise ScanRejected("extractor-failed", f"the extractor: {crash}") from crash
     except OSError as error:
         raise StudyError(f"ingest.brain_extractor: {arguments[0]} cannot be started: {error.strerror}.") from error
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _last_line(log: Path) -> str:

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 Argument = TypeVar("Argument")
@@ -67,6 +68,23 @@ def run_isolated(function: Callable[[Argument], Result], argument: Argument, *, 
         raise value
     result: Result = value
     return result
+
+
+def run_program(call: tuple[Sequence[str], Path]) -> int:
+    """Run a program (its words, and a file for its standard error) and return its exit code.
+
+    Called through `run_isolated`, the program ends with its caller.
+
+    Raises
+    ------
+    OSError
+        The program cannot be started.
+    """
+    words, errors = call
+    with errors.open("wb") as file:
+        return subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, check=False
+        ).returncode
 
 
 def answer_call(parent_alive: int) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -199,7 +200,7 @@ def test_slow_extractor_is_stopped_with_all_that_it_started(tmp_path: Path) -> N
     ingest = IngestSettings(brain_extractor=shlex.join(["sh", "-c", script]), extractor_timeout_s=0.5)
     begun = time.monotonic()
     found = rejection(native(INTENSITIES), ingest)
-    assert found.reason == "extractor-failed" and "longer than 0.5 s" in found.detail
+    assert found.reason == "extractor-failed" and "stopped after 0.5 s" in found.detail
     assert time.monotonic() - begun < 20
     deadline = time.monotonic() + 10
     while is_running(int(pid_file.read_text())):
@@ -263,3 +264,20 @@ def test_grids_are_the_same_to_a_tenth_of_a_millimetre(shift_mm: float, same: bo
 def test_grids_that_part_at_one_corner_differ() -> None:
     stretched_44 = AFFINE_44 @ np.diag([1.0, 1.0, 1.002, 1.0])
     assert not on_same_grid(Volume(INTENSITIES, AFFINE_44), Volume(INTENSITIES, stretched_44))
+
+
+def test_an_extractor_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = f"echo $$ > {shlex.quote(str(pid_file))}; sleep 60"
+    caller = (
+        "from pathlib import Path; from mmdata.isolation import run_isolated, run_program\n"
+        f"run_isolated(run_program, (['sh', '-c', {script!r}], Path({str(tmp_path / 'log')!r})), timeout_s=60)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", caller])
+    while not (pid_file.exists() and pid_file.read_text().strip()):
+        assert worker.poll() is None
+        time.sleep(0.05)
+    extractor = psutil.Process(int(pid_file.read_text()))
+    worker.kill()
+    worker.wait()
+    extractor.wait(timeout=20)

@@ -145,12 +145,12 @@ def test_labels_that_are_no_numbers_stay_in_the_catalogue(run_mm: RunMm, bids: P
     rows = [f"sub-XOASIS{number}\t{50 + number}\t{'MF'[number % 2]}" for number in range(4)]
     (source / "participants.tsv").write_text("\n".join(["participant_id\tage\tsex", *rows]) + "\n")
     root = ingest(run_mm, tmp_path / "study", f"bids:{source}", "bids", "ingest.register=affine")
-    ages = query(
+    sexes = query(
         root,
         "SELECT label, value FROM participants JOIN samples USING (eid) JOIN features USING (sample_id) "
-        "WHERE name = 'age' ORDER BY label",
+        "WHERE name = 'sex' ORDER BY label",
     )
-    assert sorted(set(ages)) == [(f"XOASIS{number}", 50.0 + number) for number in range(4)]
+    assert sorted(set(sexes)) == [(f"XOASIS{number}", float(number % 2 == 0)) for number in range(4)]
     for path in root.rglob("*"):
         assert "XOASIS" not in path.name
         assert path.name == "catalog.duckdb" or not path.is_file() or b"XOASIS" not in path.read_bytes(), path
