@@ -83,7 +83,7 @@ def submit_jobs(
     try:
         from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise ClusterError("SLURM jobs need dask-jobqueue: pip install 'mm[slurm]'") from error
+        raise ClusterError("SLURM jobs need dask-jobqueue: pip install dask-jobqueue") from error
     if not shutil.which("sbatch"):
         raise ClusterError("There is no sbatch on this machine: run mm where jobs are submitted from.")
     pool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
