@@ -49,6 +49,7 @@ _OWN_CLUSTER_SETTINGS = {
 }
 
 _logger = logging.getLogger(__name__)
+_asyncio_logger = logging.getLogger("asyncio")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +104,7 @@ def connect(pool: WorkerPool, *, num_tasks: int, memory_bytes: int | None) -> Ab
     ClusterError
         The scheduler or the job queue cannot be used; says why and what to do.
     """
+    _asyncio_logger.setLevel(logging.CRITICAL)  # after Ctrl-C it complains, late, of what was then on its way
     match pool:
         case LocalPool():
             return _start_here(min(pool.processes, num_tasks))
