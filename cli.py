@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed with what to do about it, 2 wrong usage.
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,21 +22,21 @@ from typer.core import TyperGroup
 from catalog.cohorts import write_cohort
 from catalog.database import open_catalog
 from catalog.errors import CatalogError, CatalogLockedError
-from catalog.fields import BLOCKS
+from catalog.fields import REFERENCE_BLOCKS
 from catalog.report import run_table, scan_table
 from catalog.scans import scan_frame
-from catalog.summary import CatalogSummary, summarise
+from catalog.summary import summarise
 from mmdata.errors import DataError
 from mmdata.report import array_table, damage_table, projection_line
 from mmdata.store import describe_arrays
 from mmdata.study import create_study, load_study, parse_config
+from mmstudy.wording import sentence, without_numbers
 from mmtrain.errors import TrainError
 from mmtrain.report import epoch_line, metrics_table
 
 if TYPE_CHECKING:
     from mmdata.cluster import WorkerPool
     from mmdata.sources.every import SourceKind
-    from mmstudy.ingest import IngestResult
 
 PRIVATE_UMASK = 0o077
 PLAIN_PROGRESS_SECONDS = 10.0
@@ -62,7 +61,7 @@ class _Commands(TyperGroup):
             if "No space left on device" in str(error):
                 _fail("The disk is full. What was stored is intact: free some space, then run the same command again.")
             if isinstance(error, OSError) and error.filename:
-                _fail(f"{error.strerror}: {_without_numbers(str(error.filename))}")
+                _fail(f"{error.strerror}: {without_numbers(str(error.filename))}")
             raise
 
 
@@ -170,7 +169,7 @@ def _synthesise(destination: Path, settings: Mapping[str, Any], workers: int, as
 
     with _progress("visits") as on_progress:
         summary = write_release(destination, SynthConfig(**settings), workers=workers, on_progress=on_progress)
-    _report(as_json, asdict(summary), [f"Wrote {destination}: {_sentence(asdict(summary))}."])
+    _report(as_json, asdict(summary), [f"Wrote {destination}: {sentence(asdict(summary))}."])
 
 
 def _add_ingest_command(kind: "SourceKind", text: str) -> None:
@@ -182,6 +181,18 @@ def _add_ingest_command(kind: "SourceKind", text: str) -> None:
         ] = None,
         withdrawals: Annotated[
             list[Path] | None, typer.Option(help="List of participants who withdrew, beside those found; repeatable.")
+        ] = None,
+        table: Annotated[
+            list[Path] | None, typer.Option(help="Table of participants to read from now on; repeatable.")
+        ] = None,
+        test_list: Annotated[
+            Path | None, typer.Option(help="List of the test participants: these and nobody else.")
+        ] = None,
+        kinship: Annotated[
+            Path | None, typer.Option(help="Pairs of relatives (ukb_rel.dat): they go to the same split.")
+        ] = None,
+        stratify: Annotated[
+            str | None, typer.Option(help="Features that every split gets its share of, e.g. sex,age.")
         ] = None,
         brain_extractor: Annotated[
             str | None, typer.Option(help='Skull-strips where needed: "mri_synthstrip -i {input} -o {output}".')
@@ -199,11 +210,18 @@ def _add_ingest_command(kind: "SourceKind", text: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         from mmstudy.ingest import IngestInterrupted, preview_ingest, run_ingest
+        from mmstudy.report import ingest_content, ingest_lines, ingest_warnings, scans_sentence
         from mmstudy.sources import study_with_source
 
-        remedies = {"brain_extractor": brain_extractor, "register": register}
-        given = {name: value for name, value in remedies.items() if value is not None}
-        study, sources = study_with_source(context.obj, kind, source, given)
+        changes = {
+            "ingest": _given(brain_extractor=brain_extractor, register=register),
+            "splits": _given(
+                test_list=str(test_list.resolve()) if test_list else None,
+                kinship=str(kinship.resolve()) if kinship else None,
+                stratify=stratify.split(",") if stratify else None,
+            ),
+        }
+        study, sources = study_with_source(context.obj, kind, source, tables=table or [], changes=changes)
         pool = _worker_pool(workers, scheduler, slurm, slurm_option or [], walltime, study.layout.slurm)
         if dry_run:
             plan = preview_ingest(study, sources, withdrawals or [], pool)
@@ -214,9 +232,13 @@ def _add_ingest_command(kind: "SourceKind", text: str) -> None:
         try:
             result = run_ingest(study, sources, withdrawals or [], pool, _progress)
         except IngestInterrupted as stop:
-            _fail(f"Interrupted. {_sum_line(stop.summary)} Nothing of that is lost: run the same command to go on.")
+            _fail(
+                f"Interrupted. {scans_sentence(stop.summary)} Nothing of that is lost: run the same command to go on."
+            )
         _warn_unreadable(result.unreadable_runs)
-        _report(as_json, _ingest_content(result), [*_ingest_lines(result), scan_table(result.summary)])
+        for warning in ingest_warnings(result):
+            err.print(f"warning: {warning}", markup=False)
+        _report(as_json, ingest_content(result), [*ingest_lines(result), scan_table(result.summary)])
         if strict and result.summary.rejected:
             raise typer.Exit(1)
 
@@ -312,7 +334,20 @@ def train(
         str | None, typer.Option(help="Any of flair,t1,dwi,connectivity,metadata; left out: the study's volumes.")
     ] = None,
     metadata_block: Annotated[
-        list[str] | None, typer.Option(help=f"Group of tabular features: {', '.join(BLOCKS)}; repeatable.")
+        list[str] | None,
+        typer.Option(help=f"Group of tabular features: {', '.join(REFERENCE_BLOCKS)}, or your own; repeatable."),
+    ] = None,
+    keep_own_block: Annotated[
+        bool | None, typer.Option("--keep-own-block", help="Do not zero the target's own group of features.")
+    ] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="K/N: of N folds, fold K tests, the next validates, the others train.")
+    ] = None,
+    leave_out_centre: Annotated[
+        int | None, typer.Option(help="Test on one assessment centre, e.g. 11026, and train on the others.")
+    ] = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Train in spite of this critical finding of mm audit; repeatable.")
     ] = None,
     side: Annotated[int | None, typer.Option(help="Resolution level of the volumes.")] = None,
     channels: Annotated[str | None, typer.Option(help="Of each stage, e.g. 16,32,64,128.")] = None,
@@ -334,8 +369,10 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model of one target, test it once, and keep everything that was made on the way."""
-    from mmstudy.training import enter_runs, plan_run
-    from mmtrain.run import create_run, find_run
+    from catalog.schemes import choose_scheme
+    from mmstudy.report import run_notes
+    from mmstudy.training import enter_runs, find_unfinished, plan_run
+    from mmtrain.run import create_run
     from mmtrain.train import train as train_model
 
     study = load_study(context.obj)
@@ -355,25 +392,27 @@ def train(
         "device": device,
         "inputs": inputs.replace("+", ",").split(",") if inputs is not None else None,
         "metadata_blocks": metadata_block,
+        "keep_own_block": keep_own_block,
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _given(**options)
     if resume:
-        if target or given or dry_run:
+        if target or given or dry_run or fold or leave_out_centre or accept:
             raise typer.BadParameter("a resumed run keeps its settings; give nothing else", param_hint="--resume")
-        run, config = find_run(study.layout.runs, resume)
-        if run.metrics.exists():
-            raise TrainError(f"Run {resume} is finished; its metrics are in {run.metrics}.")
+        run, config = find_unfinished(study, resume)
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        config, cohort = plan_run(study, target, given)
+        plan = plan_run(study, target, given, scheme=choose_scheme(fold, leave_out_centre), accepted=accept or [])
+        config, findings = plan.config, [asdict(finding) for finding in plan.findings]
         if dry_run:
-            counts = {split: cohort.filter(cohort["split"] == split).height for split in ("train", "val", "test")}
-            would = f"Would train {target} from {', '.join(config.inputs)} on {_sentence(counts)}."
-            _report(as_json, {"n": counts, "train": config.to_json()}, [would])
+            would = f"Would train {target} from {', '.join(config.inputs)} on {sentence(plan.split_sizes)}."
+            content = {"n": plan.split_sizes, "left_out": dict(plan.left_out), "audit": findings}
+            _report(as_json, {**content, "train": config.to_json()}, [would, *run_notes(plan)])
             return
-        run = create_run(study.layout.runs, config)
-        write_cohort(cohort, run.cohort)
+        for note in run_notes(plan):
+            err.print(note, markup=False)
+        run = create_run(study.layout.runs, config, findings=findings)
+        write_cohort(plan.cohort, run.cohort)
     err.print(f"run {run.run_id}, {config.copies} augmented copies")
     try:
         metrics = train_model(
@@ -421,9 +460,9 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _without_numbers(path: str) -> str:
-    """Hide what may be an eid in a path."""
-    return re.sub(r"\d{6,}", "…", path)
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _worker_pool(
@@ -441,47 +480,6 @@ def _worker_pool(
     if slurm_options:
         raise typer.BadParameter("is for SLURM jobs; give --slurm too", param_hint="--slurm-option")
     return LocalPool(processes=workers)
-
-
-def _ingest_content(result: "IngestResult") -> dict[str, Any]:
-    return {
-        "read_now": result.num_scans_read,
-        "new_samples": result.enrolment.num_new,
-        "withdrawn_left_out": result.enrolment.num_withdrawn,
-        "duplicates_passed_over": result.found.num_duplicates,
-        "participants_in_several_sources": result.found.num_shared,
-        "kept_splits": result.enrolment.num_kept_splits,
-        "files_passed_over": [_without_numbers(path.name) for path in result.found.passed_over],
-        "feature_values": result.num_values,
-        **asdict(result.summary),
-    }
-
-
-def _ingest_lines(result: "IngestResult") -> list[str]:
-    found, enrolment, summary = result.found, result.enrolment, result.summary
-    lines = [
-        f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
-        f"{result.num_scans_read} scans read now.",
-        f"{result.num_values} feature values of {len(found.tables)} tables. {enrolment.num_withdrawn} participants "
-        f"left out because they withdrew ({result.num_withdrawal_lists} withdrawal lists).",
-    ]
-    if not found.tables:
-        lines.append("No table was found: without one there are no targets to train on.")
-    if found.num_duplicates:
-        lines.append(f"{found.num_duplicates} scans passed over: another of the same visit came first by name.")
-    if found.num_shared:
-        lines.append(f"{found.num_shared} participants are in several sources: they count as the same people.")
-    if enrolment.num_kept_splits:
-        lines.append(f"{enrolment.num_kept_splits} participants keep their split, though a source now says another.")
-    passed_over = [_without_numbers(path.name) for path in found.passed_over]
-    return lines + [f"Passed over {name}: its first column does not name participants." for name in passed_over]
-
-
-def _sum_line(summary: CatalogSummary) -> str:
-    counts = {
-        status: sum(of_modality[status] for of_modality in summary.scans.values()) for status in ("stored", "rejected")
-    }
-    return f"{counts['stored']} scans are stored and {counts['rejected']} rejected."
 
 
 def _warn_unreadable(runs: Sequence[str]) -> None:
@@ -553,7 +551,3 @@ def _report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> 
         return
     for line in lines:
         out.print(line, markup=False) if isinstance(line, str) else out.print(line)
-
-
-def _sentence(counts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())

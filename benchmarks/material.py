@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
+from catalog.fields import load_dictionary
 from cli import app
 from mmdata.schema import VOLUME_MODALITIES, StudyLayout
 from mmdata.store import open_array
@@ -35,7 +36,7 @@ def make_material(folder: Path, participants: int) -> Material:
     _run("--study", study, "ingest", "ukb")
     layout = StudyLayout(study.resolve())
     with open_catalog(layout.catalog) as catalog:
-        rows = build_cohort(catalog, "age", VOLUME_MODALITIES, [])["row"].to_list()
+        rows = build_cohort(catalog, load_dictionary(), "age", VOLUME_MODALITIES, []).frame["row"].to_list()
     return Material(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
 
 

@@ -3,63 +3,66 @@
 A cohort file holds sample ids and rows, never eids, so that a GPU node needs neither the catalogue nor its secrets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from catalog.errors import CohortError
-from catalog.fields import find_target
+from catalog.fields import Dictionary, find_target
+from catalog.kinship import find_families, related_keys
+from catalog.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
 
 FEATURE_PREFIX = "feature_"
 MIN_TRAIN, MIN_HELD_OUT = 8, 2
 
 
-def build_cohort(
-    connection: duckdb.DuckDBPyConnection, target: str, modalities: Sequence[str], features: Sequence[str]
-) -> pl.DataFrame:
-    """Return the samples that have a value of the target and every modality stored.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CohortSelection:
+    """Who a run uses, and who is left out of it."""
 
-    Returns
-    -------
-    polars.DataFrame
-        Columns sample_id, row, split, target, weight, and one ``feature_NAME`` for each of `features` (null where
-        missing), in the order of rows.
+    frame: pl.DataFrame
+    """Columns sample_id, row, split (of the run), target, weight, augmented (whether the study makes augmented copies
+    of the sample), and one ``feature_NAME`` for each feature asked for (null where missing), in the order of rows."""
+    left_out: Mapping[str, int]
+    """Why samples that have everything are not in the cohort, and how many."""
+
+
+def build_cohort(
+    connection: duckdb.DuckDBPyConnection,
+    dictionary: Dictionary,
+    target: str,
+    modalities: Sequence[str],
+    features: Sequence[str],
+    scheme: SplitScheme = StudySplit(),  # noqa: B008 - a frozen value
+) -> CohortSelection:
+    """Return the samples that have a value of the target and every modality stored, each in its split.
+
+    Nobody is trained or validated on whose relative is tested on, nor trained on whose relative is validated on.
 
     Raises
     ------
     UnknownTargetError
         The target is not known.
     CohortError
-        A split would have too few samples, or only one class.
+        A split would have too few samples, or only one class; or the scheme cannot be used.
     """
-    definition = find_target(target)
-    cohort = pl.DataFrame(
-        connection.execute(_COHORT_SQL, {"target": target, "modalities": list(modalities)}).fetchall(),
-        schema={
-            "sample_id": pl.String,
-            "row": pl.Int64,
-            "split": pl.String,
-            "target": pl.Float64,
-            "weight": pl.Float64,
-        },
-        orient="row",
+    definition = find_target(dictionary, target)
+    related = related_keys(connection)
+    complete = _fetch_complete(connection, target, modalities)
+    complete = complete.join(_founders(connection, related), on="participant_key", how="left", maintain_order="left")
+    assigned = leave_relatives_out(assign_splits(scheme, complete), related)
+    left_out = dict(
+        assigned.drop_nulls("left_out").group_by("left_out").len().sort("len", "left_out", descending=True).iter_rows()
     )
-    _require_enough(cohort, target, modalities, binary=definition.kind == "binary")
-    values = pl.DataFrame(
-        connection.execute(
-            "SELECT sample_id, name, value FROM features WHERE list_contains($1, name)", [list(features)]
-        ).fetchall(),
-        schema={"sample_id": pl.String, "name": pl.String, "value": pl.Float64},
-        orient="row",
-    )
-    for feature in features:
-        column = values.filter(pl.col("name") == feature).select(
-            "sample_id", pl.col("value").alias(FEATURE_PREFIX + feature)
-        )
-        cohort = cohort.join(column, on="sample_id", how="left")
-    return cohort.sort("row")
+    cohort = assigned.filter(pl.col("left_out").is_null())
+    having = f"a value of {target}" + (f" and {', '.join(modalities)} stored" if modalities else "")
+    _require_enough(cohort, target, having + _tell(left_out), binary=definition.kind == "binary")
+    frame = cohort.select("sample_id", "row", "split", "target", pl.lit(1.0).alias("weight"), "augmented")
+    values = _fetch_features(connection, features)
+    return CohortSelection(frame=frame.join(values, on="row", how="left", maintain_order="left"), left_out=left_out)
 
 
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
@@ -67,31 +70,63 @@ def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
     cohort.write_parquet(path)
 
 
-_COHORT_SQL = """
-    SELECT sample_id, row, split, value, 1.0
+_COMPLETE_SQL = """
+    SELECT sample_id, row, participant_key, split, split = 'train' AS augmented, value AS target, centre
     FROM samples
     JOIN splits USING (sample_id)
-    JOIN features USING (sample_id)
-    WHERE name = $target AND sample_id IN (
+    JOIN (SELECT sample_id, value FROM features WHERE name = $target) USING (sample_id)
+    LEFT JOIN (SELECT sample_id, value AS centre FROM features WHERE name = 'centre') USING (sample_id)
+    WHERE len($modalities) = 0 OR sample_id IN (
         SELECT sample_id FROM scans
         WHERE status = 'stored' AND list_contains($modalities, modality)
         GROUP BY sample_id HAVING count(*) = len($modalities)
-        UNION ALL
-        SELECT sample_id FROM samples WHERE len($modalities) = 0
     )
     ORDER BY row
 """
 
 
-def _require_enough(cohort: pl.DataFrame, target: str, modalities: Sequence[str], *, binary: bool) -> None:
-    counts = {split: cohort.filter(pl.col("split") == split) for split in ("train", "val", "test")}
-    having = f"a value of {target}" + (f" and {', '.join(modalities)} stored" if modalities else "")
-    for split, samples in counts.items():
+def _fetch_complete(connection: duckdb.DuckDBPyConnection, target: str, modalities: Sequence[str]) -> pl.DataFrame:
+    """Return the samples with a value and every modality, with the study's splits."""
+    return _fetch(connection, _COMPLETE_SQL, {"target": target, "modalities": list(modalities)})
+
+
+def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str, str]]) -> pl.DataFrame:
+    """Return the founder of every participant's family: whoever comes later changes it for nobody."""
+    people = _fetch(connection, "SELECT participant_key, min(row) AS row FROM samples GROUP BY participant_key", {})
+    family = pl.col("participant_key").replace(find_families(related))
+    return people.select("participant_key", founder=pl.col("participant_key").sort_by("row").first().over(family))
+
+
+def _fetch_features(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pl.DataFrame:
+    """Return a column ``feature_NAME`` of each feature, by row."""
+    query = "SELECT row, name, value FROM features JOIN samples USING (sample_id) WHERE list_contains($names, name)"
+    values = _fetch(connection, query, {"names": list(names)})
+    value = pl.col("value")
+    return values.group_by("row").agg(
+        value.filter(pl.col("name") == name).first().alias(FEATURE_PREFIX + name) for name in names
+    )
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
+    """Return what a query yields; through Arrow, as millions of values are slow one by one."""
+    frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
+    return frame
+
+
+def _require_enough(cohort: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:
+    for split in ("train", "val", "test"):
+        samples = cohort.filter(pl.col("split") == split)
         least = MIN_TRAIN if split == "train" else MIN_HELD_OUT
         if samples.height < least:
             raise CohortError(
                 f"Only {samples.height} {split} samples have {having}; at least {least} are needed. "
-                "Ingest more participants, or ask for fewer inputs."
+                "Ingest more participants, or ask for fewer inputs or folds."
             )
         if binary and samples["target"].n_unique() < 2:
             raise CohortError(f"All {samples.height} {split} samples with {having} have the same {target}.")
+
+
+def _tell(left_out: Mapping[str, int]) -> str:
+    """Return who else was left out, for a message."""
+    told = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
+    return f" (left out: {told})" if told else ""

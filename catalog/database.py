@@ -1,9 +1,12 @@
-"""Open the catalogue: one writer at a time, readers in between, migrations before anything else."""
+"""Open the catalogue: one writer at a time, readers on a frozen snapshot, migrations before anything else."""
 
+import fcntl
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,34 +27,37 @@ _STORAGE: _Settings = {"storage_compatibility_version": "v1.0.0"}
 
 @contextmanager
 def open_catalog(
-    path: Path, *, writable: bool = False, wait_seconds: float = 0.0
+    path: Path, *, writable: bool = False, wait_seconds: float = 0.0, rewrite: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a study's catalogue; a writer creates it and brings it up to date.
+
+    A writer works on a copy of its own, which takes the catalogue's place in one step when the block ends, and is
+    thrown away when the block fails. So a reader sees the catalogue as it was when it was opened, whatever is written
+    meanwhile, and a kill leaves it as it was.
 
     Parameters
     ----------
     wait_seconds
-        How long to wait for another process that has it locked.
+        How long to wait for another process that writes.
+    rewrite
+        Write every page of the file anew, so that nothing of what was deleted stays in it.
 
     Raises
     ------
     CatalogLockedError
-        Another process has it open, and one of the two writes.
+        Another process is writing.
     CatalogError
         There is none to read, it is damaged, or a newer mm made it.
     """
-    if not writable and not path.exists():
+    if writable:
+        with _hold_writer(path, wait_seconds), _replace(path, wait_seconds, rewrite=rewrite) as connection:
+            yield connection
+        return
+    if not path.exists():
         raise CatalogError(f"The study has no {path.name} yet. Run: mm ingest ukb SOURCE")
-    connection = _connect(path, writable, wait_seconds)
-    try:
-        if writable:
-            path.chmod(0o600)
-            _migrate(connection)
-        else:
-            _require_current(connection)
+    with closing(_connect(path, read_only=True, wait_seconds=wait_seconds)) as connection:
+        _require_current(connection)
         yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -68,8 +74,7 @@ def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         if path.exists():
             with open_catalog(path):
                 pass  # judged by the same rules as any other reader
-            quoted = str(path).replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS saved (READ_ONLY)")
+            connection.execute(f"ATTACH {_quoted(path)} AS saved (READ_ONLY)")
             connection.execute("COPY FROM DATABASE saved TO memory")
             connection.execute("DETACH saved")
         _migrate(connection)
@@ -103,11 +108,92 @@ def insert_frame(connection: duckdb.DuckDBPyConnection, statement: str, frame: p
     connection.unregister("incoming")
 
 
-def _connect(path: Path, writable: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def _hold_writer(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Keep every other writer of mm out while the block runs."""
+    deadline = time.monotonic() + wait_seconds
+    with path.with_suffix(".lock").open("a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    file.seek(0)
+                    raise CatalogLockedError(_locked_message(path, file.read())) from error
+            time.sleep(_RETRY_SECONDS)
+        file.truncate(0)
+        file.write(f"PID {os.getpid()}")
+        file.flush()
+        yield
+
+
+@contextmanager
+def _replace(path: Path, wait_seconds: float, *, rewrite: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a copy to write to; put it in the catalogue's place when the block succeeds."""
+    draft = path.with_name(f"{path.name}.new")
+    _remove(draft)
+    try:
+        if path.exists():
+            _settle(path, wait_seconds)
+            shutil.copyfile(path, draft)
+        with closing(_connect(draft, read_only=False)) as connection:
+            draft.chmod(0o600)
+            _migrate(connection)
+            yield connection
+            connection.execute("CHECKPOINT")
+        if rewrite:
+            _rewrite(draft)
+        _sync(draft)
+        draft.replace(path)
+        _sync(path.parent)
+    finally:
+        _remove(draft)
+
+
+def _settle(path: Path, wait_seconds: float) -> None:
+    """Make sure that a file can be copied: nobody else writes to it, and no log of a killed writer lies beside it."""
+    has_log = path.with_name(f"{path.name}.wal").exists()
+    with closing(_connect(path, read_only=not has_log, wait_seconds=wait_seconds)) as connection:
+        if has_log:
+            connection.execute("CHECKPOINT")
+
+
+def _rewrite(draft: Path) -> None:
+    """Copy a closed catalogue's tables and views to a new file, and put that in its place."""
+    fresh = draft.with_name(f"{draft.name}er")
+    _remove(fresh)
+    with closing(duckdb.connect(":memory:", config=_STORAGE)) as connection:
+        connection.execute(f"ATTACH {_quoted(draft)} AS old (READ_ONLY)")
+        connection.execute(f"ATTACH {_quoted(fresh)} AS fresh")
+        connection.execute("COPY FROM DATABASE old TO fresh")
+    fresh.chmod(0o600)
+    fresh.replace(draft)
+
+
+def _remove(draft: Path) -> None:
+    for path in (draft, draft.with_name(f"{draft.name}.wal")):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(draft.with_name(f"{draft.name}.tmp"), ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _connect(path: Path, *, read_only: bool, wait_seconds: float = 0.0) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            return duckdb.connect(str(path), read_only=not writable, config=_STORAGE if writable else _NO_SETTINGS)
+            return duckdb.connect(str(path), read_only=read_only, config=_NO_SETTINGS if read_only else _STORAGE)
         except duckdb.Error as error:
             if "Could not set lock" not in str(error):
                 raise CatalogError(

@@ -13,6 +13,10 @@ class TableError(CatalogError):
     """A table of features cannot be used as it is."""
 
 
+class DictionaryError(CatalogError):
+    """A definition of a feature cannot be used as it is."""
+
+
 class UnknownTargetError(CatalogError):
     """A target or block that the field dictionary does not know."""
 

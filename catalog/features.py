@@ -4,128 +4,229 @@ A participant has values from several visits; the dictionary's policy says which
 from the imaging visit, negative before it.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import partial
 
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame, transaction
-from catalog.errors import TableError
-from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Evidence, FeatureDefinition, load_dictionary
-from catalog.tables import read_fields, read_named
+from catalog.database import insert_frame
+from catalog.errors import DictionaryError, TableError
+from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Dictionary, Evidence, FeatureDefinition
+from catalog.tables import TableValues, WantedField
 
-FEATURE_COLUMNS = ("sample_id", "name", "value", "field", "instance", "days_from_scan")
+FEATURE_SCHEMA = {
+    "sample_id": pl.String,
+    "value": pl.Float64,
+    "field": pl.Int32,
+    "instance": pl.Int32,
+    "days_from_scan": pl.Int32,
+}
+"""Columns of a derived feature: one row for each sample that has a value."""
+SAMPLE_SCHEMA = {"sample_id": pl.String, "eid": pl.Int64, "scan_instance": pl.Int32}
+"""Columns of the samples that features are derived for."""
 _LAST_KNOWN_INSTANCE = 99
 """Later ones stand for sessions that no table of UK Biobank knows."""
 _UNKNOWN_DAYS_PER_INSTANCE = 1000
 """Distance between visits whose dates are not known, so that the nearest instance is the nearest visit."""
+_EPOCH = date(1970, 1, 1)
+_MISSING_DAYS = [float((date.fromisoformat(text) - _EPOCH).days) for text in MISSING_DATES]
 
 
-def import_tables(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
-    """Derive every feature of the dictionary for every sample; replace what the catalogue held.
+def wanted_fields(dictionary: Dictionary) -> dict[int, WantedField]:
+    """Return the fields that a dictionary is made from, with what it says of each."""
+    codes: dict[int, set[int]] = {SCAN_DATE_FIELD: set()}
+    dates = {SCAN_DATE_FIELD}
+    for definition in dictionary.values():
+        if definition.field is not None:
+            codes.setdefault(definition.field, set()).update(definition.missing, definition.recode or ())
+            dates.update([definition.field] if definition.kind == "date" else [])
+        for part in definition.any_of:
+            codes.setdefault(part.field, set()).update(part.codes, part.missing)
+            dates.update([part.field] if part.dated else [])
+    return {field: WantedField(codes=frozenset(of_field), is_date=field in dates) for field, of_field in codes.items()}
 
-    Returns
-    -------
-    int
-        Values stored.
+
+def store_features(
+    connection: duckdb.DuckDBPyConnection, tables: TableValues, samples: pl.DataFrame, dictionary: Dictionary
+) -> int:
+    """Derive every feature for every sample, in place of what the catalogue held; return how many values there are.
+
+    Parameters
+    ----------
+    samples
+        Columns of `SAMPLE_SCHEMA`.
+
+    Raises
+    ------
+    TableError, DictionaryError
+        As `derive_features`.
+    """
+    connection.execute("DELETE FROM feature")
+    num_values = 0
+    for name, values in derive_features(tables, samples, dictionary):
+        insert_frame(
+            connection,
+            f"INSERT INTO feature SELECT row, '{name}', value, field, incoming.instance, days_from_scan "
+            "FROM incoming JOIN sample USING (sample_id) ORDER BY row",
+            values,
+        )
+        num_values += values.height
+    return num_values
+
+
+def record_definitions(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+    """Say in the catalogue what each feature means."""
+    connection.execute("DELETE FROM feature_definition")
+    connection.executemany(
+        "INSERT INTO feature_definition VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            [name, definition.kind, definition.unit, definition.block, definition.target, position]
+            for position, (name, definition) in enumerate(dictionary.items())
+        ],
+    )
+
+
+def derive_features(
+    tables: TableValues, samples: pl.DataFrame, dictionary: Dictionary
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Derive features one after the other, so that one at a time is in memory.
+
+    A table that names a feature speaks for samples that no field speaks for.
+
+    Yields
+    ------
+    str
+        Name of the feature.
+    polars.DataFrame
+        Columns of `FEATURE_SCHEMA`, by sample.
 
     Raises
     ------
     TableError
-        No participant of the tables is in the study, or a table cannot be read.
+        A named column holds what is neither a number nor a text that the dictionary knows.
+    DictionaryError
+        A binary feature has values other than 0 and 1.
     """
-    samples = pl.DataFrame(
-        connection.execute("SELECT sample_id, eid, instance FROM samples").fetchall(),
-        schema={"sample_id": pl.String, "eid": pl.Int64, "scan_instance": pl.Int32},
-        orient="row",
+    scans = _with_scan_dates(tables, samples.filter(pl.col("scan_instance") <= _LAST_KNOWN_INSTANCE))
+    visits = _visit_dates(tables)
+    dated = partial(_values_with_days, tables, scans, visits)
+    for name, definition in dictionary.items():
+        if definition.any_of:
+            derived = _derive_any([(dated(part.field), part) for part in definition.any_of])
+        else:
+            derived = _pick_value(dated(definition.fields[0]), definition)
+            _require_binary(derived, name, definition)
+        named = _named_feature(tables, samples, name, definition)
+        both = pl.concat([derived.select(*FEATURE_SCHEMA), named.join(derived, on="sample_id", how="anti")])
+        yield name, both.sort("sample_id")
+
+
+def _visit_dates(tables: TableValues) -> pl.DataFrame:
+    visits = tables.of_field(SCAN_DATE_FIELD).select("eid", "instance", pl.col("value").alias("date"))
+    return visits.unique(["eid", "instance"], keep="first", maintain_order=True)
+
+
+def _with_scan_dates(tables: TableValues, samples: pl.DataFrame) -> pl.DataFrame:
+    visits = _visit_dates(tables).rename({"instance": "scan_instance", "date": "scan_date"})
+    return samples.join(visits, on=["eid", "scan_instance"], how="left")
+
+
+def _values_with_days(tables: TableValues, scans: pl.DataFrame, visits: pl.DataFrame, field: int) -> pl.DataFrame:
+    """Join a field's values to samples, with the days from the scan to the visit they were taken at."""
+    days = (pl.col("date") - pl.col("scan_date")).cast(pl.Int32).alias("days_from_scan")
+    return (
+        tables.of_field(field)
+        .join(visits, on=["eid", "instance"], how="left")
+        .join(scans, on="eid")
+        .with_columns(days, pl.lit(field, pl.Int32).alias("field"))
     )
-    definitions = load_dictionary()
-    fields = {SCAN_DATE_FIELD, *(field for definition in definitions.values() for field in definition.fields)}
-    eids = samples["eid"].unique().to_list()
-    values = read_fields(paths, fields, eids)
-    named_values = read_named(paths, {name.lower() for name in definitions}, eids)
-    if values.is_empty() and named_values.is_empty() and not samples.is_empty():
-        raise TableError(
-            "The tables hold no value for any participant with a scan in this study. Identifiers differ from one UK "
-            "Biobank application to another: check that tables and images belong to the same one."
+
+
+def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
+    """Pick one value of a field for each sample."""
+    rows = _recoded(dated, definition)
+    if definition.policy == "same":
+        rows = rows.filter(pl.col("instance") == pl.col("scan_instance"))
+    elif definition.policy == "fixed":
+        rows = rows.filter(pl.col("instance") == definition.instance)
+    apart = (pl.col("instance") - pl.col("scan_instance")).abs() * _UNKNOWN_DAYS_PER_INSTANCE
+    distance = (
+        pl.col("instance") if definition.policy == "earliest" else pl.col("days_from_scan").abs().fill_null(apart)
+    )
+    if definition.arrays == "mean":
+        rows = rows.with_columns(pl.col("value").mean().over("sample_id", "instance"))
+    return rows.sort(distance, "instance", "array").unique("sample_id", keep="first", maintain_order=True)
+
+
+def _recoded(rows: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
+    """Drop what stands for a missing value; turn codes into values."""
+    missing = [*map(float, definition.missing), *(_MISSING_DAYS if definition.kind == "date" else [])]
+    rows = rows.filter(pl.col("value").is_finite() & ~pl.col("value").is_in(missing))
+    if definition.recode is None:
+        return rows
+    recode = {float(code): float(value) for code, value in definition.recode.items()}
+    return rows.with_columns(pl.col("value").replace_strict(recode, default=None)).drop_nulls("value")
+
+
+def _require_binary(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> None:
+    num_wrong = values.filter(~pl.col("value").is_in([0.0, 1.0])).height if definition.kind == "binary" else 0
+    if num_wrong:
+        raise DictionaryError(
+            f"The feature {name} (field {definition.field}) is binary and has {num_wrong} values other than 0 and 1. "
+            f"Say under [features.{name}] in study.toml which of them are missing, or recode them."
         )
-    derived = derive_features(values, samples)
-    named = named_features(named_values, samples).join(derived, on=["sample_id", "name"], how="anti")
-    features = pl.concat([derived, named]).sort("sample_id", "name")
-    with transaction(connection):
-        connection.execute("DELETE FROM feature WHERE sample_id IN (SELECT sample_id FROM sample)")
-        insert_frame(connection, "INSERT INTO feature SELECT * FROM incoming", features)
-    return features.height
 
 
-def derive_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
-    """Derive the features of the dictionary.
-
-    Parameters
-    ----------
-    values
-        As `catalog.tables.read_fields` returns them.
-    samples
-        Columns sample_id, eid, scan_instance.
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns `FEATURE_COLUMNS`, one row for each sample and feature that has a value.
-    """
-    dated = _with_days(values, samples.filter(pl.col("scan_instance") <= _LAST_KNOWN_INSTANCE))
-    parts = [
-        _derive_any(dated, definition.any_of) if definition.any_of else _pick_value(dated, definition)
-        for definition in load_dictionary().values()
-    ]
-    named = [
-        part.with_columns(pl.lit(name).alias("name")).select(FEATURE_COLUMNS)
-        for name, part in zip(load_dictionary(), parts, strict=True)
-    ]
-    return pl.concat(named).sort("sample_id", "name")
+def _derive_any(evidence: Sequence[tuple[pl.DataFrame, Evidence]]) -> pl.DataFrame:
+    """Return 1 where any evidence up to the scan holds, 0 where a question was answered and none holds."""
+    verdicts = []
+    for dated, part in evidence:
+        known = dated.filter(pl.col("instance") <= pl.col("scan_instance"))
+        verdicts.append(known.filter(_holds(part)).with_columns(pl.lit(1.0).alias("value")))
+        if part.answers:
+            answered = known.filter(~pl.col("value").is_in([float(code) for code in part.missing]))
+            verdicts.append(answered.with_columns(pl.lit(0.0).alias("value")))
+    return (
+        pl.concat(verdicts)
+        .sort("value", "instance", "field", descending=[True, False, False])
+        .unique("sample_id", keep="first", maintain_order=True)
+    )
 
 
-def named_features(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
-    """Return the features that a table gives by name; they hold for every visit of a participant.
+def _holds(part: Evidence) -> pl.Expr:
+    """Tell whether a value is the evidence, no later than the scan where that is known."""
+    value = pl.col("value")
+    if part.dated:
+        in_time = (value <= pl.col("scan_date")) | pl.col("scan_date").is_null()
+        return ~value.is_in(_MISSING_DAYS) & in_time
+    if part.codes:
+        return value.is_in([float(code) for code in part.codes])
+    missing = value.is_in([float(code) for code in part.missing])
+    low = -float("inf") if part.at_least is None else part.at_least
+    high = float("inf") if part.at_most is None else part.at_most
+    return value.is_between(low, high) & ~missing
+
+
+def _named_feature(
+    tables: TableValues, samples: pl.DataFrame, name: str, definition: FeatureDefinition
+) -> pl.DataFrame:
+    """Return a feature that a table gives by name; it holds for every visit of a participant.
 
     What changes from visit to visit (policy ``same``, like age) is given only to participants with one visit, because
     the table does not say which of several it means.
-
-    Parameters
-    ----------
-    values
-        As `catalog.tables.read_named` returns them.
-    samples
-        Columns sample_id, eid, scan_instance.
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns `FEATURE_COLUMNS`; field, instance and days are null.
-
-    Raises
-    ------
-    TableError
-        A value is neither a number nor a text that the dictionary knows.
     """
-    parts = [
-        _named_feature(values.filter(pl.col("name") == name.lower()), name, definition)
-        for name, definition in load_dictionary().items()
-    ]
-    unknown = {name: pl.lit(None, pl.Int32).alias(name) for name in ("field", "instance", "days_from_scan")}
-    of_one_visit = samples.filter(pl.col("eid").is_unique())
-    joined = [
-        part.join(of_one_visit if definition.policy == "same" else samples, on="eid")
-        for part, definition in zip(parts, load_dictionary().values(), strict=True)
-    ]
-    return pl.concat(joined).with_columns(*unknown.values()).select(FEATURE_COLUMNS)
+    values = _named_values(tables.of_name(name.lower()), name, definition)
+    meant = samples.filter(pl.col("eid").is_unique()) if definition.policy == "same" else samples
+    unknown = [pl.lit(None, pl.Int32).alias(column) for column in ("field", "instance", "days_from_scan")]
+    return values.join(meant, on="eid").with_columns(*unknown).select(*FEATURE_SCHEMA)
 
 
-def _named_feature(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> pl.DataFrame:
+def _named_values(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> pl.DataFrame:
     texts = {text: str(code) for text, code in definition.texts.items()}
     numbers = pl.col("value").str.to_lowercase().replace(texts).cast(pl.Float64, strict=False)
-    rows = values.select("eid", pl.lit(name).alias("name"), numbers.alias("value"))
+    rows = values.select("eid", numbers.alias("value"))
     if rows["value"].null_count():
         known = f" or one of {', '.join(texts)}" if texts else ""
         raise TableError(
@@ -137,80 +238,3 @@ def _named_feature(values: pl.DataFrame, name: str, definition: FeatureDefinitio
     if num_wrong:
         raise TableError(f"The column {name} holds {num_wrong} values other than 0 and 1 ({definition.unit}).")
     return recoded
-
-
-def _with_days(values: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
-    """Join values to samples, with the days from the scan to the visit they were taken at."""
-    visits = _parse_dates(values.filter(pl.col("field") == SCAN_DATE_FIELD), SCAN_DATE_FIELD).select(
-        "eid", "instance", "date"
-    )
-    scans = samples.join(
-        visits.rename({"instance": "scan_instance", "date": "scan_date"}), on=["eid", "scan_instance"], how="left"
-    )
-    return (
-        values.join(visits, on=["eid", "instance"], how="left")
-        .join(scans, on="eid")
-        .with_columns((pl.col("date") - pl.col("scan_date")).dt.total_days().cast(pl.Int32).alias("days_from_scan"))
-    )
-
-
-def _parse_dates(values: pl.DataFrame, field: int) -> pl.DataFrame:
-    """Add a column of dates; refuse a field whose values are something else, as after a spreadsheet saved it anew."""
-    dated = values.with_columns(pl.col("value").str.to_date("%Y-%m-%d", strict=False).alias("date"))
-    if dated["date"].null_count():
-        raise TableError(
-            f"Field {field} holds {dated['date'].null_count()} values that are no dates of the form YYYY-MM-DD. "
-            "Export the table again, without opening it in a spreadsheet."
-        )
-    return dated
-
-
-def _pick_value(dated: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
-    """Pick one value of a field for each sample."""
-    rows = dated.filter(pl.col("field") == definition.field).with_columns(
-        pl.col("value").cast(pl.Float64, strict=False)
-    )
-    rows = _recoded(rows, definition)
-    if definition.policy == "same":
-        rows = rows.filter(pl.col("instance") == pl.col("scan_instance"))
-    apart = (pl.col("instance") - pl.col("scan_instance")).abs() * _UNKNOWN_DAYS_PER_INSTANCE
-    distance = (
-        pl.col("instance") if definition.policy == "earliest" else pl.col("days_from_scan").abs().fill_null(apart)
-    )
-    return rows.sort(distance, "instance").unique("sample_id", keep="first", maintain_order=True)
-
-
-def _recoded(rows: pl.DataFrame, definition: FeatureDefinition) -> pl.DataFrame:
-    """Drop what stands for a missing value; turn codes into values."""
-    rows = rows.filter(pl.col("value").is_finite() & ~pl.col("value").is_in([float(c) for c in definition.missing]))
-    if definition.recode is None:
-        return rows
-    recode = {float(code): float(value) for code, value in definition.recode.items()}
-    return rows.with_columns(pl.col("value").replace_strict(recode, default=None)).drop_nulls("value")
-
-
-def _derive_any(dated: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:
-    """Return 1 where any evidence up to the scan holds, 0 where a question was answered and none holds."""
-    known = dated.filter(pl.col("instance") <= pl.col("scan_instance"))
-    code = pl.col("value").cast(pl.Float64, strict=False)
-    found = [_find_evidence(known.filter(pl.col("field") == part.field), part) for part in evidence]
-    denied = [
-        known.filter((pl.col("field") == part.field) & ~code.is_in([-1.0, -3.0]) & code.is_not_null())
-        for part in evidence
-        if part.answers
-    ]
-    rows = pl.concat(
-        [part.with_columns(pl.lit(1.0).alias("value")) for part in found]
-        + [part.with_columns(pl.lit(0.0).alias("value")) for part in denied]
-    )
-    return rows.sort("value", "instance", "field", descending=[True, False, False]).unique(
-        "sample_id", keep="first", maintain_order=True
-    )
-
-
-def _find_evidence(values: pl.DataFrame, part: Evidence) -> pl.DataFrame:
-    """Return the values of one field that hold the evidence, no later than the scan where that is known."""
-    if part.dated:
-        in_time = (pl.col("date") <= pl.col("scan_date")) | pl.col("scan_date").is_null()
-        return _parse_dates(values, part.field).filter(~pl.col("value").is_in(MISSING_DATES) & in_time)
-    return values.filter(pl.col("value").cast(pl.Float64, strict=False).is_in([float(code) for code in part.codes]))

@@ -1,23 +1,32 @@
-"""The field dictionary: which table columns become which feature, and how. Data in `ukb_fields.toml`."""
+"""The field dictionary: which table columns become which feature, and how.
+
+What mm knows of UK Biobank is data in `ukb_fields.toml`; a study adds to it, or changes it, under ``[features]`` of its
+settings. Whoever needs the dictionary is given it.
+"""
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from catalog.errors import UnknownTargetError
+from catalog.errors import DictionaryError, UnknownTargetError
 
 SCAN_DATE_FIELD = 53
-BLOCKS = ("constitutional", "disease", "serology", "psychology")
+REFERENCE_BLOCKS = ("constitutional", "disease", "serology", "psychology")
+"""The reference study's groups of features; a study may have others beside them."""
 MISSING_DATES = ("1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "2037-07-07")
 """Special values of first-occurrence dates (coding 819)."""
 _STRICT = ConfigDict(extra="forbid")
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+
+Kind: TypeAlias = Literal["continuous", "binary", "categorical", "date"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +38,15 @@ class Evidence:
     field: int
     codes: tuple[int, ...] = ()
     dated: bool = False
+    at_least: float | None = None
+    at_most: float | None = None
     answers: bool = False
+    missing: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        has_range = self.at_least is not None or self.at_most is not None
+        if bool(self.codes) + self.dated + has_range != 1:
+            raise ValueError("expected exactly one of codes, dated, and at_least or at_most")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,20 +55,29 @@ class FeatureDefinition:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    kind: Literal["continuous", "binary"]
-    unit: str
-    block: Literal["constitutional", "disease", "serology", "psychology", ""]
+    kind: Kind
+    unit: str = ""
+    block: str = ""
     target: bool = True
     field: int | None = None
-    policy: Literal["same", "nearest", "earliest"] = "nearest"
+    policy: Literal["same", "nearest", "earliest", "fixed"] = "nearest"
+    instance: int | None = None
+    arrays: Literal["first", "mean"] = "first"
     missing: tuple[int, ...] = ()
     texts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     recode: Mapping[int, float] | None = None
     any_of: tuple[Evidence, ...] = ()
+    plausible: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if (self.field is None) == (not self.any_of):
             raise ValueError("expected either a field or any_of")
+        if (self.policy == "fixed") != (self.instance is not None):
+            raise ValueError('expected an instance with policy "fixed", and with no other')
+        if self.any_of and self.kind != "binary":
+            raise ValueError('expected kind "binary" with any_of')
+        if self.kind in ("categorical", "date") and (self.block or self.target):
+            raise ValueError(f'expected target = false and no block for kind "{self.kind}": it is no number to learn')
 
     @property
     def fields(self) -> tuple[int, ...]:
@@ -59,48 +85,112 @@ class FeatureDefinition:
         return (self.field,) if self.field is not None else tuple(part.field for part in self.any_of)
 
 
-@cache
-def load_dictionary() -> Mapping[str, FeatureDefinition]:
-    """Return the definitions by feature name."""
-    entries: dict[str, Any] = tomllib.loads((Path(__file__).parent / "ukb_fields.toml").read_text(encoding="utf-8"))
-    return TypeAdapter(dict[str, FeatureDefinition]).validate_python(entries)
+Dictionary: TypeAlias = Mapping[str, FeatureDefinition]
+"""Definitions by feature name, in the order they are shown."""
 
 
-def find_target(name: str) -> FeatureDefinition:
-    """Return a target's definition.
+def load_dictionary(additions: Mapping[str, Any] | None = None) -> Dictionary:
+    """Return what mm knows of UK Biobank, with a study's own definitions added to it or in place of it.
+
+    Parameters
+    ----------
+    additions
+        Name to settings of `FeatureDefinition`, as they stand in `study.toml`.
+
+    Raises
+    ------
+    DictionaryError
+        Names the definition, what was expected and what came.
+    """
+    own = {name: _parse_definition(name, entry) for name, entry in (additions or {}).items()}
+    return {**_ukb_dictionary(), **own}
+
+
+def find_target(dictionary: Dictionary, name: str) -> FeatureDefinition:
+    """Return the definition of a feature that a model can predict.
 
     Raises
     ------
     UnknownTargetError
-        There is none of that name; the message suggests the nearest.
+        There is none of that name, and the message suggests the nearest; or it is no number to predict.
     """
-    targets = {key: definition for key, definition in load_dictionary().items() if definition.target}
-    if name not in targets:
-        near = difflib.get_close_matches(name.lower(), {key.lower(): key for key in targets}, n=1, cutoff=0.5)
-        nearest = next((key for key in targets if near and key.lower() == near[0]), None)
+    if name not in dictionary:
+        targets = [key for key, definition in dictionary.items() if definition.target]
+        near = difflib.get_close_matches(name.lower(), {key.lower(): key for key in dictionary}, n=1, cutoff=0.5)
+        nearest = next((key for key in dictionary if near and key.lower() == near[0]), None)
         hint = f" Did you mean {nearest}?" if nearest else ""
-        raise UnknownTargetError(f"Unknown target {name!r}.{hint} Known targets: {', '.join(targets)}.")
-    return targets[name]
+        raise UnknownTargetError(
+            f"Unknown target {name!r}.{hint} Known targets: {', '.join(targets)}. Any other field becomes one with a "
+            f"few lines under [features.{name if _NAME.fullmatch(name) else 'NAME'}] in study.toml: docs/labels.md."
+        )
+    definition = dictionary[name]
+    if definition.kind not in ("continuous", "binary"):
+        raise UnknownTargetError(f"{name} is {definition.kind}, and a target must be continuous or binary.")
+    return definition
 
 
-def metadata_features(target: str, blocks: Sequence[str]) -> list[str]:
-    """Return the features that stand beside the images as input: the blocks asked for, never the target's own.
+def block_names(dictionary: Dictionary) -> tuple[str, ...]:
+    """Return the blocks there are, the reference's first."""
+    own = dict.fromkeys(definition.block for definition in dictionary.values() if definition.block)
+    return tuple(dict.fromkeys((*REFERENCE_BLOCKS, *own)))
+
+
+def metadata_features(dictionary: Dictionary, target: str) -> list[str]:
+    """Return the tabular features that stand beside the images as input: all that belong to a block, but the target."""
+    return [name for name, definition in dictionary.items() if definition.block and name != target]
+
+
+def shown_features(
+    dictionary: Dictionary, target: str, blocks: Sequence[str], *, keep_own_block: bool = False
+) -> list[str]:
+    """Return those of `metadata_features` that a model sees; it gets zeros for the others.
+
+    Parameters
+    ----------
+    blocks
+        Asked for.
+    keep_own_block
+        Show the target's own block too, which the reference zeroes.
 
     Raises
     ------
     UnknownTargetError
-        A block is not one of `BLOCKS`, or only the target's own is asked for.
+        A block is not known, or only the target's own is asked for.
     """
-    unknown = [block for block in blocks if block not in BLOCKS]
-    if unknown:
-        raise UnknownTargetError(f"Unknown block {unknown[0]!r}. Known blocks: {', '.join(BLOCKS)}.")
-    own_block = find_target(target).block
-    if set(blocks) == {own_block}:
+    known = block_names(dictionary)
+    if unknown := [block for block in blocks if block not in known]:
+        raise UnknownTargetError(f"Unknown block {unknown[0]!r}. Known blocks: {', '.join(known)}.")
+    own_block = find_target(dictionary, target).block
+    if set(blocks) == {own_block} and not keep_own_block:
         raise UnknownTargetError(
-            f"{target} belongs to the block {own_block}, which is left out as input to it. Give another block."
+            f"{target} belongs to the block {own_block}, which is left out as input to it. Give another block, or "
+            "--keep-own-block."
         )
     return [
         name
-        for name, definition in load_dictionary().items()
-        if definition.target and definition.block in blocks and definition.block != own_block
+        for name in metadata_features(dictionary, target)
+        if dictionary[name].block in blocks and (keep_own_block or dictionary[name].block != own_block)
     ]
+
+
+@cache
+def _ukb_dictionary() -> Dictionary:
+    entries: dict[str, Any] = tomllib.loads((Path(__file__).parent / "ukb_fields.toml").read_text(encoding="utf-8"))
+    return {name: _parse_definition(name, entry) for name, entry in entries.items()}
+
+
+def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
+    if not _NAME.fullmatch(name):
+        raise DictionaryError(
+            f"The feature {name!r} cannot have this name. Expected a letter, then letters, digits, _."
+        )
+    try:
+        return TypeAdapter(FeatureDefinition).validate_python(entry)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'definition'}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise DictionaryError(
+            f"The feature {name} cannot be used as it is defined: {faults}. See docs/labels.md."
+        ) from error

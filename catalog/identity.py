@@ -1,7 +1,7 @@
-"""Opaque identities: what a participant is called outside the catalogue, and which split they belong to.
+"""Opaque identities: what a participant is called outside the catalogue, and where hashes place them.
 
-Everything here is a keyed hash (BLAKE2b, RFC 7693) under the study's salt, so it is stable for ever, differs from study
-to study, and cannot be traced back without the salt.
+Everything here is a keyed hash (BLAKE2b, RFC 7693) under the study's salt, or a hash of one, so it is stable for ever,
+differs from study to study, and cannot be traced back without the salt.
 """
 
 import hashlib
@@ -22,18 +22,17 @@ def sample_id(salt: str, eid: int, instance: int) -> str:
     return _keyed_hash(salt, "sample", f"{eid}/{instance}").hex()
 
 
-def split_of(salt: str, eid: int, *, val: float, test: float) -> str:
-    """Return ``train``, ``val`` or ``test``: the same for all visits of a participant, whoever joins later.
+def split_position(salt: str, eid: int) -> float:
+    """Return a participant's place between 0 and 1, evenly spread, that decides their split whoever joins later."""
+    return int.from_bytes(_keyed_hash(salt, "split", str(eid)), "big") / 2**64
 
-    Parameters
-    ----------
-    val, test
-        Shares of participants.
+
+def fold_number(key: str, num_folds: int) -> int:
+    """Return the fold, from 1 to `num_folds`, of whom a participant key stands for.
+
+    The key hides the participant already, so this needs no salt.
     """
-    position = int.from_bytes(_keyed_hash(salt, "split", str(eid)), "big") / 2**64
-    if position < test:
-        return "test"
-    return "val" if position < test + val else "train"
+    return 1 + int.from_bytes(_keyed_hash("", "fold", f"{num_folds}/{key}"), "big") % num_folds
 
 
 def _keyed_hash(salt: str, purpose: str, text: str) -> bytes:

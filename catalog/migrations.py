@@ -115,4 +115,71 @@ MIGRATIONS = (
             LEFT JOIN scan_source USING (sample_id, modality);
         """,
     ),
+    Migration(
+        3,
+        "features by row and what they mean, tables, kinship, similar scans, what runs lost",
+        """
+        CREATE TABLE feature_by_row (
+            row BIGINT NOT NULL,
+            name TEXT NOT NULL,
+            value DOUBLE NOT NULL,
+            field INTEGER,
+            instance INTEGER,
+            days_from_scan INTEGER
+        );
+        INSERT INTO feature_by_row
+            SELECT row, name, value, field, feature.instance, days_from_scan
+            FROM feature JOIN sample USING (sample_id) ORDER BY name, row;
+        DROP VIEW features;
+        DROP TABLE feature;
+        ALTER TABLE feature_by_row RENAME TO feature;
+        CREATE TABLE feature_definition (
+            name TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,
+            unit TEXT NOT NULL,
+            block TEXT NOT NULL,
+            is_target BOOLEAN NOT NULL,
+            position INTEGER NOT NULL
+        );
+        CREATE TABLE feature_table (
+            name TEXT NOT NULL,
+            num_rows BIGINT NOT NULL,
+            num_participants BIGINT NOT NULL,
+            num_imaged BIGINT NOT NULL,
+            num_repeated BIGINT NOT NULL,
+            num_without_eid BIGINT NOT NULL,
+            num_contradictions BIGINT NOT NULL,
+            num_unreadable BIGINT NOT NULL
+        );
+        CREATE TABLE kinship (
+            participant_key TEXT NOT NULL,
+            relative_key TEXT NOT NULL,
+            coefficient DOUBLE NOT NULL
+        );
+        CREATE TABLE similar_scan (
+            sample_id TEXT NOT NULL,
+            other_sample_id TEXT NOT NULL,
+            modality TEXT NOT NULL,
+            similarity DOUBLE NOT NULL
+        );
+        ALTER TABLE run ADD COLUMN withdrawn BIGINT;
+
+        CREATE OR REPLACE VIEW runs AS SELECT * FROM run;
+        CREATE VIEW features AS
+            SELECT sample_id, name, value, field, feature.instance, days_from_scan
+            FROM feature JOIN samples USING (row);
+        CREATE VIEW dictionary AS
+            SELECT name, kind, unit, block, is_target FROM feature_definition ORDER BY position;
+        CREATE VIEW tables AS SELECT * FROM feature_table;
+        CREATE VIEW relatives AS
+            SELECT one.sample_id, other.sample_id AS relative_sample_id, coefficient
+            FROM kinship
+            JOIN samples one USING (participant_key)
+            JOIN samples other ON other.participant_key = relative_key;
+        CREATE VIEW similar_scans AS
+            SELECT similar_scan.* FROM similar_scan
+            SEMI JOIN samples USING (sample_id)
+            WHERE other_sample_id IN (SELECT sample_id FROM samples);
+        """,
+    ),
 )

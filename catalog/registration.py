@@ -1,24 +1,52 @@
 """Enter what was found in the sources: participants and their visits, files, and the values of tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
-from catalog.features import import_tables
-from catalog.records import EnrolledSample, FoundSources
-from catalog.samples import Enrolment, enrol
+from catalog.allocation import fix_test_list
+from catalog.database import insert_frame, transaction
+from catalog.errors import TableError
+from catalog.features import SAMPLE_SCHEMA, record_definitions, store_features, wanted_fields
+from catalog.fields import Dictionary
+from catalog.identity import sample_id
+from catalog.kinship import read_kinship
+from catalog.participant_lists import read_test_list
+from catalog.records import EnrolledSample, FoundSources, Visit
+from catalog.samples import Enrolment, enrol, known_samples
 from catalog.scans import record_sources
+from catalog.strata import find_strata
+from catalog.tables import TableReport, TableValues, read_tables
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyRules:
-    """What of a study's settings decides who takes part and where they go."""
+    """What of a study's settings decides who takes part, where they go, and what is known of them."""
 
     salt: str
     val: float
     test: float
     modalities: Sequence[str]
+    dictionary: Dictionary
+    tables: Sequence[Path] = ()
+    """Beside those that are found in the sources."""
+    stratify: Sequence[str] = ()
+    """Features."""
+    test_list: Path | None = None
+    kinship: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registration:
+    """Who takes part, and what the tables say of them."""
+
+    enrolment: Enrolment
+    tables: tuple[TableReport, ...]
+    num_values: int
+    """Feature values stored."""
 
 
 def register(
@@ -29,24 +57,19 @@ def register(
     withdrawn_eids: frozenset[int],
     withdrawn_keys: frozenset[str],
     allocated: Mapping[str, EnrolledSample],
-) -> tuple[Enrolment, int]:
+) -> Registration:
     """Enrol every visit that was found, and derive the features of the tables.
-
-    Returns
-    -------
-    Enrolment
-        Who takes part.
-    int
-        Feature values stored.
 
     Raises
     ------
     CatalogError
-        The study's salt is another, or a table cannot be used.
+        The study's salt is another, or a table or list cannot be used.
     """
+    visits = {scan.visit for scan in found.scans}
+    tables = _read_tables(found, rules, visits.union(known_samples(connection)))
     enrolment = enrol(
         connection,
-        {scan.visit for scan in found.scans},
+        visits,
         salt=rules.salt,
         val=rules.val,
         test=rules.test,
@@ -54,7 +77,53 @@ def register(
         withdrawn_keys=withdrawn_keys,
         allocated=allocated,
         labels=found.labels,
-        fixed_splits=found.splits,
+        fixed_splits=_fix_splits(found, rules),
+        strata=_find_strata(tables, visits.union(known_samples(connection)), rules) if rules.stratify else None,
+        kinship=read_kinship(rules.kinship) if rules.kinship else (),
     )
     record_sources(connection, enrolment.samples, found.scans, rules.modalities)
-    return enrolment, import_tables(connection, found.tables) if found.tables else 0
+    with transaction(connection):
+        record_definitions(connection, rules.dictionary)
+        num_values = _store_tables(connection, tables, rules.dictionary) if tables.reports else 0
+    return Registration(enrolment=enrolment, tables=tables.reports, num_values=num_values)
+
+
+def _read_tables(found: FoundSources, rules: StudyRules, visits: Collection[Visit]) -> TableValues:
+    tables = read_tables(
+        tuple(dict.fromkeys([*found.tables, *rules.tables])),
+        wanted_fields(rules.dictionary),
+        {name.lower() for name in rules.dictionary},
+        {visit.eid for visit in visits},
+    )
+    if visits and tables.reports and not any(report.num_imaged for report in tables.reports):
+        raise TableError(
+            f"The tables ({', '.join(report.name for report in tables.reports)}) name no participant with a scan in "
+            "this study. Identifiers differ from one UK Biobank application to another: check that tables and images "
+            "belong to the same one."
+        )
+    return tables
+
+
+def _fix_splits(found: FoundSources, rules: StudyRules) -> Mapping[int, str]:
+    if not rules.test_list:
+        return found.splits
+    return fix_test_list(read_test_list(rules.test_list), {scan.visit.eid for scan in found.scans}, found.splits)
+
+
+def _find_strata(tables: TableValues, visits: Collection[Visit], rules: StudyRules) -> dict[int, str]:
+    rows = [(sample_id(rules.salt, visit.eid, visit.instance), visit.eid, visit.instance) for visit in visits]
+    samples = pl.DataFrame(rows, schema=SAMPLE_SCHEMA, orient="row")
+    return find_strata(tables, samples, rules.dictionary, rules.stratify)
+
+
+def _store_tables(connection: duckdb.DuckDBPyConnection, tables: TableValues, dictionary: Dictionary) -> int:
+    connection.execute("DELETE FROM feature_table")
+    insert_frame(
+        connection, "INSERT INTO feature_table BY NAME SELECT * FROM incoming", pl.DataFrame(list(tables.reports))
+    )
+    samples = pl.DataFrame(
+        connection.execute("SELECT sample_id, eid, instance FROM samples").fetchall(),
+        schema=SAMPLE_SCHEMA,
+        orient="row",
+    )
+    return store_features(connection, tables, samples, dictionary)

@@ -1,12 +1,21 @@
-"""A catalogue's summary as tables for people."""
+"""What a catalogue holds as tables for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from catalog.bins import as_date
+from catalog.group_counts import GroupTable
 from catalog.summary import CatalogSummary
+from catalog.targets import FeatureSummary
 
+SUPPRESSED = "*"
+SUPPRESSED_NOTE = (
+    f"{SUPPRESSED} fewer than 10 participants, or hidden so that such a number cannot be worked out from the others."
+)
+_BLOCKS = " ▁▂▃▄▅▆▇█"
 _MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("balanced_accuracy", "auc")}
 
 
@@ -26,6 +35,82 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         numbers = f"{run['n_train']}/{run['n_val']}/{run['n_test']}"
         table.add_row(run["run_id"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test"))
     return table
+
+
+def feature_table(features: Sequence[FeatureSummary]) -> Table:
+    """Show what each feature is like, a line each."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("feature", "kind", "block"):
+        table.add_column(name, no_wrap=True)
+    for name in ("n", "missing"):
+        table.add_column(name, no_wrap=True, justify="right")
+    table.add_column("typical", no_wrap=True)
+    table.add_column("distribution", no_wrap=True)
+    table.add_column("days from scan", justify="right")
+    table.add_column("unit")
+    for feature in features:
+        days = "" if feature.days_from_scan is None else f"{feature.days_from_scan:.0f}"
+        table.add_row(
+            feature.name,
+            feature.kind,
+            feature.block,
+            str(feature.n),
+            f"{100 * feature.missing:.1f} %",
+            typical_value(feature),
+            _bars(feature.counts),
+            days,
+            escape(feature.unit),
+        )
+    return table
+
+
+def typical_value(feature: FeatureSummary) -> str:
+    """Return what a value of a feature is like: mean ± sd, share of ones, number of values, or median date."""
+    if feature.kind == "continuous":
+        return _with_spread(feature.mean, feature.sd)
+    if feature.kind == "binary":
+        return f"{_short(100 * feature.counts[1] / feature.n)} % 1" if feature.n else ""
+    if feature.kind == "date":
+        return str(as_date(feature.percentiles[50])) if feature.percentiles else ""
+    return f"{feature.num_distinct} values"
+
+
+def row_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Show rows of a query."""
+    table = Table(*map(escape, columns), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+    return table
+
+
+def group_table(counted: Sequence[GroupTable]) -> Table:
+    """Show counts of features by the same groups, one below the other, and means with standard deviations."""
+    table = Table("feature", "value", box=None, pad_edge=False)
+    for group in counted[0].groups if counted else ():
+        table.add_column(f"{counted[0].by} {group}".strip() or "participants", justify="right")
+    for of_feature in counted:
+        names = [of_feature.feature] + [""] * len(of_feature.values)
+        for name, value, counts in zip(names, of_feature.values, of_feature.counts_RC, strict=False):
+            table.add_row(name, value, *(SUPPRESSED if count is None else str(count) for count in counts))
+        if of_feature.is_measured:
+            moments = zip(of_feature.means_C, of_feature.sds_C, strict=True)
+            table.add_row("", "mean ± sd", *(_with_spread(mean, sd) or SUPPRESSED for mean, sd in moments))
+    return table
+
+
+def _with_spread(mean: float | None, sd: float | None) -> str:
+    return "" if mean is None else _short(mean) + ("" if sd is None else f" ± {_short(sd)}")
+
+
+def _short(number: float) -> str:
+    """Return a number with three digits, or with all it has before the point."""
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:#.3g}"
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """Draw counts as bars; one that is not empty can be seen."""
+    most = max(counts, default=0)
+    return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] if most else " " for count in counts)
 
 
 def _main_metrics(run: Mapping[str, Any], split: str) -> str:

@@ -26,6 +26,7 @@ def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> l
         for path in sorted(runs_directory.glob("*/metrics.json")):
             try:
                 entry = run_entry(path.parent.name, json.loads(path.read_text(encoding="utf-8")))
+                entry["withdrawn"] = _num_withdrawn(path.with_name("withdrawn.json"))
             except (ValueError, KeyError, TypeError, AttributeError):
                 unreadable.append(path.parent.name)
                 continue
@@ -46,3 +47,10 @@ def run_entry(run_id: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     entry |= {f"n_{split}": metrics["n"][split] for split in ("train", "val", "test")}
     entry |= {f"{split}_{name}": metrics[split].get(name) for split in ("val", "test") for name in METRICS}
     return entry
+
+
+def _num_withdrawn(mark: Path) -> int | None:
+    """Return how many samples of a run's cohort have withdrawn since, from its mark; None where there is no mark."""
+    if not mark.exists():
+        return None
+    return int(sum(json.loads(mark.read_text(encoding="utf-8"))["withdrawn"].values()))

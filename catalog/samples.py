@@ -1,15 +1,17 @@
 """Enrol participants and their visits: rows are allocated once and never reused, splits never change."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
 import duckdb
 import polars as pl
 
+from catalog.allocation import Newcomer, Shares, allocate
 from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.errors import CatalogError
-from catalog.identity import participant_key, salt_hash, sample_id, split_of
+from catalog.identity import participant_key, salt_hash, sample_id, split_position
+from catalog.kinship import Relatives, find_families, hide_identities, record_kinship
 from catalog.records import NOT_TEST, EnrolledSample, Visit
 
 
@@ -26,6 +28,10 @@ class Enrolment:
     """Participants of the visits asked for who have withdrawn."""
     num_kept_splits: int
     """Participants who stay in the split they were in, though a source now says another."""
+    num_related_pairs: int
+    """Pairs of relatives who both take part."""
+    num_divided_pairs: int
+    """Of these, the pairs whose splits differ: both had theirs before they were known as relatives, or by a list."""
     withdrawn_keys: frozenset[str]
     """Keys of everyone who has withdrawn."""
 
@@ -42,6 +48,8 @@ def enrol(
     allocated: Mapping[str, EnrolledSample] | None = None,
     labels: Mapping[int, str] | None = None,
     fixed_splits: Mapping[int, str] | None = None,
+    strata: Mapping[int, str] | None = None,
+    kinship: Iterable[Relatives] = (),
 ) -> Enrolment:
     """Give every new visit a sample id, a row and a split; leave those who withdrew out.
 
@@ -61,6 +69,11 @@ def enrol(
         Participant number to label, for those whom the source does not name by numbers.
     fixed_splits
         Participant number to the split that the source has settled; ``not-test`` leaves training and validation open.
+    strata
+        Participant number to stratum, of whoever comes and whoever is enrolled: each split gets its share of each.
+        None: do not stratify.
+    kinship
+        Pairs of relatives, who go to the same split; the catalogue keeps those where both take part, as keys.
 
     Raises
     ------
@@ -79,28 +92,33 @@ def enrol(
             for visit in visits
             if visit not in known and keys[visit.eid] not in withdrawn
         }
-        split_of_key = {sample.participant_key: sample.split for sample in (*allocated.values(), *known.values())}
-        settled = {eid: split_of_key[key] for eid, key in keys.items() if key in split_of_key}
-        last_row = max((sample.row for sample in allocated.values()), default=-1)
-        fresh_rows = count(max(num_allocated_rows(connection), last_row + 1))
-        added = {
-            visit: EnrolledSample(
-                sample_id=name,
-                row=allocated[name].row if name in allocated else next(fresh_rows),
-                split=settled.get(visit.eid) or _new_split(salt, visit.eid, fixed_splits.get(visit.eid), val, test),
-                participant_key=keys[visit.eid],
-            )
-            for name, visit in sorted(new.items())
-        }
-        num_rows = next(fresh_rows)
+        settled = {sample.participant_key: sample.split for sample in (*allocated.values(), *known.values())}
+        settled |= {keys[visit.eid]: allocated[name].split for name, visit in new.items() if name in allocated}
+        kin = {pair: value for pair, value in hide_identities(salt, kinship).items() if withdrawn.isdisjoint(pair)}
+        all_keys = keys | {visit.eid: sample.participant_key for visit, sample in known.items()}
+        splits = settled | allocate(
+            _newcomers(salt, new.values(), keys, settled, fixed_splits),
+            Shares(val=val, test=test),
+            settled=settled,
+            families=find_families(kin),
+            strata=None if strata is None else {all_keys[eid]: strata[eid] for eid in strata.keys() & all_keys},
+        )
+        added, num_rows = _allocate_rows(connection, new, keys, splits, allocated)
         _insert_samples(connection, added, keys, labels or {})
-        connection.execute("UPDATE counter SET value = ? WHERE name = 'next_row'", [num_rows])
+        samples = {**known, **added}
+        taking_part = {sample.participant_key for sample in samples.values()}
+        related = {pair: value for pair, value in kin.items() if taking_part.issuperset(pair)}
+        record_kinship(connection, related)
     return Enrolment(
-        samples={**known, **added},
+        samples=samples,
         num_rows=num_rows,
         num_new=len(added),
         num_withdrawn=len(withdrawn & set(keys.values())),
-        num_kept_splits=sum(_differs(split, fixed_splits.get(eid)) for eid, split in settled.items()),
+        num_kept_splits=sum(
+            _differs(settled[key], fixed_splits.get(eid)) for eid, key in keys.items() if key in settled
+        ),
+        num_related_pairs=len(related),
+        num_divided_pairs=sum(splits[one] != splits[other] for one, other in related),
         withdrawn_keys=frozenset(withdrawn),
     )
 
@@ -121,10 +139,42 @@ def known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, Enrolled
     }
 
 
-def _new_split(salt: str, eid: int, fixed: str | None, val: float, test: float) -> str:
-    if fixed == NOT_TEST:
-        return split_of(salt, eid, val=val / (1 - test), test=0.0)
-    return fixed or split_of(salt, eid, val=val, test=test)
+def _newcomers(
+    salt: str,
+    visits: Iterable[Visit],
+    keys: Mapping[int, str],
+    settled: Mapping[str, str],
+    fixed_splits: Mapping[int, str],
+) -> list[Newcomer]:
+    return [
+        Newcomer(key=keys[eid], position=split_position(salt, eid), fixed=fixed_splits.get(eid))
+        for eid in {visit.eid for visit in visits}
+        if keys[eid] not in settled
+    ]
+
+
+def _allocate_rows(
+    connection: duckdb.DuckDBPyConnection,
+    new: Mapping[str, Visit],
+    keys: Mapping[int, str],
+    splits: Mapping[str, str],
+    allocated: Mapping[str, EnrolledSample],
+) -> tuple[dict[Visit, EnrolledSample], int]:
+    """Return the new samples with their rows, and how many rows are allocated then; the catalogue remembers that."""
+    last_row = max((sample.row for sample in allocated.values()), default=-1)
+    fresh_rows = count(max(num_allocated_rows(connection), last_row + 1))
+    added = {
+        visit: EnrolledSample(
+            sample_id=name,
+            row=allocated[name].row if name in allocated else next(fresh_rows),
+            split=splits[keys[visit.eid]],
+            participant_key=keys[visit.eid],
+        )
+        for name, visit in sorted(new.items())
+    }
+    num_rows = next(fresh_rows)
+    connection.execute("UPDATE counter SET value = ? WHERE name = 'next_row'", [num_rows])
+    return added, num_rows
 
 
 def _differs(split: str, fixed: str | None) -> bool:

@@ -28,15 +28,12 @@ class CatalogSummary:
 def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
     """Count what the catalogue holds."""
     scans: dict[str, dict[str, int]] = {}
-    for modality, status, number in connection.execute(
-        "SELECT modality, status, count(*) FROM scans GROUP BY ALL ORDER BY modality"
-    ).fetchall():
-        scans.setdefault(modality, {"stored": 0, "rejected": 0, "absent": 0})[status] = number
     rejected: dict[str, dict[str, int]] = {}
-    for modality, reason, number in connection.execute(
-        "SELECT modality, reason, count(*) FROM scans WHERE status = 'rejected' GROUP BY ALL ORDER BY ALL"
-    ).fetchall():
-        rejected.setdefault(modality, {})[reason] = number
+    for modality, status, reason, number in connection.execute(_SCANS_SQL).fetchall():
+        counts = scans.setdefault(modality, {"stored": 0, "rejected": 0, "absent": 0})
+        counts[status] += number
+        if status == "rejected":
+            rejected.setdefault(modality, {})[reason] = number
     runs = connection.execute("SELECT * FROM runs ORDER BY run_id")
     names = [column[0] for column in runs.description or []]
     run_rows = runs.fetchall()
@@ -51,6 +48,13 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         features=_count(connection, "(SELECT DISTINCT name FROM features)"),
         runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in run_rows],
     )
+
+
+_SCANS_SQL = """
+    SELECT modality, status, CASE WHEN status = 'rejected' THEN reason END AS rejection, count(*)
+    FROM scans GROUP BY ALL ORDER BY ALL
+"""
+"""One pass: the view pairs every sample with every modality."""
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:

@@ -1,44 +1,36 @@
 """Read the lists of participants who have withdrawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from catalog.errors import TableError
-from catalog.records import participant_number
+from catalog.participant_lists import parse_participant, read_text
 
-_LABEL_PREFIX = "sub-"
+_HEADERS = ("eid", "f.eid", "participant.eid", "participant_id")
+"""What a program that exported the list may have put above it; UK Biobank's own lists have no header."""
 
 
 def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
-    """Return the eids of withdrawal lists: one positive number per line, no header.
+    """Return the eids of withdrawal lists: one number a line; numbers below 1, which stand for nobody, are passed over.
 
     Raises
     ------
     TableError
-        A list cannot be read as text, or a line is not a number.
+        A list cannot be read as text, or a line is not a participant.
     """
-    eids = set()
-    for path in paths:
-        for number, line in enumerate(_read_text(path).splitlines(), start=1):
-            text = line.strip().rstrip(",").strip('"')
-            if not text:
-                continue
-            if text.startswith(_LABEL_PREFIX):
-                eids.add(participant_number(text.removeprefix(_LABEL_PREFIX)))
-            elif text.isascii() and text.removeprefix("-").isdecimal():
-                eids.add(participant_number(text) if int(text) > 0 else 0)
-            else:
-                raise TableError(
-                    f"{path.name}, line {number}: expected one participant number, or sub- and a label; got other text."
-                )
-    return frozenset(eid for eid in eids if eid > 0)
+    return frozenset(eid for path in paths for eid in _read_list(path)) - {0}
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(
-            f"The withdrawal list {path.name} cannot be read ({type(error).__name__}). Expected a text file with one "
-            "participant number a line."
-        ) from None
+def _read_list(path: Path) -> Iterator[int]:
+    lines = read_text(path, "withdrawal list", "one participant number a line").splitlines()
+    cells = [(number, line.strip().rstrip(",; \t").strip('"')) for number, line in enumerate(lines, start=1)]
+    given = [(number, text) for number, text in cells if text]
+    if given and given[0][1].lower() in _HEADERS:
+        del given[0]
+    for number, text in given:
+        eid = parse_participant(text)
+        if eid is None:
+            raise TableError(
+                f"{path.name}, line {number}: expected one participant number, or sub- and a label; got other text."
+            )
+        yield eid

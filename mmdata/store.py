@@ -13,6 +13,7 @@ neither the interpreter lock nor loader processes and whose writes end in one re
 
 import json
 import math
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -183,6 +184,38 @@ class StoredArray:
         missing = {row for row, values in zip(rows, wanted, strict=True) if not is_stored(values)}
         return wanted, missing | damaged.intersection(rows)
 
+    def held_rows(self, rows: Collection[int], *, copy: int | None = None) -> set[int]:
+        """Return those of some rows of one shard that hold anything, whole or damaged."""
+        read, damaged = self._read(min(rows), max(rows) + 1, copy)
+        return {row for row in rows if row in damaged or is_stored(read[row - min(rows)])}
+
+    def erase_rows(self, rows: Collection[int], *, copy: int | None = None) -> set[int]:
+        """Turn rows of one shard into missing ones; return those that held anything.
+
+        The shard is written anew in one step, or not at all where nothing is to be erased. The others keep their
+        values; those that are damaged become missing, since what cannot be read cannot be written. A shard without rows
+        has no file.
+
+        Raises
+        ------
+        OSError
+            The disk cannot be read.
+        CapacityError
+            The disk is full; the shard is as it was.
+        """
+        start = min(rows) - min(rows) % self.rows_per_shard
+        last = min(start + self.rows_per_shard, self.shape[self.row_axis])
+        read, damaged = self._read(start, last, copy)
+        if damaged:
+            file = shard_file(self.path, start // self.rows_per_shard, len(self.row_shape), copy=copy)
+            file.read_bytes()  # raises where the disk is at fault and the rows may be whole
+            read, damaged = self._read(start, last, copy)
+        held = {row for row in rows if row in damaged or is_stored(read[row - start])}
+        if held:
+            read[np.asarray(sorted(held)) - start] = missing_value(self.dtype)
+            self.write_shard(start, read, copy=copy)
+        return held
+
     def _read(self, first: int, last: int, copy: int | None) -> tuple[NDArray[Any], set[int]]:
         """Read rows at once, or one by one where some are damaged; return them and which are damaged."""
         source = self.handle if copy is None else self.handle[copy]
@@ -352,6 +385,15 @@ def row_checksum(row: NDArray[Any]) -> str:
     Equal rows are equal: among 100,000 different ones no two have the same.
     """
     return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(row).data)
+
+
+def sync_directory(path: Path) -> None:
+    """Make sure that files renamed in a directory, or removed from it, are so on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def shard_starts(rows: Sequence[int], rows_per_shard: int) -> Iterator[tuple[int, list[int]]]:

@@ -136,6 +136,12 @@ class SplitSettings:
     """Share of participants for validation."""
     test: float = 0.1
     """Share of participants for the one test pass."""
+    stratify: tuple[str, ...] = ()
+    """Features of which every split gets its share, e.g. sex and age; numbers count by tenths of the cohort."""
+    test_list: str = ""
+    """File of one participant number a line: these are the test participants, and nobody else."""
+    kinship: str = ""
+    """File of pairs of relatives, as UK Biobank's ukb_rel: relatives go to the same split."""
 
     def __post_init__(self) -> None:
         if self.val <= 0 or self.test <= 0 or self.val + self.test >= 1:
@@ -181,12 +187,16 @@ class StudyConfig:
     """Seed of the augmented copies."""
     sources: tuple[str, ...] = ()
     """Folders that every ingest reads: UK Biobank's bulk files, or others behind bids: or folder:."""
+    tables: tuple[str, ...] = ()
+    """Tables of participants that every ingest reads beside those it finds in the sources."""
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     connectivity: ConnectivitySettings = field(default_factory=ConnectivitySettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    features: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of this study beside UK Biobank's 25 targets, one table [features.NAME] for each: docs/labels.md."""
 
     def __post_init__(self) -> None:
         if len(self.salt) < 16 or len(self.salt.encode()) > MAX_SALT_BYTES:
@@ -265,28 +275,37 @@ def create_study(root: Path, config: StudyConfig) -> Study:
     return Study(layout, config)
 
 
-def with_remedies(study: Study, remedies: Mapping[str, str]) -> Study:
-    """Return the study with other settings of its section ``ingest``, the one that may change between ingests.
+def with_changes(study: Study, changes: Mapping[str, Mapping[str, str]]) -> Study:
+    """Return the study with other settings of its sections ``ingest`` and ``splits``, which may change between ingests.
+
+    Parameters
+    ----------
+    changes
+        Section to setting to value.
 
     Raises
     ------
     StudyError
         A setting is not known or not valid.
     """
-    if not remedies:
+    if not any(changes.values()):
         return study
     settings = _CONFIG_TYPE.dump_python(study.config)
-    settings["ingest"] |= remedies
-    return Study(study.layout, parse_config(settings, "the ingest settings"))
+    for section, values in changes.items():
+        settings[section] |= values
+    return Study(study.layout, parse_config(settings, "the settings given"))
 
 
 def save_changes(study: Study) -> None:
-    """Write a study's sources and ``ingest`` settings to its file, keeping all else and its comments."""
+    """Write what an ingest may change of a study's settings to its file, keeping all else and its comments."""
     values = _CONFIG_TYPE.dump_python(study.config, mode="json")
     document = tomlkit.parse(study.layout.config.read_text(encoding="utf-8"))
     document["sources"] = values["sources"]
-    for name, value in values["ingest"].items():
-        document.setdefault("ingest", tomlkit.table())[name] = value
+    if values["tables"] or "tables" in document:
+        _set_before_sections(document, "tables", values["tables"])
+    for section in ("ingest", "splits"):
+        for name, value in values[section].items():
+            document.setdefault(section, tomlkit.table())[name] = value
     text = tomlkit.dumps(document)
     if text != study.layout.config.read_text(encoding="utf-8"):
         _write_config(study.layout.config, text)
@@ -305,7 +324,13 @@ def render_config(config: StudyConfig) -> str:
 def _add_settings(table: Any, values: dict[str, Any], schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     for name, value in values.items():
         described = schema["properties"][name]
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "$ref" not in described:
+            section = tomlkit.table()
+            section.add(tomlkit.comment(described["description"]))
+            for key, entry in value.items():
+                section.add(key, entry)
+            table.add(name, section)
+        elif isinstance(value, dict):
             definition = definitions[described["$ref"].rsplit("/", 1)[-1]]
             section = tomlkit.table()
             section.add(tomlkit.comment(definition["description"].splitlines()[0]))
@@ -314,6 +339,17 @@ def _add_settings(table: Any, values: dict[str, Any], schema: dict[str, Any], de
         else:
             table.add(tomlkit.comment(described["description"]))
             table.add(name, value)
+
+
+def _set_before_sections(document: tomlkit.TOMLDocument, name: str, value: Any) -> None:
+    """Set a value of the document itself; a new one may not come behind a section, whose it would be."""
+    if name in document:
+        document[name] = value
+        return
+    rest = {key: document.pop(key) for key in list(document) if isinstance(document[key], dict)}
+    document[name] = value
+    for key, section in rest.items():
+        document[key] = section
 
 
 def _write_config(path: Path, text: str) -> None:

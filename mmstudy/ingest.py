@@ -6,7 +6,7 @@ from pathlib import Path
 
 from catalog.database import Connection, open_catalog, open_scratch
 from catalog.records import FoundSources
-from catalog.registration import StudyRules, register
+from catalog.registration import Registration, StudyRules, register
 from catalog.runs import index_runs
 from catalog.samples import Enrolment
 from catalog.scans import record_outcomes
@@ -22,6 +22,7 @@ from mmdata.receipts import read_samples, read_withdrawal_receipts, record_sampl
 from mmdata.slurm import SlurmPool
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, create_study, save_changes
+from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 
 CATALOG_WAIT_SECONDS = 60.0
@@ -32,11 +33,9 @@ class IngestResult:
     """What an ingest found and did."""
 
     found: FoundSources
-    enrolment: Enrolment
+    registration: Registration
     summary: CatalogSummary
     num_scans_read: int
-    num_values: int
-    """Feature values of the tables."""
     num_withdrawal_lists: int
     unreadable_runs: list[str]
 
@@ -67,8 +66,8 @@ def preview_ingest(
     """
     found = find_sources(sources, study.config)
     with open_scratch(study.layout.catalog) as catalog:
-        enrolment, _ = _register(catalog, study, found, [*found.withdrawal_lists, *withdrawals])
-    return _plan(study, found, enrolment, pool)
+        registration = _register(catalog, study, found, [*found.withdrawal_lists, *withdrawals])
+    return _plan(study, found, registration.enrolment, pool)
 
 
 def run_ingest(
@@ -95,7 +94,8 @@ def run_ingest(
         create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
         with open_catalog(study.layout.catalog, writable=True) as catalog:
-            enrolment, num_values = _register(catalog, study, found, lists)
+            registration = _register(catalog, study, found, lists)
+        enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
         record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
@@ -112,10 +112,9 @@ def run_ingest(
     summary, unreadable_runs = update_catalog(study)
     return IngestResult(
         found=found,
-        enrolment=enrolment,
+        registration=registration,
         summary=summary,
         num_scans_read=plan.num_scans,
-        num_values=num_values,
         num_withdrawal_lists=len(lists),
         unreadable_runs=unreadable_runs,
     )
@@ -144,12 +143,18 @@ def _num_workers(pool: WorkerPool) -> int:
             return 1  # how many there are shows when it is reached; the projection is then of one
 
 
-def _register(catalog: Connection, study: Study, found: FoundSources, lists: Sequence[Path]) -> tuple[Enrolment, int]:
+def _register(catalog: Connection, study: Study, found: FoundSources, lists: Sequence[Path]) -> Registration:
+    splits = study.config.splits
     rules = StudyRules(
         salt=study.config.salt,
-        val=study.config.splits.val,
-        test=study.config.splits.test,
+        val=splits.val,
+        test=splits.test,
         modalities=stored_modalities(study.config),
+        dictionary=study_dictionary(study),
+        tables=tuple(map(Path, study.config.tables)),
+        stratify=splits.stratify,
+        test_list=Path(splits.test_list) if splits.test_list else None,
+        kinship=Path(splits.kinship) if splits.kinship else None,
     )
     return register(
         catalog,

@@ -1,17 +1,22 @@
-"""Which folders a study is made from."""
+"""Which folders and tables a study is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mmdata.errors import DataError
 from mmdata.schema import StudyLayout
 from mmdata.sources.every import Source, SourceKind, parse_source
-from mmdata.study import Study, StudyConfig, load_study, with_remedies
+from mmdata.study import Study, StudyConfig, load_study, with_changes
 
 
 def study_with_source(
-    root: Path, kind: SourceKind, folder: Path | None, remedies: Mapping[str, str]
+    root: Path,
+    kind: SourceKind,
+    folder: Path | None,
+    *,
+    tables: Sequence[Path] = (),
+    changes: Mapping[str, Mapping[str, str]],
 ) -> tuple[Study, list[Source]]:
     """Return the study in a directory, or what it would be, with a source and settings added, and all its sources.
 
@@ -21,17 +26,22 @@ def study_with_source(
     ----------
     folder
         What to add; left out: the study's own sources are enough.
-    remedies
-        Settings of the section ``ingest`` to change.
+    tables
+        Tables to add to those that every ingest reads.
+    changes
+        Section to settings to change.
 
     Raises
     ------
     DataError
-        No source is given and none set.
+        No source is given and none set, or a table does not exist.
     """
     layout = StudyLayout(root.resolve())
     study = load_study(root) if layout.config.exists() else Study(layout, StudyConfig())
-    study = with_remedies(study, remedies)
+    study = with_changes(study, changes)
+    if missing := [table for table in tables if not table.is_file()]:
+        raise DataError(f"The table {missing[0]} is not a file. Give a csv, tsv or txt file whose first column is eid.")
+    added_tables = [str(table.expanduser().resolve()) for table in tables]
     sources = parse_sources(study)
     added = Source(kind=kind, path=folder.expanduser().resolve()) if folder else None
     if added and added not in sources:
@@ -40,7 +50,12 @@ def study_with_source(
         raise DataError(
             f"No source is set. Give the folder to read: mm ingest {kind} FOLDER, or set sources in study.toml."
         )
-    return Study(layout, replace(study.config, sources=tuple(source.entry for source in sources))), sources
+    config = replace(
+        study.config,
+        sources=tuple(source.entry for source in sources),
+        tables=tuple(dict.fromkeys([*study.config.tables, *added_tables])),
+    )
+    return Study(layout, config), sources
 
 
 def parse_sources(study: Study) -> list[Source]:

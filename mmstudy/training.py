@@ -1,59 +1,95 @@
 """Plan a run on a study, and enter it when it has ended."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from polars import DataFrame
 
+from catalog.audit.findings import Finding
 from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
-from catalog.fields import find_target, metadata_features
+from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.runs import index_runs
+from catalog.schemes import SplitScheme
 from mmdata.schema import VOLUME_MODALITIES
 from mmdata.study import Study
+from mmstudy.audit import findings_for_run
+from mmstudy.dictionary import study_dictionary
 from mmstudy.ingest import CATALOG_WAIT_SECONDS
-from mmtrain.config import TrainConfig, parse_train_config
+from mmtrain.config import METADATA, TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
+from mmtrain.run import RunDirectory, find_run
 from mmtrain.stream import open_stores
 from mmtrain.task import choose_device
+from mmtrain.withdrawn import require_unmarked
 
 
-def plan_run(study: Study, target: str, given: Mapping[str, Any]) -> tuple[TrainConfig, DataFrame]:
-    """Return the settings and the cohort of a new run, having made sure that the stores have what it reads.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """A run that can begin."""
+
+    config: TrainConfig
+    cohort: DataFrame
+    left_out: Mapping[str, int]
+    """Why samples that have everything are not in the cohort, and how many."""
+    findings: tuple[Finding, ...]
+    """What the audit says of the run's labels, splits and inputs; critical ones were accepted by the user."""
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Return the number of samples of each split."""
+        return {split: self.cohort.filter(self.cohort["split"] == split).height for split in ("train", "val", "test")}
+
+
+def plan_run(
+    study: Study, target: str, given: Mapping[str, Any], *, scheme: SplitScheme, accepted: Collection[str] = ()
+) -> RunPlan:
+    """Return a new run, having made sure that the stores have what it reads and that its labels can be trusted.
 
     Parameters
     ----------
     given
         Settings that come before the study's own.
+    scheme
+        Who trains, validates and tests.
+    accepted
+        Codes of critical findings that the user accepts.
 
     Raises
     ------
     CatalogError, DataError, TrainError
-        A setting is wrong, or the study has not what the run needs.
+        A setting is wrong, the study has not what the run needs, or the audit has a critical finding.
     """
-    definition = find_target(target)
-    config = parse_train_config(
-        {
-            **asdict(study.config.train),
-            "inputs": [modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities],
-            "connectivity": study.config.connectivity.name,
-            **given,
-            "target": target,
-            "kind": "classification" if definition.kind == "binary" else "regression",
-            "unit": definition.unit,
-        }
-    )
-    if config.volume_inputs and config.side not in study.config.volumes.sides:
-        raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
+    dictionary = study_dictionary(study)
+    config = _configure(study, dictionary, target, given, scheme)
     choose_device(config.device)
     stores = open_stores(
         study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )
     config = replace(config, copies=stores.num_copies)
-    features = metadata_features(target, config.metadata_blocks)
     with open_catalog(study.layout.catalog) as catalog:
-        return config, build_cohort(catalog, target, config.modalities, features)
+        selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
+        findings = findings_for_run(
+            study, catalog, dictionary, target=target, shown=config.shown_features, modalities=config.modalities
+        )
+    _refuse_critical(findings, accepted)
+    return RunPlan(config=config, cohort=selection.frame, left_out=selection.left_out, findings=tuple(findings))
+
+
+def find_unfinished(study: Study, run_id: str) -> tuple[RunDirectory, TrainConfig]:
+    """Return a run that can go on, and its settings.
+
+    Raises
+    ------
+    TrainError
+        There is none of that name, it is finished, or participants of its cohort have withdrawn.
+    """
+    run, config = find_run(study.layout.runs, run_id)
+    if run.metrics.exists():
+        raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
+    require_unmarked(run)
+    return run, config
 
 
 def enter_runs(study: Study) -> list[str]:
@@ -66,3 +102,38 @@ def enter_runs(study: Study) -> list[str]:
     """
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
         return index_runs(catalog, study.layout.runs)
+
+
+def _configure(
+    study: Study, dictionary: Dictionary, target: str, given: Mapping[str, Any], scheme: SplitScheme
+) -> TrainConfig:
+    definition = find_target(dictionary, target)
+    config = parse_train_config(
+        {
+            **asdict(study.config.train),
+            "inputs": [modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities],
+            "connectivity": study.config.connectivity.name,
+            **given,
+            "target": target,
+            "kind": "classification" if definition.kind == "binary" else "regression",
+            "unit": definition.unit,
+            "split": str(scheme),
+        }
+    )
+    if config.volume_inputs and config.side not in study.config.volumes.sides:
+        raise TrainError(f"Side {config.side} is not stored; this study has {study.config.volumes.sides}.")
+    if METADATA not in config.inputs:
+        return config
+    shown = shown_features(dictionary, target, config.metadata_blocks, keep_own_block=config.keep_own_block)
+    return replace(config, features=tuple(metadata_features(dictionary, target)), shown_features=tuple(shown))
+
+
+def _refuse_critical(findings: Collection[Finding], accepted: Collection[str]) -> None:
+    critical = [finding for finding in findings if finding.severity == "critical" and finding.code not in accepted]
+    if critical:
+        told = " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in critical)
+        codes = " ".join(f"--accept {code}" for code in dict.fromkeys(finding.code for finding in critical))
+        raise TrainError(
+            f"The audit has {len(critical)} critical findings about this run. {told} Mend them (mm audit shows all), "
+            f"or train all the same with {codes}; the run records it."
+        )

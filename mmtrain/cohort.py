@@ -1,5 +1,6 @@
 """Read a frozen cohort: the samples of one run, as arrays in one order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,20 @@ class Cohort:
     """``train``, ``val`` or ``test``."""
     targets: NDArray[np.float64]
     """In the target's own unit; classes are 0 and 1."""
-    feature_names: list[str]
-    features_NF: NDArray[np.float64]
-    """Tabular features, NaN where missing."""
+    is_augmented: NDArray[np.bool_]
+    """Whether augmented copies of the sample are made: it is of the study's own training split."""
+    features: dict[str, NDArray[np.float64]]
+    """Tabular features by name, each of shape (N,), NaN where missing."""
 
     def members(self, split: str) -> NDArray[np.int64]:
         """Return the positions of one split's samples."""
         return np.flatnonzero(self.splits == split)
+
+    def stack_features(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return features in an order, shape (N, len(names)); NaN throughout where the cohort does not have one."""
+        unknown = np.full(len(self.sample_ids), np.nan)
+        columns = [self.features.get(name, unknown) for name in names]
+        return np.stack(columns, axis=1) if columns else np.empty((len(self.sample_ids), 0))
 
     @property
     def split_sizes(self) -> dict[str, int]:
@@ -50,16 +58,15 @@ def read_cohort(path: Path) -> Cohort:
         table = pl.read_parquet(path)
     except (FileNotFoundError, pl.exceptions.PolarsError) as error:
         raise TrainError(f"The cohort {path} cannot be read: {error}") from error
-    missing = {"sample_id", "row", "split", "target"} - set(table.columns)
+    missing = {"sample_id", "row", "split", "target", "augmented"} - set(table.columns)
     if missing:
         raise TrainError(f"The cohort {path} lacks the columns {', '.join(sorted(missing))}.")
-    features = [name for name in table.columns if name.startswith(_FEATURE_PREFIX)]
-    matrix = table.select(pl.col(features).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    features = table.select(pl.selectors.starts_with(_FEATURE_PREFIX).cast(pl.Float64).fill_null(float("nan")))
     return Cohort(
         sample_ids=table["sample_id"].to_list(),
         rows=table["row"].to_numpy(),
         splits=np.asarray(table["split"].to_list()),
         targets=table["target"].to_numpy().astype(np.float64),
-        feature_names=[name.removeprefix(_FEATURE_PREFIX) for name in features],
-        features_NF=matrix.reshape(table.height, len(features)),
+        is_augmented=table["augmented"].to_numpy(),
+        features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in features},
     )

@@ -31,7 +31,16 @@ class TrainConfig:
     inputs: tuple[str, ...]
     """Any of flair, t1, dwi, connectivity, metadata."""
     metadata_blocks: tuple[str, ...] = ()
-    """Groups of tabular features that metadata stands for; the target's own group is always left out."""
+    """Groups of tabular features that the model sees."""
+    keep_own_block: bool = False
+    """Let the model see the target's own group too, if it was asked for; the reference never does."""
+    features: tuple[str, ...] = ()
+    """Every tabular feature beside the target, in the order of the network's inputs."""
+    shown_features: tuple[str, ...] = ()
+    """Those of `features` that the model sees; it gets zeros for the others."""
+    split: str = "study"
+    """Who trains, validates and tests: the study's own split, a fold such as fold-2/5, or all centres but one, such as
+    without-centre-11025."""
     side: int = 64
     """Resolution level of the volumes, in voxels per edge."""
     channels: tuple[int, ...] = ()

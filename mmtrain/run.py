@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -53,6 +53,11 @@ class RunDirectory:
         return self.path / "predictions.parquet"
 
     @property
+    def withdrawn(self) -> Path:
+        """How many of the cohort have withdrawn since; there only if some have."""
+        return self.path / "withdrawn.json"
+
+    @property
     def model(self) -> Path:
         """Weights of the best epoch."""
         return self.path / "model.safetensors"
@@ -78,8 +83,14 @@ class RunDirectory:
         return self.path / "tensorboard"
 
 
-def create_run(runs: Path, config: TrainConfig) -> RunDirectory:
-    """Make the directory of a new run, named after its target, its inputs and the time."""
+def create_run(runs: Path, config: TrainConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
+    """Make the directory of a new run, named after its target, its inputs and the time.
+
+    Parameters
+    ----------
+    findings
+        What the audit of the labels found and the user accepted, for the record.
+    """
     stem = f"{config.target}_{'-'.join(config.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)
@@ -90,7 +101,7 @@ def create_run(runs: Path, config: TrainConfig) -> RunDirectory:
         for part in ("checkpoints", "plots", "tensorboard"):
             (path / part).mkdir(mode=0o700)
         run = RunDirectory(path)
-        write_json(run.config, {"train": config.to_json(), "environment": _environment()})
+        write_json(run.config, {"train": config.to_json(), "environment": _environment(), "audit": list(findings)})
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
 

@@ -1,6 +1,6 @@
 """Scale targets and tabular features with statistics of the training split alone; both go into the model file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,21 +36,28 @@ class TargetScaler:
 
 @dataclass(frozen=True, slots=True)
 class FeatureScaler:
-    """Tabular features to z-scores, 0 where missing, followed by a column for each that says whether it was missing."""
+    """Tabular features to z-scores, 0 where missing, followed by a column for each that says whether it was missing.
+
+    Both columns of a feature that is not shown to the model are 0 throughout.
+    """
 
     names: tuple[str, ...]
     means: tuple[float, ...]
+    """Of the training split; what stands for a missing value."""
     stds: tuple[float, ...]
+    shown: tuple[bool, ...]
 
     def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return shape (N, 2 F)."""
+        shown = np.asarray(self.shown, bool)
         missing = np.isnan(features_NF)
         scores = (features_NF - np.asarray(self.means)) / np.asarray(self.stds)
-        return np.concatenate([np.where(missing, 0.0, scores), missing], axis=1).astype(np.float32)
+        return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return one entry for each feature."""
-        return [{"name": n, "mean": m, "std": s} for n, m, s in zip(self.names, self.means, self.stds, strict=True)]
+        entries = zip(self.names, self.means, self.stds, self.shown, strict=True)
+        return [{"name": name, "mean": mean, "std": std, "shown": shown} for name, mean, std, shown in entries]
 
 
 def fit_target(training_targets: NDArray[np.float64]) -> TargetScaler:
@@ -67,11 +74,17 @@ def fit_target(training_targets: NDArray[np.float64]) -> TargetScaler:
     return TargetScaler(low, high)
 
 
-def fit_features(names: Sequence[str], training_NF: NDArray[np.float64]) -> FeatureScaler:
-    """Fit the scaling of tabular features; one that never varies or is never there becomes 0 throughout."""
+def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:
+    """Fit the scaling of tabular features; one that never varies or is never there becomes 0 throughout.
+
+    Parameters
+    ----------
+    shown
+        Names of the features that the model sees.
+    """
     means, stds = [], []
     for column in training_NF.T:
         known = column[~np.isnan(column)]
         means.append(float(known.mean()) if len(known) else 0.0)
         stds.append(float(known.std()) if len(known) and known.std() > 0 else 1.0)
-    return FeatureScaler(tuple(names), tuple(means), tuple(stds))
+    return FeatureScaler(tuple(names), tuple(means), tuple(stds), tuple(name in shown for name in names))

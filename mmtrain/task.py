@@ -40,7 +40,7 @@ class Task:
     """None for a binary target."""
     feature_scaler: FeatureScaler
     features_NF: NDArray[np.float32]
-    """Scaled; no columns where metadata is not an input."""
+    """Scaled, and which were missing; no columns where metadata is not an input."""
     device: torch.device
     channels: torch.Tensor
     """Memory for the volumes of one batch."""
@@ -64,7 +64,8 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
     """Read the cohort, open the stores, and fit every scaling on the training split."""
     cohort = read_cohort(run.cohort)
     training = cohort.members("train")
-    feature_scaler = fit_features(cohort.feature_names, cohort.features_NF[training])
+    features_NF = cohort.stack_features(config.features)
+    feature_scaler = fit_features(config.features, features_NF[training], config.shown_features)
     device = choose_device(config.device)
     largest_batch = min(config.batch_size, max(cohort.split_sizes.values()))
     return Task(
@@ -75,7 +76,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
         ),
         target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
         feature_scaler=feature_scaler,
-        features_NF=feature_scaler.scale(cohort.features_NF),
+        features_NF=feature_scaler.scale(features_NF),
         device=device,
         channels=allocate_channels(largest_batch if config.volume_inputs else 0, config.side, device),
     )
@@ -119,6 +120,7 @@ def training_requests(task: Task, epoch: int) -> list[BatchRequest]:
     if config.kind == "classification" and config.balance == "undersample":
         members = balance_classes(members, cohort.targets[members], seed=config.seed, epoch=epoch)
     copies = choose_copies(cohort.sample_ids, task.stores.num_copies, seed=config.seed, epoch=epoch)
+    copies[~cohort.is_augmented] = 0
     batches = epoch_batches(members, config.batch_size, seed=config.seed, epoch=epoch, drop_last=config.drop_last)
     return [request_batch(task, positions, copies[positions]) for positions in batches]
 

@@ -32,8 +32,13 @@ def copy(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the study that tests may add to, with enough samples of every split to train on."""
     root = Path(shutil.copytree(study, tmp_path_factory.mktemp("copy") / "study"))
     with duckdb.connect(str(root / "catalog.duckdb")) as catalog:
-        place = "CASE row % 5 WHEN 0 THEN 'test' WHEN 1 THEN 'val' ELSE 'train' END"
-        catalog.execute(f"UPDATE sample SET split = {place}")
+        catalog.execute(
+            "UPDATE sample SET split = CASE place % 5 WHEN 0 THEN 'test' WHEN 1 THEN 'val' ELSE 'train' END "
+            "FROM (SELECT participant_key, min(row) AS place FROM sample GROUP BY participant_key) first "
+            "WHERE first.participant_key = sample.participant_key"
+        )
+    shutil.rmtree(root / "augmented.zarr")  # of those who trained before
+    (root / "receipts" / "copies.jsonl").unlink()
     return root
 
 

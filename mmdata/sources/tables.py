@@ -1,5 +1,9 @@
-"""Tell tables of participants, withdrawal lists and other text apart, by names and by a file's first bytes."""
+"""Tell tables of participants, withdrawal lists and other text apart, by names and by a file's first bytes.
 
+Text in UTF-16, as spreadsheets save it, is sorted like any other, so that its reader refuses it loudly.
+"""
+
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,9 +73,12 @@ def sort_tables(
 def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
+            head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise SourceError(
             f"A text file of the source cannot be read ({error.strerror}): {re.sub('[0-9]+', '…', path.name)}. It may "
             "be a withdrawal list, so it is not passed over. Make it readable, or move it out of the source."
         ) from error
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head.decode("utf-16", errors="replace").encode()
+    return head.removeprefix(codecs.BOM_UTF8)

@@ -9,6 +9,7 @@ from mmdata.synth.drawing import DrawnVisit
 from mmdata.synth.faults.participants import Shown
 from mmdata.synth.layouts import bids, folder, rap, trees, zips
 from mmdata.synth.plan import ALL_FIELDS, DWI_FIELD, EXTRA_FIELDS, FLAIR_FIELD, GLASSER_FIELD, T1_FIELD, ReleasePlan
+from mmdata.synth.table_form import TableForm
 
 LayoutName = Literal["zips", "trees", "rap", "bids", "folder"]
 
@@ -19,7 +20,8 @@ class Layout:
 
     prepare: Callable[[Path, int, ReleasePlan], None]
     write_visit: Callable[[Path, DrawnVisit], None]
-    write_table: Callable[[Path, int, ReleasePlan], int]
+    table: TableForm | Callable[[Path, int, ReleasePlan], int]
+    """UK Biobank's table in this form, if no other is asked for; or what writes a table of the layout's own."""
     shown: Shown
     """What of the visits is written."""
 
@@ -33,17 +35,11 @@ _ON_ONE_GRID = Shown(
 )
 
 LAYOUTS: dict[LayoutName, Layout] = {
-    "zips": Layout(
-        prepare=zips.prepare, write_visit=zips.write_visit, write_table=zips.write_table, shown=_WITH_ARCHIVES
-    ),
-    "trees": Layout(
-        prepare=zips.prepare, write_visit=trees.write_visit, write_table=zips.write_table, shown=_WITH_MEMBERS
-    ),
-    "rap": Layout(prepare=rap.prepare, write_visit=rap.write_visit, write_table=rap.write_table, shown=_WITH_ARCHIVES),
-    "bids": Layout(
-        prepare=bids.prepare, write_visit=bids.write_visit, write_table=bids.write_table, shown=_WITH_IMAGES
-    ),
+    "zips": Layout(prepare=zips.prepare, write_visit=zips.write_visit, table="ukbconv-csv", shown=_WITH_ARCHIVES),
+    "trees": Layout(prepare=zips.prepare, write_visit=trees.write_visit, table="ukbconv-csv", shown=_WITH_MEMBERS),
+    "rap": Layout(prepare=rap.prepare, write_visit=rap.write_visit, table="rap", shown=_WITH_ARCHIVES),
+    "bids": Layout(prepare=bids.prepare, write_visit=bids.write_visit, table=bids.write_table, shown=_WITH_IMAGES),
     "folder": Layout(
-        prepare=folder.prepare, write_visit=folder.write_visit, write_table=folder.write_table, shown=_ON_ONE_GRID
+        prepare=folder.prepare, write_visit=folder.write_visit, table=folder.write_table, shown=_ON_ONE_GRID
     ),
 }

@@ -106,7 +106,12 @@ def _constitution(rng: np.random.Generator, participant: Participant, ages: dict
     handedness = int(rng.choice([1, 2, 3], p=[0.89, 0.095, 0.015]))
     smoking = int(rng.choice([0, 1, 2], p=[0.6, 0.33, 0.07]))
     centre = int(rng.choice(CENTRES))
-    cells = {"31-0.0": str(int(participant.is_male)), "21022-0.0": str(int(participant.recruitment_age_years))}
+    born_on = imaged_on - timedelta(days=round(participant.age_years * _DAYS_PER_YEAR))
+    cells = {
+        "31-0.0": str(int(participant.is_male)),
+        "34-0.0": str(born_on.year),
+        "21022-0.0": str(int(participant.recruitment_age_years)),
+    }
     for instance, age in ages.items():
         came_on = imaged_on + timedelta(days=round((age - participant.age_years) * _DAYS_PER_YEAR))
         cells[f"21003-{instance}.0"] = str(int(age))

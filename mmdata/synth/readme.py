@@ -1,6 +1,7 @@
 """The text a release explains itself with; it names no participant."""
 
-from mmdata.synth.layout import LayoutName
+from mmdata.synth.layout import LAYOUTS, LayoutName
+from mmdata.synth.table_form import TableForm, table_name
 
 _ITEMS = """\
     20252             T1: T1/T1_unbiased_brain.nii.gz, T1/T1_brain_mask.nii.gz, T1/transforms/T1_to_MNI_linear.mat
@@ -16,19 +17,24 @@ _EXTRAS = """\
     31018, 31019      time series of Schaefer7n100p, Schaefer17n100p; of Tian_Subcortex_S1_3T to S4_3T
     25750 25752 25753 correlations: full of 21 components, partial of 21 and of 55
 """
-_UKBCONV = """\
-ukb_synthetic.csv     the table as ukbconv writes it; a tenth more participants than have imaging
-"""
+_TABLE_FORMS: dict[TableForm, str] = {
+    "ukbconv-csv": "as ukbconv writes it",
+    "ukbconv-tab": "as ukbconv's r and txt",
+    "rap": "as the table exporter writes it, raw codes",
+    "rap-tsv": "as the table exporter writes it, raw codes",
+    "rap-multiselect": "with raw codes and several answers in one cell",
+    "rap-labels": "as the table exporter writes it, labels for codes",
+}
 _FILES: dict[LayoutName, tuple[str, str, str]] = {
     "zips": (
         "UK Biobank lays out its own",
         "bulk/                 EID_FIELD_INSTANCE_0.zip or .txt; instance 2 is the imaging visit, 3 a repeat visit\n",
-        _UKBCONV,
+        "",
     ),
     "trees": (
         "UK Biobank lays out its own, unpacked",
         "bulk/                 EID_FIELD_INSTANCE_0/ or .txt; instance 2 is the imaging visit, 3 a repeat visit\n",
-        _UKBCONV,
+        "",
     ),
     "rap": (
         "UK Biobank's Research Analysis Platform is mounted",
@@ -36,9 +42,7 @@ _FILES: dict[LayoutName, tuple[str, str, str]] = {
 Bulk/Brain MRI/       {T1,T2 FLAIR,dMRI,Connectomes,rfMRI}/<first 2 digits of the eid>/EID_FIELD_INSTANCE_0.zip or .txt;
                       instance 2 is the imaging visit, 3 a repeat visit
 """,
-        """\
-participant.csv       the table as the table exporter writes it, raw codes; a tenth more participants than have imaging
-""",
+        "",
     ),
     "bids": (
         "BIDS derivatives",
@@ -62,8 +66,11 @@ connectivity.npy      64,620 correlations of 360 regions, upper triangle row by 
         "metadata.csv          features by name, UK Biobank's codes\n",
     ),
 }
-"""What the layout is, where scans are, what the table is."""
+"""What the layout is, where scans are, what the layout's own table is."""
 _WITH_ITEMS = ("zips", "trees", "rap")
+_KINSHIP = """\
+ukb_rel.dat           who is related to whom: ID1, ID2, HetHet, IBS0, Kinship
+"""
 _COMMON_FILES = """\
 w12345_20260101.csv   a withdrawal list
 truth.parquet         landmark positions and affines, for tests only: columns are described in mmdata/synth/truth.py
@@ -107,10 +114,14 @@ _WRONG_EVERY = """\
 """
 
 
-def readme_text(layout: LayoutName, *, has_extras: bool, has_every_fault: bool) -> str:
+def readme_text(layout: LayoutName, table_form: TableForm | None, *, has_extras: bool, has_every_fault: bool) -> str:
     """Return the text of a release's ``README.txt``."""
     likeness, scans, table = _FILES[layout]
     has_items = layout in _WITH_ITEMS
+    form = table_form or LAYOUTS[layout].table
+    if isinstance(form, str):
+        described = f"the table {_TABLE_FORMS[form]}; a tenth more participants than have imaging"
+        table = f"{table_name(form):<22}{described}\n{_KINSHIP}"
     return "".join(
         [
             "SYNTHETIC DATA. Nobody in this release exists. ",

@@ -11,9 +11,10 @@ sex     head size (which FLIRT takes out), grey matter around the hippocampi, a 
 table   sex and age in the body measures; one latent trait under the psychology items.
 
 The same participants can be written in several layouts (`layout`): UK Biobank's archives, unpacked or as its platform
-mounts them, BIDS derivatives, or the reference study's folder. What some studies choose beside it comes on request:
-further diffusion maps, images in template space, further kinds of connectivity (`microstructure`, `template_space`,
-`timeseries`). Neither changes a byte of what is written without it.
+mounts them, BIDS derivatives, or the reference study's folder. UK Biobank's table comes in several forms
+(`table_form`), and beside it lies who is related to whom (`kinship`). What some studies choose beside it comes on
+request: further diffusion maps, images in template space, further kinds of connectivity (`microstructure`,
+`template_space`, `timeseries`). None of it changes a byte of what is written without it.
 
 What is deliberately wrong: `plan`; on request also one participant for every kind of bad file: `faults.kinds`. Where
 landmarks lie: `truth`.
@@ -28,6 +29,7 @@ from typing import Literal
 from mmdata.errors import SourceError
 from mmdata.execution import run_tasks
 from mmdata.synth.faults.participants import add_faults, limit_plan, write_faults
+from mmdata.synth.kinship import write_kinship
 from mmdata.synth.layout import LAYOUTS, LayoutName
 from mmdata.synth.plan import (
     ALL_FIELDS,
@@ -41,10 +43,12 @@ from mmdata.synth.plan import (
 )
 from mmdata.synth.readme import readme_text
 from mmdata.synth.table import write_withdrawals
+from mmdata.synth.table_form import TABLE_FORMS, TableForm, write_table
 from mmdata.synth.truth import write_truth
 from mmdata.synth.visit import VisitResult, VisitTask, write_visit
 
 WITHDRAWALS_NAME = "w12345_20260101.csv"
+KINSHIP_NAME = "ukb_rel.dat"
 TRUTH_NAME = "truth.parquet"
 FAULTS_NAME = "faults.parquet"
 _MIN_PARTICIPANTS = 4
@@ -73,6 +77,9 @@ class SynthConfig:
     extras: bool = False
     """Whether UK Biobank's items also hold what only some studies choose: further diffusion maps, images in template
     space (the most of the time and disk), further kinds of connectivity."""
+    table_form: TableForm | None = None
+    """How UK Biobank's table is written (`mmdata.synth.table_form`); None: as the layout has it, ``rap`` in the layout
+    ``rap`` and ``ukbconv-csv`` in the others."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -81,6 +88,10 @@ class SynthConfig:
             raise SourceError(f"faults: expected some or every, got {self.faults}")
         if self.extras and not LAYOUTS[self.layout].shown.fields.issuperset(EXTRA_FIELDS):
             raise SourceError(f"extras: expected a layout of UK Biobank's items, zips, trees or rap, got {self.layout}")
+        if self.table_form not in (None, *TABLE_FORMS):
+            raise SourceError(f"table_form: expected one of {', '.join(TABLE_FORMS)}, got {self.table_form}")
+        if self.table_form and not isinstance(LAYOUTS[self.layout].table, str):
+            raise SourceError(f"table_form: expected a layout with UK Biobank's table, got {self.layout}")
         if not _MIN_PARTICIPANTS <= self.participants <= _MAX_PARTICIPANTS:
             raise SourceError(
                 f"participants: expected {_MIN_PARTICIPANTS} to {_MAX_PARTICIPANTS:,}, got {self.participants}"
@@ -150,13 +161,25 @@ def write_release(
         on_progress(len(results), len(tasks))
     results.sort(key=lambda result: (result.visit.index, result.visit.instance))
     write_truth(dest / TRUTH_NAME, seed, results)
-    table_rows = layout.write_table(dest, seed, plan)
+    table_rows = _write_table(dest, config, plan)
     write_withdrawals(dest / WITHDRAWALS_NAME, seed, plan)
     if config.faults == "every":
         write_faults(dest / FAULTS_NAME, seed, plan)
-    readme = readme_text(config.layout, has_extras=config.extras, has_every_fault=config.faults == "every")
+    readme = readme_text(
+        config.layout, config.table_form, has_extras=config.extras, has_every_fault=config.faults == "every"
+    )
     (dest / "README.txt").write_text(readme, encoding="utf-8")
     return _summarise(plan, config, table_rows)
+
+
+def _write_table(dest: Path, config: SynthConfig, plan: ReleasePlan) -> int:
+    """Write the table, and beside UK Biobank's its file of relatives; return the table's rows."""
+    layout = LAYOUTS[config.layout]
+    table = config.table_form or layout.table
+    if not isinstance(table, str):
+        return table(dest, config.seed, plan)
+    write_kinship(dest / KINSHIP_NAME, config.seed, plan)
+    return write_table(dest, table, config.seed, plan)
 
 
 def _plan(config: SynthConfig) -> ReleasePlan:

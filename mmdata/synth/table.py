@@ -1,6 +1,6 @@
-"""The release's table, row by row and as ukbconv writes it, and its withdrawal list."""
+"""The release's table row by row, and its withdrawal list."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def column_names() -> list[str]:
     """Return the columns after ``eid``, by field, instance and array index.
 
     >>> column_names()[:3]
-    ['31-0.0', '53-0.0', '53-1.0']
+    ['31-0.0', '34-0.0', '53-0.0']
     """
     return [
         f"{number}-{instance}.{slot}"
@@ -48,7 +48,7 @@ def column_names() -> list[str]:
 
 def asked_once() -> frozenset[int]:
     """Return the fields that have one value for life: no instance is told from another."""
-    return frozenset((31, 21022, *(disease.date_field for disease in DISEASES.values())))
+    return frozenset((31, 34, 21022, *(disease.date_field for disease in DISEASES.values())))
 
 
 def draw_rows(seed: int, plan: ReleasePlan) -> Iterator[TableRow]:
@@ -58,16 +58,6 @@ def draw_rows(seed: int, plan: ReleasePlan) -> Iterator[TableRow]:
     for index in sorted(imaging, key=lambda index: eid_of(seed, index)):
         cells = draw_row(seed, draw_participant(seed, index), _instances(seed, index, imaging[index]))
         yield TableRow(eid=eid_of(seed, index), cells=cells, has_imaging=bool(imaging[index]))
-
-
-def write_ukbconv(path: Path, seed: int, plan: ReleasePlan) -> int:
-    """Write the table; return its number of rows."""
-    columns = column_names()
-    lines = [
-        _quoted([str(row.eid), *(row.cells.get(column, "") for column in columns)]) for row in draw_rows(seed, plan)
-    ]
-    path.write_text("".join([_quoted(["eid", *columns]), *lines]), encoding="utf-8")
-    return len(lines)
 
 
 def write_withdrawals(path: Path, seed: int, plan: ReleasePlan) -> None:
@@ -89,7 +79,3 @@ def _instances_of_fields() -> dict[int, tuple[int, ...]]:
 def _instances(seed: int, index: int, imaging: set[int]) -> tuple[int, ...]:
     came_again = generator(seed, "first-repeat", index).random() < _FIRST_REPEAT_SHARE
     return tuple(sorted({0} | ({1} if came_again else set()) | imaging))
-
-
-def _quoted(cells: Iterable[str]) -> str:
-    return ",".join(f'"{cell}"' for cell in cells) + "\n"

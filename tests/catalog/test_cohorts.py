@@ -4,15 +4,21 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog.cohorts import build_cohort, write_cohort
-from catalog.database import open_catalog
+from catalog.database import open_catalog, open_scratch
 from catalog.errors import CohortError, UnknownTargetError
+from catalog.fields import load_dictionary
+from catalog.kinship import Relatives
 from catalog.records import EnrolledSample, ScanOutcome, Visit
 from catalog.samples import enrol
 from catalog.scans import record_outcomes, record_sources
+from catalog.schemes import Fold, LeaveOutCentre, SplitScheme, StudySplit
 
 VISITS = [Visit(eid, 2) for eid in range(1_000_001, 1_000_061)]
+UKB = load_dictionary()
 
 
 @pytest.fixture
@@ -37,17 +43,17 @@ def catalog(tmp_path: Path) -> Iterator[Any]:
         yield connection
 
 
-def give(catalog: Any, name: str, values: dict[str, float]) -> None:
+def give(catalog: Any, name: str, values: dict[int, float]) -> None:
     catalog.executemany(
-        "INSERT INTO feature (sample_id, name, value) VALUES (?, ?, ?)", [[s, name, v] for s, v in values.items()]
+        "INSERT INTO feature (row, name, value) VALUES (?, ?, ?)", [[row, name, value] for row, value in values.items()]
     )
 
 
 @pytest.fixture
 def aged(catalog: Any, samples: list[EnrolledSample]) -> list[EnrolledSample]:
     """The samples, all but rows 0 and 1 with an age, rows below 30 with an LDL."""
-    give(catalog, "age", {s.sample_id: 50.0 + s.row for s in samples if s.row > 1})
-    give(catalog, "LDL", {s.sample_id: s.row / 10 for s in samples if s.row < 30})
+    give(catalog, "age", {s.row: 50.0 + s.row for s in samples if s.row > 1})
+    give(catalog, "LDL", {s.row: s.row / 10 for s in samples if s.row < 30})
     return samples
 
 
@@ -58,7 +64,7 @@ def aged(catalog: Any, samples: list[EnrolledSample]) -> list[EnrolledSample]:
 def test_a_cohort_has_exactly_the_complete_cases_in_the_order_of_rows(
     catalog: Any, aged: list[EnrolledSample], modalities: list[str], rows: range
 ) -> None:
-    cohort = build_cohort(catalog, "age", modalities, [])
+    cohort = build_cohort(catalog, UKB, "age", modalities, []).frame
     assert cohort["row"].to_list() == list(rows)
     assert cohort["target"].to_list() == [50.0 + row for row in rows]
     expected = [(aged[row].sample_id, aged[row].split) for row in rows]
@@ -66,15 +72,17 @@ def test_a_cohort_has_exactly_the_complete_cases_in_the_order_of_rows(
 
 
 def test_a_missing_feature_is_null_and_drops_nobody(catalog: Any, aged: list[EnrolledSample]) -> None:
-    cohort = build_cohort(catalog, "age", ["t1"], ["LDL", "Hb"])
-    assert cohort.columns == ["sample_id", "row", "split", "target", "weight", "feature_LDL", "feature_Hb"]
+    cohort = build_cohort(catalog, UKB, "age", ["t1"], ["LDL", "Hb"]).frame
+    assert cohort.columns == [
+        *("sample_id", "row", "split", "target", "weight", "augmented", "feature_LDL", "feature_Hb")
+    ]
     assert cohort["feature_LDL"].to_list() == [row / 10 if row < 30 else None for row in range(2, 60)]
     assert cohort["feature_Hb"].null_count() == cohort.height == 58
 
 
 def test_a_cohort_file_names_no_eid(catalog: Any, aged: list[EnrolledSample], tmp_path: Path) -> None:
     path = tmp_path / "cohort.parquet"
-    cohort = build_cohort(catalog, "age", ["t1"], ["LDL"])
+    cohort = build_cohort(catalog, UKB, "age", ["t1"], ["LDL"]).frame
     write_cohort(cohort, path)
     read = pl.read_parquet(path)
     assert read.equals(cohort)
@@ -87,26 +95,150 @@ def test_a_cohort_file_names_no_eid(catalog: Any, aged: list[EnrolledSample], tm
 def test_the_withdrawn_are_in_no_cohort(catalog: Any, aged: list[EnrolledSample]) -> None:
     gone = catalog.execute("SELECT eid FROM samples WHERE row = 10").fetchone()[0]
     enrol(catalog, VISITS, salt="s" * 16, val=0.25, test=0.25, withdrawn_eids=frozenset({gone}))
-    assert build_cohort(catalog, "age", ["t1"], [])["row"].to_list() == [r for r in range(2, 60) if r != 10]
+    assert build_cohort(catalog, UKB, "age", ["t1"], []).frame["row"].to_list() == [r for r in range(2, 60) if r != 10]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_too_few_samples_of_a_split_are_refused(catalog: Any, samples: list[EnrolledSample], split: str) -> None:
     others = [s for s in samples if s.split != split]
     few = [s for s in samples if s.split == split][: 7 if split == "train" else 1]
-    give(catalog, "age", {s.sample_id: 60.0 for s in [*others, *few]})
+    give(catalog, "age", {s.row: 60.0 for s in [*others, *few]})
     refused = rf"Only {len(few)} {split} samples have a value of age and t1 stored; at least {len(few) + 1}"
     with pytest.raises(CohortError, match=refused):
-        build_cohort(catalog, "age", ["t1"], [])
+        build_cohort(catalog, UKB, "age", ["t1"], [])
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_one_class_alone_is_refused(catalog: Any, samples: list[EnrolledSample], split: str) -> None:
-    give(catalog, "sex", {s.sample_id: float(s.split != split and s.row % 2) for s in samples})
+    give(catalog, "sex", {s.row: float(s.split != split and s.row % 2) for s in samples})
     with pytest.raises(CohortError, match=rf"All \d+ {split} samples .* have the same sex"):
-        build_cohort(catalog, "sex", ["t1"], [])
+        build_cohort(catalog, UKB, "sex", ["t1"], [])
 
 
 def test_an_unknown_target_is_refused(catalog: Any, samples: list[EnrolledSample]) -> None:
     with pytest.raises(UnknownTargetError, match="Did you mean age"):
-        build_cohort(catalog, "agee", ["t1"], [])
+        build_cohort(catalog, UKB, "agee", ["t1"], [])
+
+
+def relate(catalog: Any, *pairs: tuple[EnrolledSample, EnrolledSample]) -> None:
+    """Let participants be relatives, now that they have their splits."""
+    catalog.executemany(
+        "INSERT INTO kinship VALUES (?, ?, 0.25)",
+        [sorted((one.participant_key, other.participant_key)) for one, other in pairs],
+    )
+
+
+def of_split(samples: list[EnrolledSample], split: str) -> list[EnrolledSample]:
+    return [sample for sample in samples if sample.split == split and sample.row > 1]
+
+
+def test_relatives_of_those_held_out_are_left_out_and_counted(catalog: Any, aged: list[EnrolledSample]) -> None:
+    train, val, test = (of_split(aged, split) for split in ("train", "val", "test"))
+    relate(
+        catalog, (train[0], test[0]), (test[1], val[0]), (val[1], train[1]), (train[2], train[3]), (val[0], train[4])
+    )
+    selection = build_cohort(catalog, UKB, "age", ["t1"], [])
+    gone = {sample.row for sample in (train[0], val[0], train[1])}  # not train[4]: val[0] is not validated on
+    assert selection.frame["row"].to_list() == [row for row in range(2, 60) if row not in gone]
+    assert selection.left_out == {"relatives-in-test": 2, "relatives-in-validation": 1}
+
+
+def test_relatives_whom_the_run_does_not_use_leave_nobody_out(catalog: Any, aged: list[EnrolledSample]) -> None:
+    unused, train = aged[0], of_split(aged, "train")[0]  # the first has no age
+    catalog.execute("UPDATE sample SET split = 'test' WHERE row = 0")
+    relate(catalog, (unused, train))
+    selection = build_cohort(catalog, UKB, "age", ["t1"], [])
+    assert selection.frame.height == 58 and selection.left_out == {}
+
+
+def test_augmented_copies_are_those_of_the_studys_own_training_split(catalog: Any, aged: list[EnrolledSample]) -> None:
+    split_of_row = {sample.row: sample.split for sample in aged}
+    for scheme in (StudySplit(), Fold(2, 3)):
+        frame = build_cohort(catalog, UKB, "age", ["t1"], [], scheme).frame
+        assert frame["augmented"].to_list() == [split_of_row[row] == "train" for row in frame["row"]]
+    assert not (frame["augmented"] == (frame["split"] == "train")).all()
+
+
+def test_folds_keep_families_whole_and_are_the_same_for_every_target(catalog: Any, aged: list[EnrolledSample]) -> None:
+    give(catalog, "weight", dict.fromkeys(range(20, 60), 70.0))
+    relate(catalog, *zip(aged[0:40:2], aged[1:40:2], strict=True))
+    tested = list[int]()
+    for number in (1, 2, 3):
+        by_target = {}
+        for target in ("age", "weight"):
+            selection = build_cohort(catalog, UKB, target, [], [], Fold(number, 3))
+            assert selection.left_out == {}
+            by_target[target] = dict(selection.frame.select("row", "split").rows())
+        assert by_target["weight"].items() <= by_target["age"].items()
+        assert all(by_target["age"][row] == by_target["age"][row + 1] for row in range(2, 40, 2))
+        tested += [row for row, split in by_target["age"].items() if split == "test"]
+    assert sorted(tested) == list(range(2, 60))
+
+
+def test_a_cohort_that_leaves_a_centre_out_tests_on_it_and_counts_whose_centre_is_unknown(
+    catalog: Any, aged: list[EnrolledSample]
+) -> None:
+    centres = {row: 11025.0 + row % 2 for row in range(2, 50)}
+    give(catalog, "centre", centres)
+    train = [sample for sample in of_split(aged, "train") if centres.get(sample.row) == 11025]
+    tested = [sample for sample in of_split(aged, "train") if centres.get(sample.row) == 11026]
+    relate(catalog, (train[0], tested[0]))
+    selection = build_cohort(catalog, UKB, "age", ["t1"], ["LDL"], LeaveOutCentre(11026))
+    assert selection.left_out == {"unknown-centre": 10, "relatives-in-test": 1}
+    split_of_row = {s.row: "val" if s.split == "val" else "train" for s in aged}
+    for row, split in selection.frame.select("row", "split").rows():
+        assert split == ("test" if centres[row] == 11026 else split_of_row[row])
+    assert selection.frame.height == 47
+    with pytest.raises(CohortError, match=r"No sample that .* scanned at centre 11028; those are of 11025, 11026\."):
+        build_cohort(catalog, UKB, "age", ["t1"], [], LeaveOutCentre(11028))
+
+
+def test_relatives_who_come_later_change_nobodys_fold(catalog: Any, aged: list[EnrolledSample]) -> None:
+    before = dict(build_cohort(catalog, UKB, "age", [], [], Fold(1, 3)).frame.select("row", "split").rows())
+    relatives = [Relatives(visit.eid, visit.eid + 1_000, 0.25) for visit in VISITS]
+    more = [Visit(pair.relative_eid, 2) for pair in relatives]
+    samples = enrol(catalog, more, salt="s" * 16, val=0.25, test=0.25, kinship=relatives).samples
+    give(catalog, "age", {samples[visit].row: 60.0 for visit in more})
+    after = dict(build_cohort(catalog, UKB, "age", [], [], Fold(1, 3)).frame.select("row", "split").rows())
+    assert before.items() <= after.items()
+    for pair in relatives:
+        row, relative_row = (samples[Visit(eid, 2)].row for eid in (pair.eid, pair.relative_eid))
+        assert row < 2 or after[row] == after[relative_row]
+
+
+def test_a_refusal_says_who_was_left_out(catalog: Any, aged: list[EnrolledSample]) -> None:
+    val, tested = of_split(aged, "val"), of_split(aged, "test")[0]
+    relate(catalog, *((sample, tested) for sample in val))
+    told = rf"Only 0 val samples have a value of age and t1 stored \(left out: {len(val)} relatives-in-test\)"
+    with pytest.raises(CohortError, match=told):
+        build_cohort(catalog, UKB, "age", ["t1"], [])
+
+
+eids = st.integers(1_000_001, 1_000_060)
+pairs_of_eids = st.lists(st.tuples(eids, eids).filter(lambda pair: pair[0] != pair[1]), max_size=12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(pairs_of_eids, st.booleans(), st.sampled_from([StudySplit(), Fold(1, 3), LeaveOutCentre(11025)]))
+def test_no_relative_of_whom_is_held_out_is_trained_on_whenever_kinship_was_given(
+    pairs: list[tuple[int, int]], is_late: bool, scheme: SplitScheme
+) -> None:
+    visits = [Visit(eid, instance) for eid in range(1_000_001, 1_000_061) for instance in (2, 3)]
+    kinship = [Relatives(*pair, 0.25) for pair in pairs]
+    with open_scratch(Path("no-such-catalogue")) as catalog:
+        if is_late:
+            enrol(catalog, visits[::2], salt="s" * 16, val=0.25, test=0.25)
+        enrol(catalog, visits, salt="s" * 16, val=0.25, test=0.25, kinship=kinship)
+        for name, value in (("age", "60 + random()"), ("centre", "11025 + row % 4")):
+            catalog.execute(f"INSERT INTO feature (row, name, value) SELECT row, '{name}', {value} FROM sample")
+        selection = build_cohort(catalog, UKB, "age", [], [], scheme)
+        eid_of_row = dict(catalog.execute("SELECT row, eid FROM samples").fetchall())
+    assert selection.frame.height + sum(selection.left_out.values()) == len(visits)
+    groups = {
+        split: {eid_of_row[row] for row in selection.frame.filter(pl.col("split") == split)["row"]}
+        for split in ("train", "val", "test")
+    }
+    assert groups["train"].isdisjoint(groups["val"] | groups["test"]) and groups["val"].isdisjoint(groups["test"])
+    for one, other in [*pairs, *((other, one) for one, other in pairs)]:
+        assert not (one in groups["test"] and other in groups["train"] | groups["val"])
+        assert not (one in groups["val"] and other in groups["train"])

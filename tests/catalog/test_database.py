@@ -59,6 +59,113 @@ def test_a_writer_may_wait_for_the_lock(path: Path, holder: subprocess.Popen[str
         assert fetch_integer(connection, "SELECT 1") == 1
 
 
+def test_a_second_writer_of_mm_is_refused_by_name(path: Path) -> None:
+    with open_catalog(path, writable=True):
+        with (
+            pytest.raises(CatalogLockedError, match=rf"in use by process {os.getpid()}\."),
+            open_catalog(path, writable=True),
+        ):
+            pass
+        with open_catalog(path) as reader:
+            assert fetch_integer(reader, "SELECT 7") == 7
+
+
+def test_a_reader_sees_what_was_there_when_it_opened(path: Path) -> None:
+    count = "SELECT count(*) FROM modality"
+    other = "import sys; from pathlib import Path; from catalog.database import open_catalog, fetch_integer as f\n"
+    other += "with open_catalog(Path(sys.argv[1])) as c:\n  for _ in sys.stdin: print(f(c, sys.argv[2]), flush=True)"
+    command = [sys.executable, "-c", other, str(path), count]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin and reader.stdout
+
+        def seen() -> int:
+            print("look", file=reader.stdin, flush=True)
+            return int(reader.stdout.readline())  # type: ignore[union-attr]
+
+        assert seen() == 0
+        with open_catalog(path, writable=True) as writer:
+            writer.execute("INSERT INTO modality VALUES ('t1')")
+            assert seen() == 0
+            with open_catalog(path) as late:
+                assert fetch_integer(late, count) == 0
+        assert seen() == 0
+        with open_catalog(path) as late:
+            assert fetch_integer(late, count) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_writer_that_fails_leaves_every_byte_as_it_was(path: Path, error: type[BaseException]) -> None:
+    before = path.read_bytes()
+    with pytest.raises(error), open_catalog(path, writable=True) as connection:
+        connection.execute("INSERT INTO modality VALUES ('t1')")
+        raise error
+    assert path.read_bytes() == before
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["catalog.duckdb", "catalog.lock"]
+
+
+def test_a_writer_that_is_killed_leaves_every_byte_as_it_was(path: Path) -> None:
+    before = path.read_bytes()
+    code = "import sys; from pathlib import Path; from catalog.database import open_catalog\n"
+    code += "with open_catalog(Path(sys.argv[1]), writable=True) as c:\n"
+    code += "  c.execute(\"INSERT INTO modality VALUES ('t1')\"); print('in', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout and writer.stdout.readline() == "in\n"
+        writer.kill()
+    assert (path.parent / "catalog.duckdb.new").exists()
+    assert path.read_bytes() == before
+    with open_catalog(path, writable=True) as connection:
+        assert fetch_integer(connection, "SELECT count(*) FROM modality") == 0
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["catalog.duckdb", "catalog.lock"]
+
+
+def test_what_a_killed_writer_of_another_program_left_in_its_log_is_kept(path: Path) -> None:
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); c.execute(\"INSERT INTO modality VALUES ('t1')\");"
+    code += "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.with_name("catalog.duckdb.wal").exists()
+    for _ in range(2):
+        with open_catalog(path, writable=True) as connection:
+            assert fetch_integer(connection, "SELECT count(*) FROM modality") == 1
+    assert not path.with_name("catalog.duckdb.wal").exists()
+
+
+@pytest.mark.parametrize("rewrite", [True, False])
+def test_only_a_rewritten_file_forgets_what_was_deleted(path: Path, rewrite: bool) -> None:
+    secret = "a-name-that-is-nowhere-else"
+    with open_catalog(path, writable=True) as connection:
+        connection.execute("INSERT INTO modality VALUES (?)", [secret])
+    assert secret.encode() in path.read_bytes()
+    with open_catalog(path, writable=True, rewrite=rewrite) as connection:
+        connection.execute("DELETE FROM modality")
+    assert (secret.encode() in path.read_bytes()) != rewrite
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with open_catalog(path, writable=True) as connection:  # the new file has the keys of the old one
+        connection.execute("INSERT INTO modality VALUES ('t1')")
+        with pytest.raises(duckdb.ConstraintException):
+            connection.execute("INSERT INTO modality VALUES ('t1')")
+
+
+def test_a_catalogue_of_the_second_schema_keeps_its_features(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute("CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        for migration in MIGRATIONS[:2]:
+            old.execute(migration.sql)
+            old.execute("INSERT INTO migration VALUES (?, ?)", [migration.version, migration.name])
+        old.execute("INSERT INTO participant VALUES ('p', 1000001, NULL)")
+        old.execute("INSERT INTO sample VALUES ('s2', 'p', 2, 4, 'train'), ('s3', 'p', 3, 1, 'train')")
+        old.execute("INSERT INTO feature VALUES ('s2', 'age', 63, 21003, 2, 0), ('s3', 'age', 66, 21003, 3, 0)")
+        expected = old.execute("SELECT * FROM features ORDER BY ALL").fetchall()
+    with pytest.raises(CatalogError, match="of an older mm"), open_catalog(path):
+        pass
+    with open_catalog(path, writable=True):
+        pass
+    with open_catalog(path) as connection:
+        assert connection.execute("SELECT * FROM features ORDER BY ALL").fetchall() == expected
+        assert len(expected) == 2
+
+
 def test_two_readers_may_look_at_once(path: Path) -> None:
     with open_catalog(path) as one, open_catalog(path) as other:
         assert fetch_integer(one, "SELECT 7") == fetch_integer(other, "SELECT 7") == 7

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from catalog.identity import participant_key, sample_id, split_of
+from catalog.identity import fold_number, participant_key, sample_id, split_position
 
 SALT = "salt-of-the-test-study"
 salts = st.text(alphabet="0123456789abcdef", min_size=16, max_size=32)
@@ -14,7 +14,8 @@ instances = st.sampled_from([2, 3])
 
 def test_identities_are_the_same_for_ever() -> None:
     assert sample_id(SALT, 1000223, 2) == "7405f8fb93f368df"
-    assert split_of(SALT, 1000223, val=0.1, test=0.1) == "train"
+    assert split_position(SALT, 1000223) == pytest.approx(0.3212662059649587, abs=1e-15)
+    assert [fold_number("7405f8fb93f368df", folds) for folds in (3, 5, 10)] == [2, 1, 9]
 
 
 @given(salts, eids, instances)
@@ -42,27 +43,26 @@ def test_no_two_of_20000_participants_share_an_identity() -> None:
     assert len({sample_id(SALT, eid, i) for eid in range(1_000_000, 1_010_000) for i in (2, 3)}) == 20_000
 
 
-@pytest.mark.parametrize(("val", "test"), [(0.1, 0.1), (0.25, 0.05)])
-def test_split_shares_approach_the_ratios_over_20000_eids(val: float, test: float) -> None:
-    counts = Counter(split_of(SALT, eid, val=val, test=test) for eid in range(1_000_000, 1_020_000))
-    # Four standard deviations of a share of 20,000 are below 0.0125.
-    assert counts["val"] / 20_000 == pytest.approx(val, abs=0.0125)
-    assert counts["test"] / 20_000 == pytest.approx(test, abs=0.0125)
-    assert sum(counts.values()) == 20_000
-    assert set(counts) == {"train", "val", "test"}
+def test_positions_of_20000_participants_are_evenly_spread() -> None:
+    tenths = Counter(int(10 * split_position(SALT, eid)) for eid in range(1_000_000, 1_020_000))
+    # Five standard deviations of a tenth of 20,000 are 212.
+    assert set(tenths) == set(range(10))
+    assert all(number == pytest.approx(2_000, abs=212) for number in tenths.values())
 
 
-def test_splits_of_two_studies_are_independent() -> None:
+def test_positions_of_two_studies_are_independent() -> None:
     one, other = (
-        {eid for eid in range(1_000_000, 1_010_000) if split_of(salt, eid, val=0.1, test=0.1) == "test"}
+        {eid for eid in range(1_000_000, 1_010_000) if split_position(salt, eid) < 0.1}
         for salt in (SALT, "another-salt-of-16")
     )
     assert len(one & other) == pytest.approx(100, abs=45)
 
 
-@given(salts, eids, st.floats(0.01, 0.4), st.floats(0.01, 0.2), st.floats(0.0, 0.2))
-def test_a_larger_validation_share_moves_nobody_into_or_out_of_the_test_split(
-    salt: str, eid: int, val: float, test: float, more: float
-) -> None:
-    before, after = (split_of(salt, eid, val=share, test=test) for share in (val, val + more))
-    assert (before == "test") == (after == "test")
+@pytest.mark.parametrize("num_folds", [3, 5, 10])
+def test_folds_of_20000_participants_are_evenly_filled_and_independent_of_splits(num_folds: int) -> None:
+    folds = {eid: fold_number(participant_key(SALT, eid), num_folds) for eid in range(1_000_000, 1_020_000)}
+    tested = Counter(fold for eid, fold in folds.items() if split_position(SALT, eid) < 0.5)
+    assert set(tested) == set(range(1, num_folds + 1))
+    for fold, number in Counter(folds.values()).items():
+        assert number == pytest.approx(20_000 / num_folds, abs=5 * (20_000 / num_folds) ** 0.5)
+        assert tested[fold] / number == pytest.approx(0.5, abs=0.06)

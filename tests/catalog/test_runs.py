@@ -72,3 +72,16 @@ def test_a_broken_run_is_named_and_the_others_are_entered(catalog: Any, runs: Pa
     (runs / "age_1" / "metrics.json").write_text('{"target": "age"')
     assert index_runs(catalog, runs) == ["age_1"]
     assert [run["run_id"] for run in summarise(catalog).runs] == ["sex_1"]
+
+
+def test_a_marked_run_says_how_many_of_its_cohort_have_withdrawn(catalog: Any, runs: Path) -> None:
+    mark = {"date": "2026-01-02", "cohort": AGE["n"], "withdrawn": {"train": 2, "val": 0, "test": 1}}
+    (runs / "age_1" / "withdrawn.json").write_text(json.dumps(mark))
+    assert index_runs(catalog, runs) == []
+    rows = catalog.execute("SELECT run_id, withdrawn, n_train FROM runs ORDER BY run_id").fetchall()
+    assert rows == [("age_1", 3, 12), ("sex_1", None, 30)]
+
+
+def test_a_run_whose_mark_is_broken_is_named(catalog: Any, runs: Path) -> None:
+    (runs / "age_1" / "withdrawn.json").write_text("{")
+    assert index_runs(catalog, runs) == ["age_1"]

@@ -1,4 +1,6 @@
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.database import open_catalog
+from catalog.database import open_catalog, open_scratch
 from catalog.errors import CatalogError, TableError
+from catalog.identity import participant_key
+from catalog.kinship import Relatives
 from catalog.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from catalog.samples import Enrolment, enrol, num_allocated_rows
 from catalog.scans import record_outcomes, record_sources, stored_training_rows
@@ -278,3 +282,114 @@ def test_nobody_moves_when_a_source_settles_splits_later(catalog: Any) -> None:
     others = {visit.eid: "val" if sample.split == "test" else "test" for visit, sample in before.items()}
     after = enrol_visits(catalog, PEOPLE, fixed_splits=others)
     assert after.samples == before and after.num_kept_splits == len(others)
+
+
+ALONE = "train val train train train train train val train val train test val train test test train train test train"
+NOT_TESTED = " ".join("val" if number in (12, 13, 15, 16, 19) else "train" for number in range(1, 21))
+
+
+@pytest.mark.parametrize(("fixed", "expected"), [(None, ALONE), (NOT_TEST, NOT_TESTED)])
+def test_splits_of_those_without_relatives_are_those_of_the_first_version(
+    catalog: Any, fixed: str | None, expected: str
+) -> None:
+    fixed_splits = {visit.eid: fixed for visit in PEOPLE} if fixed else None
+    samples = enrol_visits(catalog, PEOPLE, fixed_splits=fixed_splits).samples
+    assert [samples[visit].split for visit in PEOPLE[::2]] == expected.split()
+
+
+def split_of_eids(enrolment: Enrolment) -> dict[int, str]:
+    return {visit.eid: sample.split for visit, sample in enrolment.samples.items()}
+
+
+def related(*pairs: tuple[int, int]) -> list[Relatives]:
+    """Pairs of relatives by the last digits of their numbers."""
+    return [Relatives(1_000_000 + one, 1_000_000 + other, 0.25) for one, other in pairs]
+
+
+def test_families_are_in_one_split_though_alone_they_would_not_be(catalog: Any) -> None:
+    pairs = related((1, 2), (2, 12), (3, 15), (9, 9_999), (9_999, 13))
+    enrolment = enrol_visits(catalog, PEOPLE, kinship=pairs)
+    splits = split_of_eids(enrolment)
+    for family in ((1, 2, 12), (3, 15), (9, 13)):  # the last by somebody who was not scanned
+        assert len({splits[1_000_000 + person] for person in family}) == 1
+        assert len({ALONE.split()[person - 1] for person in family}) > 1
+    others = [eid for eid in splits if eid - 1_000_000 not in (1, 2, 12, 3, 15, 9, 13)]
+    assert [splits[eid] for eid in others] == [ALONE.split()[eid - 1_000_001] for eid in others]
+    assert (enrolment.num_related_pairs, enrolment.num_divided_pairs) == (3, 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.sets(st.sampled_from(PEOPLE)), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), max_size=12),
+    st.sampled_from([None, 1, 3]),
+)
+def test_relatives_who_come_one_after_another_are_in_one_split_and_move_nobody(
+    waves: list[set[Visit]], numbers: list[tuple[int, int]], num_strata: int | None
+) -> None:
+    pairs = related(*((one, other) for one, other in numbers if one != other))
+    strata = {visit.eid: str(visit.eid % num_strata) for visit in PEOPLE} if num_strata else None
+    seen: dict[Visit, EnrolledSample] = {}
+    with open_scratch(Path("no-such-catalogue")) as connection:
+        for wave in waves:
+            enrolment = enrol_visits(connection, list(wave), kinship=pairs, strata=strata)
+            assert seen.items() <= enrolment.samples.items()
+            seen = dict(enrolment.samples)
+        splits = split_of_eids(enrolment)
+        assert all(splits[p.eid] == splits[p.relative_eid] for p in pairs if {p.eid, p.relative_eid} <= splits.keys())
+        assert enrolment.num_divided_pairs == 0
+
+
+def test_kinship_that_is_given_late_moves_nobody_and_is_counted(catalog: Any) -> None:
+    before = enrol_visits(catalog, PEOPLE[:24])
+    pairs = related((1, 2), (1, 3), (2, 12), (4, 13))
+    after = enrol_visits(catalog, PEOPLE, kinship=pairs)
+    assert before.samples.items() <= after.samples.items()
+    assert (after.num_related_pairs, after.num_divided_pairs) == (4, 2)
+    assert split_of_eids(after)[1_000_013] == split_of_eids(before)[1_000_004] == "train"
+
+
+def test_the_catalogue_keeps_of_kinship_keys_of_those_who_take_part_and_not_longer_than_it_is_given(
+    catalog: Any,
+) -> None:
+    enrol_visits(catalog, PEOPLE, kinship=related((2, 1), (1, 2), (1, 3), (1, 9_999)))
+    keys = {eid: participant_key(SALT, 1_000_000 + eid) for eid in (1, 2, 3)}
+    expected = {(*sorted((keys[1], keys[other])), 0.25) for other in (2, 3)}
+    assert sorted(catalog.execute("SELECT * FROM kinship").fetchall()) == sorted(expected)
+    shown = catalog.execute("SELECT count(*), count(DISTINCT sample_id) FROM relatives").fetchone()
+    assert shown[0] == 2 * 2 * 2  # every visit of one with every visit of the other
+    enrol_visits(catalog, PEOPLE, kinship=related((1, 2), (1, 3)), withdrawn_eids=frozenset({1_000_002}))
+    assert catalog.execute("SELECT * FROM kinship").fetchall() == [(*sorted((keys[1], keys[3])), 0.25)]
+    enrol_visits(catalog, PEOPLE)
+    assert catalog.execute("SELECT count(*) FROM kinship").fetchone() == (0,)
+
+
+def test_those_who_withdrew_connect_nobody(catalog: Any) -> None:
+    pairs = related((1, 2), (2, 12))
+    splits = split_of_eids(enrol_visits(catalog, PEOPLE, kinship=pairs, withdrawn_eids=frozenset({1_000_002})))
+    assert (splits[1_000_001], splits[1_000_012]) == ("train", "test")
+
+
+def test_every_split_has_its_share_of_every_stratum_over_several_ingests(catalog: Any) -> None:
+    visits = [Visit(eid, 2) for eid in range(1_000_001, 1_000_121)]
+    strata = {visit.eid: f"sex={visit.eid % 2}" for visit in visits}
+    for number in (31, 72, 120):  # the strata of all are told each time
+        splits = split_of_eids(enrol_visits(catalog, visits[:number], strata=strata))
+        for stratum in ("sex=0", "sex=1"):
+            found = Counter(split for eid, split in splits.items() if strata[eid] == stratum)
+            assert abs(found["val"] - found.total() / 4) <= 1 and abs(found["test"] - found.total() / 4) <= 1
+
+
+def test_a_lost_catalogue_gets_splits_back_that_depended_on_who_came_first(tmp_path: Path) -> None:
+    strata = {visit.eid: str(visit.eid % 3) for visit in PEOPLE}
+    options: dict[str, Any] = {"strata": strata, "kinship": related((1, 2), (5, 12), (12, 19))}
+    with open_catalog(tmp_path / "one.duckdb", writable=True) as connection:
+        enrol_visits(connection, PEOPLE[20:], **options)
+        before = enrol_visits(connection, PEOPLE, **options)
+    receipts = {sample.sample_id: sample for sample in before.samples.values()}
+    old_receipts = {name: replace(sample, participant_key="") for name, sample in receipts.items()}
+    for name, allocated in (("two", receipts), ("three", old_receipts)):
+        with open_catalog(tmp_path / f"{name}.duckdb", writable=True) as connection:
+            assert enrol_visits(connection, PEOPLE, allocated=allocated, **options).samples == before.samples
+    with open_catalog(tmp_path / "four.duckdb", writable=True) as connection:
+        assert split_of_eids(enrol_visits(connection, PEOPLE, **options)) != split_of_eids(before)

@@ -1,20 +1,34 @@
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.records import EnrolledSample
+from mmdata.errors import StoreError
 from mmdata.receipts import (
     COPY_RECEIPTS,
+    REMOVAL_RECEIPTS,
+    REMOVED,
     SCAN_RECEIPTS,
+    WITHDRAWAL_RECEIPTS,
     CopyReceipt,
+    RemovalReceipt,
     ScanReceipt,
+    WithdrawalReceipt,
     append_receipts,
     read_copy_receipts,
+    read_removals,
+    read_retired_rows,
     read_samples,
     read_scan_receipts,
+    read_tombstones,
+    read_withdrawal_receipts,
     record_samples,
+    record_withdrawals,
+    rewrite_receipts,
 )
 
 
@@ -115,3 +129,98 @@ def test_a_sample_gets_one_receipt_for_good(tmp_path: Path) -> None:
     record_samples(tmp_path, [EnrolledSample(sample_id="a", row=9, split="train")])
     assert read_samples(tmp_path) == {"a": first, "b": EnrolledSample(sample_id="b", row=0, split="val")}
     assert (tmp_path / "samples.jsonl").read_text().count("\n") == 2
+
+
+def test_tombstones_of_an_older_mm_are_read_as_begun(tmp_path: Path) -> None:
+    (tmp_path / WITHDRAWAL_RECEIPTS).write_text('{"participant_key":"a"}\n')
+    record_withdrawals(tmp_path, frozenset({"a", "b"}))
+    assert read_withdrawal_receipts(tmp_path) == {"a", "b"}
+    assert read_tombstones(tmp_path) == {key: WithdrawalReceipt(participant_key=key) for key in ("a", "b")}
+    assert (tmp_path / WITHDRAWAL_RECEIPTS).read_text().count("\n") == 2
+
+
+def test_the_newest_tombstone_counts_and_no_row_is_ever_given_back(tmp_path: Path) -> None:
+    steps = [
+        WithdrawalReceipt(participant_key="a"),
+        WithdrawalReceipt(participant_key="a", rows=[4, 2], removal=1, date="2026-01-02"),
+        WithdrawalReceipt(participant_key="b", rows=[9], removal=2),
+        WithdrawalReceipt(participant_key="a", status=REMOVED, removal=1, date="2026-01-03"),
+    ]
+    for step in steps:
+        append_receipts(tmp_path / WITHDRAWAL_RECEIPTS, [step])
+    tombstones = read_tombstones(tmp_path)
+    assert tombstones["a"] == WithdrawalReceipt(
+        participant_key="a", status=REMOVED, removal=1, date="2026-01-03", rows=[2, 4]
+    )
+    assert tombstones["b"].status == "begun"
+    assert read_retired_rows(tmp_path) == {2, 4, 9}
+
+
+def test_the_newest_receipt_of_a_removal_counts(tmp_path: Path) -> None:
+    def removal(number: int, status: str) -> RemovalReceipt:
+        return RemovalReceipt(
+            removal=number,
+            status=status,
+            date="2026-01-02",
+            participants=1,
+            known=1,
+            samples=2,
+            places={"volumes.zarr/t1/64": 2},
+            runs=["age_1"],
+        )
+
+    receipts = [removal(1, "begun"), removal(2, "begun"), removal(1, REMOVED)]
+    append_receipts(tmp_path / REMOVAL_RECEIPTS, receipts)
+    assert read_removals(tmp_path) == {1: receipts[2], 2: receipts[1]}
+
+
+def drop_s1(entry: dict[str, Any]) -> dict[str, Any] | None:
+    return None if entry["sample_id"] == "s1" else entry
+
+
+def test_receipts_that_stay_keep_their_bytes_and_a_torn_line_goes(tmp_path: Path) -> None:
+    path = written(tmp_path, 3)
+    before = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(before) + b'{"sample_id":"s1","row')
+    path.chmod(0o600)
+    rewrite_receipts(path, drop_s1)
+    assert path.read_bytes() == before[0] + before[2]
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(before[0] + b'{"sample_id":"s1","row')
+    rewrite_receipts(path, drop_s1)
+    assert path.read_bytes() == before[0]
+
+
+def test_without_a_change_nothing_is_written(tmp_path: Path) -> None:
+    path = written(tmp_path, 1)
+    before = path.stat().st_mtime_ns
+    rewrite_receipts(path, drop_s1)
+    rewrite_receipts(tmp_path / "none.jsonl", drop_s1)
+    assert path.stat().st_mtime_ns == before and [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_disk_that_fills_up_while_receipts_are_rewritten_costs_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, 3)
+    before = path.read_bytes()
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmdata.receipts.os.fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            rewrite_receipts(path, drop_s1)
+    assert path.read_bytes() == before
+    rewrite_receipts(path, drop_s1)
+    assert len(read_scan_receipts(tmp_path)) == 2 and not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_damaged_line_stops_a_rewrite_because_nobody_knows_of_whom_it_speaks(tmp_path: Path) -> None:
+    path = written(tmp_path, 2)
+    path.write_bytes(b"{damaged\n" + path.read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"Line 1 of receipts/scans\.jsonl is damaged"):
+        rewrite_receipts(path, drop_s1)
+    assert path.read_bytes() == before

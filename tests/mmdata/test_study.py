@@ -23,7 +23,7 @@ from mmdata.study import (
     parse_config,
     render_config,
     save_changes,
-    with_remedies,
+    with_changes,
 )
 
 SALT = "sesame-open-yourself"
@@ -31,11 +31,18 @@ OTHER = StudyConfig(
     salt=SALT,
     seed=3,
     sources=("/data/one", 'C:\\odd "name"'),
+    tables=("/data/ukb.csv",),
+    features={
+        "grip": {"field": 46, "kind": "continuous", "unit": "kg", "recode": {"1": 0.5}},
+        "fall": {"kind": "binary", "any_of": [{"field": 2296, "codes": [2, 3], "answers": True}]},
+    },
     volumes=VolumeSettings(
         modalities=("dwi",), dwi_map="MD", sides=(96, 48), extent_mm=182.5, clamp_percentiles=(1, 99), dtype="float16"
     ),
     connectivity=ConnectivitySettings(enabled=False, fisher_z=True),
-    splits=SplitSettings(val=0.2, test=0.3),
+    splits=SplitSettings(
+        val=0.2, test=0.3, stratify=("sex", "age"), test_list="/data/test.csv", kinship="/data/rel.dat"
+    ),
     augment=AugmentSettings(sides=(48, 96), elastic_mm=0.0),
     train=TrainSettings(side=48, learning_rate=3e-5),
 )
@@ -64,10 +71,10 @@ def test_any_salt_and_source_survive_the_file(salt: str, source: str) -> None:
 def test_every_setting_is_explained_in_the_line_above_it() -> None:
     lines = render_config(StudyConfig(salt=SALT)).splitlines()
     named = [number for number, line in enumerate(lines) if " = " in line and not line.startswith("#")]
-    assert len(named) == 42
+    assert len(named) == 46
     assert [lines[number] for number in named if not lines[number - 1].startswith("# ")] == []
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
-    assert len(headings) == 6 and all(lines[number + 1].startswith("# ") for number in headings)
+    assert len(headings) == 7 and all(lines[number + 1].startswith("# ") for number in headings)
 
 
 def test_two_studies_never_share_a_salt() -> None:
@@ -200,11 +207,11 @@ def test_known_source_changes_no_byte(tmp_path: Path) -> None:
 
 def test_remedies_are_checked_and_may_change(tmp_path: Path) -> None:
     study = create_study(tmp_path / "s", StudyConfig(salt=SALT))
-    changed = with_remedies(study, {"brain_extractor": "strip {input} {output}", "register": "affine"})
+    changed = with_changes(study, {"ingest": {"brain_extractor": "strip {input} {output}", "register": "affine"}})
     save_changes(changed)
     assert load_study(tmp_path / "s").config.ingest == changed.config.ingest
     assert (changed.config.ingest.register, changed.config.ingest.min_template_overlap) == ("affine", 0.6)
     with pytest.raises(StudyError, match="brain_extractor must hold"):
-        with_remedies(study, {"brain_extractor": "strip"})
+        with_changes(study, {"ingest": {"brain_extractor": "strip"}})
     with pytest.raises(StudyError, match="register"):
-        with_remedies(study, {"register": "rigid"})
+        with_changes(study, {"ingest": {"register": "rigid"}})

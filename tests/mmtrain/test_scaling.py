@@ -43,25 +43,36 @@ def test_features_become_z_scores_with_a_flag_where_missing() -> None:
     # Mean 3 and population standard deviation 2 of the first; 10 and 5 of the second, without its gap.
     training = np.array([[1.0, 5.0], [5.0, 15.0], [3.0 - 8**0.5, np.nan], [3.0 + 8**0.5, 10.0]])
     training = training[:2]
-    scaler = fit_features(["a", "b"], training)
+    scaler = fit_features(["a", "b"], training, ["a", "b"])
     scaled = scaler.scale(np.array([[7.0, np.nan], [np.nan, 20.0], [3.0, 10.0]]))
     assert scaled.dtype == np.float32
     assert scaled.tolist() == [[2.0, 0.0, 0.0, 1.0], [0.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
-    assert scaler.to_json() == [{"name": "a", "mean": 3.0, "std": 2.0}, {"name": "b", "mean": 10.0, "std": 5.0}]
+    assert scaler.to_json() == [
+        {"name": "a", "mean": 3.0, "std": 2.0, "shown": True},
+        {"name": "b", "mean": 10.0, "std": 5.0, "shown": True},
+    ]
+
+
+def test_what_is_not_shown_is_zero_whether_known_or_missing() -> None:
+    known = np.array([[1.0, 5.0], [5.0, 15.0]])
+    scaler = fit_features(["a", "b"], known, ["b"])
+    assert scaler.scale(np.array([[7.0, np.nan], [np.nan, 20.0]])).tolist() == [[0, 0, 0, 1], [0, 2, 0, 0]]
+    unknown = fit_features(["a", "b"], np.array([[np.nan, 5.0], [np.nan, 15.0]]), ["b"])
+    assert unknown.scale(np.array([[np.nan, 20.0]])).tolist() == [[0, 2, 0, 0]]
 
 
 def test_gaps_in_training_do_not_count() -> None:
-    scaler = fit_features(["a"], np.array([[1.0], [np.nan], [5.0]]))
+    scaler = fit_features(["a"], np.array([[1.0], [np.nan], [5.0]]), ["a"])
     assert (scaler.means, scaler.stds) == ((3.0,), (2.0,))
 
 
 @pytest.mark.parametrize("column", [[4.0, 4.0], [np.nan, np.nan]], ids=["never varies", "never there"])
 def test_a_feature_that_says_nothing_stays_finite(column: list[float]) -> None:
-    scaler = fit_features(["a"], np.array(column)[:, None])
+    scaler = fit_features(["a"], np.array(column)[:, None], ["a"])
     scaled = scaler.scale(np.array(column)[:, None])
     assert scaled[:, 0].tolist() == [0.0, 0.0]
     assert scaled[:, 1].tolist() == np.isnan(column).astype(float).tolist()
 
 
 def test_no_features_are_no_columns() -> None:
-    assert fit_features([], np.empty((5, 0))).scale(np.empty((3, 0))).shape == (3, 0)
+    assert fit_features([], np.empty((5, 0)), []).scale(np.empty((3, 0))).shape == (3, 0)

@@ -15,6 +15,7 @@ from mmdata.store import ArraySpec, ensure_array, open_array
 from mmtrain.config import parse_train_config
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
+from mmtrain.task import prepare_task, training_requests
 from mmtrain.train import train
 
 SIDE, EDGES = 8, 12
@@ -52,6 +53,10 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> StudyLayout:
     return layout
 
 
+NEW_TO_TRAINING = 3
+"""A sample that trains in this run and not in the study's own split, so that no copies of it are made."""
+
+
 def store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
     axis = dimensions.index("sample")
     ensure_array(
@@ -82,6 +87,7 @@ def begin(layout: StudyLayout, settings: dict[str, Any], *, targets: np.ndarray 
             "split": SPLITS,
             "target": targets,
             "weight": 1.0,
+            "augmented": [split == "train" and i != NEW_TO_TRAINING for i, split in enumerate(SPLITS)],
             "feature_LDL": [None if i % 5 == 0 else float(AGES[i]) for i in range(ROWS)],
             "feature_sex": CLASSES,
         }
@@ -99,11 +105,16 @@ def losses(run: RunDirectory) -> list[tuple[float, float]]:
     return [(entry["train_loss"], entry["val_loss"]) for entry in entries]
 
 
+METADATA = {
+    "metadata_blocks": ("serology", "constitutional"),
+    "features": ("HDL", "LDL", "sex"),
+    "shown_features": ("LDL", "sex"),
+}
 INPUTS = {
     "volumes": {"inputs": ("t1", "flair")},
     "connectivity": {"inputs": ("connectivity",)},
-    "metadata": {"inputs": ("metadata",), "metadata_blocks": ("serology",)},
-    "everything": {"inputs": ("t1", "connectivity", "metadata"), "metadata_blocks": ("serology",)},
+    "metadata": {"inputs": ("metadata",), **METADATA},
+    "everything": {"inputs": ("t1", "connectivity", "metadata"), **METADATA},
 }
 
 
@@ -207,7 +218,37 @@ def test_scaling_is_fitted_on_the_training_split_alone(layout: StudyLayout) -> N
     card = json.loads(run.model_card.read_text())
     assert card["target_scaling"]["high"] < 80
     known = [AGES[i] for i in range(24) if i % 5]
-    assert card["features"][0] == pytest.approx({"name": "LDL", "mean": np.mean(known), "std": np.std(known)})
+    assert [(feature["name"], feature["shown"]) for feature in card["features"]] == [
+        ("HDL", False),
+        ("LDL", True),
+        ("sex", True),
+    ]
+    assert (card["features"][1]["mean"], card["features"][1]["std"]) == pytest.approx((np.mean(known), np.std(known)))
+
+
+def test_a_feature_that_is_not_shown_changes_nothing(layout: StudyLayout) -> None:
+    settings = REGRESSION | INPUTS["metadata"] | {"epochs": 2, "shown_features": ("sex",)}
+    runs = [begin(layout, settings) for _ in range(2)]
+    cohort = pl.read_parquet(runs[1].cohort)
+    cohort.with_columns(pl.lit(None, pl.Float64).alias("feature_LDL")).write_parquet(runs[1].cohort)
+    for run in runs:
+        train(run, layout, parse_train_config(settings))
+    assert losses(runs[0]) == losses(runs[1])
+    shown = begin(layout, settings | {"shown_features": ("LDL", "sex")})
+    train(shown, layout, parse_train_config(settings | {"shown_features": ("LDL", "sex")}))
+    assert losses(shown) != losses(runs[0])
+
+
+def test_a_sample_without_copies_is_read_as_it_is(layout: StudyLayout) -> None:
+    settings = REGRESSION | INPUTS["volumes"]
+    task = prepare_task(begin(layout, settings), layout, parse_train_config(settings))
+    for epoch in range(1, 5):
+        copies = {
+            int(position): int(copy)
+            for request in training_requests(task, epoch)
+            for position, copy in zip(request.positions, request.copies, strict=True)
+        }
+        assert copies[NEW_TO_TRAINING] == 0 and any(copies.values())
 
 
 @pytest.mark.parametrize("inputs", ["volumes", "connectivity", "metadata"])

@@ -5,9 +5,7 @@ from pathlib import Path
 from mmdata.synth.bulk import archive_files, item_name, text_files
 from mmdata.synth.drawing import DrawnVisit
 from mmdata.synth.plan import ReleasePlan
-from mmdata.synth.table import write_ukbconv
 
-TABLE_NAME = "ukb_synthetic.csv"
 BULK = "bulk"
 
 
@@ -22,8 +20,3 @@ def write_visit(root: Path, drawn: DrawnVisit) -> None:
         (root / BULK / f"{item_name(drawn, field)}.zip").write_bytes(content)
     for field, content in text_files(drawn):
         (root / BULK / f"{item_name(drawn, field)}.txt").write_bytes(content)
-
-
-def write_table(root: Path, seed: int, plan: ReleasePlan) -> int:
-    """Write the table as ukbconv does."""
-    return write_ukbconv(root / TABLE_NAME, seed, plan)

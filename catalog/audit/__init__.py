@@ -1,0 +1,1 @@
+"""What is wrong, or may be, with a study's labels, splits and inputs."""

@@ -1,0 +1,157 @@
+"""What an audit looks at: samples and values, laid out for its questions.
+
+Terms
+-----
+audited    the features whose columns are judged: with a target, the target and what the model is shown; without one,
+           every number of the dictionary.
+inputs     features that could stand beside the images as input to a target.
+
+The checks of this package ask their questions of three temporary tables:
+
+audit_sample(row, sample_id, participant_key, instance, split)
+audit_value(row, name, value, field, instance, days_from_scan)   of those samples
+audit_drawn(row, name, value)                                    of at most `MAX_DRAWN` of them, drawn at random
+audit_count(name, value, num)                                    of audited features: how many samples have a value
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from catalog.database import fetch_integer, insert_frame
+from catalog.fields import Dictionary, metadata_features
+
+CENTRE, SCAN_DATE, RECRUITMENT_AGE, BIRTH_YEAR = "centre", "scan_date", "recruitment_age", "birth_year"
+HEAD_MOTION = ("head_motion", "head_motion_t1")
+"""Features of mm's dictionary that others are judged by."""
+_JUDGES = (CENTRE, SCAN_DATE, RECRUITMENT_AGE, BIRTH_YEAR, *HEAD_MOTION)
+MAX_DRAWN = 5000
+"""Samples over which features are compared with each other: a correlation is then known to 0.014, and an AUC of 0.98 to
+0.003, or to 0.02 where 1 in 100 belongs to a class."""
+_NUMBERS = ("continuous", "binary")
+_TABLES = ("audit_sample", "audit_value", "audit_drawn", "audit_count")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """What one audit looks at."""
+
+    connection: duckdb.DuckDBPyConnection
+    dictionary: Dictionary
+    target: str | None
+    """The target of the run that is audited; None: the whole study is."""
+    shown: frozenset[str]
+    """Features that the model is shown."""
+    modalities: tuple[str, ...]
+    """Modalities that the samples have; none: all samples, whatever was stored of them."""
+    audited: tuple[str, ...]
+    num_samples: int
+    splits: dict[str, int]
+    """Samples of train, val and test."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target audited, or every number that the dictionary offers as one."""
+        if self.target is not None:
+            return (self.target,)
+        return tuple(name for name in self.audited if self.dictionary[name].target)
+
+    def of_kind(self, names: Sequence[str], kind: str) -> list[str]:
+        """Return those of some features that are of a kind."""
+        return [name for name in names if self.dictionary[name].kind == kind]
+
+    def inputs_to(self, target: str) -> list[str]:
+        """Return the features that could stand beside the images, and those that do."""
+        return list(dict.fromkeys((*metadata_features(self.dictionary, target), *sorted(self.shown - {target}))))
+
+    def fetch(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Return what a query yields."""
+        return self.connection.execute(query, parameters or None).fetchall()
+
+
+@contextmanager
+def open_scope(
+    connection: duckdb.DuckDBPyConnection,
+    dictionary: Dictionary,
+    *,
+    target: str | None,
+    shown: Sequence[str],
+    modalities: Sequence[str],
+    cohort: pl.DataFrame | None,
+) -> Iterator[Scope]:
+    """Lay out what an audit looks at, and clear it away in the end.
+
+    Parameters
+    ----------
+    cohort
+        Samples and the splits they have in one run (columns sample_id, split); None: every sample that has the
+        modalities, in the split of the study.
+    """
+    if target is None:
+        audited = [name for name, definition in dictionary.items() if definition.kind in _NUMBERS]
+    else:
+        audited = [name for name in dictionary if name == target or name in shown]
+    try:
+        _lay_out_samples(connection, modalities, cohort)
+        wanted = {*audited, *_JUDGES} | (set(metadata_features(dictionary, target)) if target else set())
+        connection.execute(_VALUES_SQL, {"names": sorted(wanted)})
+        connection.execute(_DRAWN_SQL, {"limit": MAX_DRAWN})
+        connection.execute(_COUNTS_SQL, {"names": audited})
+        counts = dict(connection.execute("SELECT split, count(*) FROM audit_sample GROUP BY split").fetchall())
+        yield Scope(
+            connection=connection,
+            dictionary=dictionary,
+            target=target,
+            shown=frozenset(shown),
+            modalities=tuple(modalities),
+            audited=tuple(audited),
+            num_samples=fetch_integer(connection, "SELECT count(*) FROM audit_sample"),
+            splits={split: counts.get(split, 0) for split in ("train", "val", "test")},
+        )
+    finally:
+        for table in _TABLES:
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def _lay_out_samples(
+    connection: duckdb.DuckDBPyConnection, modalities: Sequence[str], cohort: pl.DataFrame | None
+) -> None:
+    connection.execute(_SAMPLES_SQL, {"modalities": list(modalities)})
+    if cohort is not None:
+        insert_frame(connection, _COHORT_SQL, cohort.select("sample_id", "split"))
+
+
+_SAMPLES_SQL = """
+    CREATE OR REPLACE TEMP TABLE audit_sample AS
+    SELECT row, sample_id, participant_key, instance, split
+    FROM samples JOIN splits USING (sample_id)
+    WHERE len($modalities) = 0 OR sample_id IN (
+        SELECT sample_id FROM scans
+        WHERE status = 'stored' AND list_contains($modalities, modality)
+        GROUP BY sample_id HAVING count(*) = len($modalities)
+    )
+"""
+_COHORT_SQL = """
+    CREATE OR REPLACE TEMP TABLE audit_sample AS
+    SELECT audit_sample.* REPLACE (incoming.split AS split) FROM audit_sample JOIN incoming USING (sample_id)
+"""
+_VALUES_SQL = """
+    CREATE OR REPLACE TEMP TABLE audit_value AS
+    SELECT feature.row, name, value, field, feature.instance, days_from_scan
+    FROM feature SEMI JOIN audit_sample USING (row)
+    WHERE list_contains($names, name)
+"""
+_DRAWN_SQL = """
+    CREATE OR REPLACE TEMP TABLE audit_drawn AS
+    SELECT row, name, value FROM audit_value SEMI JOIN (
+        SELECT row FROM audit_sample ORDER BY sample_id LIMIT $limit  -- a keyed hash: a random order
+    ) USING (row)
+"""
+_COUNTS_SQL = """
+    CREATE OR REPLACE TEMP TABLE audit_count AS
+    SELECT name, value, count(*) AS num FROM audit_value WHERE list_contains($names, name) GROUP BY ALL
+"""

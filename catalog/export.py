@@ -1,0 +1,130 @@
+"""Write the features of every sample, or counts of groups alone, to a file for other programs; never an eid."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from catalog.fields import Dictionary
+from catalog.files import replace_file, require_writable
+from catalog.group_counts import GroupTable
+from catalog.targets import SAMPLE_COLUMNS, choose_features
+
+SUFFIXES = (".parquet", ".csv")
+
+
+def export_features(
+    connection: duckdb.DuckDBPyConnection,
+    dictionary: Dictionary,
+    names: Sequence[str],
+    path: Path,
+    *,
+    overwrite: bool = False,
+) -> int:
+    """Write one row for each sample: sample_id, row, split, then its features, null where it has no value.
+
+    Parameters
+    ----------
+    names
+        Features to write, in the dictionary's order whatever theirs is; none stands for all.
+    path
+        Ends in .parquet or .csv, which says how to write.
+
+    Returns
+    -------
+    int
+        Samples written.
+
+    Raises
+    ------
+    UnknownTargetError
+        The dictionary has no feature of a name; suggests the nearest.
+    CatalogError
+        The file ends otherwise, or is there already and not to be overwritten.
+    """
+    chosen = choose_features(dictionary, names)
+    require_writable(path, SUFFIXES, overwrite=overwrite)
+    frame = feature_frame(connection, chosen)
+    _write(frame, path)
+    return frame.height
+
+
+def export_groups(tables: Sequence[GroupTable], path: Path, *, overwrite: bool = False) -> int:
+    """Write group counts, means and standard deviations, one in a row as `group_frame` returns them.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    CatalogError
+        The file ends otherwise, or is there already and not to be overwritten.
+    """
+    require_writable(path, SUFFIXES, overwrite=overwrite)
+    frame = group_frame(tables)
+    if path.suffix == ".csv":
+        frame = frame.with_columns(pl.col("number").cast(pl.String).str.strip_suffix(".0"))  # a count is no decimal
+    _write(frame, path)
+    return frame.height
+
+
+def group_frame(tables: Sequence[GroupTable]) -> pl.DataFrame:
+    """Return every number of tables in a row of its own.
+
+    Returns
+    -------
+    polars.DataFrame
+        feature, unit, by, group, statistic (count, mean or sd), value (what is counted), number (null where it is
+        suppressed), suppressed.
+    """
+    rows = [
+        (table.feature, table.unit, table.by, group, statistic, value, number, number is None)
+        for table in tables
+        for column, group in enumerate(table.groups)
+        for statistic, value, number in _numbers(table, column)
+    ]
+    texts = ("feature", "unit", "by", "group", "statistic", "value")
+    schema = {**dict.fromkeys(texts, pl.String), "number": pl.Float64, "suppressed": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def feature_frame(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pl.DataFrame:
+    """Return sample_id, row, split and features of every sample, in the order of rows.
+
+    Values lie together by feature, so each is read and joined on its own: a tenth of the time and a quarter of the
+    memory of SQL's PIVOT. What is returned takes 8 bytes for each sample and feature.
+    """
+    samples = _fetch_frame(
+        connection, f"SELECT {', '.join(SAMPLE_COLUMNS)} FROM samples JOIN splits USING (sample_id) ORDER BY row"
+    )
+    return samples.with_columns(_columns(connection, samples.select("row"), names))
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, rows: pl.DataFrame, names: Sequence[str]) -> Iterator[pl.Series]:
+    for name in names:
+        values = _fetch_frame(connection, "SELECT row, value FROM feature WHERE name = $1", name)
+        joined = rows.join(values, on="row", how="left", maintain_order="left", validate="1:1")
+        yield joined["value"].alias(name)
+
+
+def _numbers(table: GroupTable, column: int) -> Iterator[tuple[str, str, float | None]]:
+    for value, counts in zip(table.values, table.counts_RC, strict=True):
+        yield "count", value, counts[column]
+    if table.is_measured:
+        yield "mean", "", table.means_C[column]
+        yield "sd", "", table.sds_C[column]
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with replace_file(path) as file:
+        if path.suffix == ".csv":
+            frame.write_csv(file)
+        else:
+            frame.write_parquet(file)
+
+
+def _fetch_frame(connection: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> pl.DataFrame:
+    return pl.DataFrame(connection.sql(query, params=parameters).to_arrow_table())

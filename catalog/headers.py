@@ -1,0 +1,152 @@
+"""What the first line of a table says: how its cells are separated, and which field each column holds.
+
+UK Biobank's headers are known in three forms: ``31-0.0`` (ukbconv csv, and the platform's UKB-FORMAT), ``f.31.0.0``
+(ukbconv r and txt) and ``p31_i0_a0`` (Research Analysis Platform). A platform's column without an array holds all
+answers of a question that may have several.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import TableError
+
+EID_HEADERS = ("eid", "f.eid", "participant.eid")
+"""Columns of participant numbers."""
+LABEL_HEADERS = ("participant_id", "id")
+"""Columns of participant labels, as in BIDS."""
+_FIELD_HEADERS = (
+    re.compile(r"(?P<field>\d+)-(?P<instance>\d+)\.(?P<array>\d+)", re.ASCII),
+    re.compile(r"f\.(?P<field>\d+)\.(?P<instance>\d+)\.(?P<array>\d+)", re.ASCII),
+    re.compile(r"(?:participant\.)?p(?P<field>\d+)(?:_i(?P<instance>\d+))?(?:_a(?P<array>\d+))?", re.ASCII),
+)
+_UNQUOTED_FORM = b"f.eid\t"
+"""How ukbconv's r and txt begin; they know no quotes, so that one in a cell is part of its text."""
+_HEAD_BYTES = 1024
+_TAIL_BYTES = 1 << 22
+"""More than any row is long."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldColumn:
+    """A column of a UK Biobank field."""
+
+    position: int
+    """Among the table's columns, from 0."""
+    field: int
+    instance: int
+    array: int | None
+    """None where one column holds all answers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableHeader:
+    """The first line of a table."""
+
+    names: tuple[str, ...]
+    separator: str
+    quote: str | None
+    """The mark around cells; None where the form has none."""
+    is_quoted: bool
+    """Whether every cell is quoted, also an empty one, so that a row that ends early can be told from empty cells."""
+
+
+def read_header(path: Path) -> TableHeader:
+    """Read a table's first line.
+
+    Raises
+    ------
+    TableError
+        The file cannot be opened, is empty or no plain text, has an empty first line, or ends inside a row.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEAD_BYTES)
+            file.seek(0)
+            line = file.readline().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise TableError(f"{path.name} cannot be opened as a table ({error.strerror}).") from None
+    if b"\x00" in start:
+        raise TableError(
+            f"{path.name} is no plain text: it is UTF-16, a spreadsheet or an archive. Expected CSV or TSV in UTF-8. "
+            "Export it again, or save it as CSV UTF-8."
+        )
+    text = _decode(line).rstrip("\r\n")
+    if not text.strip():
+        raise TableError(f"{path.name} is empty. Expected a header and rows.")
+    separator = max("\t,", key=text.count)
+    quote = None if line.startswith(_UNQUOTED_FORM) else '"'
+    try:
+        names = _split(text, separator, quote)
+    except csv.Error:
+        raise TableError(f"The first line of {path.name} is no row of column names. Export it again.") from None
+    header = TableHeader(
+        names=tuple(name.strip() for name in names),
+        separator=separator,
+        quote=quote,
+        is_quoted=text.startswith('"') and text.endswith('"'),
+    )
+    _require_whole_last_row(path, header)
+    return header
+
+
+def find_fields(header: TableHeader) -> list[FieldColumn]:
+    """Return the columns of UK Biobank fields; other columns are passed over."""
+    columns = (_parse_field(position, name) for position, name in enumerate(header.names))
+    return [column for column in columns if column]
+
+
+def find_participants(path: Path, header: TableHeader) -> tuple[int, bool]:
+    """Return the position of the column that names participants, and whether it holds labels instead of numbers.
+
+    Raises
+    ------
+    TableError
+        There is none.
+    """
+    for known in (*EID_HEADERS, *LABEL_HEADERS):
+        if known in header.names:
+            return header.names.index(known), known in LABEL_HEADERS
+    raise TableError(
+        f"{path.name} has no eid column; expected one of {', '.join((*EID_HEADERS, *LABEL_HEADERS))}, and commas or "
+        "tabs between columns. The platform's table-exporter names columns so with -iheader_style=FIELD-NAME."
+    )
+
+
+def _parse_field(position: int, name: str) -> FieldColumn | None:
+    for pattern in _FIELD_HEADERS:
+        if match := pattern.fullmatch(name):
+            array = None if match["array"] is None else int(match["array"])
+            return FieldColumn(position, int(match["field"]), int(match["instance"] or 0), array)
+    return None
+
+
+def _require_whole_last_row(path: Path, header: TableHeader) -> None:
+    """Refuse a file that ends inside a row, as a copy that was cut off does."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+    last_line = tail[tail.rfind(b"\n") + 1 :]
+    if not last_line.strip() or b"\n" not in tail:
+        return
+    try:
+        num_cells = len(_split(_decode(last_line), header.separator, header.quote))
+    except csv.Error:  # inside a quoted cell
+        num_cells = 0
+    if num_cells < len(header.names):
+        raise TableError(f"{path.name} ends in the middle of a row. The copy was cut off: copy or export it again.")
+
+
+def _split(line: str, separator: str, quote: str | None) -> list[str]:
+    if quote is None:
+        return line.split(separator)
+    return next(csv.reader([line], delimiter=separator, strict=True))
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")

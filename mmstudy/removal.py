@@ -1,0 +1,81 @@
+"""Remove those who leave from every place of a study, in an order in which a kill loses nothing that is needed."""
+
+import shutil
+
+from catalog.database import open_catalog
+from catalog.removal import hidden_participants, hide_participants, remove_participants
+from catalog.runs import index_runs
+from catalog.scans import record_outcomes
+from mmdata.erase import execute_erasure, plan_erasure
+from mmdata.forget import forget_samples, forget_scans
+from mmdata.ingest import read_outcomes
+from mmdata.schema import StudyLayout
+from mmdata.store import sync_directory
+from mmdata.study import Study
+from mmstudy.leaving import Leaving
+from mmstudy.progress import Progress
+from mmtrain.withdrawn import forget_leavers, list_runs
+
+CATALOG_WAIT_SECONDS = 60.0
+
+
+def hide(layout: StudyLayout, leaving: Leaving) -> None:
+    """Let the catalogue's views leave participants out.
+
+    Raises
+    ------
+    CatalogError
+        The catalogue is damaged or in use.
+    """
+    if not layout.catalog.exists():
+        return
+    with open_catalog(layout.catalog) as catalog:
+        visible = leaving.keys - hidden_participants(catalog)
+    if visible:
+        with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
+            hide_participants(catalog, visible)
+
+
+def count_disposable(layout: StudyLayout) -> dict[str, int]:
+    """Return which files go whoever leaves: they may show or name single scans, and can be made again."""
+    logs = sum(path.is_file() for path in layout.slurm.rglob("*"))
+    return {layout.qc_page.name: int(layout.qc_page.exists()), layout.slurm.name: logs}
+
+
+def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
+    """Remove those who leave. Doing it again does what a kill has left.
+
+    The rows say what is to go, and nothing is needed later than it is there: twins are found by the receipts of scans,
+    which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        Something is damaged or the disk is full; what is left is done by the same command later.
+    """
+    layout = study.layout
+    if leaving.rows:
+        _remove_disposable(layout)
+    with progress("shards") as on_progress:
+        execute_erasure(plan_erasure(layout, leaving.rows, leaving.twins), workers=workers, on_progress=on_progress)
+    for run in list_runs(layout.runs):
+        forget_leavers(run, leaving.leavers, date)
+    forget_scans(layout.receipts, leaving.rows, leaving.twins)
+    if layout.catalog.exists():
+        with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:
+            remove_participants(catalog, leaving.keys, leaving.rows)
+            record_outcomes(catalog, read_outcomes(study))
+            index_runs(catalog, layout.runs)
+    forget_samples(layout.receipts, leaving.rows)
+
+
+def _remove_disposable(layout: StudyLayout) -> None:
+    """Remove pages and logs, and the temporary files that killed commands left."""
+    layout.qc_page.unlink(missing_ok=True)
+    if layout.slurm.exists():
+        shutil.rmtree(layout.slurm)
+    for directory in (layout.root, layout.receipts):
+        for path in directory.glob("*.tmp"):
+            if path.is_file():
+                path.unlink()
+        sync_directory(directory)

@@ -1,0 +1,110 @@
+"""What an ingest found and did, and what a run is about to do, in words for people."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from catalog.summary import CatalogSummary
+from catalog.tables import TableReport
+from mmstudy.ingest import IngestResult
+from mmstudy.training import RunPlan
+from mmstudy.wording import without_numbers
+
+WELL_COVERED_SHARE = 0.5
+"""A table that names a smaller share of the participants with scans may be of another application."""
+
+
+def scans_sentence(summary: CatalogSummary) -> str:
+    """Say how many scans are stored and rejected."""
+    counts = {
+        status: sum(of_modality[status] for of_modality in summary.scans.values()) for status in ("stored", "rejected")
+    }
+    return f"{counts['stored']} scans are stored and {counts['rejected']} rejected."
+
+
+def ingest_content(result: IngestResult) -> dict[str, Any]:
+    """Return what `mm ingest --json` prints."""
+    registration = result.registration
+    return {
+        "read_now": result.num_scans_read,
+        "new_samples": registration.enrolment.num_new,
+        "withdrawn_left_out": registration.enrolment.num_withdrawn,
+        "duplicates_passed_over": result.found.num_duplicates,
+        "participants_in_several_sources": result.found.num_shared,
+        "kept_splits": registration.enrolment.num_kept_splits,
+        "related_pairs": registration.enrolment.num_related_pairs,
+        "divided_pairs": registration.enrolment.num_divided_pairs,
+        "files_passed_over": [without_numbers(path.name) for path in result.found.passed_over],
+        "tables": [{**asdict(table), "name": without_numbers(table.name)} for table in registration.tables],
+        "feature_values": registration.num_values,
+        "warnings": list(ingest_warnings(result)),
+        **asdict(result.summary),
+    }
+
+
+def ingest_lines(result: IngestResult) -> Iterator[str]:
+    """Say what was found and done, a fact a line."""
+    found, enrolment, summary = result.found, result.registration.enrolment, result.summary
+    yield (
+        f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
+        f"{result.num_scans_read} scans read now."
+    )
+    yield (
+        f"{result.registration.num_values} feature values of {len(result.registration.tables)} tables. "
+        f"{enrolment.num_withdrawn} participants left out because they withdrew "
+        f"({result.num_withdrawal_lists} withdrawal lists)."
+    )
+    yield from map(_table_line, result.registration.tables)
+    if found.num_duplicates:
+        yield f"{found.num_duplicates} scans passed over: another of the same visit came first by name."
+    if found.num_shared:
+        yield f"{found.num_shared} participants are in several sources: they count as the same people."
+    if enrolment.num_kept_splits:
+        yield f"{enrolment.num_kept_splits} participants keep their split, though a source or list now says another."
+    if enrolment.num_related_pairs:
+        yield f"{enrolment.num_related_pairs} pairs of relatives take part."
+    if enrolment.num_divided_pairs:
+        yield (
+            f"{enrolment.num_divided_pairs} of these pairs are in different splits, and nobody moves: each run leaves "
+            "the relatives of its test participants out of training."
+        )
+    for path in found.passed_over:
+        yield f"Passed over {without_numbers(path.name)}: its first column does not name participants."
+
+
+def ingest_warnings(result: IngestResult) -> Iterator[str]:
+    """Say what is likely to be a mistake in the tables."""
+    tables, num_participants = result.registration.tables, result.summary.participants
+    if not tables:
+        yield "No table was found: without one there are no targets to train on. Name it with --table FILE."
+    for table in tables:
+        name = without_numbers(table.name)
+        if not table.num_imaged:
+            yield (
+                f"{name} names no participant with a scan. Identifiers differ from one UK Biobank application to "
+                "another: check that table and images belong to the same one."
+            )
+        elif table.num_imaged < WELL_COVERED_SHARE * num_participants:
+            yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
+
+
+def run_notes(plan: RunPlan) -> Iterator[str]:
+    """Say who is left out of a run and what the audit found about it."""
+    for reason, number in plan.left_out.items():
+        yield f"left out: {number} samples, {reason}"
+    for finding in plan.findings:
+        yield f"{finding.severity}: {finding.code}: {finding.message}"
+
+
+def _table_line(table: TableReport) -> str:
+    dropped = {
+        "rows of a participant who had one already": table.num_repeated,
+        "rows without an eid, or redacted": table.num_without_eid,
+        "values that contradict each other": table.num_contradictions,
+        "values that are no numbers": table.num_unreadable,
+    }
+    losses = ", ".join(f"{number} {what}" for what, number in dropped.items() if number)
+    line = (
+        f"{without_numbers(table.name)}: {table.num_participants} participants, {table.num_imaged} of them with scans"
+    )
+    return f"{line}; dropped {losses}." if losses else f"{line}."

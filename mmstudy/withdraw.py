@@ -1,0 +1,250 @@
+"""Withdraw participants: out of the catalogue, every array, the receipts and the runs, and never back in.
+
+The steps are in an order that leaves enough to go on with, wherever a kill falls between them:
+
+1. A tombstone, with the key of the participant and then the rows that they give up. Rows are never reused, so they say
+   for good what is to go, and all that follows can be found again by them.
+2. The catalogue's views hide the participant: nobody reads them any more.
+3. A receipt of what is found where, before any of it is removed.
+4. What may show single scans or hold leftovers, every array, every run, the scans' and copies' receipts, the catalogue
+   with its free pages, and last the samples' receipts.
+5. The receipt again, as removed, and the tombstones as removed.
+
+Whoever finds tombstones that are only begun does what is left of these steps.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.database import open_catalog
+from catalog.identity import participant_key
+from catalog.removal import hidden_participants, require_same_salt
+from catalog.withdrawals import read_withdrawals
+from mmdata.errors import StudyError
+from mmdata.lock import hold_stores
+from mmdata.receipts import (
+    REMOVAL_RECEIPTS,
+    REMOVED,
+    WITHDRAWAL_RECEIPTS,
+    RemovalReceipt,
+    WithdrawalReceipt,
+    append_receipts,
+    read_removals,
+    read_retired_rows,
+    read_tombstones,
+    record_withdrawals,
+)
+from mmdata.schema import StudyLayout
+from mmdata.study import Study
+from mmstudy.leaving import Leaving, find_leaving, survey
+from mmstudy.progress import Progress
+from mmstudy.removal import count_disposable, hide, remove
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawalResult:
+    """Who was removed, and what of them from where."""
+
+    participants: int
+    """Who were removed, now or for the part that an interrupted command had left."""
+    known: int
+    """Of these, how many had samples in the study."""
+    samples: int
+    places: dict[str, int]
+    """Place to the rows, lines or entries that were removed from it."""
+    runs: tuple[str, ...]
+    """Runs that are marked, because some of them were in their cohort."""
+    removed_before: int
+    """Participants of the lists of whom nothing was left already."""
+
+
+def run_withdrawal(study: Study, lists: Sequence[Path], progress: Progress, *, workers: int = 0) -> WithdrawalResult:
+    """Remove the participants of some lists, and whoever else has withdrawn and is not removed yet.
+
+    Parameters
+    ----------
+    lists
+        Empty: only what is still to be done.
+    workers
+        Processes that write shards; 0: this one.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        Something is to be mended first; the same command then does the rest.
+    """
+    layout = study.layout
+    listed = _listed_keys(study, lists)
+    with hold_stores(layout):
+        record_withdrawals(layout.receipts, listed | _hidden_keys(study))
+        removed = _removed_keys(layout, listed)
+        gone = _keys_gone(layout, removed, progress)
+        _append_tombstones(layout, [WithdrawalReceipt(participant_key=key) for key in sorted(removed - gone)])
+        result = finish_removals(study, progress, workers=workers)
+    return replace(result, removed_before=len(gone))
+
+
+def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) -> WithdrawalResult:
+    """Return what `run_withdrawal` would remove; nothing is written.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        As `run_withdrawal`.
+    """
+    layout = study.layout
+    listed = _listed_keys(study, lists)
+    tombstones = read_tombstones(layout.receipts)
+    gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
+    pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
+    leaving = find_leaving(layout, pending - gone)
+    return _summarise([_receipt(layout, 0, leaving, progress)], removed_before=len(gone))
+
+
+def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> WithdrawalResult:
+    """Remove whoever has a tombstone and is not removed yet. The caller holds the stores.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        As `run_withdrawal`.
+    """
+    layout = study.layout
+    pending = _plan_removal(layout)
+    if not pending:
+        return _summarise([])
+    leaving = find_leaving(layout, pending)
+    hide(layout, leaving)
+    removals = _begin_removals(layout, pending, progress)
+    if any(removal.places for removal in removals):
+        remove(study, leaving, _today(), progress, workers)
+    _close_removals(layout, pending, removals)
+    return _summarise(removals)
+
+
+def require_present(layout: StudyLayout, rows: Collection[int]) -> None:
+    """Refuse rows of participants who have withdrawn since the catalogue was read.
+
+    Raises
+    ------
+    StudyError
+        Some have.
+    """
+    if not read_retired_rows(layout.receipts).isdisjoint(rows):
+        raise StudyError(
+            "Participants have withdrawn from the study while this command was at work. Run it again: the catalogue is "
+            "without them now."
+        )
+
+
+def _listed_keys(study: Study, lists: Sequence[Path]) -> frozenset[str]:
+    return frozenset(participant_key(study.config.salt, eid) for eid in read_withdrawals(lists))
+
+
+def _hidden_keys(study: Study) -> frozenset[str]:
+    """Return whom the catalogue hides: a kill may have kept them from a tombstone. Refuse another salt."""
+    if not study.layout.catalog.exists():
+        return frozenset()
+    with open_catalog(study.layout.catalog) as catalog:
+        require_same_salt(catalog, study.config.salt)
+        return hidden_participants(catalog)
+
+
+def _removed_keys(layout: StudyLayout, listed: frozenset[str]) -> frozenset[str]:
+    tombstones = read_tombstones(layout.receipts)
+    return (listed & tombstones.keys()) - _pending(tombstones).keys()
+
+
+def _keys_gone(layout: StudyLayout, removed: frozenset[str], progress: Progress) -> frozenset[str]:
+    """Return those of some removed participants of whom nothing is left: all, or none where anything has come back."""
+    if not removed or survey(layout, find_leaving(layout, removed), progress).places:
+        return frozenset()
+    return removed
+
+
+def _pending(tombstones: Mapping[str, WithdrawalReceipt]) -> dict[str, WithdrawalReceipt]:
+    return {key: tombstone for key, tombstone in tombstones.items() if tombstone.status != REMOVED}
+
+
+def _append_tombstones(layout: StudyLayout, tombstones: Sequence[WithdrawalReceipt]) -> None:
+    if tombstones:
+        append_receipts(layout.receipts / WITHDRAWAL_RECEIPTS, tombstones)
+
+
+def _plan_removal(layout: StudyLayout) -> dict[str, WithdrawalReceipt]:
+    """Give whoever is to be removed the number of a removal, and put their rows on record; return all of them."""
+    tombstones = read_tombstones(layout.receipts)
+    pending = _pending(tombstones)
+    unplanned = [key for key, tombstone in sorted(pending.items()) if not tombstone.removal]
+    if not unplanned:
+        return pending
+    leaving = find_leaving(layout, unplanned)
+    taken = {*read_removals(layout.receipts), *(tombstone.removal for tombstone in tombstones.values())}
+    number = 1 + max(taken)
+    planned = [
+        WithdrawalReceipt(participant_key=key, date=_today(), removal=number, rows=sorted(rows))
+        for key, rows in leaving.rows_of.items()
+    ]
+    _append_tombstones(layout, planned)
+    return pending | {tombstone.participant_key: tombstone for tombstone in planned}
+
+
+def _begin_removals(
+    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], progress: Progress
+) -> list[RemovalReceipt]:
+    """Put on record what each removal finds, unless an interrupted command has done so; return their receipts."""
+    removals = read_removals(layout.receipts)
+    for number in sorted({tombstone.removal for tombstone in pending.values()} - removals.keys()):
+        keys = [key for key, tombstone in pending.items() if tombstone.removal == number]
+        removals[number] = _receipt(layout, number, find_leaving(layout, keys), progress)
+        append_receipts(layout.receipts / REMOVAL_RECEIPTS, [removals[number]])
+    return [removals[number] for number in sorted({tombstone.removal for tombstone in pending.values()})]
+
+
+def _receipt(layout: StudyLayout, number: int, leaving: Leaving, progress: Progress) -> RemovalReceipt:
+    findings = survey(layout, leaving, progress)
+    disposable = {place: files for place, files in count_disposable(layout).items() if files and leaving.rows}
+    return RemovalReceipt(
+        removal=number,
+        status="begun",
+        date=_today(),
+        participants=len(leaving.keys),
+        known=sum(bool(rows) for rows in leaving.rows_of.values()),
+        samples=len(leaving.rows),
+        places=findings.places | disposable,
+        runs=findings.runs,
+    )
+
+
+def _close_removals(
+    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], removals: Sequence[RemovalReceipt]
+) -> None:
+    """Put on record that all is done; once for each removal, also when a kill comes in between."""
+    done = [replace(removal, status=REMOVED, date=_today()) for removal in removals if removal.status != REMOVED]
+    if done:
+        append_receipts(layout.receipts / REMOVAL_RECEIPTS, done)
+    _append_tombstones(
+        layout,
+        [replace(tombstone, status=REMOVED, date=_today(), rows=[]) for _, tombstone in sorted(pending.items())],
+    )
+
+
+def _summarise(removals: Sequence[RemovalReceipt], *, removed_before: int = 0) -> WithdrawalResult:
+    places = Counter[str]()
+    for removal in removals:
+        places.update(removal.places)
+    return WithdrawalResult(
+        participants=sum(removal.participants for removal in removals),
+        known=sum(removal.known for removal in removals),
+        samples=sum(removal.samples for removal in removals),
+        places=dict(places),
+        runs=tuple(sorted({run for removal in removals for run in removal.runs})),
+        removed_before=removed_before,
+    )
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import TableError
+from catalog.records import participant_number
+from catalog.withdrawals import read_withdrawals
+
+
+def read(folder: Path, text: str, encoding: str = "utf-8") -> frozenset[int]:
+    path = folder / "w12345_20260101.csv"
+    path.write_text(text, encoding=encoding, newline="")
+    return read_withdrawals([path])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ",\n", ",,,\r\n", ";\n", " , \n", "\t\n", "\n\n \n"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_one_number_a_line_however_the_list_was_saved(tmp_path: Path, end: str, quote: str) -> None:
+    text = "".join(f"{quote}{eid}{quote}{end}" for eid in (1000223, 1000224))
+    for content in (text, text.rstrip(), "\ufeff" + text, end + text):
+        assert read(tmp_path, content) == {1000223, 1000224}
+
+
+@pytest.mark.parametrize("header", ["eid", '"eid"', "EID,", "f.eid", "participant.eid", "\n\neid", "participant_id"])
+def test_a_header_is_passed_over(tmp_path: Path, header: str) -> None:
+    assert read(tmp_path, f"{header}\n1000223\n") == {1000223}
+    assert read(tmp_path, f"{header}\n") == frozenset()
+
+
+def test_numbers_that_are_nobodys_are_passed_over(tmp_path: Path) -> None:
+    assert read(tmp_path, "0\n-5\n-1000224\n1000223\n") == {1000223}
+
+
+def test_a_label_stands_behind_sub(tmp_path: Path) -> None:
+    assert read(tmp_path, "sub-OAS30001\nsub-1000223\n") == {participant_number("OAS30001"), 1000223}
+
+
+@pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.0"])
+def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line: str) -> None:
+    with pytest.raises(TableError, match=r"w12345_20260101\.csv, line 2: expected one participant number") as caught:
+        read(tmp_path, f"1000223\n{line}\n")
+    assert "10002" not in str(caught.value)
+
+
+def test_a_table_is_no_list(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="line 1"):
+        read(tmp_path, "eid,31-0.0\n1000223,1\n")

@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mmtrain.errors import TrainError
+from mmtrain.run import RunDirectory, write_atomically
+from mmtrain.withdrawn import Leavers, count_leavers, forget_leavers, list_runs, require_unmarked
+
+SPLITS = ["train", "train", "val", "test", "train", "val", "test", "train"]
+COHORT = pl.DataFrame(
+    {
+        "sample_id": [f"{row:016x}" for row in range(8)],
+        "row": list(range(8)),
+        "split": SPLITS,
+        "target": [50.0 + row for row in range(8)],
+        "feature_bmi": [None, *[25.0 + row for row in range(1, 8)]],
+    },
+    schema_overrides={"row": pl.Int64},
+)
+DATE = "2026-01-02"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A finished run of eight samples, one of which the audit had named."""
+    path = tmp_path / "runs" / "age_t1_1"
+    path.mkdir(parents=True)
+    run = RunDirectory(path)
+    COHORT.write_parquet(run.cohort)
+    held_out = COHORT.filter(pl.col("split") != "train")
+    held_out.select("sample_id", "split", truth="target", prediction="target").write_parquet(run.predictions)
+    run.config.write_text(json.dumps({"train": {}, "audit": [{"text": f"{3:016x} and {4:016x} look alike"}]}))
+    run.metrics.write_text("{}")
+    return run
+
+
+def leavers(*rows: int, named: bool = True) -> Leavers:
+    return Leavers(rows=frozenset(rows), sample_ids=frozenset(f"{row:016x}" for row in rows) if named else frozenset())
+
+
+def mark(run: RunDirectory) -> dict[str, object]:
+    content: dict[str, object] = json.loads(run.withdrawn.read_text())
+    return content
+
+
+def state(run: RunDirectory) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.path.iterdir()}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_samples_go_from_the_cohort_and_the_predictions_and_the_others_stay(run: RunDirectory, named: bool) -> None:
+    predictions = pl.read_parquet(run.predictions)
+    forget_leavers(run, leavers(0, 3, 70, named=named), DATE)
+    assert pl.read_parquet(run.cohort).equals(COHORT.filter(~pl.col("row").is_in([0, 3])))
+    assert pl.read_parquet(run.predictions).equals(predictions.filter(pl.col("sample_id") != f"{3:016x}"))
+    assert pl.read_parquet(run.cohort).schema == COHORT.schema
+
+
+def test_the_mark_says_how_many_of_how_many_and_not_who(run: RunDirectory) -> None:
+    forget_leavers(run, leavers(0, 3), DATE)
+    assert mark(run) == {
+        "date": DATE,
+        "cohort": {"train": 4, "val": 2, "test": 2},
+        "withdrawn": {"train": 1, "val": 0, "test": 1},
+    }
+    forget_leavers(run, leavers(4), "2026-02-03")
+    assert mark(run) == {
+        "date": "2026-02-03",
+        "cohort": {"train": 4, "val": 2, "test": 2},
+        "withdrawn": {"train": 2, "val": 0, "test": 1},
+    }
+    assert f"{3:016x}" not in run.withdrawn.read_text()
+
+
+def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:
+    forget_leavers(run, leavers(3), DATE)
+    assert json.loads(run.config.read_text())["audit"] == [{"text": f"withdrawn and {4:016x} look alike"}]
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
+    run: RunDirectory, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [writes]
+
+    def write_or_die(path: Path, content: bytes) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmtrain.withdrawn.write_atomically", write_or_die)
+        patch.setattr("mmtrain.run.write_atomically", write_or_die)
+        if writes < 4:
+            with pytest.raises(KeyboardInterrupt):
+                forget_leavers(run, leavers(3, 4), DATE)
+        else:
+            forget_leavers(run, leavers(3, 4), DATE)
+    forget_leavers(run, leavers(3, 4, named=False), DATE)
+    assert mark(run)["withdrawn"] == {"train": 1, "val": 0, "test": 1}
+    assert pl.read_parquet(run.cohort)["row"].to_list() == [0, 1, 2, 5, 6, 7]
+    assert f"{3:016x}" not in pl.read_parquet(run.predictions)["sample_id"]
+    assert f"{3:016x}" not in run.config.read_text()
+
+
+def test_a_run_without_them_is_left_alone(run: RunDirectory) -> None:
+    before = state(run)
+    forget_leavers(run, leavers(70, 80), DATE)
+    assert state(run) == before
+
+
+def test_doing_it_again_writes_nothing(run: RunDirectory) -> None:
+    forget_leavers(run, leavers(3), DATE)
+    before = state(run)
+    forget_leavers(run, leavers(3), "2027-01-01")
+    assert state(run) == before
+
+
+def test_what_a_run_has_of_them_is_counted(run: RunDirectory) -> None:
+    before = state(run)
+    assert count_leavers(run, leavers(0, 3)) == {"config.json": 1, "cohort.parquet": 2, "predictions.parquet": 1}
+    assert state(run) == before
+    forget_leavers(run, leavers(0, 3), DATE)
+    assert set(count_leavers(run, leavers(0, 3)).values()) == {0}
+
+
+def test_files_that_a_kill_tore_before_the_run_was_finished_go(run: RunDirectory) -> None:
+    run.metrics.unlink()
+    for path in (run.cohort, run.predictions):
+        path.write_bytes(path.read_bytes()[:-20])
+        path.with_name(path.name + ".tmp").write_bytes(b"half a file")
+    assert count_leavers(run, leavers(3)) == {"config.json": 1}
+    forget_leavers(run, leavers(3), DATE)
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("name", ["cohort", "predictions"])
+def test_a_damaged_file_of_a_finished_run_is_named_with_what_to_do(run: RunDirectory, name: str) -> None:
+    (run.path / f"{name}.parquet").write_bytes(b"no table")
+    for look in (lambda: count_leavers(run, leavers(3)), lambda: forget_leavers(run, leavers(3), DATE)):
+        with pytest.raises(
+            TrainError, match=rf"{name}\.parquet of run age_t1_1 is damaged.*then run mm withdraw again"
+        ):
+            look()
+
+
+def test_a_run_that_had_hardly_begun_has_nobody(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "new").mkdir(parents=True)
+    (tmp_path / "runs" / "notes.txt").touch()
+    (run,) = list_runs(tmp_path / "runs")
+    assert set(count_leavers(run, leavers(1)).values()) == {0}
+    forget_leavers(run, leavers(1), DATE)
+    assert list_runs(tmp_path / "none") == []
+
+
+def test_a_marked_run_may_not_go_on(run: RunDirectory) -> None:
+    require_unmarked(run)
+    forget_leavers(run, leavers(5), DATE)
+    with pytest.raises(TrainError, match=r"Participants of run age_t1_1 have withdrawn.*Start it anew"):
+        require_unmarked(run)
