@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -43,6 +44,7 @@ PLAIN_PROGRESS_SECONDS = 10.0
 USER_ERRORS = (CatalogError, DataError, TrainError)
 
 PIPED_WIDTH = 200
+PRINTED_ROWS = 200
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -85,6 +87,7 @@ SlurmLineOption = Annotated[
 ]
 WalltimeOption = Annotated[str, typer.Option("--walltime", help="Of each SLURM job, HH:MM:SS.")]
 DEFAULT_WALLTIME = "12:00:00"
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 DestinationArgument = Annotated[Path, typer.Argument(help="A new or empty folder.")]
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -434,6 +437,140 @@ def train(
             *[f"picture        {p}" for p in pictures],
         ],
     )
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    target: Annotated[str | None, typer.Option(help="Audit what a model of this target depends on.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Read every scan to find those that are nearly identical.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for mistakes in labels, splits and inputs; exit with 1 when one of them is critical."""
+    from catalog.audit.report import finding_summary, finding_table
+    from mmstudy.audit import run_audit
+
+    findings = run_audit(load_study(context.obj), _progress, target=target, compare=compare)
+    lines = [finding_summary(findings), *([finding_table(findings)] if findings else [])]
+    _report(as_json, {"findings": [asdict(finding) for finding in findings]}, lines)
+    if any(finding.severity == "critical" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def withdraw(
+    context: typer.Context,
+    lists: Annotated[
+        list[Path] | None, typer.Argument(help="Files of one participant number a line; none: finish what is pending.")
+    ] = None,
+    workers: WorkersOption = NUM_CORES,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove participants who withdrew from every file of the study, for good."""
+    from mmstudy.report import removal_lines
+    from mmstudy.withdraw import preview_withdrawal, run_withdrawal
+
+    study = load_study(context.obj)
+    if dry_run:
+        result = preview_withdrawal(study, lists or [], _progress)
+        _report(as_json, asdict(result), ["Would do this:", *removal_lines(result)])
+        return
+    result = run_withdrawal(study, lists or [], _progress, workers=workers)
+    _report(as_json, asdict(result), list(removal_lines(result)))
+
+
+@app.command()
+def targets(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Show every feature, not the targets alone.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw them by split to this PNG; it shows small groups too.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what can be predicted: kind, unit, how many have it, its distribution."""
+    from catalog.report import feature_table
+    from catalog.targets import describe_features
+    from mmstudy.dictionary import study_dictionary
+
+    study = load_study(context.obj)
+    with open_catalog(study.layout.catalog) as catalog:
+        features = describe_features(catalog, study_dictionary(study), every=every)
+    lines: list[Any] = [feature_table(features)]
+    if picture:
+        from mmstudy.targets_picture import write_picture
+
+        write_picture(features, picture, overwrite=overwrite)
+        lines.append(f"Wrote {picture}.")
+    _report(as_json, {"features": [asdict(feature) for feature in features]}, lines)
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(help='One SELECT, e.g. "SELECT status, count(*) FROM scans GROUP BY ALL".')],
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV on stdout.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the catalogue in SQL; nothing can be changed. What is printed may name participants."""
+    from catalog.query import count_rows, plain_rows, run_query, write_rows
+    from catalog.report import row_table
+
+    if as_csv and as_json:
+        raise typer.BadParameter("give either --csv or --json", param_hint="--csv")
+    with open_catalog(load_study(context.obj).layout.catalog) as catalog:
+        if as_csv:
+            write_rows(run_query(catalog, sql), sys.stdout)
+            return
+        result = run_query(catalog, sql)
+        if as_json:
+            _report(as_json, {"columns": list(result.columns), "rows": plain_rows(result)}, [])
+            return
+        rows = list(islice(result.rows, PRINTED_ROWS + 1))
+        lines: list[Any] = [row_table(result.columns, rows[:PRINTED_ROWS])]
+        if len(rows) > PRINTED_ROWS:
+            lines.append(f"and {count_rows(catalog, sql) - PRINTED_ROWS} more rows; --csv prints all of them.")
+    _report(as_json, {}, lines)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
+    feature: Annotated[list[str] | None, typer.Option(help="Feature to write, repeatable; left out: all.")] = None,
+    summary_only: Annotated[
+        bool, typer.Option("--summary-only", help="Write counts of groups alone, cells below 10 suppressed.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="With --summary-only: cross with this feature, or with split.")] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the features of every sample, without eids, or counts of groups that may leave a secure platform."""
+    from catalog.export import SUFFIXES, export_features, export_groups
+    from catalog.files import require_writable
+    from catalog.group_counts import count_groups
+    from catalog.report import SUPPRESSED_NOTE, group_table
+    from mmstudy.dictionary import study_dictionary
+
+    if by and not summary_only:
+        raise typer.BadParameter("is for counts of groups; give --summary-only too", param_hint="--by")
+    study, names = load_study(context.obj), feature or []
+    dictionary = study_dictionary(study)
+    require_writable(path, SUFFIXES, overwrite=overwrite)
+    with open_catalog(study.layout.catalog) as catalog:
+        if summary_only:
+            counted = count_groups(catalog, dictionary, names, by or "")
+            num_rows = export_groups(counted, path, overwrite=overwrite)
+            wrote = f"Wrote {path}: {num_rows} numbers; suppressed ones are empty."
+            lines: list[Any] = [group_table(counted), SUPPRESSED_NOTE, wrote]
+        else:
+            num_rows = export_features(catalog, dictionary, names, path, overwrite=overwrite)
+            lines = [f"Wrote {path}: {num_rows} samples. It holds data of single people: keep it where the study is."]
+    _report(as_json, {"file": str(path), "rows": num_rows}, lines)
 
 
 @app.command()

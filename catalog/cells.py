@@ -26,7 +26,7 @@ _TOLERATED_SHARE = 0.01
 _EPOCH = date(1970, 1, 1)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _CODES_AND_COMMAS = re.compile(r"-?\d+(\s*,\s*-?\d+)+", re.ASCII)
-_ISO_DATE = r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d.*)?$"
+_DATE_AND_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d.*)?", re.ASCII)
 _SLASHED_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: \d.*)?", re.ASCII)
 
 Meaning = tuple[float, ...] | None
@@ -41,7 +41,7 @@ class FieldCells:
     """Its name, for messages."""
     field: int
     texts: Sequence[pl.Series] = dataclasses.field(repr=False)
-    """By column, as `tidy` leaves them."""
+    """By column, null where empty."""
     numbers: Sequence[pl.Series] = dataclasses.field(repr=False)
     """What `plain_numbers` makes of them."""
     codes: Collection[int]
@@ -60,8 +60,7 @@ def tidy(text: pl.Expr) -> pl.Expr:
 def plain_numbers(text: pl.Expr, *, is_date: bool) -> pl.Expr:
     """Return the numbers of cells that hold one number, or one date as YYYY-MM-DD; null for any other."""
     if is_date:
-        days = text.str.extract(_ISO_DATE).str.to_date("%Y-%m-%d", strict=False)
-        return days.to_physical().cast(pl.Float64)
+        return text.str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.Float64)
     number = text.cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number)
 
@@ -83,14 +82,15 @@ def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int]:
     """
     columns = list(zip(cells.texts, cells.numbers, strict=True))
     odd = [text.filter(numbers.is_null()).drop_nulls() for text, numbers in columns if _has_odd(text, numbers)]
-    if not odd:
-        return [[numbers] for numbers in cells.numbers], 0
     counts = _count_texts(odd)
+    if not counts:
+        return [[numbers] for numbers in cells.numbers], 0
     labels = find_labels(cells.field, cells.codes, is_date=cells.is_date)
     decode = _date_decoder(cells, labels, counts) if cells.is_date else _code_decoder(cells, labels)
-    meanings = {text: decode(text) for text in counts}
+    meanings = {text: decode(text.strip()) for text in counts}
     num_unreadable = sum(counts[text] for text, meaning in meanings.items() if meaning is None)
-    _require_readable(cells, labels, num_unreadable)
+    num_values = sum(counts.values()) + sum(len(numbers) - numbers.null_count() for numbers in cells.numbers)
+    _require_readable(cells, labels, num_unreadable, num_values)
     return [_answers(text, numbers, meanings) for text, numbers in columns], num_unreadable
 
 
@@ -99,8 +99,11 @@ def _has_odd(text: pl.Series, numbers: pl.Series) -> bool:
 
 
 def _count_texts(columns: Sequence[pl.Series]) -> dict[str, int]:
-    texts = pl.concat([column.alias("text") for column in columns])
-    return dict(texts.value_counts(sort=False, name="count").iter_rows())
+    """Count each text that is neither a number nor stands for a missing value."""
+    if not columns:
+        return {}
+    counts = pl.concat([column.alias("text") for column in columns]).value_counts(name="count")
+    return {text: count for text, count in counts.iter_rows() if text.strip().lower() not in NULLS}
 
 
 def _code_decoder(cells: FieldCells, labels: Labels) -> Callable[[str], Meaning]:
@@ -138,7 +141,7 @@ def _code_of(text: str, labels: Labels) -> float | None:
 
 
 def _date_decoder(cells: FieldCells, labels: Labels, texts: Collection[str]) -> Callable[[str], Meaning]:
-    slashed = {text: match for text in texts if (match := _SLASHED_DATE.fullmatch(text))}
+    slashed = {text.strip(): match for text in texts if (match := _SLASHED_DATE.fullmatch(text.strip()))}
     day_first = any(int(match[1]) > 12 for match in slashed.values())
     month_first = any(int(match[2]) > 12 for match in slashed.values())
     if slashed and (month_first or not day_first):
@@ -149,19 +152,24 @@ def _date_decoder(cells: FieldCells, labels: Labels, texts: Collection[str]) -> 
 
     def decode(text: str) -> Meaning:
         if match := slashed.get(text):
-            try:
-                return (float((date(int(match[3]), int(match[2]), int(match[1])) - _EPOCH).days),)
-            except ValueError:
-                return None
+            return _days(int(match[3]), int(match[2]), int(match[1]))
+        if match := _DATE_AND_TIME.fullmatch(text):
+            return _days(int(match[1]), int(match[2]), int(match[3]))
         code = labels.codes.get(fold(text))
         return None if code is None else (code,)
 
     return decode
 
 
-def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int) -> None:
+def _days(year: int, month: int, day: int) -> Meaning:
+    try:
+        return (float((date(year, month, day) - _EPOCH).days),)
+    except ValueError:
+        return None
+
+
+def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int, num_values: int) -> None:
     """Refuse what would be a silent loss: labels that may stand for codes, or more than a few odd values."""
-    num_values = sum(len(text) - text.null_count() for text in cells.texts)
     may_be_codes = labels.is_known or not (cells.is_date or labels.can_tell(cells.codes))
     if num_unreadable <= (0 if may_be_codes else _TOLERATED_SHARE * num_values):
         return

@@ -144,6 +144,7 @@ def _replace(path: Path, wait_seconds: float, *, rewrite: bool) -> Iterator[duck
             connection.execute("CHECKPOINT")
         if rewrite:
             _rewrite(draft)
+            shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)  # of a reader that was killed
         _sync(draft)
         draft.replace(path)
         _sync(path.parent)

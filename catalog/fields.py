@@ -24,7 +24,8 @@ REFERENCE_BLOCKS = ("constitutional", "disease", "serology", "psychology")
 MISSING_DATES = ("1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "2037-07-07")
 """Special values of first-occurrence dates (coding 819)."""
 _STRICT = ConfigDict(extra="forbid")
-_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_NAME = re.compile(r"(?!(?:sample_id|row|split)$)[A-Za-z]\w*", re.ASCII)
+"""Names that an export needs for itself are left out."""
 
 Kind: TypeAlias = Literal["continuous", "binary", "categorical", "date"]
 
@@ -182,7 +183,8 @@ def _ukb_dictionary() -> Dictionary:
 def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
     if not _NAME.fullmatch(name):
         raise DictionaryError(
-            f"The feature {name!r} cannot have this name. Expected a letter, then letters, digits, _."
+            f"The feature {name!r} cannot have this name. Expected a letter, then letters, digits, _; and not "
+            "sample_id, row or split, which every export has."
         )
     try:
         return TypeAdapter(FeatureDefinition).validate_python(entry)

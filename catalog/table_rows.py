@@ -76,7 +76,7 @@ def _collect(
     """Return eid and is_ragged of all rows, and the wanted columns of wanted participants."""
     eid = _participants(path, header)
     last = pl.col(str(len(header.names) - 1))
-    columns = [pl.col(str(position)) for position in positions]
+    columns = [pl.when(pl.col(str(p)).str.len_bytes() > 0).then(pl.col(str(p))) for p in positions]
     is_short = last.is_null() if header.is_quoted else pl.lit(False)
     is_ragged = eid.is_not_null() & (is_short | pl.col(_OVERFLOW).is_not_null())
     cells = (

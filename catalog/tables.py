@@ -78,16 +78,17 @@ class _Table:
 
     def of_field(self, field: int) -> pl.DataFrame:
         """Return a field's values in long form."""
+        numbers = self.numbers.lazy()
         parts = [
-            self.numbers.select(
+            numbers.select(
                 "eid",
                 pl.lit(place.instance, pl.Int32).alias("instance"),
                 pl.lit(place.array, pl.Int32).alias("array"),
                 pl.col(place.column).alias("value"),
             ).drop_nulls("value")
-            for place in self.places.get(field, ())
+            for place in self.places[field]
         ]
-        return pl.concat(parts) if parts else pl.DataFrame(schema=FIELD_SCHEMA)
+        return pl.concat(parts).collect()
 
     def of_name(self, name: str) -> pl.DataFrame:
         """Return a named column's values."""
@@ -115,8 +116,8 @@ class TableValues:
         having = [table for table in self._tables if field in table.places]
         key = ["eid", "instance"] if _is_unordered(having, field) else ["eid", "instance", "array"]
         values = pl.DataFrame(schema=FIELD_SCHEMA)
-        for table in having:
-            values = pl.concat([values, table.of_field(field).join(values, on=key, how="anti")])
+        for part in (table.of_field(field) for table in having):
+            values = part if values.is_empty() else pl.concat([values, part.join(values, on=key, how="anti")])
         return values.sort("eid", "instance", "array")
 
     def of_name(self, name: str) -> pl.DataFrame:
@@ -205,8 +206,7 @@ def _read_numbers(
     path: Path, columns: Sequence[FieldColumn], wanted: Mapping[int, WantedField], wide: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[int, list[_Place]], int]:
     """Return columns of numbers behind the eid, where each field's are, and how many values are unreadable."""
-    texts = wide.select(tidy(pl.col(str(column.position))) for column in columns)
-    plain = texts.select(
+    plain = wide.select(
         plain_numbers(pl.col(str(column.position)), is_date=wanted[column.field].is_date) for column in columns
     )
     numbers, total_unreadable = {"eid": wide["eid"]}, 0
@@ -216,7 +216,7 @@ def _read_numbers(
         cells = FieldCells(
             table=path.name,
             field=field,
-            texts=[texts[str(column.position)] for column in of_field],
+            texts=[wide[str(column.position)] for column in of_field],
             numbers=[plain[str(column.position)] for column in of_field],
             codes=wanted[field].codes,
             is_date=wanted[field].is_date,

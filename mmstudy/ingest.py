@@ -24,6 +24,7 @@ from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, create_study, save_changes
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
+from mmstudy.withdraw import WithdrawalResult, finish_removals
 
 CATALOG_WAIT_SECONDS = 60.0
 
@@ -37,6 +38,8 @@ class IngestResult:
     summary: CatalogSummary
     num_scans_read: int
     num_withdrawal_lists: int
+    removal: WithdrawalResult
+    """What was stored of participants who have withdrawn since, and is removed."""
     unreadable_runs: list[str]
 
 
@@ -99,6 +102,7 @@ def run_ingest(
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
         record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
+        removal = finish_removals(study, progress, workers=_num_local_workers(pool))
         plan = _plan(study, found, enrolment, pool)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
         try:
@@ -116,6 +120,7 @@ def run_ingest(
         summary=summary,
         num_scans_read=plan.num_scans,
         num_withdrawal_lists=len(lists),
+        removal=removal,
         unreadable_runs=unreadable_runs,
     )
 
@@ -131,6 +136,10 @@ def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
 def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:
     workers = _num_workers(pool)
     return plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+
+
+def _num_local_workers(pool: WorkerPool) -> int:
+    return pool.processes if isinstance(pool, LocalPool) else 0
 
 
 def _num_workers(pool: WorkerPool) -> int:

@@ -8,6 +8,7 @@ from catalog.summary import CatalogSummary
 from catalog.tables import TableReport
 from mmstudy.ingest import IngestResult
 from mmstudy.training import RunPlan
+from mmstudy.withdraw import WithdrawalResult
 from mmstudy.wording import without_numbers
 
 WELL_COVERED_SHARE = 0.5
@@ -37,6 +38,7 @@ def ingest_content(result: IngestResult) -> dict[str, Any]:
         "files_passed_over": [without_numbers(path.name) for path in result.found.passed_over],
         "tables": [{**asdict(table), "name": without_numbers(table.name)} for table in registration.tables],
         "feature_values": registration.num_values,
+        "removed": asdict(result.removal),
         "warnings": list(ingest_warnings(result)),
         **asdict(result.summary),
     }
@@ -70,6 +72,8 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
         )
     for path in found.passed_over:
         yield f"Passed over {without_numbers(path.name)}: its first column does not name participants."
+    if result.removal.samples:
+        yield from removal_lines(result.removal)
 
 
 def ingest_warnings(result: IngestResult) -> Iterator[str]:
@@ -86,6 +90,23 @@ def ingest_warnings(result: IngestResult) -> Iterator[str]:
             )
         elif table.num_imaged < WELL_COVERED_SHARE * num_participants:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
+
+
+def removal_lines(result: WithdrawalResult) -> Iterator[str]:
+    """Say what was removed of participants who withdrew, and what is left to the user."""
+    yield (
+        f"{result.participants} participants withdrew; {result.known} of them had {result.samples} samples here."
+        + (f" Of {result.removed_before} more nothing was left." if result.removed_before else "")
+    )
+    for place, number in result.places.items():
+        yield f"removed from {place}: {number}"
+    if result.runs:
+        yield f"Runs made with their data are marked (withdrawn.json): {', '.join(result.runs)}."
+    if result.samples:
+        yield (
+            "Make the page of mm qc anew. What was copied out of the study, by mm export or by hand, is out of mm's "
+            "reach: see to it, and to the source files and tables."
+        )
 
 
 def run_notes(plan: RunPlan) -> Iterator[str]:

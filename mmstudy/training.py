@@ -71,7 +71,13 @@ def plan_run(
     with open_catalog(study.layout.catalog) as catalog:
         selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
         findings = findings_for_run(
-            study, catalog, dictionary, target=target, shown=config.shown_features, modalities=config.modalities
+            study,
+            catalog,
+            dictionary,
+            target=target,
+            shown=config.shown_features,
+            modalities=config.modalities,
+            cohort=selection.frame,
         )
     _refuse_critical(findings, accepted)
     return RunPlan(config=config, cohort=selection.frame, left_out=selection.left_out, findings=tuple(findings))

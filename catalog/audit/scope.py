@@ -4,13 +4,12 @@ Terms
 -----
 audited    the features whose columns are judged: with a target, the target and what the model is shown; without one,
            every number of the dictionary.
-inputs     features that could stand beside the images as input to a target.
-
 The checks of this package ask their questions of three temporary tables:
 
 audit_sample(row, sample_id, participant_key, instance, split)
 audit_value(row, name, value, field, instance, days_from_scan)   of those samples
-audit_drawn(row, name, value)                                    of at most `MAX_DRAWN` of them, drawn at random
+audit_drawn(row, name, value, place, num)                        of at most `MAX_DRAWN` of them, drawn at random; place
+                                                                 is the value's rank among the feature's num values
 audit_count(name, value, num)                                    of audited features: how many samples have a value
 """
 
@@ -23,7 +22,7 @@ import duckdb
 import polars as pl
 
 from catalog.database import fetch_integer, insert_frame
-from catalog.fields import Dictionary, metadata_features
+from catalog.fields import Dictionary
 
 CENTRE, SCAN_DATE, RECRUITMENT_AGE, BIRTH_YEAR = "centre", "scan_date", "recruitment_age", "birth_year"
 HEAD_MOTION = ("head_motion", "head_motion_t1")
@@ -64,9 +63,11 @@ class Scope:
         """Return those of some features that are of a kind."""
         return [name for name in names if self.dictionary[name].kind == kind]
 
-    def inputs_to(self, target: str) -> list[str]:
-        """Return the features that could stand beside the images, and those that do."""
-        return list(dict.fromkeys((*metadata_features(self.dictionary, target), *sorted(self.shown - {target}))))
+    @property
+    def inputs(self) -> list[str]:
+        """Features that could stand beside the images as input to one target or other, and those that do."""
+        of_blocks = [name for name, definition in self.dictionary.items() if definition.block]
+        return list(dict.fromkeys((*of_blocks, *sorted(self.shown))))
 
     def fetch(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return what a query yields."""
@@ -97,7 +98,8 @@ def open_scope(
         audited = [name for name in dictionary if name == target or name in shown]
     try:
         _lay_out_samples(connection, modalities, cohort)
-        wanted = {*audited, *_JUDGES} | (set(metadata_features(dictionary, target)) if target else set())
+        of_blocks = (name for name, definition in dictionary.items() if definition.block)
+        wanted = {*audited, *_JUDGES, *of_blocks}
         connection.execute(_VALUES_SQL, {"names": sorted(wanted)})
         connection.execute(_DRAWN_SQL, {"limit": MAX_DRAWN})
         connection.execute(_COUNTS_SQL, {"names": audited})
@@ -147,9 +149,13 @@ _VALUES_SQL = """
 """
 _DRAWN_SQL = """
     CREATE OR REPLACE TEMP TABLE audit_drawn AS
-    SELECT row, name, value FROM audit_value SEMI JOIN (
+    SELECT
+        row, name, value, count(*) OVER (PARTITION BY name) AS num,
+        (rank() OVER upwards + count(*) OVER upwards) / 2 AS place  -- of equal values the middle one
+    FROM audit_value SEMI JOIN (
         SELECT row FROM audit_sample ORDER BY sample_id LIMIT $limit  -- a keyed hash: a random order
     ) USING (row)
+    WINDOW upwards AS (PARTITION BY name ORDER BY value)
 """
 _COUNTS_SQL = """
     CREATE OR REPLACE TEMP TABLE audit_count AS

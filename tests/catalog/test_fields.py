@@ -138,6 +138,7 @@ def test_a_study_brings_features_and_blocks_of_its_own() -> None:
     [
         ("grip strength", {"kind": "continuous", "field": 46}, "cannot have this name"),
         ("1st", {"kind": "continuous", "field": 46}, "cannot have this name"),
+        ("split", {"kind": "continuous", "field": 46}, "cannot have this name"),
         ("grip", {"kind": "continuous"}, "either a field or any_of"),
         (
             "grip",

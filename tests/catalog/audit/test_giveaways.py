@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import duckdb
@@ -7,7 +8,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
 from catalog.audit.audit import audit_catalog
-from catalog.audit.giveaways import _CORRELATION_SQL, _SEPARATION_SQL
+from catalog.audit.giveaways import _CORRELATION_SQL, _MISSINGNESS_SQL, _SEPARATION_SQL
 from catalog.audit.scope import open_scope
 from catalog.fields import load_dictionary, metadata_features
 from tests.catalog.audit.clean import alarms, columns, only_alarm, replace_values
@@ -18,7 +19,7 @@ OTHER = "(SELECT any_value(o.value) FROM feature o WHERE o.name = '{}' AND o.row
 
 def make_of(connection: duckdb.DuckDBPyConnection, name: str, other: str, formula: str) -> None:
     """Make a feature out of another, where that has a value: ``x`` in the formula."""
-    value = formula.replace("x", OTHER.format(other))
+    value = re.sub(r"\bx\b", OTHER.format(other), formula)
     replace_values(connection, name, f"coalesce({value}, feature.value)")
 
 
@@ -76,32 +77,59 @@ def test_a_column_that_only_cases_were_asked_for_gives_them_away(clean: duckdb.D
     )
 
 
-def ask(connection: duckdb.DuckDBPyConnection, query: str, target: str, inputs: list[str]) -> dict[str, Any]:
+def ask(connection: duckdb.DuckDBPyConnection, query: str, targets: list[str], **bounds: float) -> dict[Any, Any]:
     with open_scope(connection, DICTIONARY, target=None, shown=(), modalities=(), cohort=None) as scope:
-        return {name: rest for name, *rest in scope.fetch(query, target=target, inputs=inputs)}
+        rows = scope.fetch(query, targets=targets, inputs=scope.inputs, **bounds)
+    return {(target, name): rest for target, name, *rest in rows}
 
 
-@pytest.mark.parametrize("target", ["sex", "hypertension", "lonely"])
-def test_aucs_are_those_of_scikit_learn(target: str, clean: duckdb.DuckDBPyConnection) -> None:
+def test_aucs_are_those_of_scikit_learn(clean: duckdb.DuckDBPyConnection) -> None:
     make_of(clean, "age", "sex", "floor(feature.value + 4 * x)")
-    inputs = metadata_features(DICTIONARY, target)
-    answers = ask(clean, _SEPARATION_SQL, target, inputs)
-    [labels] = columns(clean, target)
-    for name in inputs:
+    targets = ["sex", "hypertension", "lonely"]
+    answers = ask(clean, _SEPARATION_SQL, targets, auc=0.0, r=0.0)
+    assert answers.keys() == {(target, name) for target in targets for name in metadata_features(DICTIONARY, target)}
+    for (target, name), (counts, auc, r) in answers.items():
         truth, values = columns(clean, target, name)
-        totals, counts, auc, r = answers[name]
         assert auc == pytest.approx(roc_auc_score(truth, values), abs=1e-12), name
         assert r == pytest.approx(pearsonr(truth, values)[0], abs=1e-9)
-        assert totals == [np.sum(labels == 0), np.sum(labels == 1)]
         assert counts == [np.sum(truth == 0), np.sum(truth == 1)]
 
 
+@pytest.mark.parametrize("lost", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_column_with_so_high_an_auc_is_passed_over(lost: float, sign: int, clean: duckdb.DuckDBPyConnection) -> None:
+    names = metadata_features(DICTIONARY, "sex")
+    for number, name in enumerate(names):  # from no separation to a perfect one
+        make_of(clean, name, "sex", f"x * {sign * number / len(names)} + (hash(feature.row || '{name}') % 1000) / 1000")
+    clean.execute(f"DELETE FROM feature WHERE name = 'sex' AND value = 0 AND row % 100 < {100 * lost}")
+    high = {}
+    for name in names:
+        truth, values = columns(clean, "sex", name)
+        auc = roc_auc_score(truth, values)
+        if max(auc, 1 - auc) >= 0.95:
+            high["sex", name] = auc
+    answers = ask(clean, _SEPARATION_SQL, ["sex"], auc=0.95, r=1.1)
+    assert 3 < len(high) <= len(answers) < len(names) or lost == 0.9
+    assert {key: answers[key][1] for key in high} == pytest.approx(high)
+
+
 def test_correlations_are_those_of_scipy(clean: duckdb.DuckDBPyConnection) -> None:
-    inputs = metadata_features(DICTIONARY, "weight")
-    answers = ask(clean, _CORRELATION_SQL, "weight", inputs)
-    for name in inputs:
-        weight, values = columns(clean, "weight", name)
-        assert answers[name] == [len(weight), pytest.approx(pearsonr(weight, values)[0], abs=1e-9)]
+    answers = ask(clean, _CORRELATION_SQL, ["weight", "age"])
+    assert {name for target, name in answers if target == "weight"} == set(metadata_features(DICTIONARY, "weight"))
+    for (target, name), answer in answers.items():
+        truth, values = columns(clean, target, name)
+        assert answer == [len(truth), pytest.approx(pearsonr(truth, values)[0], abs=1e-9)]
+
+
+def test_who_lacks_an_input_is_counted_by_class(clean: duckdb.DuckDBPyConnection) -> None:
+    clean.execute("DELETE FROM feature WHERE name = 'worry'")
+    answers = ask(clean, _MISSINGNESS_SQL, ["sex"])
+    assert {name for _, name in answers} == set(metadata_features(DICTIONARY, "sex"))
+    [sex] = columns(clean, "sex")
+    for (_, name), (totals, counts) in answers.items():
+        both = columns(clean, "sex", name)[0]
+        assert totals == [np.sum(sex == 0), np.sum(sex == 1)]
+        assert counts == [np.sum(both == 0), np.sum(both == 1)]
 
 
 def test_a_column_that_nobody_has_or_that_is_constant_breaks_nothing(clean: duckdb.DuckDBPyConnection) -> None:
