@@ -476,7 +476,7 @@ def withdraw(
     study = load_study(context.obj)
     if dry_run:
         result = preview_withdrawal(study, lists or [], _progress)
-        _report(as_json, asdict(result), ["Would do this:", *removal_lines(result)])
+        _report(as_json, asdict(result), list(removal_lines(result, is_preview=True)))
         return
     result = run_withdrawal(study, lists or [], _progress, workers=workers)
     _report(as_json, asdict(result), list(removal_lines(result)))

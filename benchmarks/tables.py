@@ -1,11 +1,11 @@
 """Picking the columns that are wanted from UK Biobank's table: this project's reader against FUNPACK and a limit.
 
-Everyone reads the same quoted csv from a warm cache. `mm` ends with every wanted field's values in long form, checked for
-repeated rows, rows of other lengths, labels and dates. `funpack` is FUNPACK's import stage alone, in a process of its
+Everyone reads the same quoted csv from a warm cache and ends with the wanted columns in memory. `mm` also checks the
+length of rows, repeated participants, labels and dates. `funpack` is FUNPACK's import stage alone, in a process of its
 own whose start does not count: no cleaning, no processing, nothing written; the faster of one process and one for each
-core. `limit` is polars' scan of the same columns as text, nothing else.
+core. `limit` is polars' scan of the same columns as text and nothing else.
 
-A table of UK Biobank's size (`make_big_table`) is several gigabytes, so it is measured only when it is asked for.
+A table of UK Biobank's size (`measure_big_table`) is several gigabytes, so it is measured only when it is asked for.
 """
 
 import dataclasses
@@ -19,13 +19,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from catalog.features import wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables import WantedField, read_tables
+from catalog.tables import TableValues, WantedField, read_tables
 from mmdata.synth.phenotype import PSYCHOLOGY_FIELDS
 from mmdata.synth.table import column_names
 
@@ -33,7 +35,7 @@ REPEATS, FUNPACK_REPEATS = 5, 2
 NUM_ROWS, NUM_COLUMNS = 10_000, 4_000
 BIG_ROWS, BIG_COLUMNS, BIG_IMAGED = 500_000, 2_000, 100_000
 BIG_TABLE_SET = "MM_BENCH_BIG_TABLE"
-"""Environment variable that asks for the table of UK Biobank's size."""
+"""Environment variable that asks for the table of UK Biobank's size too: 5.2 GB in the temporary folder."""
 _DATE_FIELDS = (53, 131286, 131494, 131720)
 _NUMBER_FIELDS = (20023, 21001, 21002, 21003, 21022, 23099, 30020, 34)
 _FIELDS = (31, 54, 1707, 20116, *PSYCHOLOGY_FIELDS, *_NUMBER_FIELDS, *_DATE_FIELDS)
@@ -67,6 +69,28 @@ class BigTableResult:
     """The kernel's high-water mark, file pages and libraries included."""
 
 
+def bench_tables(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measure the reading of tables; return what was measured, and the ratios."""
+    table = make_table(folder / "table.csv")
+    num_values = require_equal_values(table)
+    times = measure_tables(table)
+    seconds = {name: median(of_contender) for name, of_contender in times.items()}
+    measured = {
+        "rows": NUM_ROWS,
+        "columns": NUM_COLUMNS,
+        "values": num_values,
+        "median_s": {name: round(value, 3) for name, value in seconds.items()},
+        "all_s": {name: [round(value, 3) for value in of_contender] for name, of_contender in times.items()},
+    }
+    if os.environ.get(BIG_TABLE_SET):
+        measured["big"] = dataclasses.asdict(measure_big_table(folder))
+    ratios = {
+        "tables_vs_funpack": round(seconds["funpack"] / seconds["mm"], 2),
+        "tables_vs_scan_limit": round(seconds["limit"] / seconds["mm"], 2),
+    }
+    return measured, ratios
+
+
 def make_table(path: Path, num_rows: int = NUM_ROWS, num_columns: int = NUM_COLUMNS) -> Path:
     """Write a table as ukbconv does: the wanted columns among others."""
     rng = np.random.default_rng(1)
@@ -87,7 +111,7 @@ def measure_tables(table: Path) -> dict[str, list[float]]:
     eids = range(_FIRST_EID, _FIRST_EID + NUM_ROWS)
     times: dict[str, list[float]] = {"mm": [], "limit": [], "funpack": []}
     for repeat in range(-1, REPEATS):
-        for name, contender in (("mm", _read_all), ("limit", _scan_only)):
+        for name, contender in (("mm", _read), ("limit", _scan_only)):
             started = time.perf_counter()
             contender(table, eids)
             if repeat >= 0:
@@ -99,7 +123,7 @@ def measure_tables(table: Path) -> dict[str, list[float]]:
 
 def require_equal_values(table: Path) -> int:
     """Check that mm and FUNPACK read the same, so that the race is fair; return the number of values."""
-    tables = read_tables([table], _wanted(), (), range(_FIRST_EID, _FIRST_EID + NUM_ROWS))
+    tables = _read(table, range(_FIRST_EID, _FIRST_EID + NUM_ROWS))
     ours = pl.concat([tables.of_field(field).with_columns(pl.lit(field).alias("field")) for field in _FIELDS])
     theirs = _long_form(_run_funpack(table, jobs=1)[1])
     key = ["field", "eid", "instance", "array"]
@@ -127,7 +151,9 @@ def _read_big_table(table: Path) -> BigTableResult:
     file_gigabytes = table.stat().st_size / 1e9
     started = time.perf_counter()
     with _sampled_memory() as peak:
-        _read_all(table, eids)
+        tables = _read(table, eids)
+        for field in _FIELDS:
+            tables.of_field(field)
     return BigTableResult(
         file_gigabytes=round(file_gigabytes, 2),
         seconds=round(time.perf_counter() - started, 2),
@@ -142,7 +168,8 @@ def _draw_cells(rng: np.random.Generator, field: int) -> Sequence[str]:
     numbers = rng.normal(40.0, 10.0, _NUM_DIFFERENT_ROWS).round(2)
     codes = rng.choice([0, 1, 1, 2, -1, -3], _NUM_DIFFERENT_ROWS)
     values = days if field in _DATE_FIELDS else numbers if field in _NUMBER_FIELDS or field % 2 else codes
-    return np.where(rng.random(_NUM_DIFFERENT_ROWS) < 0.3, "", values.astype(str)).tolist()
+    is_empty = rng.random(_NUM_DIFFERENT_ROWS) < 0.3
+    return ["" if empty else str(value) for empty, value in zip(is_empty, values, strict=True)]
 
 
 def _wanted() -> dict[int, WantedField]:
@@ -150,16 +177,14 @@ def _wanted() -> dict[int, WantedField]:
     return {field: of_dictionary[field] for field in _FIELDS}
 
 
-def _read_all(table: Path, eids: range) -> None:
-    tables = read_tables([table], _wanted(), (), eids)
-    for field in _FIELDS:
-        tables.of_field(field)
+def _read(table: Path, eids: range) -> TableValues:
+    return read_tables([table], _wanted(), (), eids)
 
 
-def _scan_only(table: Path, eids: range) -> None:
+def _scan_only(table: Path, eids: range) -> pl.DataFrame:
     scan = pl.scan_csv(table, infer_schema=False, encoding="utf8-lossy")
     names = [name for name in scan.collect_schema().names() if name.partition("-")[0] in map(str, _FIELDS)]
-    scan.select("eid", *names).collect(engine="streaming")
+    return scan.select("eid", *names).collect(engine="streaming")
 
 
 def _run_funpack(table: Path, *, jobs: int) -> tuple[float, pl.DataFrame]:
@@ -198,8 +223,8 @@ def _sampled_memory() -> Iterator[dict[str, int]]:
         while True:
             lines = Path("/proc/self/status").read_text().splitlines()
             status = dict(line.split(":", 1) for line in lines)
-            for name in peak:
-                peak[name] = max(peak[name], 1024 * int(status[name].split()[0]))
+            for name, bytes_before in list(peak.items()):
+                peak[name] = max(bytes_before, 1024 * int(status[name].split()[0]))
             if stop.wait(0.01):
                 return
 

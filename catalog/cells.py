@@ -24,7 +24,7 @@ HOW_TO_EXPORT_CODES = (
 _TOLERATED_SHARE = 0.01
 """Of a field's values, what may be no number before something is wrong with all of it."""
 _EPOCH = date(1970, 1, 1)
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CODES_AND_COMMAS = re.compile(r"-?\d+(\s*,\s*-?\d+)+", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d.*)?", re.ASCII)
 _SLASHED_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: \d.*)?", re.ASCII)
@@ -111,7 +111,7 @@ def _code_decoder(cells: FieldCells, labels: Labels) -> Callable[[str], Meaning]
     at_commas = labels.is_known or any(code >= 0 for code in cells.codes)
 
     def decode(text: str) -> Meaning:
-        if (code := labels.codes.get(fold(text))) is not None:
+        if (code := _code_of(text, labels)) is not None:
             return (code,)
         parts = _split_answers(text, at_commas=at_commas) if cells.has_lists else []
         codes = [_code_of(part, labels) for part in parts]

@@ -30,7 +30,7 @@ class TableRows:
     eids: pl.Series = field(repr=False)
     """Of every row; null where it is nobody's."""
     wanted: pl.DataFrame = field(repr=False)
-    """Column eid, and wanted columns as text by position (``"3"``), of the participants asked for."""
+    """Column eid, and wanted columns as text by position (``"3"``), null where empty, of the participants asked for."""
 
 
 def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: pl.Series) -> TableRows:
@@ -76,13 +76,17 @@ def _collect(
     """Return eid and is_ragged of all rows, and the wanted columns of wanted participants."""
     eid = _participants(path, header)
     last = pl.col(str(len(header.names) - 1))
-    columns = [pl.when(pl.col(str(p)).str.len_bytes() > 0).then(pl.col(str(p))) for p in positions]
+    columns = [pl.col(str(position)) for position in positions]
     is_short = last.is_null() if header.is_quoted else pl.lit(False)
     is_ragged = eid.is_not_null() & (is_short | pl.col(_OVERFLOW).is_not_null())
     cells = (
         _scan(source, header)
         .filter(~pl.all_horizontal(column.is_null() for column in (eid, last, *columns)))  # blank lines
-        .select(eid.alias("eid"), is_ragged.alias("is_ragged"), *columns)
+        .select(
+            eid.alias("eid"),
+            is_ragged.alias("is_ragged"),
+            *(pl.when(column.str.len_bytes() > 0).then(column) for column in columns),
+        )
     )
     rows, wanted = pl.collect_all(
         [cells.select("eid", "is_ragged"), cells.drop("is_ragged").filter(pl.col("eid").is_in(eids.implode()))],

@@ -22,6 +22,8 @@ def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
 
 
 def _read_list(path: Path) -> Iterator[int]:
+    if path.name.isdecimal() and not path.exists():
+        raise TableError("Expected a file with one participant number a line, got a number: write it to a file.")
     lines = read_text(path, "withdrawal list", "one participant number a line").splitlines()
     cells = [(number, line.strip().rstrip(",; \t").strip('"')) for number, line in enumerate(lines, start=1)]
     given = [(number, text) for number, text in cells if text]

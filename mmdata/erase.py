@@ -4,8 +4,9 @@ A row that is erased is missing, as if it had never been stored, and no byte of 
 say is stored does not matter here, only what is there.
 """
 
+import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,10 +88,17 @@ def execute_erasure(
 
 def erase_rows(task: EraseTask) -> None:
     """Erase the rows of one task, and what a killed write of their shard left behind."""
-    task.leftover.unlink(missing_ok=True)
+    _remove_leftover(task.leftover)
     if task.file.exists():
         open_array(task.path).erase_rows(task.rows, copy=task.copy)
     sync_directory(task.file.parent)
+
+
+def _remove_leftover(path: Path) -> None:
+    """Remove a file that is not being written; wait for a process that outlives its command and still writes it."""
+    with suppress(FileNotFoundError), path.open("rb+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        path.unlink()
 
 
 def _chunk_folders(layout: StudyLayout) -> Iterator[Path]:

@@ -17,6 +17,8 @@ from mmstudy.progress import Progress
 from mmtrain.withdrawn import forget_leavers, list_runs
 
 CATALOG_WAIT_SECONDS = 60.0
+MANY_SHARDS = 64
+"""From which on it pays to start processes that write them."""
 
 
 def hide(layout: StudyLayout, leaving: Leaving) -> None:
@@ -56,8 +58,9 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
     layout = study.layout
     if leaving.rows:
         _remove_disposable(layout)
+    tasks = plan_erasure(layout, leaving.rows, leaving.twins)
     with progress("shards") as on_progress:
-        execute_erasure(plan_erasure(layout, leaving.rows, leaving.twins), workers=workers, on_progress=on_progress)
+        execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
     for run in list_runs(layout.runs):
         forget_leavers(run, leaving.leavers, date)
     forget_scans(layout.receipts, leaving.rows, leaving.twins)

@@ -92,16 +92,19 @@ def ingest_warnings(result: IngestResult) -> Iterator[str]:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
 
 
-def removal_lines(result: WithdrawalResult) -> Iterator[str]:
-    """Say what was removed of participants who withdrew, and what is left to the user."""
-    yield (
-        f"{result.participants} participants withdrew; {result.known} of them had {result.samples} samples here."
-        + (f" Of {result.removed_before} more nothing was left." if result.removed_before else "")
-    )
+def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iterator[str]:
+    """Say what is removed of participants who withdrew, and what is left to the user."""
+    done = "would be removed" if is_preview else "removed"
+    if result.removed_before:
+        yield f"{result.removed_before} participants were removed before; nothing is left of them."
+    if not result.participants:
+        yield f"Nobody {'would have' if is_preview else 'had'} to be removed."
+        return
+    yield f"{result.participants} participants {done}; {result.known} of them had {result.samples} samples here."
     for place, number in result.places.items():
-        yield f"removed from {place}: {number}"
+        yield f"  {place}: {number}"
     if result.runs:
-        yield f"Runs made with their data are marked (withdrawn.json): {', '.join(result.runs)}."
+        yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
     if result.samples:
         yield (
             "Make the page of mm qc anew. What was copied out of the study, by mm export or by hand, is out of mm's "

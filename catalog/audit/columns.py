@@ -104,7 +104,7 @@ def _empty_columns(scope: Scope, names: list[str]) -> Finding:
         severity="warning" if is_asked_for else "note",
         subject=", ".join(names),
         message=f"No sample has a value of {', '.join(names)}.",
-        remedy="Their fields are in no table: name the table with mm ingest --table FILE, or do without.",
+        remedy="Name the table that has them with mm ingest --table FILE, or do without.",
         num_samples=scope.num_samples,
         numbers={"features": len(names)},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from catalog.audit.findings import Finding, percent, rounded
-from catalog.audit.scope import Scope
+from catalog.audit.scope import BIRTH_YEAR, RECRUITMENT_AGE, Scope
 from catalog.fields import FeatureDefinition
 
 LONG_GAP_DAYS = 731
@@ -41,25 +41,34 @@ def find_other_visits(scope: Scope) -> Iterator[Finding]:
 
 def find_date_gaps(scope: Scope) -> Iterator[Finding]:
     """Tell how far from the scan values were taken, and warn where labels are years away."""
-    for name, n, num_dated, num_other, median_days, p95_days in scope.fetch(_GAPS_SQL, names=list(scope.audited)):
+    names = [name for name in scope.audited if name not in (RECRUITMENT_AGE, BIRTH_YEAR)]
+    for name, n, num_dated, num_other, median_days, p95_days in scope.fetch(_GAPS_SQL, names=names):
         is_long = num_dated >= _MIN_SAMPLES and median_days > LONG_GAP_DAYS
         told = f"{percent(num_other / n)} of the {n} values of {name} are of another visit than the scan's"
+        numbers = {"n": n, "other_visit_share": num_other / n}
         if num_dated:
-            told += f"; half of all are {median_days:.0f} days from it or more, one in twenty {p95_days:.0f} or more"
+            told += f" (days between: median of all {median_days:.0f}, 95th percentile {p95_days:.0f})"
+            numbers |= {"median_days": median_days, "p95_days": p95_days}
         yield Finding(
             code="date-gap",
             severity="warning" if is_long and _should_be_near(scope, name) else "note",
             subject=name,
             message=f"{told}.",
-            remedy="Images cannot tell more than what lasts so long: say the gap with the result, or choose a target "
-            "that was measured at the imaging visit.",
+            remedy=_gap_remedy(scope.dictionary[name], is_long=is_long),
             num_samples=num_other,
-            numbers=rounded(
-                {"n": n, "other_visit_share": num_other / n, "median_days": median_days, "p95_days": p95_days}
-                if num_dated
-                else {"n": n, "other_visit_share": num_other / n}
-            ),
+            numbers=rounded(numbers),
         )
+
+
+def _gap_remedy(definition: FeatureDefinition, *, is_long: bool) -> str:
+    if not _is_nearest(definition):
+        return "Nothing has to be done: the dictionary asks for it."
+    if not is_long:
+        return "Nothing has to be done."
+    return (
+        "Images cannot tell more than what lasts so long: say the gap with the result, or choose a target that was "
+        "measured at the imaging visit."
+    )
 
 
 def _should_be_near(scope: Scope, name: str) -> bool:

@@ -22,7 +22,6 @@ def read(
 ) -> tuple[list[list[list[float | None]]], int]:
     """Return for each column its first answers, its second ones and so on, and how many values were left out."""
     texts = pl.DataFrame({str(n): pl.Series(column, dtype=pl.String) for n, column in enumerate(columns)})
-    texts = texts.select(tidy(pl.all()))
     numbers = texts.select(plain_numbers(pl.all(), is_date=is_date))
     answers, num_unreadable = read_cells(
         FieldCells(
@@ -47,9 +46,14 @@ def one(
     return numbers
 
 
+def test_tidy_text_has_no_blanks_and_no_words_for_missing() -> None:
+    texts = pl.DataFrame({"x": [" F ", "n/a", "", "NA ", None, "Nan", "two  words"]})
+    assert texts.select(tidy(pl.col("x")))["x"].to_list() == ["F", None, None, None, None, None, "two  words"]
+
+
 def test_numbers_and_missing_values_are_what_they_say() -> None:
-    cells = ("63", " 1.50 ", "-3", "1e3", "", "  ", "NA", "n/a", "NaN", "NULL", "<NA>", None)
-    assert one(*cells) == [63.0, 1.5, -3.0, 1000.0] + [None] * 8
+    cells = ("63", " 1.50 ", "-3", "1e3", " 1e3", "", "  ", "NA", "n/a", "NaN", "NULL", "<NA>", None)
+    assert one(*cells) == [63.0, 1.5, -3.0, 1000.0, 1000.0] + [None] * 8
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))

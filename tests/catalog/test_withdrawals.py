@@ -45,3 +45,9 @@ def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line:
 def test_a_table_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="line 1"):
         read(tmp_path, "eid,31-0.0\n1000223,1\n")
+
+
+def test_a_number_in_place_of_a_file_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="Expected a file with one participant number a line, got a number") as caught:
+        read_withdrawals([tmp_path / "1000223"])
+    assert "1000223" not in str(caught.value)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,18 @@ from mmdata.schema import StudyLayout
 from mmdata.store import ArraySpec, StoredArray, ensure_array, missing_value, open_array
 
 NUM_ROWS, ROWS_PER_SHARD = 7, 4
+WRITE_LATE = """
+import fcntl, os, sys, time
+with open(sys.argv[2], "rb") as shard:
+    content = shard.read()
+with open(sys.argv[1], "wb") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    time.sleep(0.3)
+    file.write(content)
+    file.flush()
+    os.rename(sys.argv[1], sys.argv[2])
+"""
 NO_TWINS: dict[str, frozenset[int]] = {}
 
 
@@ -224,6 +238,20 @@ def test_what_a_killed_write_left_behind_goes_too(stores: tuple[StudyLayout, dic
     erase(layout, {1, 5})
     assert not beside.exists() and not alone.exists() and not alone.with_name("0").exists()
     assert not list(layout.root.rglob("*.__lock"))
+
+
+def test_a_write_that_outlives_its_command_is_waited_for(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
+    layout, _ = stores
+    task = plan_erasure(layout, frozenset({1}), NO_TWINS)[-1]
+    # like tensorstore: hold the lock, then rename the file into the shard's place
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITE_LATE, str(task.leftover), str(task.file)], stdout=subprocess.PIPE, text=True
+    )
+    with writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "locked\n"
+        erase_rows(task)
+    assert writer.returncode == 0 and not task.leftover.exists()
+    assert count_rows(task) == 0
 
 
 def test_a_full_disk_leaves_the_shard_as_it_was_and_says_what_to_do(
