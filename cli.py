@@ -141,12 +141,17 @@ def synth_ukb(
     ] = "zips",
     faults: FaultsOption = "some",
     extras: ExtrasOption = False,
+    table_form: Annotated[
+        Literal["ukbconv-csv", "ukbconv-tab", "rap", "rap-tsv", "rap-labels", "rap-multiselect"] | None,
+        typer.Option(help="How the table is written; left out: as the layout has it."),
+    ] = None,
     workers: WorkersOption = NUM_CORES,
     as_json: JsonOption = False,
 ) -> None:
     """Write a synthetic UK Biobank release."""
     options = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm}
-    _synthesise(destination, {**options, "layout": layout, "faults": faults, "extras": extras}, workers, as_json)
+    kinds = {"layout": layout, "faults": faults, "extras": extras, "table_form": table_form}
+    _synthesise(destination, options | kinds, workers, as_json)
 
 
 def _add_synth_command(layout: str, text: str) -> None:

@@ -51,6 +51,8 @@ _SCANS_FOR_BRAIN = 200
 _LEAST_WEIGHT_SPREAD = 0.2
 """Of the largest spread of a block between scans: less does not make a block count more."""
 _SCANS_PER_PRODUCT = 4096
+_ROUNDING = 10 * float(np.finfo(np.float32).eps)
+"""A residual that is a smaller part of the mean is nothing but rounding."""
 
 Signatures = NDArray[np.float32]
 
@@ -172,13 +174,12 @@ def _reduce_to_residuals(signatures_ND: Signatures, places_DX: NDArray[np.float3
         squares_D += np.square(part_ND).sum(axis=0, dtype=np.float64)
     spread_D = np.sqrt(squares_D / len(signatures_ND))
     weight_D = 1 / np.maximum(spread_D, _LEAST_WEIGHT_SPREAD * spread_D.max() or 1.0)
-    rounding = float(np.finfo(np.float32).eps) * float(np.linalg.norm(mean_D * weight_D))
+    rounding = _ROUNDING * float(np.linalg.norm(mean_D * weight_D))
     for start in range(0, len(signatures_ND), _SCANS_PER_PRODUCT):
         part_ND = signatures_ND[start : start + _SCANS_PER_PRODUCT]
         part_ND *= weight_D.astype(np.float32)
         lengths_N1 = np.linalg.norm(part_ND, axis=1, keepdims=True)
-        np.divide(part_ND, lengths_N1, out=part_ND, where=lengths_N1 > rounding)
-        part_ND[lengths_N1[:, 0] <= rounding] = 0
+        part_ND /= np.where(lengths_N1 > rounding, lengths_N1, np.inf)
 
 
 def _directions_of_mean(mean_D: NDArray[np.float64], places_DX: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ from catalog.features import SAMPLE_SCHEMA, derive_features, wanted_fields
 from catalog.fields import FeatureDefinition, load_dictionary
 from catalog.tables import read_tables
 
-LABELS = (Path(__file__).parents[1] / "docs" / "labels.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 
@@ -71,3 +72,11 @@ def test_the_fields_of_ones_own_that_the_page_shows_can_be_used() -> None:
     own = tomllib.loads(example)["features"]
     dictionary = load_dictionary(own)
     assert own.keys() == {"grip", "diabetes"} and own.keys() <= dictionary.keys()
+
+
+def test_the_page_of_labels_names_every_finding_of_the_audit() -> None:
+    sources = [*(ROOT / "catalog" / "audit").glob("*.py"), ROOT / "mmstudy" / "audit.py"]
+    codes = {code for path in sources for code in re.findall(r'code=(?:f?)"([a-z-]+)"', path.read_text())}
+    assert len(codes) > 15
+    shown = {code for row in rows_under("## The audit") for code in re.findall(r"`([a-z-]+)`", row[0])}
+    assert codes <= shown

@@ -128,8 +128,7 @@ _SIMILAR_SQL = """
         FROM similar_scans
         JOIN audit_sample one USING (sample_id)
         JOIN audit_sample other ON other.sample_id = other_sample_id
-        WHERE one.participant_key <> other.participant_key
-            AND (len($modalities) = 0 OR list_contains($modalities, modality))
+        WHERE len($modalities) = 0 OR list_contains($modalities, modality)
     ),
     stored AS (SELECT sample_id, modality FROM scan_outcome WHERE status = 'stored'),
     both_stored AS (

@@ -113,6 +113,18 @@ def test_no_column_with_so_high_an_auc_is_passed_over(lost: float, sign: int, cl
     assert {key: answers[key][1] for key in high} == pytest.approx(high)
 
 
+def test_samples_without_the_target_hide_no_column_that_gives_it_away(clean: duckdb.DuckDBPyConnection) -> None:
+    """Four in a hundred cases lie on the wrong side, and between them and the others are all who have no label."""
+    clean.execute("DELETE FROM feature WHERE name = 'sex' AND row >= 200")
+    rows = clean.execute("SELECT row, value FROM feature WHERE name = 'sex' ORDER BY value DESC, row").fetchall()
+    replace_values(clean, "weight", "0")
+    for place, (row, value) in enumerate(rows):
+        replace_values(clean, "weight", str(-1000 if place < 4 else 1000 * (1 + value) + place), f"feature.row = {row}")
+    auc = roc_auc_score(*columns(clean, "sex", "weight"))
+    assert 0.95 <= auc < 0.98
+    assert ask(clean, _SEPARATION_SQL, ["sex"], auc=0.95, r=1.1)["sex", "weight"][1] == pytest.approx(auc)
+
+
 def test_correlations_are_those_of_scipy(clean: duckdb.DuckDBPyConnection) -> None:
     answers = ask(clean, _CORRELATION_SQL, ["weight", "age"])
     assert {name for target, name in answers if target == "weight"} == set(metadata_features(DICTIONARY, "weight"))

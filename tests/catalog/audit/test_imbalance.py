@@ -15,7 +15,7 @@ def make_rare(connection: duckdb.DuckDBPyConnection, name: str, num_rare: int, *
     replace_values(connection, name, f"CASE WHEN feature.row IN ({chosen}) THEN {rare} ELSE {1 - rare} END")
 
 
-@pytest.mark.parametrize(("num_rare", "code"), [(30, "class-imbalance"), (8, "rare-class")])
+@pytest.mark.parametrize(("num_rare", "code"), [(30, "class-imbalance"), (8, "rare-class"), (2, "rare-class")])
 @pytest.mark.parametrize("rare", [0, 1])
 @pytest.mark.parametrize("target", [None, "nervous"])
 def test_a_rare_class_is_told_with_what_each_split_has(

@@ -69,6 +69,17 @@ def test_scans_that_are_rejected_leak_nothing_and_are_told_as_duplicates(clean: 
     assert alarms(audit_catalog(clean, DICTIONARY, target="age", modalities=["t1"])) == []
 
 
+@pytest.mark.parametrize("rejected", [0, 1])
+def test_a_pair_of_which_one_scan_is_rejected_leaks_nothing(rejected: int, clean: duckdb.DuckDBPyConnection) -> None:
+    ids = sample_ids(clean, "train", "test")
+    clean.execute("INSERT INTO similar_scan VALUES (?, ?, 't1', 1)", ids)
+    clean.execute(
+        "UPDATE scan_outcome SET status = 'rejected', reason = 'damaged' WHERE modality = 't1' AND sample_id = ?",
+        [ids[rejected]],
+    )
+    assert alarms(audit_catalog(clean, DICTIONARY)) == []
+
+
 def copy_measurements(connection: duckdb.DuckDBPyConnection, row: int, other_row: int, names: list[str]) -> int:
     """Give one sample another's values; return how many they then share."""
     values = [(name, column(connection, name).get(row)) for name in names]
