@@ -25,10 +25,12 @@ _REPLACED = "\ufffd"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRows:
-    """The rows of one table."""
+    """The rows of one table, blank lines left out."""
 
     eids: pl.Series = field(repr=False)
-    """Of every row; null where it is nobody's."""
+    """Of every row that has one."""
+    num_without_eid: int
+    """Rows that are nobody's."""
     wanted: pl.DataFrame = field(repr=False)
     """Column eid, and wanted columns as text by position (``"3"``), null where empty, of the participants asked for."""
 
@@ -49,50 +51,55 @@ def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: p
         There are no rows or no eids, rows are not as long as the header, or the file cannot be parsed.
     """
     try:
-        rows, wanted = _collect(path, path, header, positions, eids)
-        if _has_replaced(wanted):
-            rows, wanted = _collect(path, _in_utf8(path), header, positions, eids)
+        rows, num_ragged = _collect(path, path, header, positions, eids)
+        if _has_replaced(rows.wanted):
+            rows, num_ragged = _collect(path, _in_utf8(path), header, positions, eids)
     except pl.exceptions.PolarsError as error:
         # the parser's own words may quote a participant's row
         raise TableError(
             f"{path.name} cannot be read as a table ({type(error).__name__}). Expected a header and rows of as many "
             "values, separated by commas or tabs, with text in double quotes. Export it again."
         ) from None
-    if rows.is_empty():
+    if rows.eids.is_empty() and not rows.num_without_eid:
         raise TableError(f"{path.name} holds a header and no rows. Export it again.")
-    if rows["eid"].null_count() == rows.height:
+    if rows.eids.is_empty():
         raise TableError(f"The eid column of {path.name} holds no whole numbers above 0. Export the table again.")
-    if num_ragged := rows["is_ragged"].sum():
+    if num_ragged:
         raise TableError(
             f"{path.name} cannot be read as a table: {num_ragged} rows have more or fewer values than the header. "
             "Export it again; text that holds the separator must be in double quotes."
         )
-    return TableRows(eids=rows["eid"], wanted=wanted)
+    return rows
 
 
 def _collect(
     path: Path, source: Path | bytes, header: TableHeader, positions: Sequence[int], eids: pl.Series
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return eid and is_ragged of all rows, and the wanted columns of wanted participants."""
+) -> tuple[TableRows, int]:
+    """Return the rows, and how many of them are not as long as the header; the file is read once."""
     eid = _participants(path, header)
     last = pl.col(str(len(header.names) - 1))
     columns = [pl.col(str(position)) for position in positions]
     is_short = last.is_null() if header.is_quoted else pl.lit(False)
     is_ragged = eid.is_not_null() & (is_short | pl.col(_OVERFLOW).is_not_null())
-    cells = (
-        _scan(source, header)
-        .filter(~pl.all_horizontal(column.is_null() for column in (eid, last, *columns)))  # blank lines
-        .select(
-            eid.alias("eid"),
-            is_ragged.alias("is_ragged"),
-            *(pl.when(column.str.len_bytes() > 0).then(column) for column in columns),
-        )
+    cells = _scan(source, header).select(
+        eid.alias("eid"), is_ragged.alias("is_ragged"), last.alias("last").is_null(), *columns
     )
-    rows, wanted = pl.collect_all(
-        [cells.select("eid", "is_ragged"), cells.drop("is_ragged").filter(pl.col("eid").is_in(eids.implode()))],
+    nobodies = cells.filter(pl.col("eid").is_null())
+    is_blank = pl.all_horizontal(pl.col("last"), *(column.is_null() for column in columns))
+    rows, blank, wanted = pl.collect_all(
+        [
+            cells.select("eid", "is_ragged"),
+            nobodies.select(is_blank.sum()),
+            cells.drop("is_ragged", "last").filter(pl.col("eid").is_in(eids.implode())),
+        ],
         engine="streaming",
     )
-    return rows, wanted
+    found = TableRows(
+        eids=rows["eid"].drop_nulls(),
+        num_without_eid=rows["eid"].null_count() - int(blank.item()),
+        wanted=wanted.with_columns(pl.when(column.str.len_bytes() > 0).then(column) for column in columns),
+    )
+    return found, int(rows["is_ragged"].sum())
 
 
 def _scan(source: Path | bytes, header: TableHeader) -> pl.LazyFrame:

@@ -173,15 +173,15 @@ def _read_table(path: Path, wanted: Mapping[int, WantedField], names: frozenset[
     numbers, places, num_unreadable = _read_numbers(path, columns, wanted, rows.wanted)
     texts, num_contradictory_texts = _merge_rows(texts)
     numbers, num_contradictory_numbers = _merge_rows(numbers)
-    eids = rows.eids.drop_nulls()
+    num_participants = rows.eids.n_unique()
     return _Table(
         report=TableReport(
             name=path.name,
-            num_rows=len(rows.eids),
-            num_participants=eids.n_unique(),
+            num_rows=len(rows.eids) + rows.num_without_eid,
+            num_participants=num_participants,
             num_imaged=numbers.height,
-            num_repeated=len(eids) - eids.n_unique(),
-            num_without_eid=rows.eids.null_count(),
+            num_repeated=len(rows.eids) - num_participants,
+            num_without_eid=rows.num_without_eid,
             num_contradictions=num_contradictory_texts + num_contradictory_numbers,
             num_unreadable=num_unreadable,
         ),

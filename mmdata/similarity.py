@@ -22,8 +22,8 @@ copies with Gaussian noise of 6 % of the range                                  
 names is one scan, or one person at least. Copies that were moved by a millimetre, smoothed or given much noise are
 missed; at side 32 noise of 3 % is much.
 
-Memory is one signature of each scan, about 5 KB, and one block of products: 0.7 GB for 100,000 scans. Comparing these
-takes 13 TFLOP, a minute or two on two cores; reading and averaging them takes about as long.
+Memory is one signature of each scan, about 5 KB, and one block of products: 0.8 GB for 100,000 scans. Comparing these
+takes 13 TFLOP, three minutes on two busy cores; reading and averaging them takes about as long.
 """
 
 from collections.abc import Callable, Sequence
