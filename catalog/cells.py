@@ -41,7 +41,7 @@ class FieldCells:
     """Its name, for messages."""
     field: int
     texts: Sequence[pl.Series] = dataclasses.field(repr=False)
-    """By column, null where empty."""
+    """By column, as in the table."""
     numbers: Sequence[pl.Series] = dataclasses.field(repr=False)
     """What `plain_numbers` makes of them."""
     codes: Collection[int]
@@ -57,12 +57,25 @@ def tidy(text: pl.Expr) -> pl.Expr:
     return pl.when(~stripped.str.to_lowercase().is_in(NULLS)).then(stripped)
 
 
-def plain_numbers(text: pl.Expr, *, is_date: bool) -> pl.Expr:
-    """Return the numbers of cells that hold one number, or one date as YYYY-MM-DD; null for any other."""
-    if is_date:
-        return text.str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.Float64)
-    number = text.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number)
+def plain_numbers(texts: pl.DataFrame, dates: Collection[str]) -> pl.DataFrame:
+    """Return the numbers of cells that hold one number, or one date as YYYY-MM-DD; null for any other.
+
+    Parameters
+    ----------
+    texts
+        Columns of text.
+    dates
+        The columns that hold dates.
+    """
+    numbers = texts.select(
+        pl.col(name).str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.Float64)
+        if name in dates
+        else pl.col(name).cast(pl.Float64, strict=False)
+        for name in texts.columns
+    )
+    has_infinite = numbers.select(~pl.all().is_finite().all()).row(0) if texts.width else ()
+    columns = [pl.col(name) for name, infinite in zip(texts.columns, has_infinite, strict=True) if infinite]
+    return numbers.with_columns(pl.when(column.is_finite()).then(column) for column in columns)
 
 
 def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int]:

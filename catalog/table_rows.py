@@ -32,7 +32,7 @@ class TableRows:
     num_without_eid: int
     """Rows that are nobody's."""
     wanted: pl.DataFrame = field(repr=False)
-    """Column eid, and wanted columns as text by position (``"3"``), null where empty, of the participants asked for."""
+    """Column eid, and wanted columns as text by position (``"3"``), of the participants asked for."""
 
 
 def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: pl.Series) -> TableRows:
@@ -81,7 +81,7 @@ def _collect(
     columns = [pl.col(str(position)) for position in positions]
     is_short = last.is_null() if header.is_quoted else pl.lit(False)
     is_ragged = eid.is_not_null() & (is_short | pl.col(_OVERFLOW).is_not_null())
-    cells = _scan(source, header).select(
+    cells = _scan(source, header, positions).select(
         eid.alias("eid"), is_ragged.alias("is_ragged"), last.alias("last").is_null(), *columns
     )
     nobodies = cells.filter(pl.col("eid").is_null())
@@ -97,13 +97,14 @@ def _collect(
     found = TableRows(
         eids=rows["eid"].drop_nulls(),
         num_without_eid=rows["eid"].null_count() - int(blank.item()),
-        wanted=wanted.with_columns(pl.when(column.str.len_bytes() > 0).then(column) for column in columns),
+        wanted=wanted,
     )
     return found, int(rows["is_ragged"].sum())
 
 
-def _scan(source: Path | bytes, header: TableHeader) -> pl.LazyFrame:
+def _scan(source: Path | bytes, header: TableHeader, positions: Sequence[int]) -> pl.LazyFrame:
     names = [str(position) for position in range(len(header.names))]
+    empty_is_null = {str(position) for position in positions} - {names[-1]}  # the last one tells of short rows
     return pl.scan_csv(
         source,
         has_header=False,
@@ -112,6 +113,7 @@ def _scan(source: Path | bytes, header: TableHeader) -> pl.LazyFrame:
         quote_char=header.quote,
         schema=dict.fromkeys([*names, _OVERFLOW], pl.String()),
         missing_columns="insert",
+        null_values=dict.fromkeys(empty_is_null, ""),
         encoding="utf8-lossy",
         glob=False,
     )

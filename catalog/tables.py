@@ -206,9 +206,8 @@ def _read_numbers(
     path: Path, columns: Sequence[FieldColumn], wanted: Mapping[int, WantedField], wide: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[int, list[_Place]], int]:
     """Return columns of numbers behind the eid, where each field's are, and how many values are unreadable."""
-    plain = wide.select(
-        plain_numbers(pl.col(str(column.position)), is_date=wanted[column.field].is_date) for column in columns
-    )
+    texts = wide.select(str(column.position) for column in columns)
+    plain = plain_numbers(texts, {str(column.position) for column in columns if wanted[column.field].is_date})
     numbers, total_unreadable = {"eid": wide["eid"]}, 0
     places: dict[int, list[_Place]] = {}
     for field, has_lists in sorted({(column.field, column.array is None) for column in columns}):
@@ -216,7 +215,7 @@ def _read_numbers(
         cells = FieldCells(
             table=path.name,
             field=field,
-            texts=[wide[str(column.position)] for column in of_field],
+            texts=[texts[str(column.position)] for column in of_field],
             numbers=[plain[str(column.position)] for column in of_field],
             codes=wanted[field].codes,
             is_date=wanted[field].is_date,

@@ -72,12 +72,3 @@ def test_the_fields_of_ones_own_that_the_page_shows_can_be_used() -> None:
     own = tomllib.loads(example)["features"]
     dictionary = load_dictionary(own)
     assert own.keys() == {"grip", "diabetes"} and own.keys() <= dictionary.keys()
-
-
-def test_the_page_of_labels_names_every_finding_of_the_audit() -> None:
-    sources = [*(ROOT / "catalog" / "audit").glob("*.py"), ROOT / "mmstudy" / "audit.py"]
-    lines = [line for path in sources for line in path.read_text().splitlines() if re.search(r"\bcode\b.*=", line)]
-    codes = {code for line in lines for code in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line)}
-    assert len(codes) > 25
-    shown = {code for row in rows_under("## The audit") for code in re.findall(r"`([a-z-]+)`", row[0])}
-    assert codes <= shown

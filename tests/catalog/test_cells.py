@@ -22,7 +22,7 @@ def read(
 ) -> tuple[list[list[list[float | None]]], int]:
     """Return for each column its first answers, its second ones and so on, and how many values were left out."""
     texts = pl.DataFrame({str(n): pl.Series(column, dtype=pl.String) for n, column in enumerate(columns)})
-    numbers = texts.select(plain_numbers(pl.all(), is_date=is_date))
+    numbers = plain_numbers(texts, texts.columns if is_date else ())
     answers, num_unreadable = read_cells(
         FieldCells(
             table="ukb.csv",
