@@ -1,4 +1,4 @@
-"""Run every benchmark and write `results.json`: ``python -m benchmarks [stream] [ingest]``, or ``make bench``.
+"""Run every benchmark and write `results.json`: ``python -m benchmarks [ingest] [stream] [tables]``, or ``make bench``.
 
 With names, only those are run; what the others found before stays in the file.
 """
@@ -30,6 +30,7 @@ from benchmarks.ingest import (
 )
 from benchmarks.material import make_material
 from benchmarks.stream import BATCH_SIZE, NUM_CORES, REPEATS, measure_streams, require_equal_batches
+from benchmarks.tables import bench_tables
 from mmdata.allocator import keep_freed_memory
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -40,7 +41,11 @@ Findings = tuple[dict[str, Any], dict[str, float]]
 
 def main() -> None:
     """Measure, print, and write the results beside this file."""
-    benchmarks: dict[str, Callable[[Path], Findings]] = {"ingest": bench_ingest, "stream": bench_stream}
+    benchmarks: dict[str, Callable[[Path], Findings]] = {
+        "ingest": bench_ingest,
+        "stream": bench_stream,
+        "tables": bench_tables,
+    }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"ratios": {}}
     results["machine"] = describe_machine()
     for name in sys.argv[1:] or benchmarks:

@@ -21,7 +21,7 @@ from catalog.errors import DictionaryError, UnknownTargetError
 SCAN_DATE_FIELD = 53
 REFERENCE_BLOCKS = ("constitutional", "disease", "serology", "psychology")
 """The reference study's groups of features; a study may have others beside them."""
-MISSING_DATES = ("1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "2037-07-07")
+MISSING_DATES = ("1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "1909-09-09", "2037-07-07")
 """Special values of first-occurrence dates (coding 819)."""
 _STRICT = ConfigDict(extra="forbid")
 _NAME = re.compile(r"(?!(?:sample_id|row|split)$)[A-Za-z]\w*", re.ASCII)

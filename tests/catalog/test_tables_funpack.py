@@ -1,7 +1,7 @@
 """FUNPACK, UK Biobank's best-known reader of tables, must find the same numbers as mm.
 
-It is told to leave out what it does beyond reading: recoding, cleaning and processing. It reads labels as missing, fails
-at lists of one answer each and knows no ``participant.``, so it is asked for the forms it can read.
+It is told to leave out what it does beyond reading: recoding, cleaning and processing. It reads labels as missing,
+fails at lists of one answer each and knows no ``participant.``, so it is asked for the forms it can read.
 """
 
 import subprocess
