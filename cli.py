@@ -377,7 +377,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model of one target, test it once, and keep everything that was made on the way."""
-    from catalog.schemes import choose_scheme
+    from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
     from mmstudy.training import enter_runs, find_unfinished, plan_run
     from mmtrain.run import create_run
@@ -555,9 +555,9 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write the features of every sample, without eids, or counts of groups that may leave a secure platform."""
-    from catalog.export import SUFFIXES, export_features, export_groups
-    from catalog.files import require_writable
-    from catalog.group_counts import count_groups
+    from catalog.export.export import SUFFIXES, export_features, export_groups
+    from catalog.export.files import require_writable
+    from catalog.export.group_counts import count_groups
     from catalog.report import SUPPRESSED_NOTE, group_table
     from mmstudy.dictionary import study_dictionary
 

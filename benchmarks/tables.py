@@ -27,7 +27,7 @@ import polars as pl
 
 from catalog.features import wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables import TableValues, WantedField, read_tables
+from catalog.tables.tables import TableValues, WantedField, read_tables
 from mmdata.synth.phenotype import PSYCHOLOGY_FIELDS
 from mmdata.synth.table import column_names
 

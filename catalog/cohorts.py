@@ -12,8 +12,8 @@ import polars as pl
 
 from catalog.errors import CohortError
 from catalog.fields import Dictionary, find_target
-from catalog.kinship import find_families, related_keys
-from catalog.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
+from catalog.splits.kinship import find_families, related_keys
+from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
 
 FEATURE_PREFIX = "feature_"
 MIN_TRAIN, MIN_HELD_OUT = 8, 2

@@ -14,7 +14,7 @@ import polars as pl
 from catalog.database import insert_frame
 from catalog.errors import DictionaryError, TableError
 from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Dictionary, Evidence, FeatureDefinition
-from catalog.tables import TableValues, WantedField
+from catalog.tables.tables import TableValues, WantedField
 
 FEATURE_SCHEMA = {
     "sample_id": pl.String,

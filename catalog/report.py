@@ -6,8 +6,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from catalog.bins import as_date
-from catalog.group_counts import GroupTable
+from catalog.export.bins import as_date
+from catalog.export.group_counts import GroupTable
 from catalog.summary import CatalogSummary
 from catalog.targets import FeatureSummary
 

@@ -7,12 +7,12 @@ from itertools import count
 import duckdb
 import polars as pl
 
-from catalog.allocation import Newcomer, Shares, allocate
 from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.errors import CatalogError
 from catalog.identity import participant_key, salt_hash, sample_id, split_position
-from catalog.kinship import Relatives, find_families, hide_identities, record_kinship
 from catalog.records import NOT_TEST, EnrolledSample, Visit
+from catalog.splits.allocation import Newcomer, Shares, allocate
+from catalog.splits.kinship import Relatives, find_families, hide_identities, record_kinship
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

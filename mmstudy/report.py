@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from catalog.summary import CatalogSummary
-from catalog.tables import TableReport
+from catalog.tables.tables import TableReport
 from mmstudy.ingest import IngestResult
 from mmstudy.training import RunPlan
 from mmstudy.withdraw import WithdrawalResult

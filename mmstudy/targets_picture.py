@@ -11,8 +11,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from catalog.bins import as_date, year_edges
-from catalog.files import replace_file, require_writable
+from catalog.export.bins import as_date, year_edges
+from catalog.export.files import replace_file, require_writable
 from catalog.report import typical_value
 from catalog.targets import SPLITS, FeatureSummary
 

@@ -11,7 +11,7 @@ from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.runs import index_runs
-from catalog.schemes import SplitScheme
+from catalog.splits.schemes import SplitScheme
 from mmdata.schema import VOLUME_MODALITIES
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run

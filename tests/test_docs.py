@@ -9,7 +9,7 @@ import polars as pl
 
 from catalog.features import SAMPLE_SCHEMA, derive_features, wanted_fields
 from catalog.fields import FeatureDefinition, load_dictionary
-from catalog.tables import read_tables
+from catalog.tables.tables import read_tables
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")

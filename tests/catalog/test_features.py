@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from catalog.errors import DictionaryError, TableError
 from catalog.features import FEATURE_SCHEMA, SAMPLE_SCHEMA, derive_features, wanted_fields
 from catalog.fields import Dictionary, load_dictionary
-from catalog.tables import TableValues, read_tables
+from catalog.tables.tables import TableValues, read_tables
 
 Row = tuple[int, int, str]
 """Field, instance, value; several of one field and instance are its arrays."""

@@ -4,7 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from catalog.group_counts import GroupTable
+from catalog.export.group_counts import GroupTable
 from catalog.report import SUPPRESSED, feature_table, group_table, row_table, typical_value
 from catalog.targets import FeatureSummary
 

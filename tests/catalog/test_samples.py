@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from catalog.database import open_catalog, open_scratch
 from catalog.errors import CatalogError, TableError
 from catalog.identity import participant_key
-from catalog.kinship import Relatives
 from catalog.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from catalog.samples import Enrolment, enrol, num_allocated_rows
 from catalog.scans import record_outcomes, record_sources, stored_training_rows
+from catalog.splits.kinship import Relatives
 from catalog.withdrawals import read_withdrawals
 
 SALT = "salt-of-the-test-study"

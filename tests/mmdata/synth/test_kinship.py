@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from catalog.kinship import read_kinship
+from catalog.splits.kinship import read_kinship
 from mmdata.synth.kinship import write_kinship
 from mmdata.synth.participant import draw_participant, eid_of
 from mmdata.synth.plan import plan_release

@@ -16,7 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from catalog.features import derive_features, wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables import read_tables
+from catalog.tables.tables import read_tables
 from mmdata.errors import SourceError
 from mmdata.synth.release import SynthConfig
 

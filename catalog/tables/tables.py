@@ -1,8 +1,8 @@
 """Read tables of participants: the fields that are wanted, and columns that name a feature.
 
 Of a table of 500,000 rows and thousands of columns only wanted columns of participants with imaging stay, as columns of
-numbers; `TableValues` hands them out field by field. How columns are found is told in `catalog.headers`, how rows are
-read in `catalog.table_rows`, how a cell becomes a number in `catalog.cells`.
+numbers; `TableValues` hands them out field by field. How columns are found is told in `headers`, how rows are read in
+`rows`, how a cell becomes a number in `cells`.
 """
 
 import dataclasses
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from catalog.cells import FieldCells, plain_numbers, read_cells, tidy
 from catalog.errors import TableError
-from catalog.headers import FieldColumn, TableHeader, find_fields, read_header
-from catalog.table_rows import read_rows
+from catalog.tables.cells import FieldCells, plain_numbers, read_cells, tidy
+from catalog.tables.headers import FieldColumn, TableHeader, find_fields, read_header
+from catalog.tables.rows import read_rows
 
 FIELD_SCHEMA = {"eid": pl.Int64, "instance": pl.Int32, "array": pl.Int32, "value": pl.Float64}
 NAME_SCHEMA = {"eid": pl.Int64, "value": pl.String}

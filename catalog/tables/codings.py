@@ -64,4 +64,4 @@ def _date_labels() -> dict[str, float]:
 
 @cache
 def _read_file() -> dict[str, Any]:
-    return tomllib.loads((Path(__file__).parent / "ukb_codings.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((Path(__file__).parents[1] / "ukb_codings.toml").read_text(encoding="utf-8"))

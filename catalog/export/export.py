@@ -6,9 +6,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from catalog.export.files import replace_file, require_writable
+from catalog.export.group_counts import GroupTable
 from catalog.fields import Dictionary
-from catalog.files import replace_file, require_writable
-from catalog.group_counts import GroupTable
 from catalog.targets import SAMPLE_COLUMNS, choose_features
 
 SUFFIXES = (".parquet", ".csv")

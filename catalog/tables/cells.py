@@ -13,8 +13,8 @@ from datetime import date
 
 import polars as pl
 
-from catalog.codings import Labels, find_labels, fold
 from catalog.errors import TableError
+from catalog.tables.codings import Labels, find_labels, fold
 
 NULLS = ("", "na", "n/a", "nan", "null", "<na>", "[]")
 """What stands for a missing value, whatever its case."""

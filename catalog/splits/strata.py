@@ -7,7 +7,7 @@ import polars as pl
 from catalog.errors import DictionaryError, TableError
 from catalog.features import derive_features
 from catalog.fields import Dictionary
-from catalog.tables import TableValues
+from catalog.tables.tables import TableValues
 
 NUM_BANDS = 10
 """A continuous feature counts by tenths of the cohort."""

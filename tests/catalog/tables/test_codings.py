@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import catalog
-from catalog.codings import find_labels, fold
 from catalog.fields import MISSING_DATES, load_dictionary
+from catalog.tables.codings import find_labels, fold
 
 CONTENT: dict[str, Any] = tomllib.loads(
     (Path(catalog.__file__).parent / "ukb_codings.toml").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import TableError
-from catalog.headers import read_header
-from catalog.table_rows import TableRows, read_rows
+from catalog.tables.headers import read_header
+from catalog.tables.rows import TableRows, read_rows
 
 
 def read(folder: Path, content: str | bytes, *positions: int, eids: tuple[int, ...] = (1000001, 1000003)) -> TableRows:

@@ -5,10 +5,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from catalog.disclosure import hidden_cells
 from catalog.errors import CatalogError, UnknownTargetError
+from catalog.export.disclosure import hidden_cells
+from catalog.export.group_counts import GroupTable, count_groups
 from catalog.fields import FeatureDefinition
-from catalog.group_counts import GroupTable, count_groups
 
 NUM_PEOPLE = 400
 DICTIONARY = {

@@ -14,7 +14,7 @@ import pytest
 
 from catalog.features import wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables import TableValues, read_tables
+from catalog.tables.tables import TableValues, read_tables
 from mmdata.synth.plan import plan_release
 from mmdata.synth.table_form import TableForm, table_name, write_table
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
-from catalog.cells import NULLS
 from catalog.errors import TableError
-from catalog.headers import TableHeader, find_participants
 from catalog.records import participant_number
+from catalog.tables.cells import NULLS
+from catalog.tables.headers import TableHeader, find_participants
 
 _LABEL_PREFIX = "sub-"
 _NOBODY = re.compile(r"-\d+|0+|redacted", re.ASCII | re.IGNORECASE)

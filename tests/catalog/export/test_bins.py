@@ -3,7 +3,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.bins import MAX_BINS, as_date, bin_labels, round_edges, year_edges
+from catalog.export.bins import MAX_BINS, as_date, bin_labels, round_edges, year_edges
 
 
 @given(st.floats(-1e6, 1e6, allow_subnormal=False), st.floats(1e-3, 1e6), st.booleans())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.cells import FieldCells, plain_numbers, read_cells, tidy
 from catalog.errors import TableError
+from catalog.tables.cells import FieldCells, plain_numbers, read_cells, tidy
 
 EPOCH = date(1970, 1, 1)
 

@@ -8,8 +8,8 @@ import pytest
 from catalog.errors import DictionaryError, TableError
 from catalog.features import SAMPLE_SCHEMA, wanted_fields
 from catalog.fields import load_dictionary
-from catalog.strata import find_strata
-from catalog.tables import read_tables
+from catalog.splits.strata import find_strata
+from catalog.tables.tables import read_tables
 
 UKB = load_dictionary()
 

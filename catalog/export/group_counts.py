@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeAlias
 
 import duckdb
 
-from catalog.bins import as_date, bin_labels, round_edges, year_edges
-from catalog.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from catalog.errors import CatalogError
+from catalog.export.bins import as_date, bin_labels, round_edges, year_edges
+from catalog.export.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from catalog.fields import Dictionary, FeatureDefinition
 from catalog.targets import SPLITS, choose_features
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import TableError
-from catalog.headers import FieldColumn, TableHeader, find_fields, find_participants, read_header
+from catalog.tables.headers import FieldColumn, TableHeader, find_fields, find_participants, read_header
 
 
 def header_of(folder: Path, content: bytes) -> TableHeader:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import CohortError
-from catalog.schemes import (
+from catalog.splits.schemes import (
     Fold,
     LeaveOutCentre,
     SplitScheme,

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from catalog.errors import CatalogError, UnknownTargetError
-from catalog.export import export_features, export_groups, group_frame
+from catalog.export.export import export_features, export_groups, group_frame
+from catalog.export.group_counts import count_groups
 from catalog.fields import FeatureDefinition
-from catalog.group_counts import count_groups
 
 DICTIONARY = {
     "sex": FeatureDefinition(kind="binary", field=31),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogError
-from catalog.files import replace_file, require_writable
+from catalog.export.files import replace_file, require_writable
 
 
 def test_a_file_is_whole_and_its_owners_alone(tmp_path: Path) -> None:

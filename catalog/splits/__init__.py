@@ -1,0 +1,1 @@
+"""Decide who is trained, validated and tested on."""
