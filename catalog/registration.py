@@ -57,6 +57,7 @@ def register(
     withdrawn_eids: frozenset[int],
     withdrawn_keys: frozenset[str],
     allocated: Mapping[str, EnrolledSample],
+    retired_rows: Collection[int] = (),
 ) -> Registration:
     """Enrol every visit that was found, and derive the features of the tables.
 
@@ -76,6 +77,7 @@ def register(
         withdrawn_eids=withdrawn_eids,
         withdrawn_keys=withdrawn_keys,
         allocated=allocated,
+        retired_rows=retired_rows,
         labels=found.labels,
         fixed_splits=_fix_splits(found, rules),
         strata=_find_strata(tables, visits.union(known_samples(connection)), rules) if rules.stratify else None,

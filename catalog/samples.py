@@ -46,6 +46,7 @@ def enrol(
     withdrawn_eids: frozenset[int] = frozenset(),
     withdrawn_keys: frozenset[str] = frozenset(),
     allocated: Mapping[str, EnrolledSample] | None = None,
+    retired_rows: Collection[int] = (),
     labels: Mapping[int, str] | None = None,
     fixed_splits: Mapping[int, str] | None = None,
     strata: Mapping[int, str] | None = None,
@@ -65,6 +66,8 @@ def enrol(
         Participant keys of earlier withdrawals, from the receipts.
     allocated
         Samples by sample id, from the receipts: a catalogue that was lost gets its rows and splits back.
+    retired_rows
+        Rows of removed participants, from the receipts: they are never given to anybody else.
     labels
         Participant number to label, for those whom the source does not name by numbers.
     fixed_splits
@@ -103,7 +106,9 @@ def enrol(
             families=find_families(kin),
             strata=None if strata is None else {all_keys[eid]: strata[eid] for eid in strata.keys() & all_keys},
         )
-        added, num_rows = _allocate_rows(connection, new, keys, splits, allocated)
+        taken_rows = [*(sample.row for sample in allocated.values()), *retired_rows]
+        first_free_row = max(num_allocated_rows(connection), max(taken_rows, default=-1) + 1)
+        added, num_rows = _allocate_rows(connection, new, keys, splits, allocated, first_free_row)
         _insert_samples(connection, added, keys, labels or {})
         samples = {**known, **added}
         taking_part = {sample.participant_key for sample in samples.values()}
@@ -159,10 +164,10 @@ def _allocate_rows(
     keys: Mapping[int, str],
     splits: Mapping[str, str],
     allocated: Mapping[str, EnrolledSample],
+    first_free_row: int,
 ) -> tuple[dict[Visit, EnrolledSample], int]:
     """Return the new samples with their rows, and how many rows are allocated then; the catalogue remembers that."""
-    last_row = max((sample.row for sample in allocated.values()), default=-1)
-    fresh_rows = count(max(num_allocated_rows(connection), last_row + 1))
+    fresh_rows = count(first_free_row)
     added = {
         visit: EnrolledSample(
             sample_id=name,

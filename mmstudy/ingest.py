@@ -18,7 +18,13 @@ from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
 from mmdata.errors import DataError
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
 from mmdata.lock import hold_stores
-from mmdata.receipts import read_samples, read_withdrawal_receipts, record_samples, record_withdrawals
+from mmdata.receipts import (
+    read_retired_rows,
+    read_samples,
+    read_withdrawal_receipts,
+    record_samples,
+    record_withdrawals,
+)
 from mmdata.slurm import SlurmPool
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, create_study, save_changes
@@ -172,4 +178,5 @@ def _register(catalog: Connection, study: Study, found: FoundSources, lists: Seq
         withdrawn_eids=read_withdrawals(lists),
         withdrawn_keys=read_withdrawal_receipts(study.layout.receipts),
         allocated=read_samples(study.layout.receipts),
+        retired_rows=read_retired_rows(study.layout.receipts),
     )

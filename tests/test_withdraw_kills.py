@@ -234,12 +234,12 @@ def kill_at_random(root: Path, words: list[object], life_seconds: float) -> bool
     command = [str(MM), "--study", str(root), *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        process.wait(timeout=life_seconds)
+        _, messages = process.communicate(timeout=life_seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         return True
-    assert process.returncode == 0, process.communicate()[1]
+    assert process.returncode == 0, messages
     return False
 
 

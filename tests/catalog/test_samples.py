@@ -108,6 +108,10 @@ def test_a_lost_catalogue_gets_its_rows_back(tmp_path: Path) -> None:
         assert enrol_visits(connection, [newcomer]).samples[newcomer].row == 40
 
 
+def test_rows_that_the_withdrawn_gave_up_are_never_given_again(catalog: Any) -> None:
+    assert min(rows_of(enrol_visits(catalog, PEOPLE, retired_rows={3, 17})).values()) == 18
+
+
 def test_rows_that_are_stored_are_never_allocated_to_new_samples(catalog: Any) -> None:
     lost = {"0123456789abcdef": EnrolledSample(sample_id="0123456789abcdef", row=7, split="train")}
     rows = rows_of(enrol_visits(catalog, PEOPLE, allocated=lost))
