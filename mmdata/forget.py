@@ -65,7 +65,10 @@ def count_receipts(receipts: Path, rows: frozenset[int], twins: Twins) -> dict[s
 
 
 def forget_scans(receipts: Path, rows: frozenset[int], twins: Twins) -> None:
-    """Take the scans and copies of some rows off the record, and put on record that their twins are gone too."""
+    """Take the copies and scans of some rows off the record, and put on record that their twins are gone too.
+
+    The scans, by which twins are found, come last: a kill in between loses nothing.
+    """
     for name, change in _scan_changes(rows, twins).items():
         rewrite_receipts(receipts / name, change)
 
@@ -88,7 +91,7 @@ def _scan_changes(rows: frozenset[int], twins: Twins) -> dict[str, ReceiptChange
         kept = [row for row in entry["rows"] if row not in gone]
         return entry | {"rows": kept} if kept else None
 
-    return {SCAN_RECEIPTS: change_scan, COPY_RECEIPTS: change_copy}
+    return {COPY_RECEIPTS: change_copy, SCAN_RECEIPTS: change_scan}
 
 
 def _without_samples(rows: frozenset[int]) -> ReceiptChange:

@@ -10,10 +10,12 @@ from mmdata.receipts import (
     SAMPLE_RECEIPTS,
     SCAN_RECEIPTS,
     CopyReceipt,
+    ReceiptChange,
     ScanReceipt,
     append_receipts,
     read_copy_receipts,
     read_scan_receipts,
+    rewrite_receipts,
 )
 
 NOBODY: frozenset[int] = frozenset()
@@ -115,6 +117,25 @@ def test_what_would_change_is_counted_and_afterwards_nothing_would(receipts: Pat
     forget_scans(receipts, rows, twins)
     forget_samples(receipts, rows)
     assert set(count_receipts(receipts, rows, twins).values()) == {0}
+
+
+def test_a_kill_between_the_files_leaves_the_twins_to_be_found(receipts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = frozenset({0})
+    twins = find_twins(receipts, rows)
+    calls: list[str] = []
+
+    def rewrite_one(path: Path, change: ReceiptChange) -> None:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(path.name)
+        rewrite_receipts(path, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmdata.forget.rewrite_receipts", rewrite_one)
+        with pytest.raises(KeyboardInterrupt):
+            forget_scans(receipts, rows, twins)
+    assert find_twins(receipts, rows) == twins
+    assert count_receipts(receipts, rows, twins)[calls[0]] == 0
 
 
 def test_doing_it_again_writes_no_file(receipts: Path) -> None:
