@@ -20,12 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
-from catalog.cohorts import write_cohort
 from catalog.database import open_catalog
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.fields import REFERENCE_BLOCKS
 from catalog.report import run_table, scan_table
-from catalog.scans import scan_frame
 from catalog.summary import summarise
 from mmdata.errors import DataError
 from mmdata.report import array_table, damage_table, projection_line
@@ -295,16 +293,11 @@ def qc(
     as_json: JsonOption = False,
 ) -> None:
     """Write one page about the cohort: means, distributions, unusual and rejected scans."""
-    from mmdata.qc.page import write_page
+    from mmstudy.quality import write_quality_page
 
     study = load_study(context.obj)
-    with open_catalog(study.layout.catalog) as catalog:
-        scans = scan_frame(catalog)
     path = output or study.layout.qc_page
-    with _progress("volumes") as on_progress:
-        summary = write_page(
-            path, scans, study, max_unusual=max_unusual, max_volumes=max_volumes, on_progress=on_progress
-        )
+    summary = write_quality_page(study, path, _progress, max_unusual=max_unusual, max_volumes=max_volumes)
     _report(as_json, {"page": str(path), **asdict(summary)}, [f"Wrote {path}. Open it in a browser."])
 
 
@@ -379,8 +372,7 @@ def train(
     """Train a model of one target, test it once, and keep everything that was made on the way."""
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
-    from mmstudy.training import enter_runs, find_unfinished, plan_run
-    from mmtrain.run import create_run
+    from mmstudy.training import begin_run, enter_runs, find_unfinished, plan_run
     from mmtrain.train import train as train_model
 
     study = load_study(context.obj)
@@ -411,16 +403,16 @@ def train(
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
         plan = plan_run(study, target, given, scheme=choose_scheme(fold, leave_out_centre), accepted=accept or [])
-        config, findings = plan.config, [asdict(finding) for finding in plan.findings]
+        config = plan.config
         if dry_run:
+            findings = [asdict(finding) for finding in plan.findings]
             would = f"Would train {target} from {', '.join(config.inputs)} on {sentence(plan.split_sizes)}."
             content = {"n": plan.split_sizes, "left_out": dict(plan.left_out), "audit": findings}
             _report(as_json, {**content, "train": config.to_json()}, [would, *run_notes(plan)])
             return
         for note in run_notes(plan):
             err.print(note, markup=False)
-        run = create_run(study.layout.runs, config, findings=findings)
-        write_cohort(plan.cohort, run.cohort)
+        run = begin_run(study, plan)
     err.print(f"run {run.run_id}, {config.copies} augmented copies")
     try:
         metrics = train_model(

@@ -10,7 +10,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from catalog.database import fetch_frame
 from catalog.errors import CohortError
+from catalog.export.files import replace_file
+from catalog.features import feature_columns
 from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
@@ -61,13 +64,15 @@ def build_cohort(
     having = f"a value of {target}" + (f" and {', '.join(modalities)} stored" if modalities else "")
     _require_enough(cohort, target, having + _tell(left_out), binary=definition.kind == "binary")
     frame = cohort.select("sample_id", "row", "split", "target", pl.lit(1.0).alias("weight"), "augmented")
-    values = _fetch_features(connection, features)
-    return CohortSelection(frame=frame.join(values, on="row", how="left", maintain_order="left"), left_out=left_out)
+    columns = feature_columns(connection, frame["row"], features)
+    shown = [column.alias(FEATURE_PREFIX + column.name) for column in columns]
+    return CohortSelection(frame=frame.with_columns(shown), left_out=left_out)
 
 
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
-    """Write a cohort to a Parquet file."""
-    cohort.write_parquet(path)
+    """Write a cohort to a Parquet file, whole or not at all."""
+    with replace_file(path) as file:
+        cohort.write_parquet(file)
 
 
 _COMPLETE_SQL = """
@@ -87,30 +92,14 @@ _COMPLETE_SQL = """
 
 def _fetch_complete(connection: duckdb.DuckDBPyConnection, target: str, modalities: Sequence[str]) -> pl.DataFrame:
     """Return the samples with a value and every modality, with the study's splits."""
-    return _fetch(connection, _COMPLETE_SQL, {"target": target, "modalities": list(modalities)})
+    return fetch_frame(connection, _COMPLETE_SQL, {"target": target, "modalities": list(modalities)})
 
 
 def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str, str]]) -> pl.DataFrame:
     """Return the founder of every participant's family: whoever comes later changes it for nobody."""
-    people = _fetch(connection, "SELECT participant_key, min(row) AS row FROM samples GROUP BY participant_key", {})
+    people = fetch_frame(connection, "SELECT participant_key, min(row) AS row FROM samples GROUP BY participant_key")
     family = pl.col("participant_key").replace(find_families(related))
     return people.select("participant_key", founder=pl.col("participant_key").sort_by("row").first().over(family))
-
-
-def _fetch_features(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pl.DataFrame:
-    """Return a column ``feature_NAME`` of each feature, by row."""
-    query = "SELECT row, name, value FROM features JOIN samples USING (sample_id) WHERE list_contains($names, name)"
-    values = _fetch(connection, query, {"names": list(names)})
-    value = pl.col("value")
-    return values.group_by("row").agg(
-        value.filter(pl.col("name") == name).first().alias(FEATURE_PREFIX + name) for name in names
-    )
-
-
-def _fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
-    """Return what a query yields; through Arrow, as millions of values are slow one by one."""
-    frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
-    return frame
 
 
 def _require_enough(cohort: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +16,8 @@ import polars as pl
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.migrations import MIGRATIONS
 
+CATALOG_WAIT_SECONDS = 60.0
+"""How long a command waits that has work to enter; another has the catalogue for seconds."""
 _RETRY_SECONDS = 0.2
 Connection: TypeAlias = duckdb.DuckDBPyConnection
 """An open catalogue, for those who only hand it on."""
@@ -33,7 +35,8 @@ def open_catalog(
 
     A writer works on a copy of its own, which takes the catalogue's place in one step when the block ends, and is
     thrown away when the block fails. So a reader sees the catalogue as it was when it was opened, whatever is written
-    meanwhile, and a kill leaves it as it was.
+    meanwhile, and a kill leaves it as it was. Within one process a reader that is opened while an older one still is sees
+    what that one sees.
 
     Parameters
     ----------
@@ -71,6 +74,7 @@ def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     connection = duckdb.connect(":memory:")
     try:
+        _spill_beside(connection, path)
         if path.exists():
             with open_catalog(path):
                 pass  # judged by the same rules as any other reader
@@ -99,6 +103,13 @@ def fetch_integer(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     """Return the one integer that a query yields, 0 where it yields nothing."""
     rows = connection.execute(query).fetchall()
     return int(rows[0][0]) if rows else 0
+
+
+def fetch_frame(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
+) -> pl.DataFrame:
+    """Return what a query yields; through Arrow, as millions of values are slow one by one."""
+    return pl.DataFrame(connection.sql(query, params=parameters or {}).to_arrow_table())
 
 
 def insert_frame(connection: duckdb.DuckDBPyConnection, statement: str, frame: pl.DataFrame) -> None:
@@ -144,7 +155,6 @@ def _replace(path: Path, wait_seconds: float, *, rewrite: bool) -> Iterator[duck
             connection.execute("CHECKPOINT")
         if rewrite:
             _rewrite(draft)
-            shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)  # of a reader that was killed
         _sync(draft)
         draft.replace(path)
         _sync(path.parent)
@@ -162,9 +172,9 @@ def _settle(path: Path, wait_seconds: float) -> None:
 
 def _rewrite(draft: Path) -> None:
     """Copy a closed catalogue's tables and views to a new file, and put that in its place."""
-    fresh = draft.with_name(f"{draft.name}er")
-    _remove(fresh)
+    fresh = _rewritten(draft)
     with closing(duckdb.connect(":memory:", config=_STORAGE)) as connection:
+        _spill_beside(connection, draft)
         connection.execute(f"ATTACH {_quoted(draft)} AS old (READ_ONLY)")
         connection.execute(f"ATTACH {_quoted(fresh)} AS fresh")
         connection.execute("COPY FROM DATABASE old TO fresh")
@@ -172,10 +182,21 @@ def _rewrite(draft: Path) -> None:
     fresh.replace(draft)
 
 
+def _spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Let what does not fit in memory go where a writer's leftovers are removed, not to the working directory."""
+    connection.execute(f"SET temp_directory = {_quoted(path.with_name(f'{path.name}.new.tmp'))}")
+
+
 def _remove(draft: Path) -> None:
-    for path in (draft, draft.with_name(f"{draft.name}.wal")):
+    """Remove a draft with whatever a writer that was killed left of it."""
+    for path in (draft, _rewritten(draft)):
         path.unlink(missing_ok=True)
-    shutil.rmtree(draft.with_name(f"{draft.name}.tmp"), ignore_errors=True)
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+
+
+def _rewritten(draft: Path) -> Path:
+    return draft.with_name(f"{draft.name}er")
 
 
 def _sync(path: Path) -> None:
@@ -196,6 +217,10 @@ def _connect(path: Path, *, read_only: bool, wait_seconds: float = 0.0) -> duckd
         try:
             return duckdb.connect(str(path), read_only=read_only, config=_NO_SETTINGS if read_only else _STORAGE)
         except duckdb.Error as error:
+            if "different configuration" in str(error):
+                raise CatalogLockedError(
+                    f"{path.name} is open in this process; close it before it is written."
+                ) from error
             if "Could not set lock" not in str(error):
                 raise CatalogError(
                     f"{path.name} is damaged or not a DuckDB file. Move it away and run mm ingest ukb again: it is "

@@ -23,6 +23,8 @@ def read_participant_list(path: Path, name: str) -> frozenset[int]:
     TableError
         It cannot be read as text, or a line is not a participant.
     """
+    if path.name.isdecimal() and not path.exists():
+        raise TableError("Expected a file with one participant number a line, got a number: write it to a file.")
     lines = read_text(path, name, "one participant number a line").splitlines()
     cells = [(number, line.strip().rstrip(",; \t").strip('"')) for number, line in enumerate(lines, start=1)]
     given = [(number, text) for number, text in cells if text]

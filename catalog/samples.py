@@ -11,6 +11,7 @@ from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.errors import CatalogError
 from catalog.identity import participant_key, salt_hash, sample_id, split_position
 from catalog.records import NOT_TEST, EnrolledSample, Visit
+from catalog.removal import hidden_participants, hide_participants
 from catalog.splits.allocation import Newcomer, Shares, allocate
 from catalog.splits.kinship import Relatives, find_families, hide_identities, record_kinship
 
@@ -86,8 +87,8 @@ def enrol(
     allocated, fixed_splits = allocated or {}, fixed_splits or {}
     with transaction(connection):
         _require_salt(connection, salt)
-        _add_withdrawn(connection, withdrawn_keys.union(participant_key(salt, eid) for eid in withdrawn_eids))
-        withdrawn = {key for (key,) in connection.execute("SELECT participant_key FROM withdrawn").fetchall()}
+        hide_participants(connection, withdrawn_keys.union(participant_key(salt, eid) for eid in withdrawn_eids))
+        withdrawn = hidden_participants(connection)
         known = known_samples(connection)
         keys = {eid: participant_key(salt, eid) for eid in {visit.eid for visit in visits}}
         new = {
@@ -124,7 +125,7 @@ def enrol(
         ),
         num_related_pairs=len(related),
         num_divided_pairs=sum(splits[one] != splits[other] for one, other in related),
-        withdrawn_keys=frozenset(withdrawn),
+        withdrawn_keys=withdrawn,
     )
 
 
@@ -196,11 +197,6 @@ def _require_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
             "The salt in study.toml is not the one this catalogue was made with: sample ids, splits and withdrawals "
             "would not match. Put the old salt back, or start a new study."
         )
-
-
-def _add_withdrawn(connection: duckdb.DuckDBPyConnection, keys: frozenset[str]) -> None:
-    if keys:
-        connection.executemany("INSERT OR IGNORE INTO withdrawn VALUES (?)", [[key] for key in sorted(keys)])
 
 
 def _insert_samples(

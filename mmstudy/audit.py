@@ -8,7 +8,7 @@ import polars as pl
 from catalog.audit.audit import audit_catalog
 from catalog.audit.findings import Finding, sort_findings
 from catalog.audit.scans import SimilarScans, StoredScan, held_out_rows, record_similar_scans, stored_scans
-from catalog.database import Connection, open_catalog
+from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
 from mmdata.arrays import stored_modalities
@@ -18,7 +18,6 @@ from mmdata.similarity import find_similar
 from mmdata.store import open_array
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
-from mmstudy.ingest import CATALOG_WAIT_SECONDS
 from mmstudy.progress import Progress
 
 MIN_COMPARED_SIDE = 64

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.database import Connection, open_catalog, open_scratch
+from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, open_scratch
 from catalog.records import FoundSources
 from catalog.registration import Registration, StudyRules, register
 from catalog.runs import index_runs
@@ -31,8 +31,6 @@ from mmdata.study import Study, create_study, save_changes
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.withdraw import WithdrawalResult, finish_removals
-
-CATALOG_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import shutil
 
-from catalog.database import open_catalog
+from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.removal import hidden_participants, hide_participants, remove_participants
 from catalog.runs import index_runs
 from catalog.scans import record_outcomes
@@ -16,7 +16,6 @@ from mmstudy.leaving import Leaving
 from mmstudy.progress import Progress
 from mmtrain.withdrawn import forget_leavers, list_runs
 
-CATALOG_WAIT_SECONDS = 60.0
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""
 

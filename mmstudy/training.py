@@ -1,5 +1,6 @@
 """Plan a run on a study, and enter it when it has ended."""
 
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 from polars import DataFrame
 
 from catalog.audit.findings import Finding
-from catalog.cohorts import build_cohort
-from catalog.database import open_catalog
+from catalog.cohorts import build_cohort, write_cohort
+from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.runs import index_runs
 from catalog.splits.schemes import SplitScheme
@@ -16,10 +17,10 @@ from mmdata.schema import VOLUME_MODALITIES
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
-from mmstudy.ingest import CATALOG_WAIT_SECONDS
+from mmstudy.withdraw import require_present
 from mmtrain.config import METADATA, TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory, find_run
+from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.stream import open_stores
 from mmtrain.task import choose_device
 from mmtrain.withdrawn import require_unmarked
@@ -81,6 +82,24 @@ def plan_run(
         )
     _refuse_critical(findings, accepted)
     return RunPlan(config=config, cohort=selection.frame, left_out=selection.left_out, findings=tuple(findings))
+
+
+def begin_run(study: Study, plan: RunPlan) -> RunDirectory:
+    """Make the directory of a planned run, with its settings and its cohort.
+
+    Raises
+    ------
+    StudyError
+        Participants of the cohort have withdrawn since it was planned.
+    """
+    run = create_run(study.layout.runs, plan.config, findings=[asdict(finding) for finding in plan.findings])
+    try:
+        write_cohort(plan.cohort, run.cohort)
+        require_present(study.layout, plan.cohort["row"].to_list())
+    except BaseException:
+        shutil.rmtree(run.path)
+        raise
+    return run
 
 
 def find_unfinished(study: Study, run_id: str) -> tuple[RunDirectory, TrainConfig]:

@@ -7,6 +7,7 @@ goes on as if it had never stopped.
 import math
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mmtrain.errors import TrainError
 from mmtrain.model import FusionNet, weight_penalty
 from mmtrain.order import derive_seed
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
-from mmtrain.run import RunDirectory, write_json, write_json_lines
+from mmtrain.run import RunDirectory, write_atomically, write_json, write_json_lines
 from mmtrain.task import (
     Task,
     batch_loss,
@@ -39,6 +40,7 @@ from mmtrain.task import (
     to_predictions,
     training_requests,
 )
+from mmtrain.withdrawn import require_unmarked
 
 EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
@@ -186,7 +188,7 @@ def finish(run: RunDirectory, task: Task, model: FusionNet, progress: Progress) 
         )
         for split, prediction in predictions.items()
     ]
-    pl.concat(tables).write_parquet(run.predictions)
+    write_predictions(run, pl.concat(tables))
     metrics: dict[str, Any] = {
         "target": config.target,
         "kind": config.kind,
@@ -201,6 +203,24 @@ def finish(run: RunDirectory, task: Task, model: FusionNet, progress: Progress) 
     draw_pictures(run.plots, config, progress, truth, predictions["test"], metrics["test"])
     write_json(run.metrics, metrics)
     return metrics
+
+
+def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
+    """Write a run's predictions, unless participants of its cohort have withdrawn while it ran.
+
+    Raises
+    ------
+    TrainError
+        Some have; the run cannot be finished.
+    """
+    table = BytesIO()
+    predictions.write_parquet(table)
+    write_atomically(run.predictions, table.getvalue())
+    try:
+        require_unmarked(run)  # after the writing: a withdrawal that comes later finds the file
+    except TrainError:
+        run.predictions.unlink()
+        raise
 
 
 def draw_pictures(

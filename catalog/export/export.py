@@ -6,8 +6,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from catalog.database import fetch_frame
 from catalog.export.files import replace_file, require_writable
 from catalog.export.group_counts import GroupTable
+from catalog.features import feature_columns
 from catalog.fields import Dictionary
 from catalog.targets import SAMPLE_COLUMNS, choose_features
 
@@ -92,22 +94,11 @@ def group_frame(tables: Sequence[GroupTable]) -> pl.DataFrame:
 
 
 def feature_frame(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pl.DataFrame:
-    """Return sample_id, row, split and features of every sample, in the order of rows.
-
-    Values lie together by feature, so each is read and joined on its own: a tenth of the time and a quarter of the
-    memory of SQL's PIVOT. What is returned takes 8 bytes for each sample and feature.
-    """
-    samples = _fetch_frame(
+    """Return sample_id, row, split and features of every sample, in the order of rows."""
+    samples = fetch_frame(
         connection, f"SELECT {', '.join(SAMPLE_COLUMNS)} FROM samples JOIN splits USING (sample_id) ORDER BY row"
     )
-    return samples.with_columns(_columns(connection, samples.select("row"), names))
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, rows: pl.DataFrame, names: Sequence[str]) -> Iterator[pl.Series]:
-    for name in names:
-        values = _fetch_frame(connection, "SELECT row, value FROM feature WHERE name = $1", name)
-        joined = rows.join(values, on="row", how="left", maintain_order="left", validate="1:1")
-        yield joined["value"].alias(name)
+    return samples.with_columns(feature_columns(connection, samples["row"], names))
 
 
 def _numbers(table: GroupTable, column: int) -> Iterator[tuple[str, str, float | None]]:
@@ -124,7 +115,3 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
             frame.write_csv(file)
         else:
             frame.write_parquet(file)
-
-
-def _fetch_frame(connection: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> pl.DataFrame:
-    return pl.DataFrame(connection.sql(query, params=parameters).to_arrow_table())
