@@ -35,8 +35,8 @@ def open_catalog(
 
     A writer works on a copy of its own, which takes the catalogue's place in one step when the block ends, and is
     thrown away when the block fails. So a reader sees the catalogue as it was when it was opened, whatever is written
-    meanwhile, and a kill leaves it as it was. Within one process a reader that is opened while an older one still is sees
-    what that one sees.
+    meanwhile, and a kill leaves it as it was. Within one process a reader that is opened beside an older one sees what
+    that one sees.
 
     Parameters
     ----------
@@ -61,6 +61,23 @@ def open_catalog(
     with closing(_connect(path, read_only=True, wait_seconds=wait_seconds)) as connection:
         _require_current(connection)
         yield connection
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Give a catalogue that an older mm made today's schema; leave one that has it, or that is not there.
+
+    Raises
+    ------
+    CatalogError
+        As `open_catalog`.
+    """
+    if not path.exists():
+        return
+    with closing(_connect(path, read_only=True, wait_seconds=CATALOG_WAIT_SECONDS)) as connection:
+        is_current = _schema_version(connection) == MIGRATIONS[-1].version
+    if not is_current:
+        with open_catalog(path, writable=True, wait_seconds=CATALOG_WAIT_SECONDS):
+            pass
 
 
 @contextmanager
@@ -248,14 +265,17 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _require_current(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
-        version = _require_known(connection)
-    except duckdb.CatalogException:
-        version = 0
-    if version < MIGRATIONS[-1].version:
+    if _schema_version(connection) < MIGRATIONS[-1].version:
         raise CatalogError(
             "The catalogue is of an older mm or was never filled. Run mm ingest ukb to bring it up to date."
         )
+
+
+def _schema_version(connection: duckdb.DuckDBPyConnection) -> int:
+    try:
+        return _require_known(connection)
+    except duckdb.CatalogException:
+        return 0
 
 
 def _require_known(connection: duckdb.DuckDBPyConnection) -> int:

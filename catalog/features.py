@@ -82,7 +82,7 @@ def feature_columns(
     """Read features, each as a column of its name, null where a sample has no value.
 
     Values lie together by feature, so each is read and joined on its own: a sixth of the time and a fifth of the
-    memory of SQL's PIVOT at 100,000 samples and 500 features. What is returned takes 8 bytes for each sample and feature.
+    memory of SQL's PIVOT at 100,000 samples and 500 features. A column takes 8 bytes for each sample.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ _ENTRIES = {
 
 
 def require_same_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
-    """Refuse a salt that gives other keys than those in the catalogue: nobody would be found.
+    """Refuse a salt that gives other keys than those in the catalogue.
 
     Raises
     ------
@@ -37,8 +37,8 @@ def require_same_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
     found = [value for (value,) in connection.execute("SELECT hash FROM salt_check").fetchall()]
     if found not in ([], [salt_hash(salt)]):
         raise CatalogError(
-            "The salt in study.toml is not the one this catalogue was made with: nobody who withdraws would be found. "
-            "Put the old salt back, then run mm withdraw again."
+            "The salt in study.toml is not the one this catalogue was made with: sample ids, splits and withdrawals "
+            "would not match. Put the old salt back, or start a new study."
         )
 
 

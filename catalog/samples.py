@@ -8,10 +8,9 @@ import duckdb
 import polars as pl
 
 from catalog.database import fetch_integer, insert_frame, transaction
-from catalog.errors import CatalogError
 from catalog.identity import participant_key, salt_hash, sample_id, split_position
 from catalog.records import NOT_TEST, EnrolledSample, Visit
-from catalog.removal import hidden_participants, hide_participants
+from catalog.removal import hidden_participants, hide_participants, require_same_salt
 from catalog.splits.allocation import Newcomer, Shares, allocate
 from catalog.splits.kinship import Relatives, find_families, hide_identities, record_kinship
 
@@ -86,7 +85,7 @@ def enrol(
     """
     allocated, fixed_splits = allocated or {}, fixed_splits or {}
     with transaction(connection):
-        _require_salt(connection, salt)
+        _record_salt(connection, salt)
         hide_participants(connection, withdrawn_keys.union(participant_key(salt, eid) for eid in withdrawn_eids))
         withdrawn = hidden_participants(connection)
         known = known_samples(connection)
@@ -187,16 +186,10 @@ def _differs(split: str, fixed: str | None) -> bool:
     return fixed is not None and (split == "test" if fixed == NOT_TEST else split != fixed)
 
 
-def _require_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
-    expected = salt_hash(salt)
-    found = [value for (value,) in connection.execute("SELECT hash FROM salt_check").fetchall()]
-    if not found:
-        connection.execute("INSERT INTO salt_check VALUES (?)", [expected])
-    elif found != [expected]:
-        raise CatalogError(
-            "The salt in study.toml is not the one this catalogue was made with: sample ids, splits and withdrawals "
-            "would not match. Put the old salt back, or start a new study."
-        )
+def _record_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
+    """Remember the salt of a new catalogue; refuse another one of an old."""
+    require_same_salt(connection, salt)
+    connection.execute("INSERT INTO salt_check SELECT ? WHERE NOT EXISTS (FROM salt_check)", [salt_hash(salt)])
 
 
 def _insert_samples(

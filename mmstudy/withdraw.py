@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.database import open_catalog
+from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
 from catalog.withdrawals import read_withdrawals
@@ -79,6 +79,7 @@ def run_withdrawal(study: Study, lists: Sequence[Path], progress: Progress, *, w
     layout = study.layout
     listed = _listed_keys(study, lists)
     with hold_stores(layout):
+        bring_up_to_date(layout.catalog)
         record_withdrawals(layout.receipts, listed | _hidden_keys(study))
         removed = _removed_keys(layout, listed)
         gone = _keys_gone(layout, removed, progress)

@@ -72,3 +72,21 @@ def test_the_fields_of_ones_own_that_the_page_shows_can_be_used() -> None:
     own = tomllib.loads(example)["features"]
     dictionary = load_dictionary(own)
     assert own.keys() == {"grip", "diabetes"} and own.keys() <= dictionary.keys()
+
+
+def test_every_page_that_is_linked_to_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_option_that_a_message_names_exists() -> None:
+    sources = [path for part in ("catalog", "mmstudy", "mmtrain") for path in (ROOT / part).rglob("*.py")]
+    named = {option for path in sources for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())}
+    known = set(re.findall(r"--[a-z][a-z-]+", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")))
+    assert len(named) > 10 and named <= known

@@ -83,7 +83,7 @@ def _confounded(name: str, measure: str, strength: float, groups: list[_Group], 
         subject=name,
         message=f"{name} differs between centres ({explained}): {low} at {lowest.centre:g}, {high} at "
         f"{highest.centre:g}. A model may read the scanner off the images instead.",
-        remedy="Test across centres (--split leave-one-centre-out), or choose samples so that centres match.",
+        remedy="Test across centres (--leave-out-centre CODE), or choose samples so that centres match.",
         num_samples=n,
         numbers=rounded(
             {"n": n, "centres": len(groups), measure: strength, "lowest": lowest.mean, "highest": highest.mean}

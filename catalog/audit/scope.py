@@ -4,12 +4,13 @@ Terms
 -----
 audited    the features whose columns are judged: with a target, the target and what the model is shown; without one,
            every number of the dictionary.
-The checks of this package ask their questions of three temporary tables:
+The checks of this package ask their questions of temporary tables, and of one view, since a copy of a large study's
+values would not fit in memory:
 
 audit_sample(row, sample_id, participant_key, instance, split)
-audit_value(row, name, value, field, instance, days_from_scan)   of those samples
-audit_drawn(row, name, value, place, num)                        of at most `MAX_DRAWN` of them, drawn at random; place
-                                                                 is the value's rank among the feature's num values
+audit_value(row, name, value, field, instance, days_from_scan)   of those samples: the audited features and the judges
+audit_drawn(row, name, value)                                    of at most `MAX_DRAWN` of them, drawn at random; the
+                                                                 possible inputs too
 audit_count(name, value, num)                                    of audited features: how many samples have a value
 """
 
@@ -32,7 +33,7 @@ MAX_DRAWN = 5000
 """Samples over which features are compared with each other: a correlation is then known to 0.014, and an AUC of 0.98 to
 0.003, or to 0.02 where 1 in 100 belongs to a class."""
 _NUMBERS = ("continuous", "binary")
-_TABLES = ("audit_sample", "audit_value", "audit_drawn", "audit_count")
+_LAID_OUT = ("VIEW audit_value", "TABLE audit_sample", "TABLE audit_drawn", "TABLE audit_count")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,10 +99,10 @@ def open_scope(
         audited = [name for name in dictionary if name == target or name in shown]
     try:
         _lay_out_samples(connection, modalities, cohort)
+        wanted = {*audited, *_JUDGES}
+        connection.execute(_VALUES_SQL.format(names=", ".join(f"'{name}'" for name in sorted(wanted))))
         of_blocks = (name for name, definition in dictionary.items() if definition.block)
-        wanted = {*audited, *_JUDGES, *of_blocks}
-        connection.execute(_VALUES_SQL, {"names": sorted(wanted)})
-        connection.execute(_DRAWN_SQL, {"limit": MAX_DRAWN})
+        connection.execute(_DRAWN_SQL, {"names": sorted(wanted.union(of_blocks)), "limit": MAX_DRAWN})
         connection.execute(_COUNTS_SQL, {"names": audited})
         counts = dict(connection.execute("SELECT split, count(*) FROM audit_sample GROUP BY split").fetchall())
         yield Scope(
@@ -115,8 +116,8 @@ def open_scope(
             splits={split: counts.get(split, 0) for split in ("train", "val", "test")},
         )
     finally:
-        for table in _TABLES:
-            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        for relation in _LAID_OUT:
+            connection.execute("DROP {} IF EXISTS temp.{}".format(*relation.split()))
 
 
 def _lay_out_samples(
@@ -141,21 +142,20 @@ _COHORT_SQL = """
     CREATE OR REPLACE TEMP TABLE audit_sample AS
     SELECT audit_sample.* REPLACE (incoming.split AS split) FROM audit_sample JOIN incoming USING (sample_id)
 """
+# a view takes no parameters; names of features are words, so that they need no quoting
 _VALUES_SQL = """
-    CREATE OR REPLACE TEMP TABLE audit_value AS
+    CREATE OR REPLACE TEMP VIEW audit_value AS
     SELECT feature.row, name, value, field, feature.instance, days_from_scan
     FROM feature SEMI JOIN audit_sample USING (row)
-    WHERE list_contains($names, name)
+    WHERE name IN ({names})
 """
 _DRAWN_SQL = """
     CREATE OR REPLACE TEMP TABLE audit_drawn AS
-    SELECT
-        row, name, value, count(*) OVER (PARTITION BY name) AS num,
-        (rank() OVER upwards + count(*) OVER upwards) / 2 AS place  -- of equal values the middle one
-    FROM audit_value SEMI JOIN (
+    SELECT feature.row, name, value
+    FROM feature SEMI JOIN (
         SELECT row FROM audit_sample ORDER BY sample_id LIMIT $limit  -- a keyed hash: a random order
     ) USING (row)
-    WINDOW upwards AS (PARTITION BY name ORDER BY value)
+    WHERE list_contains($names, name)
 """
 _COUNTS_SQL = """
     CREATE OR REPLACE TEMP TABLE audit_count AS

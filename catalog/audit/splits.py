@@ -114,8 +114,8 @@ def _shifted(name: str, split: str, train: _Column, other: _Column) -> Iterator[
             severity="warning",
             subject=name,
             message=f"{name} is {other.mean:.4g} on average in {split} and {train.mean:.4g} in training.",
-            remedy="Splits by hash do not differ so much: look at what the test list or the source's own splits "
-            "select, or make a new study with --stratify.",
+            remedy="Chance alone does not do this: look at what sets the two apart (a test list, the source's own "
+            "splits, a fold, a centre left out). Where nothing is meant to, make a new study with --stratify.",
             num_samples=other.n,
             numbers=rounded(
                 {

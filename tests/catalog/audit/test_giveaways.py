@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
 from catalog.audit.audit import audit_catalog
-from catalog.audit.giveaways import _CORRELATION_SQL, _MISSINGNESS_SQL, _SEPARATION_SQL
+from catalog.audit.pairs import correlations, fetch_drawn, presence, separations
 from catalog.audit.scope import open_scope
 from catalog.fields import load_dictionary, metadata_features
 from tests.catalog.audit.clean import alarms, columns, only_alarm, replace_values
@@ -77,16 +77,17 @@ def test_a_column_that_only_cases_were_asked_for_gives_them_away(clean: duckdb.D
     )
 
 
-def ask(connection: duckdb.DuckDBPyConnection, query: str, targets: list[str], **bounds: float) -> dict[Any, Any]:
+def ask(connection: duckdb.DuckDBPyConnection, compare: Any, targets: list[str], **bounds: float) -> dict[Any, Any]:
     with open_scope(connection, DICTIONARY, target=None, shown=(), modalities=(), cohort=None) as scope:
-        rows = scope.fetch(query, targets=targets, inputs=scope.inputs, **bounds)
+        drawn = fetch_drawn(scope, [*targets, *scope.inputs])
+        rows = list(compare(drawn.of(targets), drawn.of(scope.inputs), **bounds))
     return {(target, name): rest for target, name, *rest in rows}
 
 
 def test_aucs_are_those_of_scikit_learn(clean: duckdb.DuckDBPyConnection) -> None:
     make_of(clean, "age", "sex", "floor(feature.value + 4 * x)")
     targets = ["sex", "hypertension", "lonely"]
-    answers = ask(clean, _SEPARATION_SQL, targets, auc=0.0, r=0.0)
+    answers = ask(clean, separations, targets, auc=0.0, r=0.0)
     assert answers.keys() == {(target, name) for target in targets for name in metadata_features(DICTIONARY, target)}
     for (target, name), (counts, auc, r) in answers.items():
         truth, values = columns(clean, target, name)
@@ -108,7 +109,7 @@ def test_no_column_with_so_high_an_auc_is_passed_over(lost: float, sign: int, cl
         auc = roc_auc_score(truth, values)
         if max(auc, 1 - auc) >= 0.95:
             high["sex", name] = auc
-    answers = ask(clean, _SEPARATION_SQL, ["sex"], auc=0.95, r=1.1)
+    answers = ask(clean, separations, ["sex"], auc=0.95, r=1.1)
     assert 3 < len(high) <= len(answers) < len(names) or lost == 0.9
     assert {key: answers[key][1] for key in high} == pytest.approx(high)
 
@@ -122,11 +123,11 @@ def test_samples_without_the_target_hide_no_column_that_gives_it_away(clean: duc
         replace_values(clean, "weight", str(-1000 if place < 4 else 1000 * (1 + value) + place), f"feature.row = {row}")
     auc = roc_auc_score(*columns(clean, "sex", "weight"))
     assert 0.95 <= auc < 0.98
-    assert ask(clean, _SEPARATION_SQL, ["sex"], auc=0.95, r=1.1)["sex", "weight"][1] == pytest.approx(auc)
+    assert ask(clean, separations, ["sex"], auc=0.95, r=1.1)["sex", "weight"][1] == pytest.approx(auc)
 
 
 def test_correlations_are_those_of_scipy(clean: duckdb.DuckDBPyConnection) -> None:
-    answers = ask(clean, _CORRELATION_SQL, ["weight", "age"])
+    answers = ask(clean, correlations, ["weight", "age"], least=0.0)
     assert {name for target, name in answers if target == "weight"} == set(metadata_features(DICTIONARY, "weight"))
     for (target, name), answer in answers.items():
         truth, values = columns(clean, target, name)
@@ -135,7 +136,7 @@ def test_correlations_are_those_of_scipy(clean: duckdb.DuckDBPyConnection) -> No
 
 def test_who_lacks_an_input_is_counted_by_class(clean: duckdb.DuckDBPyConnection) -> None:
     clean.execute("DELETE FROM feature WHERE name = 'worry'")
-    answers = ask(clean, _MISSINGNESS_SQL, ["sex"])
+    answers = ask(clean, presence, ["sex"])
     assert {name for _, name in answers} == set(metadata_features(DICTIONARY, "sex"))
     [sex] = columns(clean, "sex")
     for (_, name), (totals, counts) in answers.items():
