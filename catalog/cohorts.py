@@ -109,7 +109,7 @@ def _require_enough(cohort: pl.DataFrame, target: str, having: str, *, binary: b
         if samples.height < least:
             raise CohortError(
                 f"Only {samples.height} {split} samples have {having}; at least {least} are needed. "
-                "Ingest more participants, or ask for fewer inputs or folds."
+                "Ingest more participants, ask for fewer inputs, or test everyone once by folds (--fold 1/5)."
             )
         if binary and samples["target"].n_unique() < 2:
             raise CohortError(f"All {samples.height} {split} samples with {having} have the same {target}.")

@@ -64,19 +64,21 @@ def open_catalog(
 
 
 def bring_up_to_date(path: Path) -> None:
-    """Give a catalogue that an older mm made today's schema; leave one that has it, or that is not there.
+    """Remove what a killed writer left, and give a catalogue that an older mm made today's schema.
 
     Raises
     ------
     CatalogError
         As `open_catalog`.
     """
+    with _hold_writer(path, 0.0):
+        _remove(_draft(path))
     if not path.exists():
         return
-    with closing(_connect(path, read_only=True, wait_seconds=CATALOG_WAIT_SECONDS)) as connection:
+    with closing(_connect(path, read_only=True)) as connection:
         is_current = _schema_version(connection) == MIGRATIONS[-1].version
     if not is_current:
-        with open_catalog(path, writable=True, wait_seconds=CATALOG_WAIT_SECONDS):
+        with open_catalog(path, writable=True):
             pass
 
 
@@ -91,7 +93,7 @@ def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     connection = duckdb.connect(":memory:")
     try:
-        _spill_beside(connection, path)
+        _spill_beside(connection, _draft(path))
         if path.exists():
             with open_catalog(path):
                 pass  # judged by the same rules as any other reader
@@ -159,7 +161,7 @@ def _hold_writer(path: Path, wait_seconds: float) -> Iterator[None]:
 @contextmanager
 def _replace(path: Path, wait_seconds: float, *, rewrite: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a copy to write to; put it in the catalogue's place when the block succeeds."""
-    draft = path.with_name(f"{path.name}.new")
+    draft = _draft(path)
     _remove(draft)
     try:
         if path.exists():
@@ -199,9 +201,9 @@ def _rewrite(draft: Path) -> None:
     fresh.replace(draft)
 
 
-def _spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Let what does not fit in memory go where a writer's leftovers are removed, not to the working directory."""
-    connection.execute(f"SET temp_directory = {_quoted(path.with_name(f'{path.name}.new.tmp'))}")
+def _spill_beside(connection: duckdb.DuckDBPyConnection, draft: Path) -> None:
+    """Let what does not fit in memory go where a draft's leftovers are removed, not to the working directory."""
+    connection.execute(f"SET temp_directory = {_quoted(draft.with_name(f'{draft.name}.tmp'))}")
 
 
 def _remove(draft: Path) -> None:
@@ -210,6 +212,10 @@ def _remove(draft: Path) -> None:
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
         shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _rewritten(draft: Path) -> Path:

@@ -24,8 +24,8 @@ REFERENCE_BLOCKS = ("constitutional", "disease", "serology", "psychology")
 MISSING_DATES = ("1900-01-01", "1901-01-01", "1902-02-02", "1903-03-03", "1909-09-09", "2037-07-07")
 """Special values of first-occurrence dates (coding 819)."""
 _STRICT = ConfigDict(extra="forbid")
-_NAME = re.compile(r"(?!(?:sample_id|row|split)$)[A-Za-z]\w*", re.ASCII)
-"""Names that an export needs for itself are left out."""
+_NAME = re.compile(r"(?!(?:eid|participant_id|id|sample_id|row|split)$)[A-Za-z]\w*", re.ASCII)
+"""Names that tables and exports have a meaning of their own for are left out."""
 
 Kind: TypeAlias = Literal["continuous", "binary", "categorical", "date"]
 
@@ -71,6 +71,8 @@ class FeatureDefinition:
     plausible: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if min((*self.fields, 1)) < 1 or (self.instance or 0) < 0:
+            raise ValueError("expected a field of 1 or more and an instance of 0 or more")
         if (self.field is None) == (not self.any_of):
             raise ValueError("expected either a field or any_of")
         if (self.policy == "fixed") != (self.instance is not None):
@@ -184,7 +186,7 @@ def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
     if not _NAME.fullmatch(name):
         raise DictionaryError(
             f"The feature {name!r} cannot have this name. Expected a letter, then letters, digits, _; and not "
-            "sample_id, row or split, which every export has."
+            "eid, participant_id, id, sample_id, row or split, which tables and exports have."
         )
     try:
         return TypeAdapter(FeatureDefinition).validate_python(entry)

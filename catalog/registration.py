@@ -47,6 +47,11 @@ class Registration:
     tables: tuple[TableReport, ...]
     num_values: int
     """Feature values stored."""
+    without_values: tuple[str, ...] = ()
+    """Targets and inputs that no table gave anybody a value of; none where no table was read."""
+    num_test_listed: int = 0
+    num_test_found: int = 0
+    """Of the test list, those who have a scan in the sources."""
 
 
 def register(
@@ -67,7 +72,9 @@ def register(
         The study's salt is another, or a table or list cannot be used.
     """
     visits = {scan.visit for scan in found.scans}
+    eids = {visit.eid for visit in visits}
     tables = _read_tables(found, rules, visits.union(known_samples(connection)))
+    test_list = _read_test_list(found, rules)
     enrolment = enrol(
         connection,
         visits,
@@ -79,7 +86,7 @@ def register(
         allocated=allocated,
         retired_rows=retired_rows,
         labels=found.labels,
-        fixed_splits=_fix_splits(found, rules),
+        fixed_splits=fix_test_list(test_list, eids, found.splits) if rules.test_list else found.splits,
         strata=_find_strata(tables, visits.union(known_samples(connection)), rules) if rules.stratify else None,
         kinship=read_kinship(rules.kinship) if rules.kinship else (),
     )
@@ -87,7 +94,14 @@ def register(
     with transaction(connection):
         record_definitions(connection, rules.dictionary)
         num_values = _store_tables(connection, tables, rules.dictionary) if tables.reports else 0
-    return Registration(enrolment=enrolment, tables=tables.reports, num_values=num_values)
+    return Registration(
+        enrolment=enrolment,
+        tables=tables.reports,
+        num_values=num_values,
+        without_values=_without_values(connection, rules.dictionary) if tables.reports else (),
+        num_test_listed=len(test_list),
+        num_test_found=len(test_list & eids),
+    )
 
 
 def _read_tables(found: FoundSources, rules: StudyRules, visits: Collection[Visit]) -> TableValues:
@@ -106,10 +120,24 @@ def _read_tables(found: FoundSources, rules: StudyRules, visits: Collection[Visi
     return tables
 
 
-def _fix_splits(found: FoundSources, rules: StudyRules) -> Mapping[int, str]:
+def _read_test_list(found: FoundSources, rules: StudyRules) -> frozenset[int]:
+    """Return who is to be tested on; refuse a list of strangers, because splits are settled for good."""
     if not rules.test_list:
-        return found.splits
-    return fix_test_list(read_test_list(rules.test_list), {scan.visit.eid for scan in found.scans}, found.splits)
+        return frozenset()
+    listed = read_test_list(rules.test_list)
+    if found.scans and not any(scan.visit.eid in listed for scan in found.scans):
+        raise TableError(
+            f"The test list {rules.test_list.name} names {len(listed)} participants, none of whom has a scan in the "
+            "sources. Identifiers differ from one UK Biobank application to another: check that list and images belong "
+            "to the same one."
+        )
+    return listed
+
+
+def _without_values(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> tuple[str, ...]:
+    having = {name for (name,) in connection.execute("SELECT DISTINCT name FROM feature").fetchall()}
+    wanted = [name for name, definition in dictionary.items() if definition.target or definition.block]
+    return tuple(name for name in wanted if name not in having)
 
 
 def _find_strata(tables: TableValues, visits: Collection[Visit], rules: StudyRules) -> dict[int, str]:

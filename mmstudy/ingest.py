@@ -1,6 +1,8 @@
 """Ingest the sources of a study: find, enrol, read, store, and enter what became of it."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +99,9 @@ def run_ingest(
     found = find_sources(sources, study.config)
     lists = [*found.withdrawal_lists, *withdrawals]
     read_withdrawals(lists)  # refused before anything is made
-    if not study.layout.config.exists():
-        create_study(study.layout.root, study.config)
+    with _made_if_new(study), hold_stores(study.layout), open_catalog(study.layout.catalog, writable=True) as catalog:
+        registration = _register(catalog, study, found, lists)
     with hold_stores(study.layout):
-        with open_catalog(study.layout.catalog, writable=True) as catalog:
-            registration = _register(catalog, study, found, lists)
         enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
@@ -135,6 +135,20 @@ def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
         record_outcomes(catalog, read_outcomes(study))
         unreadable = index_runs(catalog, study.layout.runs)
         return summarise(catalog), unreadable
+
+
+@contextmanager
+def _made_if_new(study: Study) -> Iterator[None]:
+    """Make the study if there is none, and unmake it when the block fails: wrong options shall not stay in it."""
+    if study.layout.config.exists():
+        yield
+        return
+    create_study(study.layout.root, study.config)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(study.layout.root)
+        raise
 
 
 def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:

@@ -38,6 +38,8 @@ def ingest_content(result: IngestResult) -> dict[str, Any]:
         "files_passed_over": [without_numbers(path.name) for path in result.found.passed_over],
         "tables": [{**asdict(table), "name": without_numbers(table.name)} for table in registration.tables],
         "feature_values": registration.num_values,
+        "without_values": list(registration.without_values),
+        "test_list": {"named": registration.num_test_listed, "found": registration.num_test_found},
         "removed": asdict(result.removal),
         "warnings": list(ingest_warnings(result)),
         **asdict(result.summary),
@@ -57,6 +59,9 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
         f"({result.num_withdrawal_lists} withdrawal lists)."
     )
     yield from map(_table_line, result.registration.tables)
+    if result.registration.num_test_listed:
+        here, listed = result.registration.num_test_found, result.registration.num_test_listed
+        yield f"The test list names {listed} participants; {here} of them have scans here."
     if found.num_duplicates:
         yield f"{found.num_duplicates} scans passed over: another of the same visit came first by name."
     if found.num_shared:
@@ -71,7 +76,7 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
             "the relatives of its test participants out of training."
         )
     for path in found.passed_over:
-        yield f"Passed over {without_numbers(path.name)}: its first column does not name participants."
+        yield f"Passed over {without_numbers(path.name)}: it is empty, or its first column does not name participants."
     if result.removal.samples:
         yield from removal_lines(result.removal)
 
@@ -79,8 +84,12 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
 def ingest_warnings(result: IngestResult) -> Iterator[str]:
     """Say what is likely to be a mistake in the tables."""
     tables, num_participants = result.registration.tables, result.summary.participants
-    if not tables:
+    if not tables and result.summary.features:
+        yield "No table was found: the labels of an earlier ingest are kept. Name the table with --table FILE."
+    elif not tables:
         yield "No table was found: without one there are no targets to train on. Name it with --table FILE."
+    if result.registration.without_values:
+        yield f"No table has a value of {', '.join(result.registration.without_values)} for anybody with a scan."
     for table in tables:
         name = without_numbers(table.name)
         if not table.num_imaged:
@@ -116,6 +125,8 @@ def run_notes(plan: RunPlan) -> Iterator[str]:
     """Say who is left out of a run and what the audit found about it."""
     for reason, number in plan.left_out.items():
         yield f"left out: {number} samples, {reason}"
+    for code in plan.accepted_in_vain:
+        yield f"note: --accept {code}: the audit has no such finding about this run"
     for finding in plan.findings:
         yield f"{finding.severity}: {finding.code}: {finding.message}"
 

@@ -36,6 +36,8 @@ class RunPlan:
     """Why samples that have everything are not in the cohort, and how many."""
     findings: tuple[Finding, ...]
     """What the audit says of the run's labels, splits and inputs; critical ones were accepted by the user."""
+    accepted_in_vain: tuple[str, ...] = ()
+    """Codes of findings that the user accepts and the audit does not have."""
 
     @property
     def split_sizes(self) -> dict[str, int]:
@@ -81,7 +83,13 @@ def plan_run(
             cohort=selection.frame,
         )
     _refuse_critical(findings, accepted)
-    return RunPlan(config=config, cohort=selection.frame, left_out=selection.left_out, findings=tuple(findings))
+    return RunPlan(
+        config=config,
+        cohort=selection.frame,
+        left_out=selection.left_out,
+        findings=tuple(findings),
+        accepted_in_vain=tuple(code for code in accepted if code not in {finding.code for finding in findings}),
+    )
 
 
 def begin_run(study: Study, plan: RunPlan) -> RunDirectory:

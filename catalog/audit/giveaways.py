@@ -41,7 +41,7 @@ def _separating(scope: Scope, targets: Drawn, inputs: Drawn) -> Iterator[Finding
         missing = [1 - count / total for count, total in zip(counts, totals, strict=True)]
         if abs(missing[1] - missing[0]) >= GIVEAWAY_MISSINGNESS:
             told = f"{percent(missing[0])} of it are missing where {target} is 0, {percent(missing[1])} where it is 1"
-            numbers = {"n": sum(totals), "missing_of_0": missing[0], "missing_of_1": missing[1]}
+            numbers: dict[str, Number] = {"n": sum(totals), "missing_of_0": missing[0], "missing_of_1": missing[1]}
             yield _giveaway(scope, target, name, told, numbers, code="missingness-gives-target-away")
 
 

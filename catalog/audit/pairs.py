@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from catalog.audit.scope import Scope
+from catalog.database import fetch_frame
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -42,13 +43,13 @@ class Drawn:
 def fetch_drawn(scope: Scope, names: Sequence[str]) -> Drawn:
     """Return the drawn samples' values of some features; what nobody has is all missing."""
     names = tuple(dict.fromkeys(names))
-    long = scope.connection.execute(
-        "SELECT row, name, value FROM audit_drawn WHERE list_contains($names, name) AND isfinite(value)",
-        {"names": list(names)},
-    ).pl()
-    wide = long.pivot(on="name", index="row", values="value", aggregate_function="first")
-    missing = [pl.lit(None, dtype=pl.Float64).alias(name) for name in names if name not in wide.columns]
-    return Drawn(names, wide.with_columns(missing).select(names).to_numpy().astype(np.float64))
+    query = "SELECT row, name, value FROM audit_drawn WHERE list_contains($names, name) AND isfinite(value)"
+    long = fetch_frame(scope.connection, query, {"names": list(names)})
+    rows, places = np.unique(long["row"].to_numpy(), return_inverse=True)
+    features = long["name"].cast(pl.Enum(names)).to_physical().to_numpy()
+    values_SF = np.full((len(rows), len(names)), np.nan)
+    values_SF[places, features] = long["value"].to_numpy()
+    return Drawn(names, values_SF)
 
 
 def correlations(targets: Drawn, inputs: Drawn, *, least: float) -> Iterator[tuple[str, str, int, float]]:

@@ -75,7 +75,7 @@ def read_header(path: Path) -> TableHeader:
     text = _decode(line).rstrip("\r\n")
     if not text.strip():
         raise TableError(f"{path.name} is empty. Expected a header and rows.")
-    separator = max("\t,", key=text.count)
+    separator = max("\t,;", key=text.count)
     quote = None if line.startswith(_UNQUOTED_FORM) else '"'
     try:
         names = _split(text, separator, quote)

@@ -57,7 +57,7 @@ def sort_tables(
     SourceError
         A file cannot be read.
     """
-    header = re.compile(rb"[\"']?(" + "|".join(map(re.escape, id_columns)).encode() + rb")[\"']?[,\t ]")
+    header = re.compile(rb"[\"']?(" + "|".join(map(re.escape, id_columns)).encode() + rb")[\"']?[,;\t ]")
     tables, withdrawal_lists, passed_over = [], [], []
     for path in paths:
         head = _read_head(path)

@@ -139,6 +139,9 @@ def test_a_study_brings_features_and_blocks_of_its_own() -> None:
         ("grip strength", {"kind": "continuous", "field": 46}, "cannot have this name"),
         ("1st", {"kind": "continuous", "field": 46}, "cannot have this name"),
         ("split", {"kind": "continuous", "field": 46}, "cannot have this name"),
+        ("eid", {"kind": "continuous", "field": 46}, "cannot have this name"),
+        ("grip", {"kind": "continuous", "field": -46}, "a field of 1 or more"),
+        ("grip", {"kind": "continuous", "field": 46, "policy": "fixed", "instance": -1}, "an instance of 0 or more"),
         ("grip", {"kind": "continuous"}, "either a field or any_of"),
         (
             "grip",

@@ -220,3 +220,37 @@ def test_a_query_reads_and_never_writes(labelled: Path, run_mm: RunMm) -> None:
     result = run_mm("--study", labelled, "query", "DELETE FROM feature")
     assert result.exit_code == 1 and "only reads" in result.stderr
     assert (labelled / "catalog.duckdb").read_bytes() == before
+
+
+def test_a_test_list_of_strangers_is_refused_and_settles_nothing(release: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("1234567\n7654321\n")
+    words = ("ingest", "ukb", release, "--test-list", tmp_path / "list.txt", "--workers", 0)
+    result = run_mm("--study", tmp_path / "study", *words)
+    assert result.exit_code == 1 and "names 2 participants, none of whom has a scan" in result.stderr
+    assert "1234567" not in result.output
+    assert not (tmp_path / "study").exists()
+
+
+def test_what_no_table_holds_and_what_is_kept_is_said(labelled: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(labelled, tmp_path / "study"))
+    settings = tomllib.loads((root / "study.toml").read_text())
+    table = Path(settings["tables"][0])
+    few = tmp_path / "few.csv"
+    with table.open() as file:
+        few.write_text("".join(";".join(row[:2]) + "\n" for row in csv.reader(file)))  # as some spreadsheets do
+    (root / "study.toml").write_text((root / "study.toml").read_text().replace(str(table), str(few)))
+    result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "warning: No table has a value of age, weight, handedness" in result.stderr
+    assert ask(root, "SELECT DISTINCT name FROM features WHERE name IN ('sex', 'age')") == [("sex",)]
+    (root / "study.toml").write_text((root / "study.toml").read_text().replace(f'tables = ["{few}"]', "tables = []"))
+    (root / "study.toml").write_text((root / "study.toml").read_text().replace('stratify = ["sex"]', "stratify = []"))
+    result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
+    assert "warning: No table was found: the labels of an earlier ingest are kept" in result.stderr
+    assert ask(root, "SELECT DISTINCT name FROM features WHERE name IN ('sex', 'age')") == [("sex",)]
+
+
+def test_what_is_accepted_in_vain_is_said(study: Path, run_mm: RunMm) -> None:
+    words = ("--target", "age", "--inputs", "metadata", "--metadata-block", "disease", "--fold", "1/4", "--dry-run")
+    output = succeed(run_mm("--study", study, "train", *words, "--accept", "recruitment-aeg"))
+    assert "--accept recruitment-aeg: the audit has no such finding" in output

@@ -150,3 +150,31 @@ def test_a_column_that_nobody_has_or_that_is_constant_breaks_nothing(clean: duck
     replace_values(clean, "worry", "1")
     codes = {finding.code for finding in alarms(audit_catalog(clean, DICTIONARY))}
     assert codes == {"constant-column"}
+
+
+def test_a_pair_is_not_passed_over_for_a_value_far_off_that_only_one_of_the_two_has(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
+    """Beside one value of 10^12, all others of the column seem to be the same."""
+    make_of(clean, "body_fat", "weight", "x / 8")
+    clean.execute(
+        "DELETE FROM feature WHERE name = 'weight' AND row = (SELECT min(row) FROM feature WHERE name = 'body_fat')"
+    )
+    first = "feature.row = (SELECT min(o.row) FROM feature o WHERE o.name = 'body_fat')"
+    replace_values(clean, "body_fat", "1e12", first)
+    truth, values = columns(clean, "weight", "body_fat")
+    answers = ask(clean, correlations, ["weight"], least=0.95)
+    assert answers == {("weight", "body_fat"): [len(truth), pytest.approx(pearsonr(truth, values)[0], abs=1e-9)]}
+
+
+def test_a_run_reads_possible_inputs_only_of_the_drawn_samples(
+    clean: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.audit.scope.MAX_DRAWN", 100)
+    with open_scope(clean, DICTIONARY, target="weight", shown=["sex"], modalities=(), cohort=None) as scope:
+        judges = {"centre", "scan_date", "recruitment_age", "birth_year", "head_motion", "head_motion_t1"}
+        values = {name for (name,) in scope.fetch("SELECT DISTINCT name FROM audit_value")}
+        assert values == {"weight", "sex", *(judges & DICTIONARY.keys())}
+        drawn = {name for (name,) in scope.fetch("SELECT DISTINCT name FROM audit_drawn")}
+        assert drawn == values | {name for name, definition in DICTIONARY.items() if definition.block}
+        assert scope.fetch("SELECT count(DISTINCT row) FROM audit_drawn") == [(100,)]
