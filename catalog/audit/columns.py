@@ -49,12 +49,12 @@ def find_constant(scope: Scope) -> Iterator[Finding]:
 
 def find_missing(scope: Scope) -> Iterator[Finding]:
     """Find columns that most samples have no value of, and those that no table has."""
-    if scope.num_samples < MIN_VALUES:
-        return
     counts = dict(scope.fetch("SELECT name, sum(num)::BIGINT FROM audit_count GROUP BY name"))
     empty = [name for name in scope.audited if name not in counts]
     if empty:
         yield _empty_columns(scope, empty)
+    if scope.num_samples < MIN_VALUES:
+        return
     for name, n in counts.items():
         share = 1 - n / scope.num_samples
         if share > HALF_MISSING:
