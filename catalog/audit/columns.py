@@ -51,7 +51,7 @@ def find_missing(scope: Scope) -> Iterator[Finding]:
     """Find columns that most samples have no value of, and those that no table has."""
     counts = dict(scope.fetch("SELECT name, sum(num)::BIGINT FROM audit_count GROUP BY name"))
     empty = [name for name in scope.audited if name not in counts]
-    if empty:
+    if empty and scope.num_samples:
         yield _empty_columns(scope, empty)
     if scope.num_samples < MIN_VALUES:
         return
