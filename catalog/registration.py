@@ -73,7 +73,8 @@ def register(
     """
     visits = {scan.visit for scan in found.scans}
     eids = {visit.eid for visit in visits}
-    tables = _read_tables(found, rules, visits.union(known_samples(connection)))
+    all_visits = visits.union(known_samples(connection))
+    tables = _read_tables(found, rules, all_visits)
     test_list = _read_test_list(found, rules)
     enrolment = enrol(
         connection,
@@ -87,7 +88,7 @@ def register(
         retired_rows=retired_rows,
         labels=found.labels,
         fixed_splits=fix_test_list(test_list, eids, found.splits) if rules.test_list else found.splits,
-        strata=_find_strata(tables, visits.union(known_samples(connection)), rules) if rules.stratify else None,
+        strata=_find_strata(tables, all_visits, rules) if rules.stratify else None,
         kinship=read_kinship(rules.kinship) if rules.kinship else (),
     )
     record_sources(connection, enrolment.samples, found.scans, rules.modalities)

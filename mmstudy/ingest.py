@@ -99,9 +99,12 @@ def run_ingest(
     found = find_sources(sources, study.config)
     lists = [*found.withdrawal_lists, *withdrawals]
     read_withdrawals(lists)  # refused before anything is made
-    with _made_if_new(study), hold_stores(study.layout), open_catalog(study.layout.catalog, writable=True) as catalog:
-        registration = _register(catalog, study, found, lists)
+    is_new = not study.layout.config.exists()
+    if is_new:
+        create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
+        with _unmade_if_it_fails(study, is_new), open_catalog(study.layout.catalog, writable=True) as catalog:
+            registration = _register(catalog, study, found, lists)
         enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
@@ -138,16 +141,16 @@ def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
 
 
 @contextmanager
-def _made_if_new(study: Study) -> Iterator[None]:
-    """Make the study if there is none, and unmake it when the block fails: wrong options shall not stay in it."""
-    if study.layout.config.exists():
-        yield
-        return
-    create_study(study.layout.root, study.config)
+def _unmade_if_it_fails(study: Study, is_new: bool) -> Iterator[None]:
+    """Remove a study that was made for this ingest when its first step fails: wrong options shall not stay in it.
+
+    The caller holds the stores, so that nobody else has anything in it.
+    """
     try:
         yield
     except BaseException:
-        shutil.rmtree(study.layout.root)
+        if is_new:
+            shutil.rmtree(study.layout.root)
         raise
 
 

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
 from catalog.tables.tables import TableReport
 from mmstudy.ingest import IngestResult
 from mmstudy.training import RunPlan
 from mmstudy.withdraw import WithdrawalResult
 from mmstudy.wording import without_numbers
-
-WELL_COVERED_SHARE = 0.5
-"""A table that names a smaller share of the participants with scans may be of another application."""
 
 
 def scans_sentence(summary: CatalogSummary) -> str:
