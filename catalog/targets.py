@@ -13,15 +13,13 @@ from typing import NamedTuple
 
 import duckdb
 
-from catalog.errors import DictionaryError, UnknownTargetError
+from catalog.errors import UnknownTargetError
 from catalog.fields import Dictionary, FeatureDefinition
 
 NUM_BINS = 12
 """Of a histogram, at most; also the most values of a categorical feature that are counted."""
 PERCENTILES = (5, 25, 50, 75, 95)
 SPLITS = ("train", "val", "test")
-SAMPLE_COLUMNS = ("sample_id", "row", "split")
-"""What a sample has beside its features."""
 _BINNED = ("continuous", "date")
 _COUNTED_APART = ("categorical", "date")
 _BINARY_VALUES = (0.0, 1.0)
@@ -122,14 +120,7 @@ def choose_features(dictionary: Dictionary, names: Sequence[str]) -> list[str]:
     ------
     UnknownTargetError
         The dictionary has no feature of a name; suggests the nearest.
-    DictionaryError
-        A feature has the name of another column.
     """
-    for name in SAMPLE_COLUMNS:
-        if name in dictionary:
-            raise DictionaryError(
-                f"A feature cannot be called {name}, as a sample's column is. Rename it in study.toml."
-            )
     for name in names:
         if name not in dictionary:
             near = get_close_matches(name, dictionary, n=1)

@@ -11,8 +11,10 @@ from catalog.export.files import replace_file, require_writable
 from catalog.export.group_counts import GroupTable
 from catalog.features import feature_columns
 from catalog.fields import Dictionary
-from catalog.targets import SAMPLE_COLUMNS, choose_features
+from catalog.targets import choose_features
 
+SAMPLE_COLUMNS = ("sample_id", "row", "split")
+"""What a sample has beside its features."""
 SUFFIXES = (".parquet", ".csv")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import DictionaryError, UnknownTargetError
+from catalog.errors import UnknownTargetError
 from catalog.fields import Dictionary, FeatureDefinition, load_dictionary
 from catalog.targets import NUM_BINS, PERCENTILES, FeatureSummary, choose_features, describe_features
 
@@ -149,7 +149,6 @@ def test_targets_come_first_in_the_dictionarys_order(catalog: duckdb.DuckDBPyCon
     [
         (DICTIONARY, ["binry"], UnknownTargetError, "no feature 'binry'. Did you mean binary?"),
         (DICTIONARY, ["zzzzzz"], UnknownTargetError, "no feature 'zzzzzz'. See mm targets --all."),
-        ({"split": DICTIONARY["binary"]}, [], DictionaryError, "cannot be called split"),
     ],
 )
 def test_a_feature_that_cannot_be_chosen_is_named(

@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 from typer.testing import Result
 
+from mmdata.errors import StudyError
+
 RunMm = Callable[..., Result]
 OWN = """
 [features.grip]
@@ -254,3 +256,15 @@ def test_what_is_accepted_in_vain_is_said(study: Path, run_mm: RunMm) -> None:
     words = ("--target", "age", "--inputs", "metadata", "--metadata-block", "disease", "--fold", "1/4", "--dry-run")
     output = succeed(run_mm("--study", study, "train", *words, "--accept", "recruitment-aeg"))
     assert "--accept recruitment-aeg: the audit has no such finding" in output
+
+
+def test_a_new_study_that_another_command_is_at_work_in_is_left_alone(
+    release: Path, run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(layout: object) -> None:
+        raise StudyError("Process 1 is writing to this study.")
+
+    monkeypatch.setattr("mmstudy.ingest.hold_stores", refuse)
+    result = run_mm("--study", tmp_path / "study", "ingest", "ukb", release, "--workers", 0)
+    assert result.exit_code == 1 and "Process 1 is writing" in result.stderr
+    assert (tmp_path / "study" / "study.toml").exists()
