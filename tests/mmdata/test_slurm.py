@@ -36,6 +36,8 @@ SCANCEL = """#!/bin/sh
 kill -TERM -- -$1
 (sleep 2; kill -KILL -- -$1) >/dev/null 2>&1 &
 """
+GONE_SECONDS = 120
+"""A job that was not cancelled as it started ends by itself, 60 s after it has lost its scheduler."""
 LATE = """#!/bin/sh
 sleep 3
 exec sh "$1"
@@ -80,7 +82,7 @@ def test_jobs_compute_and_are_gone_afterwards(jobs: Path, tmp_path: Path) -> Non
         jobs=2, directory=tmp_path / "slurm", walltime="00:30:00", options=("--partition=cpu", "--account=abc")
     )
     assert sorted(run_tasks(abs, [-3, -2, -1], workers=pool, memory_bytes=2_400_000_000)) == [1, 2, 3]
-    _, alive = psutil.wait_procs(processes_of(jobs), timeout=20)
+    _, alive = psutil.wait_procs(processes_of(jobs), timeout=GONE_SECONDS)
     assert alive == []
     scripts = [path.read_text() for path in jobs.iterdir()]
     assert len(scripts) == 2
