@@ -36,7 +36,12 @@ from mmtrain.report import epoch_line, metrics_table
 if TYPE_CHECKING:
     from mmdata.cluster import WorkerPool
     from mmdata.sources.every import SourceKind
+    from mmdata.study import Study
+    from mmtrain.config import TrainConfig
+    from mmtrain.run import RunDirectory
 
+RANK = int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+"""Which of the processes that torchrun started this is; None: it started none."""
 PRIVATE_UMASK = 0o077
 PLAIN_PROGRESS_SECONDS = 10.0
 USER_ERRORS = (CatalogError, DataError, TrainError)
@@ -54,6 +59,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except USER_ERRORS as error:
+            _leave_to_torchrun(error)
             _fail(str(error))
         except KeyboardInterrupt:
             _fail("Interrupted. What was stored stays; run the same command again to go on.")
@@ -62,6 +68,7 @@ class _Commands(TyperGroup):
                 _fail("The disk is full. What was stored is intact: free some space, then run the same command again.")
             if isinstance(error, OSError) and error.filename:
                 _fail(f"{error.strerror}: {without_numbers(str(error.filename))}")
+            _leave_to_torchrun(error)
             raise
 
 
@@ -308,21 +315,42 @@ def precompute_augs(
     side: Annotated[
         list[int] | None, typer.Option(help="Resolution level, repeatable; left out: augment.sides of study.toml.")
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: on a GPU where there is one.")
+    ] = "auto",
+    preview: Annotated[
+        Path | None, typer.Option(help="Draw what the changes look like to this PNG, and store nothing.")
+    ] = None,
+    overwrite: OverwriteOption = False,
     workers: WorkersOption = NUM_CORES,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = False,
+    slurm_option: SlurmLineOption = None,
+    walltime: WalltimeOption = DEFAULT_WALLTIME,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Store augmented copies of the training samples, so that no epoch has to compute them."""
-    from mmstudy.copies import preview_copies, run_copies
+    from mmdata.augment.estimate import as_duration, estimate_seconds
+    from mmstudy.copies import choose_device, num_workers, preview_copies, run_copies, write_preview
 
     study = load_study(context.obj)
     sides = tuple(side) if side else study.config.augment.sides
-    if dry_run:
-        plan = preview_copies(study, copies, sides, workers)
-        planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(plan.projection)}
-        _report(as_json, planned, [f"Would store {plan.num_volumes} volumes.", projection_line(plan.projection)])
+    if preview:
+        write_preview(study, max(sides), preview, overwrite=overwrite)
+        line = f"Wrote {preview}. It shows a person's brain: keep it where the study is."
+        _report(as_json, {"preview": str(preview)}, [line])
         return
-    plan = run_copies(study, copies, sides, workers, _progress)
+    pool = _worker_pool(workers, scheduler, slurm, slurm_option or [], walltime, study.layout.slurm)
+    place = choose_device(device, pool)
+    if dry_run:
+        plan = preview_copies(study, copies, sides, pool, place)
+        seconds = estimate_seconds(plan, workers=num_workers(pool))
+        planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(plan.projection)}
+        would = f"Would store {plan.num_volumes} volumes in about {as_duration(seconds)}: an estimate from a few copies."
+        _report(as_json, planned | {"estimated_seconds": seconds}, [would, projection_line(plan.projection)])
+        return
+    plan = run_copies(study, copies, sides, pool, place, _progress)
     line = f"{copies} copies at side {', '.join(map(str, sides))}; {plan.num_volumes} volumes stored now."
     _report(as_json, {"copies": copies, "sides": list(sides), "volumes_stored_now": plan.num_volumes}, [line])
 
@@ -355,25 +383,58 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Most epochs.")] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs to wait for a better validation loss.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Compute each batch in so many parts, to fit a large one into memory.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant or cosine.")] = None,
-    balance: Annotated[str | None, typer.Option(help="Of binary targets: undersample or none.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(help="Over which the learning rate rises.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; left out: any.")] = None,
+    balance: Annotated[str | None, typer.Option(help="Of binary targets: undersample, weight or none.")] = None,
     calibration_samples: Annotated[
         int | None, typer.Option(help="On which batch norm is measured before validation; 0 as the reference.")
     ] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies to use; left out: all there are.")] = None,
     drop_last: Annotated[bool | None, typer.Option(help="Drop the last incomplete batch, as the reference.")] = None,
+    sync_batch_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--sync-batch-norm/--no-sync-batch-norm",
+            help="On several GPUs: batch norm over all of them, so that their number changes nothing.",
+        ),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float64.")] = None,
+    compile_network: Annotated[
+        bool | None, typer.Option("--compile", help="torch.compile: minutes at the start, faster steps.")
+    ] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="On a GPU: the same losses to the last bit; slower.")
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float | None, typer.Option(help="Between checkpoints within an epoch; there is one after each, too.")
+    ] = None,
+    hang_seconds: Annotated[
+        float | None, typer.Option(help="On several GPUs: end if none begins a batch for so long.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Go on with this run after its last finished epoch.")] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(help="Train on so many GPUs of this machine; with --device cpu, in so many processes."),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run after its last checkpoint; on any number of GPUs.")
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Make the run and leave; torchrun starts it, e.g. on several machines.")
+    ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model of one target, test it once, and keep everything that was made on the way."""
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
-    from mmstudy.training import begin_run, enter_runs, find_unfinished, plan_run
-    from mmtrain.train import train as train_model
+    from mmstudy.training import begin_run, find_unfinished, plan_run
 
     study = load_study(context.obj)
     options = {
@@ -382,44 +443,73 @@ def train(
         "epochs": epochs,
         "patience": patience,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "learning_rate": learning_rate,
         "schedule": schedule,
+        "warmup_epochs": warmup_epochs,
+        "clip_norm": clip_norm,
         "balance": balance,
         "calibration_samples": calibration_samples,
         "copies": copies,
         "drop_last": drop_last,
+        "sync_batch_norm": sync_batch_norm,
+        "precision": precision,
+        "compile": compile_network,
+        "deterministic": deterministic,
+        "checkpoint_minutes": checkpoint_minutes,
+        "hang_seconds": hang_seconds,
         "seed": seed,
-        "device": device,
         "inputs": inputs.replace("+", ",").split(",") if inputs is not None else None,
         "metadata_blocks": metadata_block,
         "keep_own_block": keep_own_block,
     }
     given = _given(**options)
     if resume:
-        if target or given or dry_run or fold or leave_out_centre or accept:
-            raise typer.BadParameter("a resumed run keeps its settings; give nothing else", param_hint="--resume")
-        run, config = find_unfinished(study, resume)
+        if target or given or dry_run or prepare or fold or leave_out_centre or accept:
+            raise typer.BadParameter(
+                "a resumed run keeps its settings; give --gpus or --device at most", param_hint="--resume"
+            )
+        run, config = find_unfinished(study, resume, **_given(device=device))
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
+        given |= _given(device=device)
         plan = plan_run(study, target, given, scheme=choose_scheme(fold, leave_out_centre), accepted=accept or [])
-        config = plan.config
         if dry_run:
             findings = [asdict(finding) for finding in plan.findings]
-            would = f"Would train {target} from {', '.join(config.inputs)} on {sentence(plan.split_sizes)}."
+            would = f"Would train {target} from {', '.join(plan.config.inputs)} on {sentence(plan.split_sizes)}."
             content = {"n": plan.split_sizes, "left_out": dict(plan.left_out), "audit": findings}
-            _report(as_json, {**content, "train": config.to_json()}, [would, *run_notes(plan)])
+            _report(as_json, {**content, "train": plan.config.to_json()}, [would, *run_notes(plan)])
             return
         for note in run_notes(plan):
             err.print(note, markup=False)
-        run = begin_run(study, plan)
-    err.print(f"run {run.run_id}, {config.copies} augmented copies")
+        run, config = begin_run(study, plan), plan.config
+        if prepare:
+            start = f"torchrun --nproc-per-node N -m cli --study {study.layout.root} train --resume {run.run_id}"
+            _report(as_json, {"run_id": run.run_id}, [f"Made run {run.run_id}. Start it with: {start}"])
+            return
+    if gpus is None:
+        _train_here(study, run, config, resumed=bool(resume), as_json=as_json)
+    else:
+        _train_on_ranks(study, run, config, gpus, as_json=as_json)
+
+
+def _train_here(study: "Study", run: "RunDirectory", config: "TrainConfig", *, resumed: bool, as_json: bool) -> None:
+    """Train in this process, which may be one of several ranks; the first of them prints."""
+    from mmstudy.training import enter_runs
+    from mmtrain.stopping import TrainingStopped
+    from mmtrain.train import train as train_model
+
+    say = err.print if RANK in (None, 0) else _say_nothing
+    say(f"run {run.run_id}, {config.copies} augmented copies")
     try:
-        metrics = train_model(
-            run, study.layout, config, resume=bool(resume), on_epoch=lambda entry: err.print(epoch_line(entry))
-        )
-    except KeyboardInterrupt:
-        _fail(f"Interrupted. Go on after the last finished epoch with: mm train --resume {run.run_id}")
+        metrics = train_model(run, study.layout, config, resume=resumed, on_epoch=lambda entry: say(epoch_line(entry)))
+    except TrainingStopped:
+        if RANK is None:
+            _fail(f"Stopped, with a checkpoint. Go on with: mm train --resume {run.run_id}")
+        return
+    if RANK not in (None, 0):
+        return
     try:
         _warn_unreadable(enter_runs(study))
     except CatalogLockedError:
@@ -434,6 +524,21 @@ def train(
             *[f"picture        {p}" for p in pictures],
         ],
     )
+
+
+def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", gpus: int, *, as_json: bool) -> None:
+    """Let several processes of this machine train together."""
+    from mmtrain.launch import launch_ranks, require_places
+    from mmtrain.task import choose_device
+
+    device = choose_device(config.device)
+    if device.type == "cpu" and config.device == "auto":
+        _fail(f"PyTorch finds no GPU here. With --device cpu, --gpus {gpus} processes share the processor.")
+    require_places(gpus, device)
+    words = ["--study", str(study.layout.root), "train", "--resume", run.run_id, "--device", device.type]
+    launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
+    if not run.metrics.exists():
+        _fail(f"Stopped, with a checkpoint. Go on with: mm train --resume {run.run_id} --gpus {gpus}")
 
 
 @app.command()
@@ -589,6 +694,20 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     _report(as_json, content, lines)
 
 
+def _leave_to_torchrun(error: Exception) -> None:
+    """In one of several ranks, let the one that started them tell the user; elsewhere do nothing."""
+    if RANK is None or isinstance(error, typer.Exit):
+        return
+    from mmtrain.ranks import record_failure
+
+    record_failure(error)
+    raise typer.Exit(1)
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in for printing in all ranks but the first."""
+
+
 def _fail(message: str) -> NoReturn:
     err.print(f"error: {message}", markup=False)
     raise typer.Exit(1)
@@ -685,3 +804,7 @@ def _report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> 
         return
     for line in lines:
         out.print(line, markup=False) if isinstance(line, str) else out.print(line)
+
+
+if __name__ == "__main__":
+    app()

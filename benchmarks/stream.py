@@ -114,7 +114,7 @@ def require_equal_batches(material: Material, cache: Path) -> None:
     stores = open_stores(material.layout, VOLUME_MODALITIES, side=SIDE, connectivity="", copies=0)
     request = _requests(material, np.arange(1))[0]
     batch = next(stream_batches(stores, [request], prefetch_bytes=DEFAULT_PREFETCH_BYTES))
-    ours = to_channels(batch, allocate_channels(BATCH_SIZE, SIDE, torch.device("cpu")))[0]
+    ours = to_channels(batch, allocate_channels(BATCH_SIZE, SIDE, len(VOLUME_MODALITIES), torch.device("cpu")))[0]
     theirs = torch.as_tensor(_persistent_dataset(material, cache)[0]["volumes"])
     agreement = np.corrcoef(ours.numpy().ravel(), theirs.numpy().ravel())[0, 1]
     if ours.shape != theirs.shape or agreement < 0.999:
@@ -128,7 +128,7 @@ def _shuffled(num_samples: int, passes: int, *, seed: int) -> Order:
 
 
 def _stream(stores: Stores, material: Material, order: Order, *, convert: bool) -> Iterator[Any]:
-    channels = allocate_channels(BATCH_SIZE, SIDE, torch.device("cpu"))
+    channels = allocate_channels(BATCH_SIZE, SIDE, len(VOLUME_MODALITIES), torch.device("cpu"))
     for batch in stream_batches(stores, _requests(material, order), prefetch_bytes=DEFAULT_PREFETCH_BYTES):
         yield to_channels(batch, channels) if convert else batch
 

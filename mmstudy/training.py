@@ -110,8 +110,13 @@ def begin_run(study: Study, plan: RunPlan) -> RunDirectory:
     return run
 
 
-def find_unfinished(study: Study, run_id: str) -> tuple[RunDirectory, TrainConfig]:
+def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirectory, TrainConfig]:
     """Return a run that can go on, and its settings.
+
+    Parameters
+    ----------
+    **changes
+        Settings that may differ from those it began with: its device.
 
     Raises
     ------
@@ -122,7 +127,7 @@ def find_unfinished(study: Study, run_id: str) -> tuple[RunDirectory, TrainConfi
     if run.metrics.exists():
         raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
     require_unmarked(run)
-    return run, config
+    return run, replace(config, **changes)
 
 
 def enter_runs(study: Study) -> list[str]:

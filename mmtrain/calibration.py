@@ -12,8 +12,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from mmtrain.norm import AnyBatchNorm
+
 Batch = TypeVar("Batch")
-NORMS = (nn.BatchNorm1d, nn.BatchNorm3d)
 
 
 @torch.inference_mode()
@@ -25,7 +26,7 @@ def recalibrate_batch_norm(
     Leaves the model in evaluation mode.
     """
     model.eval()
-    norms = [module for module in model.modules() if isinstance(module, NORMS)]
+    norms = [module for module in model.modules() if isinstance(module, AnyBatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -1,14 +1,18 @@
-"""Checkpoints: one safetensors file of weights and optimiser state, with the history in its header.
+"""Checkpoints: one safetensors file of weights and optimiser state, with the progress and a checksum in its header.
 
-Nothing is pickled. A file is written whole or not at all.
+Nothing is pickled. A file is written whole or not at all, and the one before is kept, so that a disk that damages one
+costs a few minutes and not the run.
 """
 
 import json
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
@@ -17,58 +21,93 @@ from mmtrain.errors import TrainError
 from mmtrain.run import write_atomically
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
+_logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
+class EpochPart:
+    """How far an epoch that is not finished has come."""
+
+    steps: int = 0
+    """Steps taken."""
+    loss_sum: float = 0.0
+    """Of all samples so far, over all ranks."""
+    num_samples: int = 0
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+    """In which the device had nothing to do because no batch was there."""
+
+
+@dataclass(kw_only=True, slots=True)
 class Progress:
     """How far a run has come."""
 
-    epoch: int
+    epoch: int = 0
     """Epochs finished."""
-    best_epoch: int
-    best_val_loss: float
-    history: list[dict[str, Any]]
+    part: EpochPart = field(default_factory=EpochPart)
+    """Of the next epoch."""
+    best_epoch: int = 0
+    best_val_loss: float = float("inf")
+    history: list[dict[str, Any]] = field(default_factory=list)
     """One entry for each finished epoch."""
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the state after an epoch."""
+    """Write the state after a step; the checkpoint before this one becomes `previous_checkpoint`."""
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    header = {
-        "epoch": progress.epoch,
-        "best_epoch": progress.best_epoch,
-        "best_val_loss": progress.best_val_loss,
-        "history": progress.history,
-    }
-    write_atomically(path, save(_contiguous(tensors), metadata={"progress": json.dumps(header)}))
+    tensors = _contiguous(tensors)
+    header = {"progress": json.dumps(asdict(progress)), "checksum": _checksum(tensors)}
+    if path.exists():
+        path.replace(previous_checkpoint(path))
+    write_atomically(path, save(tensors, metadata=header))
+
+
+def previous_checkpoint(path: Path) -> Path:
+    """Return where the checkpoint before the last one is kept.
+
+    >>> previous_checkpoint(Path("checkpoints/last.safetensors")).as_posix()
+    'checkpoints/last.previous.safetensors'
+    """
+    return path.with_suffix(f".previous{path.suffix}")
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Return whether there is a checkpoint to go on from."""
+    return path.exists() or previous_checkpoint(path).exists()
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state back into a model and its optimiser.
+    """Put a saved state back into a model and its optimiser: the last one that is whole.
 
     Raises
     ------
     TrainError
-        There is no checkpoint, it is damaged, or it belongs to another model.
+        There is no checkpoint, all are damaged, or they belong to another model.
     """
+    previous = previous_checkpoint(path)
+    if not path.exists() and not previous.exists():
+        raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it anew.")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["progress"])
-        tensors = load_file(path)
+        progress, tensors = _read(path)
+    except TrainError as error:
+        if not previous.exists():
+            raise
+        _logger.warning("%s The one before is used.", error)
+        progress, tensors = _read(previous)
+    try:
         model.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
-    except FileNotFoundError as error:
-        raise TrainError("The run has no checkpoint yet: it stopped in its first epoch. Start it anew.") from error
-    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        raise TrainError(f"The checkpoint {path} cannot be used: {str(error).splitlines()[0]}") from error
+    except RuntimeError as error:
+        raise TrainError(_unusable(path, error)) from error
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
+            state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Progress(**header)
+    return progress
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -81,5 +120,36 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(load_file(path))
 
 
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata()
+        tensors = load_file(path)
+        fields = json.loads(header["progress"])
+        progress = Progress(**{**fields, "part": EpochPart(**fields["part"])})
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainError(_unusable(path, error)) from error
+    if header.get("checksum") != _checksum(tensors):
+        raise TrainError(_unusable(path, "its checksum does not match"))
+    return progress, tensors
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = xxhash.xxh3_128()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _laid_out_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Give a tensor the strides of its parameter: fused optimisers take equal strides for granted."""
+    return torch.empty_like(parameter, device="cpu").copy_(tensor) if tensor.shape == parameter.shape else tensor
+
+
+def _unusable(path: Path, why: object) -> str:
+    return f"The checkpoint {path} cannot be used: {str(why).splitlines()[0]}."
+
+
+def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -7,12 +7,26 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmdata.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
 from mmtrain.errors import TrainError
+from mmtrain.precision import Precision
+from mmtrain.schedule import Schedule
 from mmtrain.stream import DEFAULT_PREFETCH_BYTES
 
 METADATA = "metadata"
 INPUTS = (*MODALITIES, METADATA)
 MIN_STAGES, MAX_STAGES = 2, 6
 MIN_BATCH_SIZE = 3
+MIN_PART = 2
+"""Samples over which batch normalisation has a variance."""
+_POSITIVE = (
+    "epochs",
+    "patience",
+    "batch_size",
+    "learning_rate",
+    "clip_norm",
+    "accumulate",
+    "checkpoint_minutes",
+    "hang_seconds",
+)
 _REFERENCE_CHANNELS = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
 
 
@@ -55,8 +69,24 @@ class TrainConfig:
     """Samples in a training batch."""
     learning_rate: float = 1e-4
     """Of Adam."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Keep the learning rate, or let it fall along half a cosine over the epochs."""
+    schedule: Schedule = "constant"
+    """Keep the learning rate, or let it fall to 0 over the epochs: along half a cosine, or evenly."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate rises to its value; of use with large batches."""
+    clip_norm: float | None = None
+    """Longest gradient, by its Euclidean norm over all weights; a longer one is shortened to it."""
+    accumulate: int = 1
+    """Parts of a batch that are computed one after the other before a step, so that a large batch fits into memory;
+    batch norm then sees a part at a time."""
+    sync_batch_norm: bool = True
+    """Take the moments of batch norm over the samples of all ranks, so that a run does not depend on their number."""
+    precision: Precision = "auto"
+    """Arithmetic of the network; auto takes bfloat16 on a GPU that has it, float32 elsewhere. float64 is for comparing
+    runs without rounding noise."""
+    compile: bool = False
+    """Let torch.compile fuse the network's operations: minutes at the start, faster steps after."""
+    deterministic: bool = False
+    """Refuse operations whose result differs from run to run on a GPU; slower. On a processor there are none."""
     calibration_samples: int = 512
     """Training samples on which batch norm is measured anew before each validation; 0: the reference's way, the
     running averages of training."""
@@ -64,8 +94,9 @@ class TrainConfig:
     """Times the mean square of each weight tensor, added to the loss."""
     connectivity_penalty: float = 1e-3
     """The same for the first connectivity layer, which has most of the weights."""
-    balance: Literal["undersample", "none"] = "undersample"
-    """For binary targets: draw as many of the majority class each epoch as there are of the minority."""
+    balance: Literal["undersample", "weight", "none"] = "undersample"
+    """For binary targets: draw as many of the majority class each epoch as there are of the minority, or weight the
+    loss so that both classes count the same."""
     drop_last: bool = False
     """Drop the last incomplete batch as the reference does; otherwise batches share the samples evenly."""
     copies: int | None = None
@@ -75,7 +106,11 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     prefetch_bytes: int = DEFAULT_PREFETCH_BYTES
-    """Memory for batches that are read ahead."""
+    """Memory of each rank for batches that are read ahead."""
+    checkpoint_minutes: float = 10.0
+    """Between checkpoints within an epoch; there is one after every epoch too."""
+    hang_seconds: float = 1800.0
+    """Training on several ranks ends when none of them has begun a batch for so long; longer than any batch takes."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.inputs if name not in INPUTS]
@@ -87,13 +122,20 @@ class TrainConfig:
             raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
-        for name in ("epochs", "patience", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
+        for name in _POSITIVE:
+            if not (getattr(self, name) is None or getattr(self, name) > 0):
                 raise TrainError(f"{name} must be positive, got {getattr(self, name)}.")
+        if not 0 <= self.warmup_epochs <= self.epochs:
+            raise TrainError(f"warmup_epochs must be 0 to {self.epochs}, the epochs, got {self.warmup_epochs}.")
         if self.batch_size < MIN_BATCH_SIZE:
             raise TrainError(
                 f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one "
                 "sample that smaller batches may leave over."
+            )
+        if self.accumulate * MIN_PART > self.batch_size:
+            raise TrainError(
+                f"A batch of {self.batch_size} cannot be computed in {self.accumulate} parts: "
+                f"each needs {MIN_PART} samples."
             )
         if self.copies is not None and self.copies < 0:
             raise TrainError(f"copies must not be negative, got {self.copies}.")

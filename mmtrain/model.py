@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from mmtrain.dropout import BatchPart, PartDropout
+
 NUM_CHANNELS = 3
 CONNECTIVITY_WIDTHS = (128, 128)
 METADATA_WIDTHS = (128, 64, 32)
@@ -20,10 +22,24 @@ CONNECTIVITY_DROPOUT = 0.5
 
 
 class ImagingNet(nn.Module):
-    """Residual stages that each halve the volume, then one dense layer."""
+    """Residual stages that each halve the volume, then one dense layer.
 
-    def __init__(self, side: int, channels: Sequence[int]) -> None:
+    Parameters
+    ----------
+    present
+        Which of the three channels are given, rising. The others count as zeros, and cost nothing.
+    """
+
+    def __init__(
+        self,
+        side: int,
+        channels: Sequence[int],
+        present: Sequence[int] = range(NUM_CHANNELS),
+        part: BatchPart | None = None,
+    ) -> None:
         super().__init__()
+        step = present[-1] - present[0] if len(present) == 2 else 1
+        self.present = slice(present[0], present[-1] + 1, step)
         widths = [NUM_CHANNELS, *channels]
         self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.conv_layers = nn.ModuleList(
@@ -31,25 +47,34 @@ class ImagingNet(nn.Module):
         )
         self.bn_layers = nn.ModuleList(nn.BatchNorm3d(b) for b in channels)
         self.pool = nn.MaxPool3d(2)
-        self.dropout = nn.Dropout(IMAGING_DROPOUT)
+        self.dropout = PartDropout(IMAGING_DROPOUT, part or BatchPart())
         self.width = imaging_width(side)
         self.dense_layer = nn.Linear(channels[-1] * (side // 2 ** len(channels)) ** 3, self.width)
         self.final_batch_norm = nn.BatchNorm1d(self.width)
 
     def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
-        """Return embeddings (B, D)."""
+        """Return embeddings (B, D); C is the number of channels that are present."""
         x = volumes_BCXYZ.contiguous(memory_format=torch.channels_last_3d)
         for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
-            inner = self.conv_layers[2 * k + 1](nn.functional.gelu(self.conv_layers[2 * k](x)))
-            x = self.dropout(self.pool(nn.functional.gelu(norm(inner + skip(x)))))
+            first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
+            skipped, inner = (skip(x), first(x)) if k else (self._of_present(skip, x), self._of_present(first, x))
+            x = nn.functional.gelu(norm(second(nn.functional.gelu(inner)) + skipped))
+            x = self.dropout(self.pool(x))
         embedding: torch.Tensor = nn.functional.gelu(self.final_batch_norm(self.dense_layer(x.flatten(1))))
         return embedding
+
+    def _of_present(self, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """Apply a layer of all channels to those that are present."""
+        assert isinstance(layer, nn.Conv3d)
+        return nn.functional.conv3d(x, layer.weight[:, self.present], layer.bias, padding=layer.padding)
 
 
 class DenseNet(nn.Module):
     """Linear, batch norm, GELU, dropout, repeated; optionally a plain output layer behind."""
 
-    def __init__(self, num_inputs: int, widths: Sequence[int], dropout: float, num_outputs: int = 0) -> None:
+    def __init__(
+        self, num_inputs: int, widths: Sequence[int], dropout: float, part: BatchPart, num_outputs: int = 0
+    ) -> None:
         super().__init__()
         sizes = [num_inputs, *widths]
         layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
@@ -57,7 +82,7 @@ class DenseNet(nn.Module):
         if num_outputs:
             layers.append(nn.Linear(sizes[-1], num_outputs))
         self.dense_layers = nn.ModuleList(layers)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = PartDropout(dropout, part)
 
     def forward(self, x_BF: torch.Tensor) -> torch.Tensor:
         """Return (B, last width) or (B, num_outputs)."""
@@ -74,6 +99,8 @@ class FusionNet(nn.Module):
     ----------
     side, channels
         Of the volumes and the imaging network; no channels: no imaging.
+    present
+        Which of the volumes flair, t1 and dwi, counted from 0, are given.
     num_edges, num_features
         Of connectivity and metadata; 0: not asked for.
     num_outputs
@@ -81,14 +108,24 @@ class FusionNet(nn.Module):
     """
 
     def __init__(
-        self, *, side: int, channels: Sequence[int], num_edges: int, num_features: int, num_outputs: int
+        self,
+        *,
+        side: int,
+        channels: Sequence[int],
+        present: Sequence[int] = range(NUM_CHANNELS),
+        num_edges: int,
+        num_features: int,
+        num_outputs: int,
     ) -> None:
         super().__init__()
-        self.cnn = ImagingNet(side, channels) if channels else None
-        self.mlp_connectivity = DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT) if num_edges else None
-        self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT) if num_features else None
+        self.part = part = BatchPart()
+        self.cnn = ImagingNet(side, channels, present, part) if channels else None
+        self.mlp_connectivity = (
+            DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT, part) if num_edges else None
+        )
+        self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT, part) if num_features else None
         self.widths = (CONNECTIVITY_WIDTHS[-1], METADATA_WIDTHS[-1], imaging_width(side))
-        self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, num_outputs)
+        self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, part, num_outputs)
 
     def forward(
         self, volumes_BCXYZ: torch.Tensor | None, edges_BE: torch.Tensor | None, features_BF: torch.Tensor | None

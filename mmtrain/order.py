@@ -36,6 +36,22 @@ def epoch_batches(
     return np.array_split(shuffled, num_batches)
 
 
+def divide(batch: NDArray[np.int64], parts: int, ranks: int) -> list[list[NDArray[np.int64]]]:
+    """Divide one batch into parts that are computed one after the other, and each part among ranks.
+
+    The parts do not depend on the number of ranks, nor does the order of the samples within a part.
+
+    Returns
+    -------
+    list of list of array
+        For each part, for each rank, its samples. Sizes differ by one at most.
+
+    >>> [[share.tolist() for share in part] for part in divide(np.arange(7), 2, 2)]
+    [[[0, 1], [2, 3]], [[4, 5], [6]]]
+    """
+    return [np.array_split(part, ranks) for part in np.array_split(batch, parts)]
+
+
 def balance_classes(
     members: NDArray[np.int64], labels: NDArray[np.float64], *, seed: int, epoch: int
 ) -> NDArray[np.int64]:

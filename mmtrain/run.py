@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mmdata.store import sync_directory
 from mmtrain.config import TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
 
@@ -69,7 +70,7 @@ class RunDirectory:
 
     @property
     def checkpoint(self) -> Path:
-        """State after the last finished epoch."""
+        """State after the last checkpoint."""
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
@@ -139,6 +140,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_directory(path.parent)
 
 
 def _environment() -> dict[str, str]:

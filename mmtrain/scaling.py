@@ -74,6 +74,23 @@ def fit_target(training_targets: NDArray[np.float64]) -> TargetScaler:
     return TargetScaler(low, high)
 
 
+def weigh_classes(training_targets: NDArray[np.float64]) -> tuple[float, float]:
+    """Return weights of the losses of class 0 and 1 with which both count the same; they are 1 in the mean.
+
+    >>> weigh_classes(np.array([0.0, 0.0, 0.0, 1.0]))
+    (0.6666666666666666, 2.0)
+
+    Raises
+    ------
+    TrainError
+        The training split has one class only.
+    """
+    share = float(np.mean(training_targets))
+    if not 0 < share < 1:
+        raise TrainError(f"The target is {share:g} for all training samples; there is nothing to learn.")
+    return 0.5 / (1 - share), 0.5 / share
+
+
 def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:
     """Fit the scaling of tabular features; one that never varies or is never there becomes 0 throughout.
 

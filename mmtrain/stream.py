@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmdata.errors import StoreError
 from mmdata.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
-from mmdata.store import StoredArray, is_stored, open_array, wait_for_reads
+from mmdata.store import StoredArray, array_exists, is_stored, open_array, wait_for_reads
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
@@ -77,12 +77,12 @@ def open_stores(
     originals, augmented = {}, {}
     for modality in modalities:
         if modality == CONNECTIVITY:
-            originals[modality] = open_array(layout.connectivity_array(connectivity))
+            originals[modality] = open_array(layout.located(layout.connectivity_array(connectivity)))
             continue
-        originals[modality] = open_array(layout.volume_array(modality, side))
-        path = layout.augmented_array(modality, side)
-        if path.exists() and copies != 0:
-            augmented[modality] = open_array(path)
+        originals[modality] = open_array(layout.located(layout.volume_array(modality, side)))
+        copied = layout.located(layout.augmented_array(modality, side))
+        if copies != 0 and array_exists(copied):
+            augmented[modality] = open_array(copied)
     volumes = [modality for modality in modalities if modality in VOLUME_MODALITIES]
     available = min((augmented[m].shape[0] if m in augmented else 0 for m in volumes), default=0)
     if copies is not None and volumes and copies > available:
@@ -124,19 +124,19 @@ def stream_batches(
         request, buffers, reads = running.popleft()
         stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
         for modality, futures in reads.items():
-            wait_for_reads(futures, stores.originals[modality].path)
+            wait_for_reads(futures, stores.originals[modality].location)
             _require_rows(stores, modality, request, stored[modality].numpy())
         yield StoredBatch(request, stored)
         free.append(buffers)
 
 
-def allocate_channels(num: int, side: int, device: torch.device) -> torch.Tensor:
-    """Return memory for the network input of up to `num` samples, for `to_channels`."""
-    return torch.empty((num, len(VOLUME_MODALITIES), side, side, side), device=device)
+def allocate_channels(num: int, side: int, num_channels: int, device: torch.device) -> torch.Tensor:
+    """Return memory for the network input of up to `num` samples of `num_channels` modalities, for `to_channels`."""
+    return torch.empty((num, num_channels, side, side, side), device=device)
 
 
 def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
-    """Turn a batch's volumes into network input: float32 in [-1, 1], channels flair, t1, dwi, 0 where not read.
+    """Turn a batch's volumes into network input: float32 in [-1, 1], one channel for each modality that was read.
 
     Parameters
     ----------
@@ -146,13 +146,12 @@ def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        The part of `channels` that holds the batch, shape (B, 3, side, side, side), on its device.
+        The part of `channels` that holds the batch, shape (B, M, side, side, side), on its device. The M channels are
+        those of flair, t1, dwi that the batch holds, in this order.
     """
     filled = channels[: len(batch.request.rows)]
-    for index, modality in enumerate(VOLUME_MODALITIES):
-        if modality not in batch.stored:
-            filled[:, index] = 0.0
-            continue
+    read = [modality for modality in VOLUME_MODALITIES if modality in batch.stored]
+    for index, modality in enumerate(read):
         stored = batch.stored[modality].to(channels.device)
         scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
         filled[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
@@ -163,7 +162,7 @@ def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: 
     for row, copy, values in zip(request.rows.tolist(), request.copies.tolist(), stored, strict=True):
         if is_stored(values):
             continue
-        path = stores.originals[modality].path
+        location = stores.originals[modality].location
         if copy == 0 or modality not in stores.augmented:
             raise StoreError(
                 f"Row {row} of {modality}/{path.name} was never stored, or its file is gone. Remove the directory "

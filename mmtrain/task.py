@@ -1,4 +1,4 @@
-"""One run's fixed parts, and what follows from them alone: its batches, its network, its loss, its metrics."""
+"""One run's fixed parts, and what follows from them alone: its network, its losses, its metrics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
-from mmdata.schema import CONNECTIVITY, StudyLayout
+from mmdata.schema import CONNECTIVITY, VOLUME_MODALITIES, StudyLayout
 from mmtrain.cohort import Cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig
 from mmtrain.errors import TrainError
 from mmtrain.metrics import classification_metrics, regression_metrics
 from mmtrain.model import FusionNet
-from mmtrain.order import balance_classes, choose_copies, epoch_batches
+from mmtrain.portions import Portion, epoch_portions, require_portions
+from mmtrain.precision import choose_precision, computing_in, parameter_dtype
+from mmtrain.ranks import ALONE, Ranks
 from mmtrain.run import RunDirectory
-from mmtrain.scaling import FeatureScaler, TargetScaler, fit_features, fit_target
+from mmtrain.scaling import FeatureScaler, TargetScaler, fit_features, fit_target, weigh_classes
 from mmtrain.stream import (
     BatchRequest,
     StoredBatch,
@@ -41,13 +44,18 @@ class Task:
     feature_scaler: FeatureScaler
     features_NF: NDArray[np.float32]
     """Scaled, and which were missing; no columns where metadata is not an input."""
+    class_weights: tuple[float, float]
+    """Of the losses of samples of class 0 and 1; 1 for a continuous target."""
+    ranks: Ranks
     device: torch.device
+    dtype: torch.dtype
+    """Of the network's arithmetic."""
     channels: torch.Tensor
     """Memory for the volumes of one batch."""
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return where to compute: ``auto`` takes a GPU if there is one.
+    """Return where this rank computes: ``auto`` takes a GPU if there is one.
 
     Raises
     ------
@@ -60,14 +68,23 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) -> Task:
-    """Read the cohort, open the stores, and fit every scaling on the training split."""
+def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig, ranks: Ranks = ALONE) -> Task:
+    """Read the cohort, open the stores, and fit every scaling on the training split.
+
+    Raises
+    ------
+    TrainError
+        The cohort, the settings or the device cannot be used.
+    mmdata.errors.StoreError
+        A store is missing.
+    """
     cohort = read_cohort(run.cohort)
+    require_portions(cohort, config, ranks.size)
     training = cohort.members("train")
     features_NF = cohort.stack_features(config.features)
     feature_scaler = fit_features(config.features, features_NF[training], config.shown_features)
     device = choose_device(config.device)
-    largest_batch = min(config.batch_size, max(cohort.split_sizes.values()))
+    largest_share = -(-min(config.batch_size, max(cohort.split_sizes.values())) // ranks.size)
     return Task(
         config=config,
         cohort=cohort,
@@ -77,8 +94,11 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig) ->
         target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(features_NF),
+        class_weights=weigh_classes(cohort.targets[training]) if config.balance == "weight" else (1.0, 1.0),
+        ranks=ranks,
         device=device,
-        channels=allocate_channels(largest_batch if config.volume_inputs else 0, config.side, device),
+        dtype=choose_precision(config.precision, device),
+        channels=allocate_channels(largest_share, config.side, len(config.volume_inputs), device),
     )
 
 
@@ -89,6 +109,7 @@ def build_model(task: Task) -> FusionNet:
     return FusionNet(
         side=config.side,
         channels=config.stage_channels if config.volume_inputs else (),
+        present=[VOLUME_MODALITIES.index(modality) for modality in config.volume_inputs],
         num_edges=edges,
         num_features=task.features_NF.shape[1] if METADATA in config.inputs else 0,
         num_outputs=1 if config.kind == "regression" else 2,
@@ -113,57 +134,62 @@ def describe_model(task: Task) -> dict[str, Any]:
     }
 
 
-def training_requests(task: Task, epoch: int) -> list[BatchRequest]:
-    """Return one epoch's batches: which samples, which copies, in which order."""
-    config, cohort = task.config, task.cohort
-    members = cohort.members("train")
-    if config.kind == "classification" and config.balance == "undersample":
-        members = balance_classes(members, cohort.targets[members], seed=config.seed, epoch=epoch)
-    copies = choose_copies(cohort.sample_ids, task.stores.num_copies, seed=config.seed, epoch=epoch)
-    copies[~cohort.is_augmented] = 0
-    batches = epoch_batches(members, config.batch_size, seed=config.seed, epoch=epoch, drop_last=config.drop_last)
-    return [request_batch(task, positions, copies[positions]) for positions in batches]
-
-
-def request_batch(task: Task, positions: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> BatchRequest:
-    """Ask for samples by their positions in the cohort; without copies, for the volumes themselves."""
-    return BatchRequest(
-        positions=positions,
-        rows=task.cohort.rows[positions],
-        copies=np.zeros(len(positions), np.int64) if copies is None else copies,
+def training_portions(task: Task, epoch: int) -> list[Portion]:
+    """Return what this rank reads in one epoch."""
+    return epoch_portions(
+        task.cohort,
+        task.config,
+        epoch,
+        num_copies=task.stores.num_copies,
+        rank=task.ranks.rank,
+        size=task.ranks.size,
     )
 
 
 def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatch]:
-    """Read batches ahead, in their order."""
-    return stream_batches(
+    """Read batches ahead, in their order; each is a sign of life of this rank."""
+    batches = stream_batches(
         task.stores,
         requests,
         prefetch_bytes=task.config.prefetch_bytes,
         pin_memory=task.device.type == "cuda",
     )
+    for batch in batches:
+        task.ranks.heart.beat()
+        yield batch
 
 
-def forward(task: Task, model: FusionNet, batch: StoredBatch) -> torch.Tensor:
+def forward(task: Task, model: nn.Module, batch: StoredBatch) -> torch.Tensor:
     """Return the network's outputs for a batch."""
     config = task.config
-    volumes = to_channels(batch, task.channels) if config.volume_inputs else None
-    edges = batch.stored[CONNECTIVITY].to(task.device).float() if CONNECTIVITY in config.inputs else None
+    dtype = parameter_dtype(task.dtype)
+    volumes = to_channels(batch, task.channels).to(dtype) if config.volume_inputs else None
+    edges = batch.stored[CONNECTIVITY].to(task.device, dtype) if CONNECTIVITY in config.inputs else None
     features = None
     if METADATA in config.inputs:
-        features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device)
-    outputs: torch.Tensor = model(volumes, edges, features)
-    return outputs
+        features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
+    with computing_in(task.dtype, task.device):
+        outputs: torch.Tensor = model(volumes, edges, features)
+    return outputs.to(dtype)
 
 
-def batch_loss(task: Task, outputs: torch.Tensor, batch: StoredBatch) -> torch.Tensor:
-    """Return mean squared error of scaled targets, or binary cross-entropy on one-hot pairs."""
-    targets = task.cohort.targets[batch.request.positions]
+def sample_losses(task: Task, outputs: torch.Tensor, positions: NDArray[np.int64]) -> torch.Tensor:
+    """Return for each sample its squared error of the scaled target, or the mean cross-entropy of its one-hot pair.
+
+    Parameters
+    ----------
+    outputs
+        Of the network, shape (B, 1) or (B, 2), on any device.
+    positions
+        Of the samples in the cohort, shape (B,).
+    """
+    targets = task.cohort.targets[positions]
     if task.target_scaler is not None:
-        scaled = torch.from_numpy(task.target_scaler.scale(targets)).float().to(task.device)
-        return functional.mse_loss(outputs[:, 0], scaled)
-    pairs = functional.one_hot(torch.from_numpy(targets.astype(np.int64)), 2).float().to(task.device)
-    return functional.binary_cross_entropy_with_logits(outputs, pairs)
+        scaled = torch.from_numpy(task.target_scaler.scale(targets)).to(outputs)
+        return (outputs[:, 0] - scaled).square()
+    pairs = functional.one_hot(torch.from_numpy(targets.astype(np.int64)), 2).to(outputs)
+    losses = functional.binary_cross_entropy_with_logits(outputs, pairs, reduction="none").mean(1)
+    return losses * (pairs @ pairs.new_tensor(task.class_weights))
 
 
 def to_predictions(task: Task, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,12 +1,14 @@
 """Train one model: cohort and stores in; weights, metrics, predictions and pictures out.
 
-Read `train` from top to bottom. Whatever is random is seeded for its epoch, so a run that is resumed after any epoch
-goes on as if it had never stopped.
+Read `train_as_rank` from top to bottom. Whatever is random is seeded for its step, so a run that is resumed after any
+step, on any number of ranks, goes on as if it had never stopped.
 """
 
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,25 +22,36 @@ from torch.utils.tensorboard import SummaryWriter
 from mmdata.allocator import keep_freed_memory
 from mmdata.schema import StudyLayout
 from mmtrain.calibration import recalibrate_batch_norm
-from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from mmtrain.checkpoint import (
+    EpochPart,
+    Progress,
+    has_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
 from mmtrain.config import TrainConfig
 from mmtrain.errors import TrainError
-from mmtrain.model import FusionNet, weight_penalty
+from mmtrain.evaluate import evaluate
+from mmtrain.learner import Learner, build_learner, take_step
+from mmtrain.memory import explain_exhaustion
+from mmtrain.model import FusionNet
 from mmtrain.order import derive_seed
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
+from mmtrain.ranks import Ranks, join_ranks
 from mmtrain.run import RunDirectory, write_atomically, write_json, write_json_lines
+from mmtrain.schedule import learning_rate
+from mmtrain.stopping import StopRequest, TrainingStopped, heed_signals
 from mmtrain.task import (
     Task,
-    batch_loss,
-    build_model,
+    choose_device,
     describe_model,
     forward,
     prepare_task,
-    request_batch,
     score,
     stream_task,
-    to_predictions,
-    training_requests,
+    training_portions,
 )
 from mmtrain.withdrawn import require_unmarked
 
@@ -46,8 +59,21 @@ EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
 
 
+@dataclass(slots=True)
+class Run:
+    """A run while it is trained: what is fixed, what learns, how far it has come."""
+
+    directory: RunDirectory
+    task: Task
+    learner: Learner
+    progress: Progress
+    stop: StopRequest
+    saved_at: float = field(default_factory=time.monotonic)
+    """When the last checkpoint was written."""
+
+
 def train(
-    run: RunDirectory,
+    directory: RunDirectory,
     layout: StudyLayout,
     config: TrainConfig,
     *,
@@ -56,81 +82,101 @@ def train(
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
+    Every rank that torchrun started calls this; rank 0 writes.
+
     Raises
     ------
     TrainError
         The cohort, the settings or the checkpoint cannot be used.
+    TrainingStopped
+        A signal asked for it; a checkpoint was written.
     mmdata.errors.StoreError
         A store is missing or damaged.
     """
     keep_freed_memory()
-    task = prepare_task(run, layout, config)
-    torch.manual_seed(derive_seed(config.seed, "weights"))
-    model = build_model(task).to(task.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    progress = Progress(epoch=0, best_epoch=0, best_val_loss=float("inf"), history=[])
-    if resume and run.checkpoint.exists():
-        progress = load_checkpoint(run.checkpoint, model, optimizer)
-        write_json_lines(run.epochs, progress.history)
-    else:
-        write_json(run.model_card, describe_model(task))
+    device = choose_device(config.device)
+    with heed_signals() as stop, join_ranks(device, hang_seconds=config.hang_seconds) as ranks:
+        task = prepare_task(directory, layout, config, ranks)
+        run = Run(directory, task, build_learner(task), Progress(), stop)
+        with explain_exhaustion(config, ranks.size):
+            return train_as_rank(run, resume=resume, on_epoch=on_epoch)
 
-    with SummaryWriter(str(run.tensorboard), purge_step=progress.epoch + 1) as board:
+
+def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], None]) -> dict[str, Any]:
+    """Do what one rank does in a run."""
+    directory, task, config = run.directory, run.task, run.task.config
+    if resume and has_checkpoint(directory.checkpoint):
+        run.progress = load_checkpoint(directory.checkpoint, run.learner.network, run.learner.optimizer)
+    progress = run.progress
+    if task.ranks.leads:
+        write_json_lines(directory.epochs, progress.history)
+        write_json(directory.model_card, describe_model(task))
+    with open_board(run) as board:
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch < config.patience:
-            epoch = progress.epoch + 1
-            torch.manual_seed(derive_seed(config.seed, "epoch", epoch))
-            set_learning_rate(optimizer, learning_rate(config, epoch))
-            started = time.perf_counter()
-            train_loss, num_samples = train_epoch(task, model, optimizer, epoch)
-            seconds = time.perf_counter() - started
-            calibrate(task, model, epoch)
-            val_loss, val_prediction = evaluate(task, model, "val")
-            if not math.isfinite(train_loss + val_loss):
-                raise TrainError(f"The loss is not a finite number in epoch {epoch}. Lower the learning_rate.")
-            entry: EpochEntry = {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "val_loss": val_loss,
-                "val": score(task, "val", val_prediction),
-                "train_seconds": round(seconds, 3),
-                "samples_per_second": round(num_samples / seconds, 2),
-            }
-            progress.epoch = epoch
-            progress.history.append(entry)
-            if val_loss < progress.best_val_loss:
-                progress.best_epoch, progress.best_val_loss = epoch, val_loss
-                save_weights(run.model, model)
-            write_json_lines(run.epochs, progress.history)
-            save_checkpoint(run.checkpoint, model, optimizer, progress)
-            log_epoch(board, entry)
-            on_epoch(entry)
-
-    load_weights(run.model, model)
-    return finish(run, task, model, progress)
+            train_epoch(run)
+            calibrate(task, run.learner.network, progress.epoch + 1)
+            val_loss, prediction = evaluate(task, run.learner.network, "val")
+            entry = end_epoch(run, val_loss, prediction)
+            if board is not None:
+                keep_epoch(run, entry)
+                log_epoch(board, entry)
+                on_epoch(entry)
+    task.ranks.wait()  # for the weights of the best epoch
+    load_weights(directory.model, run.learner.network)
+    return finish(run)
 
 
-def train_epoch(task: Task, model: FusionNet, optimizer: torch.optim.Optimizer, epoch: int) -> tuple[float, int]:
-    """Make one pass over the training split; return the mean loss without penalty and the number of samples."""
-    model.train()
-    config = task.config
-    total, num_samples = 0.0, 0
-    for batch in stream_task(task, training_requests(task, epoch)):
-        loss = batch_loss(task, forward(task, model, batch), batch)
-        penalty = weight_penalty(model, config.weight_penalty, config.connectivity_penalty)
-        optimizer.zero_grad(set_to_none=True)
-        (loss + penalty).backward()
-        optimizer.step()
-        size = len(batch.request.rows)
-        total += loss.item() * size
-        num_samples += size
-    return total / num_samples, num_samples
+def train_epoch(run: Run) -> None:
+    """Make one pass over the training split, or what is left of it; count it in `run.progress.part`."""
+    task, learner, part = run.task, run.learner, run.progress.part
+    epoch = run.progress.epoch + 1
+    portions = training_portions(task, epoch)
+    num_steps = len(portions) // task.config.accumulate
+    learner.network.train()
+    losses = torch.zeros((), dtype=torch.float64, device=task.device)
+    started = time.perf_counter()
+    left = portions[part.steps * task.config.accumulate :]
+    for portion, batch in zip(left, stream_task(task, [portion.request for portion in left]), strict=True):
+        if portion.begins_step:
+            torch.manual_seed(derive_seed(task.config.seed, "step", epoch, part.steps))
+            set_learning_rate(learner.optimizer, rate_of_step(task.config, epoch, part.steps / num_steps))
+        losses += take_step(task, learner, portion, batch)
+        part.num_samples += portion.part_size
+        if portion.ends_step:
+            part.steps += 1
+            stopping, saving = task.ranks.any(run.stop.made, task.ranks.leads and is_checkpoint_due(run))
+            if stopping or saving or part.steps == num_steps:
+                part.loss_sum += task.ranks.sum(losses).item()
+                losses.zero_()
+                part.seconds += time.perf_counter() - started
+                started = time.perf_counter()
+            if stopping or saving:
+                checkpoint(run)
+            if stopping:
+                raise TrainingStopped
 
 
-def learning_rate(config: TrainConfig, epoch: int) -> float:
-    """Return the learning rate of an epoch, counted from 1."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / config.epochs))
+def is_checkpoint_due(run: Run) -> bool:
+    """Return whether the last checkpoint is old enough for another."""
+    return time.monotonic() - run.saved_at > run.task.config.checkpoint_minutes * 60
+
+
+def checkpoint(run: Run) -> None:
+    """Write a checkpoint, if this is the rank that writes."""
+    if run.task.ranks.leads:
+        save_checkpoint(run.directory.checkpoint, run.learner.network, run.learner.optimizer, run.progress)
+    run.saved_at = time.monotonic()
+
+
+def rate_of_step(config: TrainConfig, epoch: int, share: float) -> float:
+    """Return the learning rate of a step that comes when a share of an epoch, counted from 1, is done."""
+    return learning_rate(
+        config.schedule,
+        config.learning_rate,
+        epoch=epoch - 1 + share,
+        epochs=config.epochs,
+        warmup_epochs=config.warmup_epochs,
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -139,28 +185,74 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def calibrate(task: Task, model: FusionNet, epoch: int) -> None:
+def calibrate(task: Task, network: FusionNet, epoch: int) -> None:
     """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
-    wanted = task.config.calibration_samples
-    if wanted == 0:
+    if task.config.calibration_samples == 0:
         return
-    requests = training_requests(task, epoch)
-    num_batches = max(1, -(-wanted // len(requests[0].rows)))
-    recalibrate_batch_norm(model, stream_task(task, requests[:num_batches]), lambda batch: forward(task, model, batch))
+    requests, num_samples = [], 0
+    for portion in training_portions(task, epoch):
+        if num_samples >= task.config.calibration_samples:
+            break
+        requests.append(portion.request)
+        num_samples += portion.part_size
+    recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch))
+    if not task.config.sync_batch_norm:
+        average_moments(network, task.ranks)
 
 
-@torch.inference_mode()
-def evaluate(task: Task, model: FusionNet, split: str) -> tuple[float, NDArray[np.float64]]:
-    """Return the mean loss and the predictions of one split, in the target's unit or as probabilities of class 1."""
-    model.eval()
-    members = task.cohort.members(split)
-    batches = np.array_split(members, -(-len(members) // task.config.batch_size))
-    total, outputs = 0.0, []
-    for batch in stream_task(task, [request_batch(task, positions) for positions in batches]):
-        output = forward(task, model, batch)
-        total += batch_loss(task, output, batch).item() * len(batch.request.rows)
-        outputs.append(output.double().cpu().numpy())
-    return total / len(members), to_predictions(task, np.concatenate(outputs))
+def average_moments(network: FusionNet, ranks: Ranks) -> None:
+    """Let all ranks go on with the mean of the moments that each has measured by itself."""
+    for name, buffer in network.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(ranks.sum(buffer) / ranks.size)
+
+
+def end_epoch(run: Run, val_loss: float, prediction: NDArray[np.float64]) -> EpochEntry:
+    """Close the epoch that has been trained and validated; return its entry.
+
+    Raises
+    ------
+    TrainError
+        The loss is not finite.
+    """
+    progress, part = run.progress, run.progress.part
+    epoch, train_loss = progress.epoch + 1, part.loss_sum / part.num_samples
+    if not math.isfinite(train_loss + val_loss):
+        raise TrainError(f"The loss is not a finite number in epoch {epoch}. Lower the learning_rate.")
+    entry: EpochEntry = {
+        "epoch": epoch,
+        "train_loss": train_loss,
+        "val_loss": val_loss,
+        "val": score(run.task, "val", prediction),
+        "train_seconds": round(part.seconds, 3),
+        "samples_per_second": round(part.num_samples / part.seconds, 2),
+        "wait_share": round(part.wait_seconds / part.seconds, 4),
+        "ranks": run.task.ranks.size,
+    }
+    progress.epoch, progress.part = epoch, EpochPart()
+    progress.history.append(entry)
+    if val_loss < progress.best_val_loss:
+        progress.best_epoch, progress.best_val_loss = epoch, val_loss
+    return entry
+
+
+def keep_epoch(run: Run, entry: EpochEntry) -> None:
+    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint."""
+    directory, progress = run.directory, run.progress
+    if entry["epoch"] == progress.best_epoch:
+        save_weights(directory.model, run.learner.network)
+    write_json_lines(directory.epochs, progress.history)
+    checkpoint(run)
+
+
+def open_board(run: Run) -> AbstractContextManager[SummaryWriter | None]:
+    """Open the run's event files for TensorBoard on the rank that writes; None on the others."""
+    if not run.task.ranks.leads:
+        return nullcontext()
+    board: AbstractContextManager[SummaryWriter] = SummaryWriter(
+        str(run.directory.tensorboard), purge_step=run.progress.epoch + 1
+    )
+    return board
 
 
 def log_epoch(board: SummaryWriter, entry: EpochEntry) -> None:
@@ -168,15 +260,28 @@ def log_epoch(board: SummaryWriter, entry: EpochEntry) -> None:
     scalars = {"loss/train": entry["train_loss"], "loss/val": entry["val_loss"]}
     scalars |= {f"val/{name}": value for name, value in entry["val"].items()}
     scalars["speed/samples_per_second"] = entry["samples_per_second"]
+    scalars["speed/wait_share"] = entry["wait_share"]
     for name, value in scalars.items():
         board.add_scalar(name, value, entry["epoch"])
     board.flush()
 
 
-def finish(run: RunDirectory, task: Task, model: FusionNet, progress: Progress) -> dict[str, Any]:
+def finish(run: Run) -> dict[str, Any]:
     """Validate and test the best epoch; write predictions, pictures and, last of all, the metrics."""
-    config, cohort = task.config, task.cohort
-    predictions = {split: evaluate(task, model, split)[1] for split in ("val", "test")}
+    task, config, cohort, progress = run.task, run.task.config, run.task.cohort, run.progress
+    predictions = {split: evaluate(task, run.learner.network, split)[1] for split in ("val", "test")}
+    metrics: dict[str, Any] = {
+        "target": config.target,
+        "kind": config.kind,
+        "inputs": list(config.inputs),
+        "n": cohort.split_sizes,
+        "val": score(task, "val", predictions["val"]),
+        "test": score(task, "test", predictions["test"]),
+        "best_epoch": progress.best_epoch,
+        "epochs": progress.epoch,
+    }
+    if not task.ranks.leads:
+        return metrics
     tables = [
         pl.DataFrame(
             {
@@ -188,20 +293,10 @@ def finish(run: RunDirectory, task: Task, model: FusionNet, progress: Progress) 
         )
         for split, prediction in predictions.items()
     ]
-    write_predictions(run, pl.concat(tables))
-    metrics: dict[str, Any] = {
-        "target": config.target,
-        "kind": config.kind,
-        "inputs": list(config.inputs),
-        "n": cohort.split_sizes,
-        "val": score(task, "val", predictions["val"]),
-        "test": score(task, "test", predictions["test"]),
-        "best_epoch": progress.best_epoch,
-        "epochs": progress.epoch,
-    }
+    write_predictions(run.directory, pl.concat(tables))
     truth = cohort.targets[cohort.members("test")]
-    draw_pictures(run.plots, config, progress, truth, predictions["test"], metrics["test"])
-    write_json(run.metrics, metrics)
+    draw_pictures(run.directory.plots, config, progress, truth, predictions["test"], metrics["test"])
+    write_json(run.directory.metrics, metrics)
     return metrics
 
 

@@ -6,11 +6,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mmtrain.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from mmtrain.checkpoint import EpochPart, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from mmtrain.errors import TrainError
 from mmtrain.run import write_atomically, write_json, write_json_lines
 
-PROGRESS = Progress(epoch=3, best_epoch=2, best_val_loss=0.1 + 0.2, history=[{"epoch": 1, "val": {"mae": 1 / 3}}])
+PROGRESS = Progress(
+    epoch=3,
+    part=EpochPart(steps=5, loss_sum=1 / 7, num_samples=40, seconds=0.3),
+    best_epoch=2,
+    best_val_loss=0.1 + 0.2,
+    history=[{"epoch": 1, "val": {"mae": 1 / 3}}],
+)
 
 
 def make(width: int = 4) -> tuple[nn.Module, torch.optim.Optimizer]:

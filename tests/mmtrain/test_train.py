@@ -15,7 +15,7 @@ from mmdata.store import ArraySpec, ensure_array, open_array
 from mmtrain.config import parse_train_config
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
-from mmtrain.task import prepare_task, training_requests
+from mmtrain.task import prepare_task, training_portions
 from mmtrain.train import train
 
 SIDE, EDGES = 8, 12
@@ -245,8 +245,8 @@ def test_a_sample_without_copies_is_read_as_it_is(layout: StudyLayout) -> None:
     for epoch in range(1, 5):
         copies = {
             int(position): int(copy)
-            for request in training_requests(task, epoch)
-            for position, copy in zip(request.positions, request.copies, strict=True)
+            for portion in training_portions(task, epoch)
+            for position, copy in zip(portion.request.positions, portion.request.copies, strict=True)
         }
         assert copies[NEW_TO_TRAINING] == 0 and any(copies.values())
 

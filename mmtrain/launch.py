@@ -1,0 +1,105 @@
+"""Start the ranks of one run on this machine, by torchrun's own agent, and say which of them failed and why.
+
+Source: https://docs.pytorch.org/docs/stable/elastic/quickstart.html.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, launch_agent
+
+from mmtrain.errors import TrainError
+
+_OUR_ERRORS = ("TrainError: ", "StoreError: ", "CapacityError: ", "CatalogError: ")
+
+
+def require_places(num_ranks: int, device: torch.device) -> None:
+    """Refuse more ranks than this machine has GPUs.
+
+    Raises
+    ------
+    TrainError
+        There are fewer, or ranks on the processor were not asked for.
+    """
+    if num_ranks < 1:
+        raise TrainError(f"--gpus must be at least 1, got {num_ranks}.")
+    if device.type == "cuda" and num_ranks > torch.cuda.device_count():
+        raise TrainError(f"--gpus {num_ranks} was asked for, and this machine has {torch.cuda.device_count()}.")
+
+
+def launch_ranks(arguments: Sequence[str], num_ranks: int, device: torch.device) -> None:
+    """Run a command line of mm in every rank, until all have ended.
+
+    Parameters
+    ----------
+    arguments
+        Behind `mm`.
+
+    Raises
+    ------
+    TrainError
+        A rank failed; names it and says why.
+    """
+    with tempfile.TemporaryDirectory() as folder, _torchrun_silenced(), _environment_for(num_ranks, device):
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=num_ranks,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            local_addr="localhost",
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            launch_agent(config, sys.executable, ["-m", "cli", *arguments])
+        except ChildFailedError as error:
+            raise TrainError(_explain(*error.get_first_failure(), num_ranks)) from error
+        except SignalException:
+            return  # the ranks were told, and have written a checkpoint
+
+
+def _explain(rank: int, failure: ProcessFailure, num_ranks: int) -> str:
+    if failure.exitcode < 0:
+        return f"Rank {rank} of {num_ranks} was killed by {failure.signal_name()}. Did its memory run out?"
+    message = failure.message
+    if isinstance(message, dict):
+        message = message.get("message", "")
+    for name in _OUR_ERRORS:
+        if message.startswith(name):
+            return message.removeprefix(name)
+    return f"Rank {rank} of {num_ranks} failed: {message or f'it ended with {failure.exitcode}'}"
+
+
+@contextmanager
+def _torchrun_silenced() -> Iterator[None]:
+    """Keep pages of torchrun's own reports off the screen: we say it in one line."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _environment_for(num_ranks: int, device: torch.device) -> Iterator[None]:
+    """Set what ranks on one machine need, where the user has not."""
+    wanted = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    if device.type == "cpu":
+        wanted["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // num_ranks))
+    ours = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]

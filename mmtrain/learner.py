@@ -1,0 +1,70 @@
+"""What learns in a run, and one step of it: forward, backward and, with the last part of a batch, the optimiser."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mmtrain.model import FusionNet, weight_penalty
+from mmtrain.norm import synchronise
+from mmtrain.order import derive_seed
+from mmtrain.portions import Portion
+from mmtrain.precision import parameter_dtype
+from mmtrain.stream import StoredBatch
+from mmtrain.task import Task, build_model, forward, sample_losses
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A network and its optimiser; the same on all ranks at every step."""
+
+    network: FusionNet
+    replica: nn.Module
+    """The network, which on several ranks shares its gradients with the others."""
+    optimizer: torch.optim.Optimizer
+
+    def sharing(self, shares: bool) -> AbstractContextManager[None]:
+        """Let a backward pass share its gradients with the other ranks, or keep them for the next."""
+        if isinstance(self.replica, DistributedDataParallel) and not shares:
+            context: AbstractContextManager[None] = self.replica.no_sync()
+            return context
+        return nullcontext()
+
+
+def build_learner(task: Task) -> Learner:
+    """Return the untrained network of a run, ready to learn on this rank's device."""
+    config, device = task.config, task.device
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.manual_seed(derive_seed(config.seed, "weights"))
+    network = build_model(task).to(device, parameter_dtype(task.dtype))
+    if network.cnn is not None:
+        network.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    if task.ranks.size > 1 and config.sync_batch_norm:
+        synchronise(network, device)
+    if config.compile:
+        network.compile()
+    replica: nn.Module = network
+    if task.ranks.size > 1:
+        replica = DistributedDataParallel(network, gradient_as_bucket_view=True)
+    return Learner(network, replica, torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True))
+
+
+def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch) -> torch.Tensor:
+    """Learn from one portion; return the sum of its samples' losses, without penalty, on the device."""
+    config, part = task.config, learner.network.part
+    part.start, part.whole = portion.start, portion.part_size
+    with learner.sharing(portion.ends_step):
+        losses = sample_losses(task, forward(task, learner.replica, batch), portion.request.positions)
+        loss = losses.sum() * (task.ranks.size / portion.batch_size)  # the mean over the batch: ranks are averaged
+        if portion.ends_step:
+            loss = loss + weight_penalty(learner.network, config.weight_penalty, config.connectivity_penalty)
+        loss.backward()
+    if portion.ends_step:
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), config.clip_norm)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad(set_to_none=True)
+    return losses.detach().sum()

@@ -1,0 +1,132 @@
+"""The processes that train one model together. Each is a rank; one process alone is rank 0 of 1.
+
+torchrun starts them and tells each its place by environment variables; `mmtrain.launch` does so on one machine.
+Source: https://docs.pytorch.org/docs/stable/elastic/run.html.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
+
+from mmtrain.errors import TrainError
+from mmtrain.watchdog import Heart, watch_ranks
+
+COLLECTIVE_GRACE_SECONDS = 60.0
+"""How much later than the watchdog the collective operations themselves give up: it can say who hangs, they cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The place of this process among those that train one model."""
+
+    rank: int
+    size: int
+    local_rank: int
+    """Rank on this machine, which is the number of its GPU."""
+    control: dist.ProcessGroup | None
+    """For small messages between processors, beside those between GPUs; None: there is one process."""
+    heart: Heart
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the rank that writes files and prints."""
+        return self.rank == 0
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Return for each flag whether any rank has raised it. All ranks must call it at the same point."""
+        if self.control is None:
+            return list(flags)
+        raised = torch.tensor(flags, dtype=torch.int8)
+        dist.all_reduce(raised, dist.ReduceOp.MAX, group=self.control)
+        return [bool(flag) for flag in raised]
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of a tensor over all ranks."""
+        total = values.detach().clone()
+        if self.control is not None:
+            dist.all_reduce(total)
+        return total
+
+    def gather(self, part: torch.Tensor) -> torch.Tensor:
+        """Join the parts of all ranks along the first axis, in the order of the ranks, on the processor."""
+        if self.control is None:
+            return part.cpu()
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, part.cpu(), group=self.control)
+        return torch.cat(parts)
+
+    def wait(self) -> None:
+        """Wait until every rank has come to this point."""
+        if self.control is not None:
+            dist.barrier(group=self.control)
+
+
+ALONE = Ranks(rank=0, size=1, local_rank=0, control=None, heart=Heart())
+"""One process that trains by itself."""
+
+
+def started_by_torchrun() -> bool:
+    """Return whether this process is one of several ranks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
+
+
+def place_of_rank() -> tuple[int, int]:
+    """Return this process's rank and the number of ranks."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if started_by_torchrun() else (0, 1)
+
+
+@contextmanager
+def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
+    """Join the other ranks for as long as a block lasts; without torchrun there are none.
+
+    Parameters
+    ----------
+    device
+        Where ranks compute: gradients go through NCCL between GPUs, through gloo between processors.
+    hang_seconds
+        A rank that reads no batch for so long ends the job.
+
+    Raises
+    ------
+    TrainError
+        There are more ranks than GPUs, or the others do not come.
+    """
+    if not started_by_torchrun():
+        yield ALONE
+        return
+    rank, size = place_of_rank()
+    local_rank = int(os.environ["LOCAL_RANK"])
+    timeout = timedelta(seconds=hang_seconds + COLLECTIVE_GRACE_SECONDS)
+    if device.type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise TrainError(f"Expected a GPU for each rank; there are {torch.cuda.device_count()} on this machine.")
+        torch.cuda.set_device(local_rank)
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
+        control = dist.new_group(backend="gloo", timeout=timeout)
+    except (RuntimeError, ValueError) as error:
+        raise TrainError(f"Rank {rank} of {size} could not join the others: {str(error).splitlines()[0]}") from error
+    try:
+        with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
+            yield Ranks(rank, size, local_rank, control, heart)
+    finally:
+        dist.destroy_process_group()
+
+
+def _shared_store() -> Store:
+    """Return what torchrun itself keeps for the ranks to find each other; it outlives any of them."""
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return PrefixStore("mm", store)
+
+
+def record_failure(error: BaseException) -> None:
+    """Let torchrun, and so the user, know why this rank ends."""
+    ErrorHandler().record_exception(error)
