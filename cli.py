@@ -347,7 +347,9 @@ def precompute_augs(
         plan = preview_copies(study, copies, sides, pool, place)
         seconds = estimate_seconds(plan, workers=num_workers(pool))
         planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(plan.projection)}
-        would = f"Would store {plan.num_volumes} volumes in about {as_duration(seconds)}: an estimate from a few copies."
+        would = (
+            f"Would store {plan.num_volumes} volumes in about {as_duration(seconds)} (estimated from a few copies)."
+        )
         _report(as_json, planned | {"estimated_seconds": seconds}, [would, projection_line(plan.projection)])
         return
     plan = run_copies(study, copies, sides, pool, place, _progress)
@@ -393,6 +395,9 @@ def train(
     balance: Annotated[str | None, typer.Option(help="Of binary targets: undersample, weight or none.")] = None,
     calibration_samples: Annotated[
         int | None, typer.Option(help="On which batch norm is measured before validation; 0 as the reference.")
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Where: precomputed (copies), on-device, hybrid or none; mm bench says which.")
     ] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies to use; left out: all there are.")] = None,
     drop_last: Annotated[bool | None, typer.Option(help="Drop the last incomplete batch, as the reference.")] = None,
@@ -450,6 +455,7 @@ def train(
         "clip_norm": clip_norm,
         "balance": balance,
         "calibration_samples": calibration_samples,
+        "augment": augment,
         "copies": copies,
         "drop_last": drop_last,
         "sync_batch_norm": sync_batch_norm,

@@ -66,6 +66,8 @@ def plan_run(
     """
     dictionary = study_dictionary(study)
     config = _configure(study, dictionary, target, given, scheme)
+    if config.augment in ("on-device", "none"):
+        config = replace(config, copies=0)
     choose_device(config.device)
     stores = open_stores(
         study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
@@ -151,6 +153,8 @@ def _configure(
             **asdict(study.config.train),
             "inputs": [modality for modality in VOLUME_MODALITIES if modality in study.config.volumes.modalities],
             "connectivity": study.config.connectivity.name,
+            "augmentation": asdict(study.config.augment),
+            "extent_mm": study.config.volumes.extent_mm,
             **given,
             "target": target,
             "kind": "classification" if definition.kind == "binary" else "regression",

@@ -1,10 +1,11 @@
 """The settings of one run: everything that, with its cohort and its stores, decides what model comes out."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from mmdata.augment.parameters import AugmentSettings
 from mmdata.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
 from mmtrain.errors import TrainError
 from mmtrain.precision import Precision
@@ -99,6 +100,13 @@ class TrainConfig:
     loss so that both classes count the same."""
     drop_last: bool = False
     """Drop the last incomplete batch as the reference does; otherwise batches share the samples evenly."""
+    augment: Literal["precomputed", "on-device", "hybrid", "none"] = "precomputed"
+    """Where training samples are augmented: read copies that exist; change volumes on the device, anew in every epoch;
+    read copies and change their contrast on the device too; or not at all. docs/augmentation.md says which when."""
+    augmentation: AugmentSettings = field(default_factory=AugmentSettings)
+    """How far samples are changed on the device; those of the study."""
+    extent_mm: float = 192.0
+    """Edge length of the cube that the volumes cover."""
     copies: int | None = None
     """Augmented copies to use beside the volume itself; None: all there are."""
     seed: int = 1337
@@ -146,6 +154,11 @@ class TrainConfig:
     def volume_inputs(self) -> tuple[str, ...]:
         """The volumes among the inputs, in channel order."""
         return tuple(modality for modality in VOLUME_MODALITIES if modality in self.inputs)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether batches are changed on the device."""
+        return self.augment in ("on-device", "hybrid") and bool(self.volume_inputs)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -52,12 +52,12 @@ def build_learner(task: Task) -> Learner:
     return Learner(network, replica, torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True))
 
 
-def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch) -> torch.Tensor:
+def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch, epoch: int) -> torch.Tensor:
     """Learn from one portion; return the sum of its samples' losses, without penalty, on the device."""
     config, part = task.config, learner.network.part
     part.start, part.whole = portion.start, portion.part_size
     with learner.sharing(portion.ends_step):
-        losses = sample_losses(task, forward(task, learner.replica, batch), portion.request.positions)
+        losses = sample_losses(task, forward(task, learner.replica, batch, epoch), portion.request.positions)
         loss = losses.sum() * (task.ranks.size / portion.batch_size)  # the mean over the batch: ranks are averaged
         if portion.ends_step:
             loss = loss + weight_penalty(learner.network, config.weight_penalty, config.connectivity_penalty)

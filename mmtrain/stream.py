@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from mmdata.errors import StoreError
+from mmdata.location import BucketPath
 from mmdata.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
-from mmdata.store import StoredArray, array_exists, is_stored, open_array, wait_for_reads
+from mmdata.store import StoredArray, array_exists, find_missing, open_array, wait_for_reads
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
@@ -159,20 +160,28 @@ def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
 
 
 def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: NDArray[Any]) -> None:
-    for row, copy, values in zip(request.rows.tolist(), request.copies.tolist(), stored, strict=True):
-        if is_stored(values):
-            continue
-        location = stores.originals[modality].location
+    for place in find_missing(stored):
+        row, copy = int(request.rows[place]), int(request.copies[place])
         if copy == 0 or modality not in stores.augmented:
-            raise StoreError(
-                f"Row {row} of {modality}/{path.name} was never stored, or its file is gone. Remove the directory "
-                f"volumes.zarr/{modality}/{path.name} from the study, then run: mm ingest ukb. It is made again."
-            )
+            raise _missing_row(stores, modality, row)
         raise _missing_copy(stores, modality, row, copy)
 
 
+def _missing_row(stores: Stores, modality: str, row: int) -> StoreError:
+    location = stores.originals[modality].location
+    name = f"{modality}/{location.name}"
+    if isinstance(location, BucketPath):
+        return StoreError(
+            f"Row {row} of {name} was never stored, or is gone from {location}. Copy the stores there again."
+        )
+    return StoreError(
+        f"Row {row} of {name} was never stored, or its file is gone. Remove the directory volumes.zarr/{name} from the "
+        "study, then run: mm ingest ukb. It is made again."
+    )
+
+
 def _missing_copy(stores: Stores, modality: str, row: int, copy: int) -> StoreError:
-    side = stores.originals[modality].path.name
+    side = stores.originals[modality].location.name
     return StoreError(
         f"Copy {copy} of row {row} of {modality}/{side} was never stored. Finish the copies with: "
         f"mm precompute-augs --copies {stores.num_copies} --side {side}, or train with --copies 0."

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from mmdata.schema import CONNECTIVITY, VOLUME_MODALITIES, StudyLayout
+from mmtrain.augmentation import augment_channels
 from mmtrain.cohort import Cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig
 from mmtrain.errors import TrainError
@@ -159,17 +160,26 @@ def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatc
         yield batch
 
 
-def forward(task: Task, model: nn.Module, batch: StoredBatch) -> torch.Tensor:
-    """Return the network's outputs for a batch."""
+def forward(task: Task, model: nn.Module, batch: StoredBatch, epoch: int | None = None) -> torch.Tensor:
+    """Return the network's outputs for a batch.
+
+    Parameters
+    ----------
+    epoch
+        In which the batch is trained on, for its augmentation on the device; None: it is not to be changed.
+    """
     config = task.config
     dtype = parameter_dtype(task.dtype)
-    volumes = to_channels(batch, task.channels).to(dtype) if config.volume_inputs else None
+    volumes = to_channels(batch, task.channels) if config.volume_inputs else None
+    if volumes is not None and epoch is not None and config.on_device:
+        names = [task.cohort.sample_ids[position] for position in batch.request.positions]
+        volumes = augment_channels(volumes, config, names, epoch)
     edges = batch.stored[CONNECTIVITY].to(task.device, dtype) if CONNECTIVITY in config.inputs else None
     features = None
     if METADATA in config.inputs:
         features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
     with computing_in(task.dtype, task.device):
-        outputs: torch.Tensor = model(volumes, edges, features)
+        outputs: torch.Tensor = model(None if volumes is None else volumes.to(dtype), edges, features)
     return outputs.to(dtype)
 
 

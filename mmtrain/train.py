@@ -140,7 +140,7 @@ def train_epoch(run: Run) -> None:
         if portion.begins_step:
             torch.manual_seed(derive_seed(task.config.seed, "step", epoch, part.steps))
             set_learning_rate(learner.optimizer, rate_of_step(task.config, epoch, part.steps / num_steps))
-        losses += take_step(task, learner, portion, batch)
+        losses += take_step(task, learner, portion, batch, epoch)
         part.num_samples += portion.part_size
         if portion.ends_step:
             part.steps += 1
@@ -195,7 +195,7 @@ def calibrate(task: Task, network: FusionNet, epoch: int) -> None:
             break
         requests.append(portion.request)
         num_samples += portion.part_size
-    recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch))
+    recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch, epoch))
     if not task.config.sync_batch_norm:
         average_moments(network, task.ranks)
 
