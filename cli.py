@@ -347,9 +347,7 @@ def precompute_augs(
         plan = preview_copies(study, copies, sides, pool, place)
         seconds = estimate_seconds(plan, workers=num_workers(pool))
         planned = {"volumes": plan.num_volumes, "shards": len(plan.tasks), **asdict(plan.projection)}
-        would = (
-            f"Would store {plan.num_volumes} volumes in about {as_duration(seconds)} (estimated from a few copies)."
-        )
+        would = f"Would store {plan.num_volumes} volumes in about {as_duration(seconds)} (estimated from a few copies)."
         _report(as_json, planned | {"estimated_seconds": seconds}, [would, projection_line(plan.projection)])
         return
     plan = run_copies(study, copies, sides, pool, place, _progress)
@@ -380,63 +378,98 @@ def train(
     accept: Annotated[
         list[str] | None, typer.Option(help="Train in spite of this critical finding of mm audit; repeatable.")
     ] = None,
-    side: Annotated[int | None, typer.Option(help="Resolution level of the volumes.")] = None,
-    channels: Annotated[str | None, typer.Option(help="Of each stage, e.g. 16,32,64,128.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs to wait for a better validation loss.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch.")] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help="Compute each batch in so many parts, to fit a large one into memory.")
+    side: Annotated[int | None, typer.Option(help="Edge length of the volumes in voxels: a stored level.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Width of the network at each stage, e.g. 16,32,64,128.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training samples, at most.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better validation loss.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = None,
-    warmup_epochs: Annotated[float | None, typer.Option(help="Over which the learning rate rises.")] = None,
-    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; left out: any.")] = None,
-    balance: Annotated[str | None, typer.Option(help="Of binary targets: undersample, weight or none.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch, over all GPUs together.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Compute a batch in so many parts, when it does not fit into memory.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size of the optimiser, Adam.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="How the learning rate falls: constant (not at all), cosine or linear.")
+    ] = None,
+    warmup_epochs: Annotated[
+        float | None, typer.Option(help="Epochs at the start over which the learning rate rises; for large batches.")
+    ] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Shorten gradients longer than this; left out: none.")] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="Of the classes of a binary target: undersample, weight or none.")
+    ] = None,
     calibration_samples: Annotated[
-        int | None, typer.Option(help="On which batch norm is measured before validation; 0 as the reference.")
+        int | None, typer.Option(help="Samples on which batch norm is measured before validation; 0: never.")
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help="Where: precomputed (copies), on-device, hybrid or none; mm bench says which.")
+        str | None,
+        typer.Option(help="precomputed (copies), on-device, hybrid or none; mm bench says which is fastest here."),
     ] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies to use; left out: all there are.")] = None,
-    drop_last: Annotated[bool | None, typer.Option(help="Drop the last incomplete batch, as the reference.")] = None,
+    drop_last: Annotated[
+        bool | None, typer.Option(help="Drop the samples that do not fill a batch, as the reference does.")
+    ] = None,
     sync_batch_norm: Annotated[
         bool | None,
         typer.Option(
             "--sync-batch-norm/--no-sync-batch-norm",
-            help="On several GPUs: batch norm over all of them, so that their number changes nothing.",
+            help="With several GPUs: let batch norm see all of a batch, so that their number changes nothing.",
         ),
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float64.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Number type of the arithmetic: auto (the device's best), float32, bfloat16 or float64."),
+    ] = None,
     compile_network: Annotated[
-        bool | None, typer.Option("--compile", help="torch.compile: minutes at the start, faster steps.")
+        bool | None,
+        typer.Option("--compile", help="Fuse operations with torch.compile: a slow start, then faster steps."),
     ] = None,
     deterministic: Annotated[
-        bool | None, typer.Option("--deterministic", help="On a GPU: the same losses to the last bit; slower.")
+        bool | None,
+        typer.Option("--deterministic", help="On a GPU: the same losses to the last bit when repeated; slower."),
     ] = None,
     checkpoint_minutes: Annotated[
-        float | None, typer.Option(help="Between checkpoints within an epoch; there is one after each, too.")
+        float | None, typer.Option(help="Minutes of work that a kill may cost: between checkpoints within an epoch.")
     ] = None,
     hang_seconds: Annotated[
-        float | None, typer.Option(help="On several GPUs: end if none begins a batch for so long.")
+        float | None,
+        typer.Option(
+            help="With several GPUs: give up, and name the one that hangs, after so long without a new batch."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu or cuda.")
+    ] = None,
     gpus: Annotated[
         int | None,
-        typer.Option(help="Train on so many GPUs of this machine; with --device cpu, in so many processes."),
+        typer.Option(
+            help="Share the work among so many GPUs of this machine; with --device cpu, among so many processes."
+        ),
     ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run after its last checkpoint; on any number of GPUs.")
     ] = None,
     prepare: Annotated[
-        bool, typer.Option("--prepare", help="Make the run and leave; torchrun starts it, e.g. on several machines.")
+        bool,
+        typer.Option(
+            "--prepare", help="Make the run and leave its training to torchrun: for several machines, docs/training.md."
+        ),
     ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model of one target, test it once, and keep everything that was made on the way."""
+    r"""Train a model of one target, test it once, and keep everything that was made on the way.
+
+    \b
+    mm train --target age              on the GPU, or without one on the processor
+    mm train --target age --gpus 4     on four GPUs of this machine: the same model, sooner
+    mm train --target age --dry-run    show the cohort and every setting, train nothing
+    mm train --resume RUN              go on after a stop, a kill or a power cut
+
+    Only --target is needed. Other settings come from [train] in study.toml, or are the reference study's.
+    """
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
     from mmstudy.training import begin_run, find_unfinished, plan_run
