@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdata.augment.recipe import DRAWING_VERSION
 from mmdata.connectome import CONNECTOMES
 from mmdata.schema import (
     AUGMENTED_DIMENSIONS,
@@ -85,7 +86,12 @@ def augmented_spec(study: Study, modality: str, side: int, copies: int, num_rows
         attributes={
             **volume_attributes(settings, modality, side),
             "first_copy": FIRST_AUGMENTED_COPY,
-            "augmentation": {**augmentation, "seed": study.config.seed},
+            "augmentation": {
+                **augmentation,
+                "seed": study.config.seed,
+                "extent_mm": settings.extent_mm,
+                "drawing_version": DRAWING_VERSION,
+            },
         },
     )
 

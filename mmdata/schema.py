@@ -6,6 +6,8 @@ This is the public contract between what writes a study and what reads one, so i
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdata.location import Location
+
 SCHEMA_VERSION = 1
 """Version of everything in a study directory; readers refuse any other."""
 
@@ -27,6 +29,18 @@ class StudyLayout:
     """Where the parts of one study lie."""
 
     root: Path
+    stores: Location | None = None
+    """What holds the copies of `volumes.zarr` and `augmented.zarr` that are to be read; None: the study itself."""
+
+    def located(self, path: Path) -> Location:
+        """Return where to read an array of this study.
+
+        >>> from mmdata.location import parse_location
+        >>> layout = StudyLayout(Path("/study"), parse_location("s3://cohort/study"))
+        >>> str(layout.located(layout.volume_array("t1", 64)))
+        's3://cohort/study/volumes.zarr/t1/64'
+        """
+        return path if self.stores is None else self.stores / path.relative_to(self.root)
 
     @property
     def config(self) -> Path:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from mmdata.errors import CapacityError, StoreError
+from mmdata.location import BucketPath, Location, explain_failure, kvstore_spec
 from mmdata.schema import SCHEMA_VERSION
 
 Codec = Literal["zstd", "lz4", "none"]
@@ -63,11 +64,18 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An open array."""
+    """An open array; one in a bucket is only read."""
 
-    path: Path
+    location: Location
     handle: Any
     attributes: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """Directory of the array, for those that work with its files."""
+        if isinstance(self.location, BucketPath):
+            raise StoreError(f"{self.location} lies in a bucket, and what lies there is only read.")
+        return self.location
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -119,8 +127,8 @@ class StoredArray:
         """
         rows = np.empty((len(indices), *self.row_shape), self.dtype)
         every = np.arange(len(indices))
-        wait_for_reads([self.start_read(np.asarray(indices, np.int64), rows, every)], self.path)
-        require_stored(rows, indices, self.path)
+        wait_for_reads([self.start_read(np.asarray(indices, np.int64), rows, every)], self.location)
+        require_stored(rows, indices, self.location)
         return rows
 
     def write_shard(self, start: int, rows: NDArray[Any], *, copy: int | None = None) -> None:
@@ -172,7 +180,7 @@ class StoredArray:
             places = np.asarray(wanted) - start
             read, damaged = self._read(start, last, copy)
             if damaged.intersection(wanted):
-                raise StoreError(_damaged_message(self.path))
+                raise StoreError(_damaged_message(self.location))
             rows[places] = read[places]
         return rows
 
@@ -263,24 +271,38 @@ def ensure_array(spec: ArraySpec) -> None:
         existing.resize(shape)
 
 
-def open_array(path: Path) -> StoredArray:
-    """Open an array for reading and writing.
+def open_array(location: Location) -> StoredArray:
+    """Open an array for reading and, where it lies in a folder, writing.
 
     Raises
     ------
     StoreError
-        There is no array, its description is damaged, or its schema version is not this program's.
+        There is no array, its description is damaged, its schema version is not this program's, or its bucket cannot be
+        read.
     """
+    content = _read_description(location)
+    if content is None:
+        raise StoreError(f"There is no array {_short(location)}; {_how_to_make(location)}")
     try:
-        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-    except FileNotFoundError as error:
-        command = "mm precompute-augs" if "augmented.zarr" in path.parts else "mm ingest ukb"
-        raise StoreError(f"There is no array {_short(path)}; it is made by: {command}") from error
+        attributes = json.loads(content)["attributes"]
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"The description of {_short(path)} (zarr.json) is damaged.") from error
-    check_schema_version(attributes.get("schema_version"), _short(path))
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
-    return StoredArray(path, ts.open(spec, open=True).result(), attributes)
+        raise StoreError(f"The description of {_short(location)} (zarr.json) is damaged.") from error
+    check_schema_version(attributes.get("schema_version"), _short(location))
+    spec = {"driver": "zarr3", "kvstore": kvstore_spec(location)}
+    return StoredArray(
+        location, ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result(), attributes
+    )
+
+
+def array_exists(location: Location) -> bool:
+    """Tell whether there is an array.
+
+    Raises
+    ------
+    StoreError
+        Its bucket cannot be read.
+    """
+    return _read_description(location) is not None
 
 
 def describe_arrays(store: Path) -> list[dict[str, Any]]:
@@ -330,7 +352,17 @@ def is_stored(row: NDArray[Any]) -> bool:
     return bool(row.flat[0] != fill or (row != fill).any())
 
 
-def require_stored(rows: NDArray[Any], indices: Sequence[Sequence[int]], path: Path) -> None:
+def find_missing(rows: NDArray[Any]) -> list[int]:
+    """Return the places in a batch, shape (B, *row_shape), of rows that were never stored.
+
+    Nearly every stored row differs from the fill in its first voxel, so the others are hardly looked at.
+    """
+    first = rows.reshape(len(rows), -1)[:, 0]
+    suspects = np.isnan(first) if rows.dtype.kind == "f" else first == missing_value(rows.dtype)
+    return [place for place in np.flatnonzero(suspects).tolist() if not is_stored(rows[place])]
+
+
+def require_stored(rows: NDArray[Any], indices: Sequence[Sequence[int]], location: Location) -> None:
     """Refuse a batch that holds a row which was never stored.
 
     Raises
@@ -338,24 +370,23 @@ def require_stored(rows: NDArray[Any], indices: Sequence[Sequence[int]], path: P
     StoreError
         Names the first such row.
     """
-    for row, index in zip(rows, indices, strict=True):
-        if not is_stored(row):
-            raise StoreError(f"Row {tuple(index)} of {_short(path)} was never stored.")
+    if missing := find_missing(rows):
+        raise StoreError(f"Row {tuple(indices[missing[0]])} of {_short(location)} was never stored.")
 
 
-def wait_for_reads(futures: Sequence[Any], path: Path) -> None:
+def wait_for_reads(futures: Sequence[Any], location: Location) -> None:
     """Wait for reads begun with `StoredArray.start_read`.
 
     Raises
     ------
     StoreError
-        A chunk's checksum does not match, or the file cannot be read.
+        A chunk's checksum does not match, or the file or the bucket cannot be read.
     """
     try:
         for future in futures:
             future.result()
     except (ValueError, OSError) as error:
-        raise StoreError(_damaged_message(path)) from error
+        raise StoreError(explain_failure(error, location) or _damaged_message(location)) from error
 
 
 def shard_file(array: Path, index: int, row_ndim: int, *, copy: int | None = None) -> Path:
@@ -440,14 +471,39 @@ def _compressors(spec: ArraySpec) -> list[Any]:
             return []
 
 
-def _damaged_message(path: Path) -> str:
+def _read_description(location: Location) -> bytes | None:
+    """Return what an array's zarr.json holds, or None where there is none."""
+    try:
+        folder = ts.KvStore.open(kvstore_spec(location)).result()
+        found = folder.read("zarr.json").result()
+        if found.state == "missing" and isinstance(location, BucketPath):
+            folder.list(ts.KvStore.KeyRange("zarr.json", "zarr.json0")).result()  # raises where there is no bucket
+    except (ValueError, OSError) as error:
+        problem = explain_failure(error, location) or f"The description of {_short(location)} (zarr.json) is damaged."
+        raise StoreError(problem) from error
+    return None if found.state == "missing" else bytes(found.value)
+
+
+def _how_to_make(location: Location) -> str:
+    if isinstance(location, BucketPath):
+        return "copy the study's volumes.zarr and augmented.zarr there, and give the place that holds them."
+    return f"it is made by: {'mm precompute-augs' if 'augmented.zarr' in location.parts else 'mm ingest ukb'}"
+
+
+def _damaged_message(location: Location) -> str:
+    if isinstance(location, BucketPath):
+        return (
+            f"{location} is damaged: an object is unreadable or a checksum does not match. Copy the stores there again."
+        )
     return (
-        f"{_short(path)} is damaged: a file is unreadable or a checksum does not match. See which rows with mm verify, "
-        "make them again with mm repair."
+        f"{_short(location)} is damaged: a file is unreadable or a checksum does not match. See which rows with "
+        "mm verify, make them again with mm repair."
     )
 
 
-def _short(path: Path) -> str:
-    parts = path.parts
+def _short(location: Location) -> str:
+    if isinstance(location, BucketPath):
+        return str(location)
+    parts = location.parts
     first = next((i for i, part in enumerate(parts) if part.endswith(".zarr")), max(0, len(parts) - 3))
     return "/".join(parts[first:])

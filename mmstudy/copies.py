@@ -1,18 +1,47 @@
 """Precompute augmented copies of a study's training samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
 
 from catalog.database import open_catalog
+from catalog.export.files import replace_file, require_writable
 from catalog.samples import num_allocated_rows
 from catalog.scans import stored_training_rows
 from mmdata.augment.precompute import CopyPlan, execute_copies, plan_copies
+from mmdata.augment.preview import draw_sheet, preview_columns
 from mmdata.capacity import require_capacity
+from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
+from mmdata.errors import StudyError
 from mmdata.lock import hold_stores
+from mmdata.slurm import SlurmPool
+from mmdata.store import open_array
 from mmdata.study import Study
 from mmstudy.progress import Progress
 
+Device = Literal["auto", "cpu", "cuda"]
+PREVIEW_SUFFIXES = (".png",)
 
-def preview_copies(study: Study, copies: int, sides: Sequence[int], workers: int) -> CopyPlan:
+
+def choose_device(device: Device, pool: WorkerPool) -> str:
+    """Return ``cpu`` or ``cuda``: a GPU works alone, in this process, so jobs and clusters compute on processors.
+
+    Raises
+    ------
+    StudyError
+        A GPU is asked for where there is none, or together with a cluster.
+    """
+    is_here = isinstance(pool, LocalPool)
+    if device == "cuda" and not is_here:
+        raise StudyError("A GPU works alone, in this process. Give either --device cuda, or --scheduler or --slurm.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StudyError("There is no CUDA GPU that torch can use here. Give --device cpu.")
+    return "cuda" if device != "cpu" and is_here and torch.cuda.is_available() else "cpu"
+
+
+def preview_copies(study: Study, copies: int, sides: Sequence[int], pool: WorkerPool, device: str) -> CopyPlan:
     """Return which copies are still to be made.
 
     Raises
@@ -20,13 +49,16 @@ def preview_copies(study: Study, copies: int, sides: Sequence[int], workers: int
     CatalogError, DataError
         There is nothing to augment, or a side is not stored.
     """
-    with open_catalog(study.layout.catalog) as catalog:
-        training_rows = stored_training_rows(catalog, study.config.volumes.modalities)
-        num_rows = num_allocated_rows(catalog)
-    return plan_copies(study, training_rows, num_rows=num_rows, copies=copies, sides=sides, workers=workers)
+    training_rows, num_rows = _training_rows(study)
+    workers = num_workers(pool)
+    return plan_copies(
+        study, training_rows, num_rows=num_rows, copies=copies, sides=sides, workers=workers, device=device
+    )
 
 
-def run_copies(study: Study, copies: int, sides: Sequence[int], workers: int, progress: Progress) -> CopyPlan:
+def run_copies(
+    study: Study, copies: int, sides: Sequence[int], pool: WorkerPool, device: str, progress: Progress
+) -> CopyPlan:
     """Make the copies that are still missing; return what was done.
 
     Raises
@@ -35,8 +67,62 @@ def run_copies(study: Study, copies: int, sides: Sequence[int], workers: int, pr
         As `preview_copies`; or the disk or the memory do not suffice.
     """
     with hold_stores(study.layout):
-        plan = preview_copies(study, copies, sides, workers)
-        require_capacity(plan.projection, study.layout.root)
+        plan = preview_copies(study, copies, sides, pool, device)
+        require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
         with progress("volumes") as on_progress:
-            execute_copies(study, plan, workers=workers, on_progress=on_progress)
+            execute_copies(study, plan, workers=pool, on_progress=on_progress)
     return plan
+
+
+def write_preview(study: Study, side: int, path: Path, *, overwrite: bool) -> None:
+    """Draw what augmentation does to one training sample to a PNG file; nothing is stored.
+
+    Raises
+    ------
+    CatalogError, DataError
+        The file cannot be written, or there is nothing to augment.
+    """
+    require_writable(path, PREVIEW_SUFFIXES, overwrite=overwrite)
+    if side not in study.config.volumes.sides:
+        raise StudyError(f"Side {side} is not stored; this study has {study.config.volumes.sides}.")
+    training_rows, _ = _training_rows(study)
+    row, sample_id = _fullest_sample(training_rows)
+    stored = {
+        modality: open_array(study.layout.volume_array(modality, side)).read_rows([(row,)])[0]
+        for modality, rows in training_rows.items()
+        if row in rows
+    }
+    config = study.config
+    columns = preview_columns(stored, config.augment, config.seed, sample_id, config.volumes.extent_mm)
+    title = (
+        f"One training sample at side {side}: as stored; with each kind of change alone, stronger than "
+        "study.toml has it (geometry 3 times, the others twice); as the first copies will be."
+    )
+    picture = draw_sheet(list(columns), title)
+    with replace_file(path) as file:
+        file.write(picture)
+
+
+def num_workers(pool: WorkerPool) -> int:
+    """Return how many tasks a pool is taken to work on at once."""
+    match pool:
+        case LocalPool():
+            return pool.processes
+        case SlurmPool():
+            return pool.jobs
+        case SchedulerPool():
+            return 1  # how many there are shows when it is reached; what is projected is then of one
+
+
+def _training_rows(study: Study) -> tuple[dict[str, dict[int, str]], int]:
+    with open_catalog(study.layout.catalog) as catalog:
+        return stored_training_rows(catalog, study.config.volumes.modalities), num_allocated_rows(catalog)
+
+
+def _fullest_sample(training_rows: Mapping[str, Mapping[int, str]]) -> tuple[int, str]:
+    """Return the first row with most modalities, and its sample id."""
+    samples = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
+    if not samples:
+        raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
+    row = min(samples, key=lambda row: (-sum(row in rows for rows in training_rows.values()), row))
+    return row, samples[row]

@@ -36,7 +36,8 @@ class Learner:
 def build_learner(task: Task) -> Learner:
     """Return the untrained network of a run, ready to learn on this rank's device."""
     config, device = task.config, task.device
-    torch.use_deterministic_algorithms(config.deterministic)
+    if config.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(config.deterministic)  # imports the compiler, which takes seconds
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.manual_seed(derive_seed(config.seed, "weights"))
     network = build_model(task).to(device, parameter_dtype(task.dtype))

@@ -31,6 +31,7 @@ from mmtrain.stream import (
     stream_batches,
     to_channels,
 )
+from mmtrain.transfer import transfer_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +149,14 @@ def training_portions(task: Task, epoch: int) -> list[Portion]:
 
 
 def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatch]:
-    """Read batches ahead, in their order; each is a sign of life of this rank."""
+    """Read batches ahead, in their order, and bring them to the device; each is a sign of life of this rank."""
     batches = stream_batches(
         task.stores,
         requests,
         prefetch_bytes=task.config.prefetch_bytes,
         pin_memory=task.device.type == "cuda",
     )
-    for batch in batches:
+    for batch in transfer_batches(batches, task.device):
         task.ranks.heart.beat()
         yield batch
 

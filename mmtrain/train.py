@@ -6,7 +6,7 @@ step, on any number of ranks, goes on as if it had never stopped.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -39,6 +39,7 @@ from mmtrain.memory import explain_exhaustion
 from mmtrain.model import FusionNet
 from mmtrain.order import derive_seed
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
+from mmtrain.portions import Portion
 from mmtrain.ranks import Ranks, join_ranks
 from mmtrain.run import RunDirectory, write_atomically, write_json, write_json_lines
 from mmtrain.schedule import learning_rate
@@ -53,6 +54,7 @@ from mmtrain.task import (
     stream_task,
     training_portions,
 )
+from mmtrain.waiting import WaitClock
 from mmtrain.withdrawn import require_unmarked
 
 EpochEntry = dict[str, Any]
@@ -113,8 +115,9 @@ def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], No
         write_json(directory.model_card, describe_model(task))
     with open_board(run) as board:
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch < config.patience:
-            train_epoch(run)
-            calibrate(task, run.learner.network, progress.epoch + 1)
+            portions = training_portions(task, progress.epoch + 1)
+            train_epoch(run, portions)
+            calibrate(task, run.learner.network, portions, progress.epoch + 1)
             val_loss, prediction = evaluate(task, run.learner.network, "val")
             entry = end_epoch(run, val_loss, prediction)
             if board is not None:
@@ -126,17 +129,17 @@ def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], No
     return finish(run)
 
 
-def train_epoch(run: Run) -> None:
+def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
     """Make one pass over the training split, or what is left of it; count it in `run.progress.part`."""
     task, learner, part = run.task, run.learner, run.progress.part
     epoch = run.progress.epoch + 1
-    portions = training_portions(task, epoch)
     num_steps = len(portions) // task.config.accumulate
     learner.network.train()
     losses = torch.zeros((), dtype=torch.float64, device=task.device)
-    started = time.perf_counter()
+    started, clock = time.perf_counter(), WaitClock(task.device)
     left = portions[part.steps * task.config.accumulate :]
-    for portion, batch in zip(left, stream_task(task, [portion.request for portion in left]), strict=True):
+    batches = clock.watch(stream_task(task, [portion.request for portion in left]))
+    for portion, batch in zip(left, batches, strict=True):
         if portion.begins_step:
             torch.manual_seed(derive_seed(task.config.seed, "step", epoch, part.steps))
             set_learning_rate(learner.optimizer, rate_of_step(task.config, epoch, part.steps / num_steps))
@@ -148,6 +151,7 @@ def train_epoch(run: Run) -> None:
             if stopping or saving or part.steps == num_steps:
                 part.loss_sum += task.ranks.sum(losses).item()
                 losses.zero_()
+                part.wait_seconds += clock.take_seconds()
                 part.seconds += time.perf_counter() - started
                 started = time.perf_counter()
             if stopping or saving:
@@ -185,12 +189,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def calibrate(task: Task, network: FusionNet, epoch: int) -> None:
+def calibrate(task: Task, network: FusionNet, portions: Sequence[Portion], epoch: int) -> None:
     """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
     if task.config.calibration_samples == 0:
         return
     requests, num_samples = [], 0
-    for portion in training_portions(task, epoch):
+    for portion in portions:
         if num_samples >= task.config.calibration_samples:
             break
         requests.append(portion.request)

@@ -1,31 +1,32 @@
 """Precompute augmented copies: training samples × copies × sides to shards, resumable and the same every time.
 
 A task makes one copy of the training rows of one shard, at one side, for every modality together: they share each
-sample's geometry, so its sampling grid is computed once.
+sample's geometry, so one pass over its sampling grid serves all. Samples are made one by one, so that a copy's bytes
+depend on nothing but its own volume and recipe.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from mmdata.allocator import keep_freed_memory
 from mmdata.arrays import COMPRESSED_SHARE, augmented_spec
-from mmdata.augment.parameters import AugmentSettings, draw_geometry, draw_intensity
-from mmdata.augment.transform import change_intensity, resample, sampling_grid
+from mmdata.augment.copy import make_copy
+from mmdata.augment.parameters import AugmentSettings
 from mmdata.capacity import BASE_WORKER_BYTES, Projection
+from mmdata.cluster import LocalPool, WorkerPool
 from mmdata.errors import StudyError
 from mmdata.execution import run_tasks
-from mmdata.preprocess import quantise
 from mmdata.receipts import COPY_RECEIPTS, CopyKey, CopyReceipt, append_receipts, read_copy_receipts
 from mmdata.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store import ArraySpec, ensure_array, open_array, rows_on_disk, shard_starts
 from mmdata.study import Study
 
 MAX_COPIES = 1000
+_WORKING_VOLUMES = 16
+"""Float32 volumes of one modality that are held at once, k-space and three positions for each voxel among them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +46,8 @@ class CopyTask:
     seed: int
     settings: AugmentSettings
     extent_mm: float
-    dtype: str
+    device: str
+    """``cpu`` or ``cuda``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +72,7 @@ def plan_copies(
     copies: int,
     sides: Sequence[int],
     workers: int,
+    device: str = "cpu",
     only: Mapping[CopyKey, Collection[int]] | None = None,
 ) -> CopyPlan:
     """Decide which copies are still to be made.
@@ -80,6 +83,8 @@ def plan_copies(
         For each volume modality, the stored training rows and their sample ids.
     num_rows
         Rows allocated in the study.
+    device
+        ``cpu`` or ``cuda``: where a task computes.
     only
         Rows of each (modality, side, copy) to consider; left out: all.
 
@@ -96,32 +101,38 @@ def plan_copies(
     if not any(training_rows.values()):
         raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
     arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]
-    tasks = _copy_tasks(study, training_rows, copies, sides, only)
+    tasks = _copy_tasks(study, training_rows, copies, sides, device, only)
     row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
     shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
+    held_shards = 2 * len(training_rows) + 2  # volumes and copies of each modality; one is read or written
+    working_bytes = (_WORKING_VOLUMES + 2 * len(training_rows)) * 4 * max(sides) ** 3
     projection = Projection(
         workers=max(1, min(workers, len(tasks))),
-        worker_bytes=BASE_WORKER_BYTES + 3 * shard_bytes + 80 * max(sides) ** 3,
+        worker_bytes=BASE_WORKER_BYTES + held_shards * shard_bytes + working_bytes,
         disk_bytes=int(sum(row_bytes[t.side] * COMPRESSED_SHARE * len(r) for t in tasks for r in t.rows.values())),
     )
     return CopyPlan(arrays=tuple(arrays), tasks=tuple(tasks), projection=projection)
 
 
-def execute_copies(study: Study, plan: CopyPlan, *, workers: int, on_progress: Callable[[int, int], None]) -> None:
-    """Make the planned copies and their receipts.
+def execute_copies(
+    study: Study, plan: CopyPlan, *, workers: int | WorkerPool, on_progress: Callable[[int, int], None]
+) -> None:
+    """Make the planned copies and their receipts; those that a GPU makes, in this process.
 
     Raises
     ------
     StoreError
         Copies exist that were made with other settings.
     CapacityError
-        The disk filled up; what was stored stays.
+        Memory or disk ran out; what was stored stays.
     """
     for spec in plan.arrays:
         ensure_array(spec)
     done = 0
     on_progress(done, plan.num_volumes)
-    with closing(run_tasks(store_copy, plan.tasks, workers=workers)) as finished:
+    pool = LocalPool(processes=0) if any(task.device == "cuda" for task in plan.tasks) else workers
+    finished = run_tasks(store_copy, plan.tasks, workers=pool, memory_bytes=plan.projection.worker_bytes)
+    with closing(finished):
         for receipts in finished:
             append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
             done += sum(len(receipt.rows) for receipt in receipts)
@@ -131,6 +142,7 @@ def execute_copies(study: Study, plan: CopyPlan, *, workers: int, on_progress: C
 def store_copy(task: CopyTask) -> list[CopyReceipt]:
     """Make and store one copy of a shard's training rows, for every modality of the task."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     sources = {modality: open_array(task.layout.volume_array(modality, task.side)) for modality in task.rows}
     targets = {modality: open_array(task.layout.augmented_array(modality, task.side)) for modality in task.rows}
     index = task.copy - FIRST_AUGMENTED_COPY
@@ -142,28 +154,23 @@ def store_copy(task: CopyTask) -> list[CopyReceipt]:
         modality: array.read_shard(task.start, kept=task.rows[modality]) for modality, array in sources.items()
     }
     for row in sorted({row for rows in task.rows.values() for row in rows}):
-        sample_id = task.sample_ids[row]
-        geometry = draw_geometry(task.settings, task.seed, sample_id, task.copy)
-        positions = sampling_grid(geometry, task.side, task.extent_mm)
-        for modality, rows in task.rows.items():
-            if row in rows:
-                volume_XYZ = as_fractions(originals[modality][row - task.start])
-                intensity = draw_intensity(task.settings, task.seed, sample_id, task.copy, modality)
-                changed = change_intensity(resample(volume_XYZ, positions), intensity)
-                buffers[modality][row - task.start] = quantise(changed.numpy(), task.dtype)
+        copies = make_copy(
+            {modality: originals[modality][row - task.start] for modality, rows in task.rows.items() if row in rows},
+            task.settings,
+            task.seed,
+            task.sample_ids[row],
+            task.copy,
+            task.extent_mm,
+            task.device,
+        )
+        for modality, copy_XYZ in copies.items():
+            buffers[modality][row - task.start] = copy_XYZ
     for modality, array in targets.items():
         array.write_shard(task.start, buffers[modality], copy=index)
     return [
         CopyReceipt(modality=modality, side=task.side, copy=task.copy, rows=list(rows))
         for modality, rows in task.rows.items()
     ]
-
-
-def as_fractions(stored_XYZ: NDArray[Any]) -> torch.Tensor:
-    """Turn a stored volume into float32 fractions 0 to 1."""
-    if stored_XYZ.dtype.kind == "f":
-        return torch.from_numpy(stored_XYZ.astype(np.float32))
-    return torch.from_numpy(stored_XYZ.astype(np.float32) / np.float32(np.iinfo(stored_XYZ.dtype).max))
 
 
 def plan_copy_repair(
@@ -195,6 +202,7 @@ def _copy_tasks(
     training_rows: Mapping[str, Mapping[int, str]],
     copies: int,
     sides: Sequence[int],
+    device: str,
     only: Mapping[CopyKey, Collection[int]] | None,
 ) -> list[CopyTask]:
     stored = _believed_copies(study)
@@ -231,7 +239,7 @@ def _copy_tasks(
                         seed=study.config.seed,
                         settings=study.config.augment,
                         extent_mm=study.config.volumes.extent_mm,
-                        dtype=study.config.volumes.dtype,
+                        device=device,
                     )
                 )
     return tasks

@@ -160,9 +160,7 @@ def test_damaged_bytes_are_refused(layout: StudyLayout, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.uint16, 65535), (np.uint8, 255), (np.float32, 1)])
-def test_channels_are_those_read_in_the_order_flair_t1_dwi_from_minus_1_to_1(
-    dtype: type[np.number], largest: int
-) -> None:
+def test_channels_are_those_read_in_the_order_flair_t1_dwi(dtype: type[np.number], largest: int) -> None:
     values = {"t1": [0, largest], "flair": [largest, 0]}
     stored = {
         modality: torch.from_numpy(np.stack([np.full((4, 4, 4), value, dtype) for value in pair]))
