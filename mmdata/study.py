@@ -164,8 +164,10 @@ class TrainSettings:
     """Samples in a training batch."""
     learning_rate: float = 1e-4
     """Of Adam."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Keep the learning rate, or let it fall along half a cosine over the epochs."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Keep the learning rate, or let it fall to 0 over the epochs: along half a cosine, or evenly."""
+    augment: Literal["precomputed", "on-device", "hybrid", "none"] = "precomputed"
+    """Augment training samples by reading copies, on the device that trains, both ways or not: mm bench says which."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size", "learning_rate"):

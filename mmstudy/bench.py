@@ -1,9 +1,7 @@
 """Measure how fast a planned run is on this machine; nothing of the study is changed."""
 
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,14 @@ from mmstudy.progress import Progress
 from mmstudy.recommendation import Recommendation, WayResult, recommend
 from mmstudy.training import RunPlan, plan_run
 from mmtrain.bench import (
+    TURNS,
     WAYS_WITH_COPIES,
     Pace,
     Stage,
-    StageName,
     Way,
     measure_stages,
     measure_ways,
     stage_names,
-    turns_of,
     ways_of,
 )
 from mmtrain.memory import explain_exhaustion
@@ -59,6 +56,8 @@ class BenchResult:
     """Different ones that were measured with."""
     copies: int
     """Augmented copies that are stored at this side."""
+    projected_copies: int
+    """Copies whose cost is told where there are none."""
     stages: tuple[Stage, ...]
     ways: tuple[WayResult, ...]
     recommendation: Recommendation
@@ -88,10 +87,9 @@ def run_bench(study: Study, target: str, given: Mapping[str, Any], seconds: floa
         The run cannot be planned, a store is damaged, or the device's memory does not hold a batch.
     """
     keep_freed_memory()
-    plan = plan_run(
-        study, target, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False
-    )
-    with prepared(study, plan) as task, explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
+    plan = plan_run(study, target, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False)
+    with explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
+        task = prepare(study, plan)
         stages, paces = measure(task, seconds, on_progress)
     of_stage = {stage.name: stage for stage in stages}
     num_samples = epoch_size(plan)
@@ -106,19 +104,18 @@ def run_bench(study: Study, target: str, given: Mapping[str, Any], seconds: floa
         training_samples=num_samples,
         measured_samples=len(task.cohort.rows),
         copies=task.stores.num_copies,
+        projected_copies=DEFAULT_COPIES,
         stages=tuple(stages),
         ways=ways,
         recommendation=recommend(ways, of_stage),
     )
 
 
-def measure(
-    task: Task, seconds: float, on_progress: Callable[[int, int], None]
-) -> tuple[list[Stage], dict[Way, Pace]]:
+def measure(task: Task, seconds: float, on_progress: Callable[[int, int], None]) -> tuple[list[Stage], dict[Way, Pace]]:
     """Measure all stages, then the ways to augment."""
     ways = [way for way in ways_of(task.config) if way != "precomputed" or task.stores.num_copies]
     num_stages = len(stage_names(task))
-    total = num_stages + turns_of(ways)
+    total = num_stages + TURNS * len(ways)
     on_progress(0, total)
     stages = []
     for stage in measure_stages(task, seconds):
@@ -172,9 +169,8 @@ def draw_sample(plan: RunPlan, row_bytes: int) -> pl.DataFrame:
     return training.sample(min(wanted, len(training)), seed=plan.config.seed, shuffle=True)
 
 
-@contextmanager
-def prepared(study: Study, plan: RunPlan) -> Iterator[Task]:
-    """Give what a run needs to compute, made from a sample of its training samples, and no run directory.
+def prepare(study: Study, plan: RunPlan) -> Task:
+    """Return what a run needs to compute, made from a sample of its training samples, and no run directory.
 
     The classes of a binary target are not balanced: a sample takes as long whatever its class.
     """
@@ -183,8 +179,7 @@ def prepared(study: Study, plan: RunPlan) -> Iterator[Task]:
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder))
         write_cohort(draw_sample(plan, volume_bytes), run.cohort)
-        task = prepare_task(run, study.layout, config)
-    yield task
+        return prepare_task(run, study.layout, config)
 
 
 def _copies_bytes(study: Study, task: Task) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mmdata.capacity import as_gb
 from mmtrain.bench import Stage, StageName, Way
 
 Bottleneck = Literal["device", "decode", "disk"]
@@ -77,6 +78,15 @@ def recommend(ways: Sequence[WayResult], stages: Mapping[StageName, Stage]) -> R
     return _recommendation(chosen, _reason(chosen, fastest, choices), stages)
 
 
+def as_amount(num_bytes: float) -> str:
+    """Return a number of bytes in the unit that people would use.
+
+    >>> as_amount(3_210_000), as_amount(4.2e9)
+    ('3.2 MB', '4.20 GB')
+    """
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes < 1e9 else as_gb(num_bytes)
+
+
 def _recommendation(chosen: WayResult, reason: str, stages: Mapping[StageName, Stage]) -> Recommendation:
     bottleneck = find_bottleneck(chosen, stages)
     return Recommendation(
@@ -102,7 +112,7 @@ def _reason(chosen: WayResult, fastest: WayResult, choices: Sequence[WayResult])
     others = [result for result in choices if result is not chosen]
     against = ", ".join(f"{result.way} {result.sustained:,.1f}" for result in others)
     predicted = "is predicted to be" if chosen.is_predicted else "is"
-    cost = f"; its copies take {chosen.copies_bytes / 1e9:.2f} GB" if chosen.copies_bytes else ""
+    cost = f"; its copies take {as_amount(chosen.copies_bytes)}" if chosen.copies_bytes else ""
     free = "" if chosen.copies_bytes else ", needs no copies on disk and varies anew in every epoch"
     return f"{chosen.way} {predicted} the fastest way that augments ({pace}; {against}){free}{cost}."
 
@@ -111,7 +121,7 @@ def _advise(bottleneck: Bottleneck, chosen: WayResult, stages: Mapping[StageName
     match bottleneck:
         case "disk":
             return (
-                f"The disk is the bottleneck: {chosen.read_bytes / 1e9:.2f} GB do not fit into free memory, and it "
+                f"The disk is the bottleneck: {as_amount(chosen.read_bytes)} do not fit into free memory, and it "
                 f"gives {chosen.sustained:,.1f} samples/s. Put the stores on a local disk, or use a machine with more "
                 f"memory; {_SMALLER}."
             )

@@ -46,7 +46,13 @@ class RunPlan:
 
 
 def plan_run(
-    study: Study, target: str, given: Mapping[str, Any], *, scheme: SplitScheme, accepted: Collection[str] = ()
+    study: Study,
+    target: str,
+    given: Mapping[str, Any],
+    *,
+    scheme: SplitScheme,
+    accepted: Collection[str] = (),
+    audited: bool = True,
 ) -> RunPlan:
     """Return a new run, having made sure that the stores have what it reads and that its labels can be trusted.
 
@@ -58,6 +64,8 @@ def plan_run(
         Who trains, validates and tests.
     accepted
         Codes of critical findings that the user accepts.
+    audited
+        Look for mistakes in labels, splits and inputs; False where no result comes of the run.
 
     Raises
     ------
@@ -75,14 +83,18 @@ def plan_run(
     config = replace(config, copies=stores.num_copies)
     with open_catalog(study.layout.catalog) as catalog:
         selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
-        findings = findings_for_run(
-            study,
-            catalog,
-            dictionary,
-            target=target,
-            shown=config.shown_features,
-            modalities=config.modalities,
-            cohort=selection.frame,
+        findings = (
+            findings_for_run(
+                study,
+                catalog,
+                dictionary,
+                target=target,
+                shown=config.shown_features,
+                modalities=config.modalities,
+                cohort=selection.frame,
+            )
+            if audited
+            else []
         )
     _refuse_critical(findings, accepted)
     return RunPlan(

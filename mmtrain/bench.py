@@ -131,8 +131,8 @@ def measure_stages(task: Task, seconds: float) -> Iterator[Stage]:
         yield measures[name]()
 
 
-def measure_ways(task: Task, seconds: float) -> Iterator[tuple[Way, Pace]]:
-    """Take real steps in each way, in turns; yield each turn's pace.
+def measure_ways(task: Task, ways: Sequence[Way], seconds: float) -> Iterator[tuple[Way, Pace]]:
+    """Take real steps in each way, in turns; yield each turn's pace, at most `TURNS` of each.
 
     Parameters
     ----------
@@ -141,7 +141,6 @@ def measure_ways(task: Task, seconds: float) -> Iterator[tuple[Way, Pace]]:
     """
     learner = build_learner(task)
     learner.network.train()
-    ways = ways_of(task.config)
     for way in ways:
         for _ in _read(in_way(task, way), training_portions(in_way(task, way), _EPOCH)):
             pass  # into the page cache

@@ -11,7 +11,7 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
     measured = "  ".join(f"{name} {value:.3f}" for name, value in entry["val"].items())
     return (
         f"epoch {entry['epoch']:>3}  train loss {entry['train_loss']:.4f}  val loss {entry['val_loss']:.4f}  "
-        f"{measured}  {entry['samples_per_second']:.1f} samples/s"
+        f"{measured}  {entry['samples_per_second']:.1f} samples/s, {entry['wait_share']:.1%} waiting"
     )
 
 

@@ -147,9 +147,10 @@ def _happens(settings: AugmentSettings, kind: str, *key: object) -> np.random.Ge
     chance = settings.chance_of(kind)
     if not chance:
         return None
-    digest = hashlib.blake2b("/".join(map(str, (kind, *key))).encode(), digest_size=16).digest()
-    rng = np.random.default_rng(int.from_bytes(digest, "little"))
-    return rng if rng.random() < chance else None
+    digest = hashlib.blake2b("/".join(map(str, (kind, *key))).encode(), digest_size=24).digest()
+    if int.from_bytes(digest[:8], "little") >= chance * 2**64:  # decided first: generators take most of a draw's time
+        return None
+    return np.random.default_rng(int.from_bytes(digest[8:], "little"))
 
 
 def _or_zero(values: Floats | None, size: int) -> Floats:

@@ -150,7 +150,7 @@ def test_geometry_is_the_same_in_mm_at_every_side(seed: int) -> None:
     geometry = draw_geometry(ALWAYS, seed, "s", 1)
     start_mm = np.array([22.0, -31.0, 14.0])
     fine, coarse = (centre_mm_of(moved(blob(side, start_mm), geometry)) for side in (64, 32))
-    np.testing.assert_allclose(fine, coarse, atol=0.1)
+    np.testing.assert_allclose(fine, coarse, atol=0.3)  # a voxel of the coarse side is 6 mm
     assert np.abs(fine - start_mm).max() > 0.05
 
 

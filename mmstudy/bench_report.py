@@ -1,0 +1,87 @@
+"""What `mm bench` measured, as tables for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from mmdata.augment.estimate import as_duration
+from mmstudy.bench import BenchResult
+from mmstudy.recommendation import WayResult, as_amount
+from mmtrain.bench import Stage, StageName
+
+WHAT_STAGES_DO: dict[StageName, str] = {
+    "disk": "read compressed chunks of random samples",
+    "decode": "read from the page cache, check and decode into memory",
+    "transfer": "copy to the GPU and make floats",
+    "convert": "make floats",
+    "recipes": "draw how to change samples",
+    "augment": "draw and change samples on the device",
+    "step": "forward, backward, optimiser; data on the device",
+}
+
+
+def bench_lines(result: BenchResult) -> Iterator[Any]:
+    """Show what was measured, the stages and ways as tables, then what is recommended."""
+    volumes = f" at side {result.side}" if len(result.ways) > 1 else ""
+    yield (
+        f"{result.target} from {', '.join(result.inputs)}{volumes}, batches of {result.batch_size}, "
+        f"{result.precision} on {result.device}; {result.training_samples} training samples, measured with "
+        f"{result.measured_samples} of them."
+    )
+    yield stage_table(result)
+    yield way_table(result)
+    if any(way.is_predicted for way in result.ways):
+        yield (
+            "* predicted: there are no copies at this side, so the volumes were read in their place, and the bytes are "
+            f"those of {result.projected_copies} copies of every volume at most. Make them with: "
+            f"mm precompute-augs --copies {result.projected_copies} --side {result.side}"
+        )
+    if len(result.ways) > 1:
+        yield f"Recommended: --augment {result.recommendation.way}"
+    yield result.recommendation.reason
+    yield result.recommendation.advice
+
+
+def stage_table(result: BenchResult) -> Table:
+    """Show how fast each stage is by itself."""
+    table = Table("stage", "what it does", box=None, pad_edge=False)
+    table.add_column("samples/s", justify="right")
+    table.add_column("")
+    for stage in result.stages:
+        cells = (stage.name, WHAT_STAGES_DO[stage.name], f"{stage.samples_per_second:,.1f}", _remark(stage, result))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def way_table(result: BenchResult) -> Table:
+    """Show each way to augment from end to end, and what it costs."""
+    table = Table("augment" if len(result.ways) > 1 else "end to end", box=None, pad_edge=False)
+    for title in ("samples/s", "device waits", "one epoch", "copies on disk"):
+        table.add_column(title, justify="right")
+    for way in result.ways:
+        cells = (
+            way.way + ("*" if way.is_predicted else ""),
+            f"{way.sustained:,.1f}" + (" (disk)" if way.is_held_by_disk else ""),
+            f"{way.wait_share:.1%}",
+            as_duration(result.training_samples / way.sustained),
+            _cost(way),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _remark(stage: Stage, result: BenchResult) -> str:
+    if stage.megabytes_per_second is not None:
+        state = {"cold": "cold", "warm": "page cache, not the disk", "unknown": "perhaps the page cache"}
+        return f"{stage.megabytes_per_second:,.0f} MB/s, {state[stage.cache or 'unknown']}"
+    if stage.peak_bytes is not None:
+        return f"up to {as_amount(stage.peak_bytes)} of {'its' if result.device.startswith('cuda') else 'the'} memory"
+    return ""
+
+
+def _cost(way: WayResult) -> str:
+    if not way.copies_bytes:
+        return "none"
+    return ("up to " if way.copies_are_projected else "") + as_amount(way.copies_bytes)
