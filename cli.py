@@ -590,6 +590,9 @@ def bench(
     metadata_block: Annotated[
         list[str] | None, typer.Option(help="Group of tabular features, for the input metadata; repeatable.")
     ] = None,
+    keep_own_block: Annotated[
+        bool | None, typer.Option("--keep-own-block", help="Do not zero the target's own group of features.")
+    ] = None,
     side: Annotated[int | None, typer.Option(help="Edge length of the volumes in voxels: a stored level.")] = None,
     channels: Annotated[str | None, typer.Option(help="Width of the network at each stage, e.g. 16,32,64,128.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a training batch.")] = None,
@@ -627,6 +630,7 @@ def bench(
     given = _given(
         inputs=inputs.replace("+", ",").split(",") if inputs is not None else None,
         metadata_blocks=metadata_block,
+        keep_own_block=keep_own_block,
         side=side,
         channels=channels.split(",") if channels else None,
         batch_size=batch_size,

@@ -1,4 +1,4 @@
-"""Run every benchmark and write `results.json`: ``python -m benchmarks [ingest] [stream] [tables]``, or ``make bench``.
+"""Run every benchmark and write `results.json`: ``python -m benchmarks [augment] [ingest] [stream] [tables]``, or ``make bench``.
 
 With names, only those are run; what the others found before stays in the file.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.augment import bench_augment
 from benchmarks.ingest import (
     NUM_ARCHIVES,
     SCALED_SCANS,
@@ -42,6 +43,7 @@ Findings = tuple[dict[str, Any], dict[str, float]]
 def main() -> None:
     """Measure, print, and write the results beside this file."""
     benchmarks: dict[str, Callable[[Path], Findings]] = {
+        "augment": bench_augment,
         "ingest": bench_ingest,
         "stream": bench_stream,
         "tables": bench_tables,

@@ -70,7 +70,7 @@ def test_any_salt_and_source_survive_the_file(salt: str, source: str) -> None:
 
 def test_every_setting_is_explained_in_the_line_above_it() -> None:
     text = render_config(StudyConfig(salt=SALT))
-    start, end = text.index("noise = ", text.index("[augment.probabilities]")), text.index("[train]")
+    start, end = text.index("noise = ", text.index("\n[augment.probabilities]")), text.index("[train]")
     lines = (text[:start] + text[end:]).splitlines()  # chances are explained once, under their heading
     named = [number for number, line in enumerate(lines) if " = " in line and not line.startswith("#")]
     assert len(named) == 57
