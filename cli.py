@@ -448,6 +448,9 @@ def train(
             help="Share the work among so many GPUs of this machine; with --device cpu, among so many processes."
         ),
     ] = None,
+    stores: Annotated[
+        str | None, typer.Option(help="Read copies of the stores in this folder or at s3://BUCKET/PREFIX.")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run after its last checkpoint; on any number of GPUs.")
     ] = None,
@@ -506,13 +509,13 @@ def train(
     if resume:
         if target or given or dry_run or prepare or fold or leave_out_centre or accept:
             raise typer.BadParameter(
-                "a resumed run keeps its settings; give --gpus or --device at most", param_hint="--resume"
+                "a resumed run keeps its settings; give --gpus, --device or --stores at most", param_hint="--resume"
             )
-        run, config = find_unfinished(study, resume, **_given(device=device))
+        run, config = find_unfinished(study, resume, **_given(device=device, stores=stores))
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        given |= _given(device=device)
+        given |= _given(device=device, stores=stores)
         plan = plan_run(study, target, given, scheme=choose_scheme(fold, leave_out_centre), accepted=accept or [])
         if dry_run:
             findings = [asdict(finding) for finding in plan.findings]
@@ -575,6 +578,7 @@ def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", 
         _fail(f"PyTorch finds no GPU here. With --device cpu, --gpus {gpus} processes share the processor.")
     require_places(gpus, device)
     words = ["--study", str(study.layout.root), "train", "--resume", run.run_id, "--device", device.type]
+    words += ["--stores", config.stores] if config.stores else []
     launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
     if not run.metrics.exists():
         _fail(f"Stopped, with a checkpoint. Go on with: mm train --resume {run.run_id} --gpus {gpus}")

@@ -12,6 +12,8 @@ CLOSE = 0.95
 """Ways that are at least this share as fast as the fastest count as equally fast."""
 WAITING = 0.05
 """A device that waits for a larger share of its time is held back by what feeds it."""
+AMPLE = 2.0
+"""Decoding that is so many times as fast as the whole is not what the device waits for."""
 _PREFERENCE: tuple[Way, ...] = ("on-device", "hybrid", "precomputed")
 """Among ways that are equally fast: no copies on disk and new variation in every epoch first, neither last."""
 _SMALLER = "a new study with volumes.dtype = uint8 halves what is read"
@@ -98,7 +100,8 @@ def find_bottleneck(chosen: WayResult, stages: Mapping[StageName, Stage]) -> Bot
     """Return what limits a way: the disk, the decoding, or the device that computes."""
     if chosen.is_held_by_disk:
         return "disk"
-    return "decode" if chosen.wait_share > WAITING and "decode" in stages else "device"
+    is_slow = "decode" in stages and stages["decode"].samples_per_second < AMPLE * chosen.samples_per_second
+    return "decode" if chosen.wait_share > WAITING and is_slow else "device"
 
 
 def _reason(chosen: WayResult, fastest: WayResult, choices: Sequence[WayResult]) -> str:
@@ -132,6 +135,10 @@ def _advise(bottleneck: Bottleneck, chosen: WayResult, stages: Mapping[StageName
                 f"help; so does a new study with volumes.codec = lz4; {_SMALLER}."
             )
         case "device":
+            waits = f"it waits for data {chosen.wait_share:.1%} of the time"
+            if chosen.wait_share <= WAITING or "decode" not in stages:
+                return f"The device is the bottleneck, as it should be: {waits}."
+            ratio = stages["decode"].samples_per_second / chosen.samples_per_second
             return (
-                f"The device is the bottleneck, as it should be: it waits for data {chosen.wait_share:.1%} of the time."
+                f"The device is the bottleneck: {waits}, but reading and decoding alone are {ratio:.0f} times as fast."
             )

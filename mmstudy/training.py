@@ -21,8 +21,7 @@ from mmstudy.withdraw import require_present
 from mmtrain.config import METADATA, TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
-from mmtrain.stream import open_stores
-from mmtrain.task import choose_device
+from mmtrain.task import choose_device, open_run_stores
 from mmtrain.withdrawn import require_unmarked
 
 
@@ -77,9 +76,7 @@ def plan_run(
     if config.augment in ("on-device", "none"):
         config = replace(config, copies=0)
     choose_device(config.device)
-    stores = open_stores(
-        study.layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
-    )
+    stores = open_run_stores(study.layout, config)
     config = replace(config, copies=stores.num_copies)
     with open_catalog(study.layout.catalog) as catalog:
         selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
@@ -130,7 +127,7 @@ def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirec
     Parameters
     ----------
     **changes
-        Settings that may differ from those it began with: its device.
+        Settings that may differ from those it began with: its device, and where its stores are read.
 
     Raises
     ------

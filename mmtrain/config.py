@@ -111,6 +111,9 @@ class TrainConfig:
     """Augmented copies to use beside the volume itself; None: all there are."""
     seed: int = 1337
     """Of initial weights, sample order, choice of copies and dropout."""
+    stores: str = ""
+    """Folder or ``s3://bucket/prefix`` with copies of the study's volumes.zarr and augmented.zarr, which are read
+    instead of its own; empty: its own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     prefetch_bytes: int = DEFAULT_PREFETCH_BYTES

@@ -1,7 +1,7 @@
 """One run's fixed parts, and what follows from them alone: its network, its losses, its metrics."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from mmdata.location import parse_location
 from mmdata.schema import CONNECTIVITY, VOLUME_MODALITIES, StudyLayout
 from mmtrain.augmentation import augment_channels
 from mmtrain.cohort import Cohort, read_cohort
@@ -90,9 +91,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig, ra
     return Task(
         config=config,
         cohort=cohort,
-        stores=open_stores(
-            layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
-        ),
+        stores=open_run_stores(layout, config),
         target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(features_NF),
@@ -101,6 +100,21 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig, ra
         device=device,
         dtype=choose_precision(config.precision, device),
         channels=allocate_channels(largest_share, config.side, len(config.volume_inputs), device),
+    )
+
+
+def open_run_stores(layout: StudyLayout, config: TrainConfig) -> Stores:
+    """Open the arrays that a run reads, wherever they lie.
+
+    Raises
+    ------
+    TrainError, mmdata.errors.StoreError
+        An array or a copy that the run needs does not exist.
+    """
+    if config.stores:
+        layout = replace(layout, stores=parse_location(config.stores))
+    return open_stores(
+        layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )
 
 
