@@ -1,6 +1,6 @@
-"""Run every benchmark and write `results.json`: ``python -m benchmarks [augment] [ingest] [stream] [tables]``, or ``make bench``.
+"""Run every benchmark and write `results.json`: ``python -m benchmarks``, or ``make bench``.
 
-With names, only those are run; what the others found before stays in the file.
+With names (augment, ingest, stream, tables) only those are run; what the others found before stays in the file.
 """
 
 import json

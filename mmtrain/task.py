@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,10 @@ def open_run_stores(layout: StudyLayout, config: TrainConfig) -> Stores:
         An array or a copy that the run needs does not exist.
     """
     if config.stores:
-        layout = replace(layout, stores=parse_location(config.stores))
+        place = parse_location(config.stores)
+        if isinstance(place, Path) and not place.is_dir():
+            raise TrainError(f"--stores {config.stores}: there is no such folder.")
+        layout = replace(layout, stores=place)
     return open_stores(
         layout, config.modalities, side=config.side, connectivity=config.connectivity, copies=config.copies
     )
