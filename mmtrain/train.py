@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
@@ -38,10 +35,10 @@ from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.memory import explain_exhaustion
 from mmtrain.model import FusionNet
 from mmtrain.order import derive_seed
-from mmtrain.plots import plot_classification, plot_losses, plot_regression
 from mmtrain.portions import Portion
 from mmtrain.ranks import Ranks, join_ranks
-from mmtrain.run import RunDirectory, write_atomically, write_json, write_json_lines
+from mmtrain.results import write_results
+from mmtrain.run import RunDirectory, write_json, write_json_lines
 from mmtrain.schedule import learning_rate
 from mmtrain.stopping import StopRequest, TrainingStopped, heed_signals
 from mmtrain.task import (
@@ -55,7 +52,6 @@ from mmtrain.task import (
     training_portions,
 )
 from mmtrain.waiting import WaitClock
-from mmtrain.withdrawn import require_unmarked
 
 EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
@@ -98,9 +94,9 @@ def train(
     keep_freed_memory()
     device = choose_device(config.device)
     with heed_signals() as stop, join_ranks(device, hang_seconds=config.hang_seconds) as ranks:
-        task = prepare_task(directory, layout, config, ranks)
-        run = Run(directory, task, build_learner(task), Progress(), stop)
         with explain_exhaustion(config, ranks.size):
+            task = prepare_task(directory, layout, config, ranks)
+            run = Run(directory, task, build_learner(task), Progress(), stop)
             return train_as_rank(run, resume=resume, on_epoch=on_epoch)
 
 
@@ -135,7 +131,8 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
     epoch = run.progress.epoch + 1
     num_steps = len(portions) // task.config.accumulate
     learner.network.train()
-    losses = torch.zeros((), dtype=torch.float64, device=task.device)
+    before = part.loss_sum if task.ranks.leads else 0.0
+    losses = torch.tensor(before, dtype=torch.float64, device=task.device)
     started, clock = time.perf_counter(), WaitClock(task.device)
     left = portions[part.steps * task.config.accumulate :]
     batches = clock.watch(stream_task(task, [portion.request for portion in left]))
@@ -149,8 +146,7 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
             part.steps += 1
             stopping, saving = task.ranks.any(run.stop.made, task.ranks.leads and is_checkpoint_due(run))
             if stopping or saving or part.steps == num_steps:
-                part.loss_sum += task.ranks.sum(losses).item()
-                losses.zero_()
+                part.loss_sum = task.ranks.sum(losses).item()
                 part.wait_seconds += clock.take_seconds()
                 part.seconds += time.perf_counter() - started
                 started = time.perf_counter()
@@ -191,15 +187,14 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def calibrate(task: Task, network: FusionNet, portions: Sequence[Portion], epoch: int) -> None:
     """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
-    if task.config.calibration_samples == 0:
-        return
     requests, num_samples = [], 0
     for portion in portions:
         if num_samples >= task.config.calibration_samples:
             break
         requests.append(portion.request)
         num_samples += portion.part_size
-    recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch, epoch))
+    if requests:
+        recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch, epoch))
     if not task.config.sync_batch_norm:
         average_moments(network, task.ranks)
 
@@ -284,55 +279,6 @@ def finish(run: Run) -> dict[str, Any]:
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
     }
-    if not task.ranks.leads:
-        return metrics
-    tables = [
-        pl.DataFrame(
-            {
-                "sample_id": [cohort.sample_ids[i] for i in cohort.members(split)],
-                "split": split,
-                "truth": cohort.targets[cohort.members(split)],
-                "prediction": prediction,
-            }
-        )
-        for split, prediction in predictions.items()
-    ]
-    write_predictions(run.directory, pl.concat(tables))
-    truth = cohort.targets[cohort.members("test")]
-    draw_pictures(run.directory.plots, config, progress, truth, predictions["test"], metrics["test"])
-    write_json(run.directory.metrics, metrics)
+    if task.ranks.leads:
+        write_results(run.directory, config, cohort, progress, predictions, metrics)
     return metrics
-
-
-def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
-    """Write a run's predictions, unless participants of its cohort have withdrawn while it ran.
-
-    Raises
-    ------
-    TrainError
-        Some have; the run cannot be finished.
-    """
-    table = BytesIO()
-    predictions.write_parquet(table)
-    write_atomically(run.predictions, table.getvalue())
-    try:
-        require_unmarked(run)  # after the writing: a withdrawal that comes later finds the file
-    except TrainError:
-        run.predictions.unlink()
-        raise
-
-
-def draw_pictures(
-    directory: Path,
-    config: TrainConfig,
-    progress: Progress,
-    truth: NDArray[np.float64],
-    prediction: NDArray[np.float64],
-    metrics: dict[str, float],
-) -> None:
-    """Draw the loss curve and truth against prediction."""
-    title = f"{config.target} from {', '.join(config.inputs)}"
-    plot_losses(progress.history, progress.best_epoch, title, directory / "loss.png")
-    draw = plot_regression if config.kind == "regression" else plot_classification
-    name = f"{config.target} ({config.unit})"
-    draw(truth, prediction, metrics, name, directory / "test.png")
