@@ -476,6 +476,7 @@ def train(
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
     from mmstudy.training import begin_run, find_unfinished, plan_run
+    from mmtrain.launch import require_places
 
     study = load_study(context.obj)
     options = {
@@ -525,6 +526,8 @@ def train(
             return
         for note in run_notes(plan):
             err.print(note, markup=False)
+        if gpus is not None:
+            require_places(gpus, plan.config.device)
         run, config = begin_run(study, plan), plan.config
         if prepare:
             start = f"torchrun --nproc-per-node N -m cli --study {study.layout.root} train --resume {run.run_id}"
@@ -570,18 +573,19 @@ def _train_here(study: "Study", run: "RunDirectory", config: "TrainConfig", *, r
 
 def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", gpus: int, *, as_json: bool) -> None:
     """Let several processes of this machine train together."""
+    from mmtrain.checkpoint import has_checkpoint
+    from mmtrain.cohort import read_cohort
     from mmtrain.launch import launch_ranks, require_places
-    from mmtrain.task import choose_device
+    from mmtrain.portions import require_portions
 
-    device = choose_device(config.device)
-    if device.type == "cpu" and config.device == "auto":
-        _fail(f"PyTorch finds no GPU here. With --device cpu, --gpus {gpus} processes share the processor.")
-    require_places(gpus, device)
+    device = require_places(gpus, config.device)
+    require_portions(read_cohort(run.cohort), config, gpus)
     words = ["--study", str(study.layout.root), "train", "--resume", run.run_id, "--device", device.type]
     words += ["--stores", config.stores] if config.stores else []
     launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
     if not run.metrics.exists():
-        _fail(f"Stopped, with a checkpoint. Go on with: mm train --resume {run.run_id} --gpus {gpus}")
+        how = "with" if has_checkpoint(run.checkpoint) else "before it had"
+        _fail(f"Stopped, {how} a checkpoint. Go on with: mm train --resume {run.run_id} --gpus {gpus}")
 
 
 @app.command()

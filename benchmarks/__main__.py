@@ -29,13 +29,11 @@ from benchmarks.ingest import (
 from benchmarks.ingest import (
     REPEATS as INGEST_REPEATS,
 )
-from benchmarks.material import make_material
-from benchmarks.stream import BATCH_SIZE, NUM_CORES, REPEATS, measure_streams, require_equal_batches
+from benchmarks.stream import bench_stream
 from benchmarks.tables import bench_tables
-from mmdata.allocator import keep_freed_memory
+from benchmarks.train import bench_train
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTICIPANTS = 80
 Findings = tuple[dict[str, Any], dict[str, float]]
 """What was measured, and the ratios."""
 
@@ -47,6 +45,7 @@ def main() -> None:
         "ingest": bench_ingest,
         "stream": bench_stream,
         "tables": bench_tables,
+        "train": bench_train,
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"ratios": {}}
     results["machine"] = describe_machine()
@@ -77,34 +76,6 @@ def bench_ingest(folder: Path) -> Findings:
         "what_each_does": WHAT_EACH_DOES,
     }
     return measured, ingest_ratios(times, scaling)
-
-
-def bench_stream(folder: Path) -> Findings:
-    """Measure the streaming of training batches."""
-    keep_freed_memory()  # for every contender, as mm train does
-    material = make_material(folder, PARTICIPANTS)
-    cache = folder / "persistent"
-    require_equal_batches(material, cache)
-    timings, megabytes = measure_streams(material, cache)
-    ms = {name: timing.median_ms for name, timing in timings.items()}
-    persistent_ms = min(ms["persistent_here"], ms["persistent_workers"])
-    measured = {
-        "samples": len(material.rows),
-        "batch_size": BATCH_SIZE,
-        "threads_or_workers": NUM_CORES,
-        "repeats": REPEATS,
-        "median_ms_per_volume": {name: round(value, 4) for name, value in ms.items()},
-        "all_ms_per_volume": {name: [round(v, 4) for v in t.repeats_ms] for name, t in timings.items()},
-        "megabytes_on_disk": {name: round(value, 1) for name, value in megabytes.items()},
-    }
-    ratios = {
-        "stream_vs_reference": round(ms["reference"] / ms["stream"], 2),
-        "stream_vs_persistent_dataset": round(persistent_ms / ms["stream"], 2),
-        "stream_as_floats_vs_reference": round(ms["reference"] / ms["stream_as_floats"], 2),
-        "stream_as_floats_vs_persistent_dataset": round(persistent_ms / ms["stream_as_floats"], 2),
-        "stream_vs_decode_limit": round(ms["limit"] / ms["stream"], 3),
-    }
-    return measured, ratios
 
 
 def describe_machine() -> dict[str, Any]:

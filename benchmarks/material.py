@@ -1,7 +1,8 @@
 """What the benchmarks read: one synthetic cohort, in every form the contenders want it in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -12,8 +13,8 @@ from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
 from catalog.fields import load_dictionary
 from cli import app
-from mmdata.schema import VOLUME_MODALITIES, StudyLayout
-from mmdata.store import open_array
+from mmdata.schema import VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
+from mmdata.store import ArraySpec, ensure_array, open_array
 
 FINE_SIDE, SIDE = 128, 64
 
@@ -38,6 +39,29 @@ def make_material(folder: Path, participants: int) -> Material:
     with open_catalog(layout.catalog) as catalog:
         rows = build_cohort(catalog, load_dictionary(), "age", VOLUME_MODALITIES, []).frame["row"].to_list()
     return Material(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
+
+
+def as_uint8(material: Material, folder: Path, sides: Sequence[int]) -> Material:
+    """Return the same samples in stores of uint8, as an ingest with that number type rounds them."""
+    layout = StudyLayout(folder)
+    for modality, side in product(VOLUME_MODALITIES, sides):
+        source = open_array(material.layout.volume_array(modality, side))
+        path = layout.volume_array(modality, side)
+        ensure_array(
+            ArraySpec(
+                path=path,
+                shape=source.shape,
+                row_axis=0,
+                rows_per_shard=source.rows_per_shard,
+                dtype="uint8",
+                codec="zstd",
+                dimensions=VOLUME_DIMENSIONS,
+            )
+        )
+        target = open_array(path)
+        for start in range(0, source.shape[0], source.rows_per_shard):
+            target.write_shard(start, np.rint(source.read_shard(start) / 257).astype(np.uint8))
+    return replace(material, layout=layout)
 
 
 def folder_bytes(paths: Sequence[Path]) -> int:

@@ -1,40 +1,33 @@
-"""One epoch of shuffled 64³ batches of three modalities: this project's stream against its peers and against the limit.
+"""Epochs of shuffled batches of three modalities: this project's stream against its peers, the decoder and the disk.
 
-The peers end with float32 batches (B, 3, 64, 64, 64) in memory. `stream` ends with the stored integers in memory, which
-is what goes to the device that computes, as the peers' floats would; `stream_as_floats` also converts them on this
-processor, which is then the device. `limit` is the same chunks read and decompressed with nothing else.
+The peers end with float32 batches (B, 3, side, side, side) in memory. `stream` ends with the stored integers in memory,
+which is what goes to the device that computes, as the peers' floats would; `stream_as_floats` also converts them on
+this processor, which is then the device. `limit` is the same chunks read and decompressed with nothing else.
 """
 
-import os
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from monai.data import DataLoader, Dataset, PersistentDataset
-from monai.transforms import (
-    Compose,
-    ConcatItemsd,
-    EnsureChannelFirstd,
-    EnsureTyped,
-    LoadImaged,
-    NormalizeIntensityd,
-    Resized,
-    ScaleIntensityd,
-    SelectItemsd,
-)
-from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from benchmarks.material import SIDE, Material, folder_bytes
+from benchmarks.material import Material, as_uint8, folder_bytes, make_material
+from benchmarks.stream_peers import (
+    NUM_CORES,
+    decode_only,
+    load,
+    locate_samples,
+    persistent_dataset,
+    reference_dataset,
+)
+from mmdata.allocator import keep_freed_memory
 from mmdata.schema import VOLUME_MODALITIES
-from mmdata.store import StoredArray
+from mmtrain.chunks import forget_files, read_chunks
 from mmtrain.stream import (
     DEFAULT_PREFETCH_BYTES,
     BatchRequest,
@@ -45,164 +38,179 @@ from mmtrain.stream import (
     to_channels,
 )
 
-BATCH_SIZE = 16
-REPEATS = 5
-PASSES, SLOW_PASSES = 8, 1
-"""Over the samples in one timing; the slow contender needs no more to be measured well."""
-NUM_CORES = torch.get_num_threads()
-_CRC_BYTES = 4
-
-
+PARTICIPANTS = 80
+REPEATS, COLD_REPEATS = 5, 3
 Order: TypeAlias = NDArray[np.int64]
-
-
-class Chunk(NamedTuple):
-    """Where a compressed chunk lies in an open file."""
-
-    file: int
-    offset: int
-    size: int
+Contender: TypeAlias = Callable[[Order], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Milliseconds for each volume, over repeats."""
+class Scale:
+    """How much is read at one side."""
 
-    repeats_ms: list[float]
+    side: int
+    batch_size: int
+    num_samples: int
+    """More than are ever in flight, so that no two reads share a chunk."""
+    passes: int
+    """Over the samples in one timing; the reference makes one, and needs no more to be measured well."""
 
-    @property
-    def median_ms(self) -> float:
-        """Median over the repeats."""
-        return median(self.repeats_ms)
+
+SCALES = (
+    Scale(side=64, batch_size=16, num_samples=64, passes=8),
+    Scale(side=128, batch_size=8, num_samples=24, passes=3),
+)
+COLD = Scale(side=128, batch_size=8, num_samples=64, passes=1)
 
 
-def measure_streams(material: Material, cache: Path) -> tuple[dict[str, Timing], dict[str, float]]:
-    """Time every contender, turn and turn about; return the timings and the megabytes each reads."""
-    stores = open_stores(material.layout, VOLUME_MODALITIES, side=SIDE, connectivity="", copies=0)
-    persistent = _persistent_dataset(material, cache)
-    chunks = _locate_chunks(stores, material.rows)
-    row_shape = (SIDE, SIDE, SIDE)
-    contenders: dict[str, Callable[[Order], Iterable[Any]]] = {
-        "stream": lambda order: _stream(stores, material, order, convert=False),
-        "stream_as_floats": lambda order: _stream(stores, material, order, convert=True),
-        "limit": lambda order: _decode_only(chunks, row_shape, order),
-        "persistent_here": lambda order: _loader(persistent, order, workers=0),
-        "persistent_workers": lambda order: _loader(persistent, order, workers=NUM_CORES),
-        "reference": lambda order: _loader(_reference_dataset(material), order, workers=NUM_CORES),
+def bench_stream(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measure the streaming of training batches; return what was measured, and the ratios."""
+    keep_freed_memory()  # for every contender, as mm train does
+    material = make_material(folder, PARTICIPANTS)
+    materials = {"uint16": material, "uint8": as_uint8(material, folder / "uint8", [scale.side for scale in SCALES])}
+    measured: dict[str, Any] = {"threads_or_workers": NUM_CORES, "repeats": REPEATS}
+    ratios: dict[str, float] = {}
+    for scale in SCALES:
+        parts = {dtype: _first(of_dtype, scale.num_samples) for dtype, of_dtype in materials.items()}
+        cache = folder / f"persistent_{scale.side}"
+        for dtype, part in parts.items():
+            require_equal_batches(part, scale, cache, least=0.999 if dtype == "uint16" else 0.99)
+        times = measure_side(parts, scale, cache)
+        measured[f"side_{scale.side}"] = {
+            "samples": scale.num_samples,
+            "batch_size": scale.batch_size,
+            "median_ms_per_volume": {name: round(median(ms), 4) for name, ms in times.items()},
+            "all_ms_per_volume": {name: [round(value, 4) for value in ms] for name, ms in times.items()},
+            "megabytes_on_disk": _megabytes(parts, scale, cache),
+        }
+        ratios |= _ratios({name: median(ms) for name, ms in times.items()}, scale.side)
+    measured["cold"], ratios["stream_cold_vs_disk"] = measure_cold(material)
+    return measured, ratios
+
+
+def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> dict[str, list[float]]:
+    """Time every contender, turn and turn about; return milliseconds for each volume over the repeats."""
+    material = parts["uint16"]
+    persistent = persistent_dataset(material, scale.side, cache)
+    reference = reference_dataset(material, scale.side)
+    contenders: dict[str, Contender] = {
+        "reference": lambda order: load(reference, order, scale.batch_size, workers=NUM_CORES),
+        "persistent_here": lambda order: load(persistent, order, scale.batch_size, workers=0),
+        "persistent_workers": lambda order: load(persistent, order, scale.batch_size, workers=NUM_CORES),
     }
+    for dtype, part in parts.items():
+        contenders |= _our_contenders(dtype, part, scale)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(-1, REPEATS):
         for name, contender in contenders.items():
-            order = _shuffled(len(material.rows), SLOW_PASSES if name == "reference" else PASSES, seed=repeat + 1)
-            started = time.perf_counter()
-            num_batches = sum(1 for _ in contender(order))
-            elapsed_ms = (time.perf_counter() - started) * 1000
-            if num_batches != -(-len(order) // BATCH_SIZE):
-                raise RuntimeError(f"{name} gave {num_batches} batches")
+            passes = 1 if name == "reference" else scale.passes
+            # The same order in every pass: a row comes again only when all others have been read.
+            order = np.tile(np.random.default_rng(repeat + 1).permutation(scale.num_samples), passes)
+            seconds = _seconds(contender, order, -(-len(order) // scale.batch_size))
             if repeat >= 0:
-                times[name].append(elapsed_ms / (len(order) * len(VOLUME_MODALITIES)))
-    megabytes = {
-        "stream": folder_bytes([array.path for array in stores.originals.values()]) / 1e6,
-        "persistent": folder_bytes([cache]) / 1e6,
-        "reference": folder_bytes([path for paths in material.nifti_paths for path in paths.values()]) / 1e6,
+                times[name].append(seconds * 1000 / (len(order) * len(VOLUME_MODALITIES)))
+    return times
+
+
+def measure_cold(material: Material) -> tuple[dict[str, Any], float]:
+    """Read every chunk once from the disk, as the stream does and with as many plain reads at once.
+
+    Returns
+    -------
+    measured, ratio
+        Megabytes of chunks a second over the repeats; the stream's median over the plain reads'.
+    """
+    stores, rng = _open(material, COLD.side), np.random.default_rng(0)
+    samples = locate_samples(stores, material.rows)
+    num_bytes = sum(chunk.size for sample in samples for chunk in sample)
+    files = {chunk.file for sample in samples for chunk in sample}
+    rates: dict[str, list[float]] = {"stream": [], "plain_reads": []}
+    states = set()
+    for _ in range(COLD_REPEATS):
+        order = rng.permutation(len(samples))
+        reading = read_chunks([samples[place] for place in order], seconds=600)
+        rates["plain_reads"].append(reading.num_bytes / reading.seconds / 1e6)
+        states |= {reading.cache, forget_files(files)}
+        seconds = _seconds(
+            lambda order: _stream(stores, material, order, COLD), order, -(-len(order) // COLD.batch_size)
+        )
+        rates["stream"].append(num_bytes / seconds / 1e6)
+    measured = {
+        "side": COLD.side,
+        "megabytes": round(num_bytes / 1e6, 1),
+        "page_cache": sorted(states),
+        "megabytes_per_second": {name: [round(rate, 1) for rate in of_name] for name, of_name in rates.items()},
     }
-    return {name: Timing(repeats) for name, repeats in times.items()}, megabytes
+    return measured, round(median(rates["stream"]) / median(rates["plain_reads"]), 3)
 
 
-def require_equal_batches(material: Material, cache: Path) -> None:
+def require_equal_batches(material: Material, scale: Scale, cache: Path, least: float) -> None:
     """Check that the stream and MONAI's cache hand the trainer nearly the same numbers, so that the race is fair."""
-    stores = open_stores(material.layout, VOLUME_MODALITIES, side=SIDE, connectivity="", copies=0)
-    request = _requests(material, np.arange(1))[0]
-    batch = next(stream_batches(stores, [request], prefetch_bytes=DEFAULT_PREFETCH_BYTES))
-    ours = to_channels(batch, allocate_channels(BATCH_SIZE, SIDE, len(VOLUME_MODALITIES), torch.device("cpu")))[0]
-    theirs = torch.as_tensor(_persistent_dataset(material, cache)[0]["volumes"])
+    ours = next(_stream_as_floats(_open(material, scale.side), material, np.arange(1), scale))[0]
+    theirs = torch.as_tensor(persistent_dataset(material, scale.side, cache)[0]["volumes"])
     agreement = np.corrcoef(ours.numpy().ravel(), theirs.numpy().ravel())[0, 1]
-    if ours.shape != theirs.shape or agreement < 0.999:
+    if ours.shape != theirs.shape or agreement < least:
         raise RuntimeError(f"the contenders read different volumes: correlation {agreement:.4f}")
 
 
-def _shuffled(num_samples: int, passes: int, *, seed: int) -> Order:
-    """Return some passes over the samples, each in an order of its own, one behind the other."""
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.permutation(num_samples) for _ in range(passes)])
+def _our_contenders(dtype: str, material: Material, scale: Scale) -> dict[str, Contender]:
+    stores = _open(material, scale.side)
+    return {
+        f"stream_{dtype}": lambda order: _stream(stores, material, order, scale),
+        f"stream_as_floats_{dtype}": lambda order: _stream_as_floats(stores, material, order, scale),
+        f"limit_{dtype}": lambda order: decode_only(stores, material.rows, order, scale.batch_size),
+    }
 
 
-def _stream(stores: Stores, material: Material, order: Order, *, convert: bool) -> Iterator[Any]:
-    channels = allocate_channels(BATCH_SIZE, SIDE, len(VOLUME_MODALITIES), torch.device("cpu"))
-    for batch in stream_batches(stores, _requests(material, order), prefetch_bytes=DEFAULT_PREFETCH_BYTES):
-        yield to_channels(batch, channels) if convert else batch
+def _ratios(ms: dict[str, float], side: int) -> dict[str, float]:
+    persistent_ms = min(ms["persistent_here"], ms["persistent_workers"])
+    ratios = {}
+    for dtype in ("uint16", "uint8"):
+        suffix = ("" if side == 64 else f"_{side}") + ("" if dtype == "uint16" else f"_{dtype}")
+        for ours in ("stream", "stream_as_floats"):
+            ours_ms = ms[f"{ours}_{dtype}"]
+            ratios[f"{ours}_vs_reference{suffix}"] = round(ms["reference"] / ours_ms, 2)
+            ratios[f"{ours}_vs_persistent_dataset{suffix}"] = round(persistent_ms / ours_ms, 2)
+        ratios[f"stream_vs_decode_limit{suffix}"] = round(ms[f"limit_{dtype}"] / ms[f"stream_{dtype}"], 3)
+    return ratios
 
 
-def _requests(material: Material, order: Order) -> list[BatchRequest]:
+def _megabytes(parts: dict[str, Material], scale: Scale, cache: Path) -> dict[str, float]:
+    num_bytes = {"reference": folder_bytes([path for paths in parts["uint16"].nifti_paths for path in paths.values()])}
+    num_bytes["persistent"] = folder_bytes([cache])
+    for dtype, part in parts.items():
+        samples = locate_samples(_open(part, scale.side), part.rows)
+        num_bytes[f"stream_{dtype}"] = sum(chunk.size for sample in samples for chunk in sample)
+    return {name: round(number / 1e6, 1) for name, number in num_bytes.items()}
+
+
+def _seconds(contender: Contender, order: Order, num_batches: int) -> float:
+    started = time.perf_counter()
+    found = sum(1 for _ in contender(order))
+    seconds = time.perf_counter() - started
+    if found != num_batches:
+        raise RuntimeError(f"{found} batches came, and not {num_batches}")
+    return seconds
+
+
+def _first(material: Material, num: int) -> Material:
+    return replace(material, rows=material.rows[:num], nifti_paths=material.nifti_paths[:num])
+
+
+def _open(material: Material, side: int) -> Stores:
+    return open_stores(material.layout, VOLUME_MODALITIES, side=side, connectivity="", copies=0)
+
+
+def _stream(stores: Stores, material: Material, order: Order, scale: Scale) -> Iterator[Any]:
     rows = np.asarray(material.rows)
-    return [
+    requests = [
         BatchRequest(part, rows[part], np.zeros(len(part), np.int64))
-        for part in (order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE))
+        for part in (order[i : i + scale.batch_size] for i in range(0, len(order), scale.batch_size))
     ]
+    return stream_batches(stores, requests, prefetch_bytes=DEFAULT_PREFETCH_BYTES)
 
 
-def _loader(dataset: Any, order: Order, *, workers: int) -> Any:
-    return DataLoader(dataset, batch_size=BATCH_SIZE, sampler=order.tolist(), num_workers=workers)
-
-
-def _reference_dataset(material: Material) -> Any:
-    """Return the reference study's way: decode, resize, normalise and scale each file in every epoch."""
-    return Dataset(material.nifti_paths, _reference_transforms())
-
-
-def _persistent_dataset(material: Material, cache: Path) -> Any:
-    return PersistentDataset(material.nifti_paths, _reference_transforms(), cache_dir=cache)
-
-
-def _reference_transforms() -> Any:
-    keys = list(VOLUME_MODALITIES)
-    return Compose(
-        [
-            LoadImaged(keys),
-            EnsureChannelFirstd(keys),
-            Resized(keys, (SIDE, SIDE, SIDE), mode="area"),
-            NormalizeIntensityd(keys),
-            ScaleIntensityd(keys, -1.0, 1.0),
-            ConcatItemsd(keys, "volumes"),
-            SelectItemsd("volumes"),
-            EnsureTyped("volumes", track_meta=False),
-        ]
-    )
-
-
-def _decode_only(chunks: list[list[Chunk]], row_shape: tuple[int, ...], order: Order) -> Iterator[None]:
-    """Read the same chunks with pread and decompress them on the same cores; verify nothing, convert nothing."""
-    buffer = np.empty((BATCH_SIZE * len(chunks[0]), *row_shape), np.uint16)
-
-    def decode(share: list[tuple[Chunk, np.ndarray[Any, Any]]]) -> None:
-        codec = Zstd()
-        for chunk, out in share:
-            codec.decode(os.pread(chunk.file, chunk.size, chunk.offset)[:-_CRC_BYTES], out)
-
-    with ThreadPoolExecutor(NUM_CORES) as pool:
-        for start in range(0, len(order), BATCH_SIZE):
-            wanted = [chunk for position in order[start : start + BATCH_SIZE] for chunk in chunks[position]]
-            work = list(zip(wanted, buffer, strict=False))
-            for job in [pool.submit(decode, work[core::NUM_CORES]) for core in range(NUM_CORES)]:
-                job.result()
-            yield None
-
-
-def _locate_chunks(stores: Stores, rows: list[int]) -> list[list[Chunk]]:
-    """Return each row's chunk of every modality, from the index at the end of its shard.
-
-    Source: Zarr v3, sharding codec (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed).
-    """
-    files: dict[Path, int] = {}
-
-    def locate(array: StoredArray, row: int) -> Chunk:
-        shard, place = divmod(row, array.rows_per_shard)
-        path = array.path / "c" / str(shard) / "0" / "0" / "0"
-        file = files.setdefault(path, -1)
-        if file < 0:
-            file = files[path] = os.open(path, os.O_RDONLY)
-        index_start = os.fstat(file).st_size - _CRC_BYTES - 16 * array.rows_per_shard
-        offset, size = struct.unpack("<QQ", os.pread(file, 16, index_start + 16 * place))
-        return Chunk(file, offset, size)
-
-    return [[locate(array, row) for array in stores.originals.values()] for row in rows]
+def _stream_as_floats(stores: Stores, material: Material, order: Order, scale: Scale) -> Iterator[torch.Tensor]:
+    channels = allocate_channels(scale.batch_size, scale.side, len(VOLUME_MODALITIES), torch.device("cpu"))
+    for batch in _stream(stores, material, order, scale):
+        yield to_channels(batch, channels)

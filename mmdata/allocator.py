@@ -1,23 +1,33 @@
-"""Keep freed memory for the next batch instead of giving it back to the system.
+"""Keep freed memory for the next batch instead of giving it back to the system, in one heap for all threads.
 
 Every decoded chunk and every batch is as large as the last one. glibc returns such blocks at once, and the kernel then
-zeroes fresh pages for the next: a quarter of the time of reading a 64³ volume.
+zeroes fresh pages for the next: a quarter of the time of reading a 64³ volume. And each thread that decodes would get a
+heap of its own (an arena) with holes of its own: a process that streams batches grows by 100 MB in 300 epochs, with one
+heap by a tenth of that.
 
-Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
+Source: mallopt(3), M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX.
 """
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES = 512 << 20
 _LARGEST_HEAP_BLOCK_BYTES = 32 << 20
 """The largest that glibc accepts on 64-bit machines."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library of this process to keep up to 512 MB of freed memory; return whether it understood."""
+    """Tell the C library of this process to keep up to 512 MB of freed memory; return whether it understood.
+
+    Threads that have a heap already keep it, so this comes before the first read.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False  # not glibc
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_BLOCK_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
+    understood = [
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_BLOCK_BYTES),
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES),
+        mallopt(_M_ARENA_MAX, 1),
+    ]
+    return all(understood)

@@ -122,10 +122,13 @@ def measure(task: Task, seconds: float, on_progress: Callable[[int, int], None])
         stages.append(stage)
         on_progress(len(stages), total)
     paces = dict.fromkeys(ways, Pace())
-    for done, (way, pace) in enumerate(measure_ways(task, ways, seconds), 1):
+    done = num_stages
+    for way, pace in measure_ways(task, ways, seconds):
         paces[way] += pace
-        on_progress(num_stages + done, total)
-    on_progress(total, total)
+        done += 1
+        on_progress(done, total)
+    if done < total:  # long steps make fewer turns
+        on_progress(total, total)
     return stages, paces
 
 

@@ -58,7 +58,8 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors = _contiguous(tensors)
-    header = {"progress": json.dumps(asdict(progress)), "checksum": _checksum(tensors)}
+    state = json.dumps(asdict(progress))
+    header = {"progress": state, "checksum": _checksum(state, tensors)}
     if path.exists():
         path.replace(previous_checkpoint(path))
     write_atomically(path, save(tensors, metadata=header))
@@ -129,13 +130,13 @@ def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
         progress = Progress(**{**fields, "part": EpochPart(**fields["part"])})
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainError(_unusable(path, error)) from error
-    if header.get("checksum") != _checksum(tensors):
+    if header.get("checksum") != _checksum(header["progress"], tensors):
         raise TrainError(_unusable(path, "its checksum does not match"))
     return progress, tensors
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
-    digest = xxhash.xxh3_128()
+def _checksum(progress: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = xxhash.xxh3_128(progress.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].numpy().tobytes())

@@ -17,22 +17,34 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 from mmtrain.errors import TrainError
+from mmtrain.task import choose_device
 
 _OUR_ERRORS = ("TrainError: ", "StoreError: ", "CapacityError: ", "CatalogError: ")
 
 
-def require_places(num_ranks: int, device: torch.device) -> None:
-    """Refuse more ranks than this machine has GPUs.
+def require_places(num_ranks: int, wanted: str) -> torch.device:
+    """Return the kind of device that ranks compute on, if this machine has one for each.
+
+    Parameters
+    ----------
+    wanted
+        cuda, cpu or auto.
 
     Raises
     ------
     TrainError
-        There are fewer, or ranks on the processor were not asked for.
+        There are fewer GPUs, or ranks on the processor were not asked for.
     """
     if num_ranks < 1:
         raise TrainError(f"--gpus must be at least 1, got {num_ranks}.")
+    device = choose_device(wanted)
+    if device.type == "cpu" and wanted == "auto":
+        raise TrainError(
+            f"PyTorch finds no GPU here. With --device cpu, --gpus {num_ranks} processes share the processor."
+        )
     if device.type == "cuda" and num_ranks > torch.cuda.device_count():
         raise TrainError(f"--gpus {num_ranks} was asked for, and this machine has {torch.cuda.device_count()}.")
+    return device
 
 
 def launch_ranks(arguments: Sequence[str], num_ranks: int, device: torch.device) -> None:
@@ -93,7 +105,9 @@ def _torchrun_silenced() -> Iterator[None]:
 @contextmanager
 def _environment_for(num_ranks: int, device: torch.device) -> Iterator[None]:
     """Set what ranks on one machine need, where the user has not."""
-    wanted = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    wanted = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # its warnings come with pages of addresses
+    if sys.platform == "linux":
+        wanted["GLOO_SOCKET_IFNAME"] = "lo"
     if device.type == "cpu":
         wanted["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // num_ranks))
     ours = {name: value for name, value in wanted.items() if name not in os.environ}

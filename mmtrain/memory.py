@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from mmtrain.config import MIN_PART, TrainConfig
+from mmtrain.config import MIN_BATCH_SIZE, MIN_PART, TrainConfig
 from mmtrain.errors import TrainError
 
 _CPU_MESSAGE = "can't allocate memory"
@@ -34,10 +34,16 @@ def advise(config: TrainConfig, num_ranks: int) -> str:
     """Say how a batch that does not fit may be made to fit."""
     held = -(-config.batch_size // (config.accumulate * num_ranks))
     says = f"The device's memory does not hold {held} samples at side {config.side}."
+    least = num_ranks * MIN_PART
     smaller = config.batch_size // 2
-    if held <= MIN_PART:
+    ways = []
+    if config.batch_size // (2 * config.accumulate) >= least:
+        ways.append(
+            f"--accumulate {2 * config.accumulate}, which computes the same batch of {config.batch_size} in parts "
+            "half as large"
+        )
+    if smaller // config.accumulate >= least and smaller >= MIN_BATCH_SIZE:
+        ways.append(f"--batch-size {smaller}")
+    if not ways:
         return f"{says} Train on a smaller --side, or on a device with more memory."
-    return (
-        f"{says} Try --accumulate {2 * config.accumulate}, which computes the same batch of {config.batch_size} in "
-        f"parts half as large, or --batch-size {smaller}."
-    )
+    return f"{says} Try {', or '.join(ways)}."

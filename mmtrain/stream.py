@@ -6,7 +6,7 @@ Integers stay integers until they are on the device that computes with them, whe
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from mmtrain.errors import TrainError
 MIN_PREFETCH = 2
 DEFAULT_PREFETCH_BYTES = 96 << 20
 """A few batches: enough to keep reads running, little enough to stay near the processor."""
+
+_Reads: TypeAlias = dict[str, list[tuple[StoredArray, Any]]]
+"""Of one batch: for each modality the arrays that are being read, and the futures of these reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +120,16 @@ def stream_batches(
     largest = max(len(request.rows) for request in waiting)
     depth = max(MIN_PREFETCH, prefetch_bytes // max(1, largest * stores.row_bytes))
     free = [_allocate(stores, largest, pin_memory) for _ in range(min(depth, len(waiting)))]
-    running: deque[tuple[BatchRequest, dict[str, torch.Tensor], dict[str, list[Any]]]] = deque()
+    running: deque[tuple[BatchRequest, dict[str, torch.Tensor], _Reads]] = deque()
     while waiting or running:
         while waiting and free:
             following, unused = waiting.popleft(), free.pop()
             running.append((following, unused, _start_reads(stores, following, unused)))
         request, buffers, reads = running.popleft()
         stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
-        for modality, futures in reads.items():
-            wait_for_reads(futures, stores.originals[modality].location)
+        for modality, started in reads.items():
+            for array, future in started:
+                wait_for_reads([future], array.location)
             _require_rows(stores, modality, request, stored[modality].numpy())
         yield StoredBatch(request, stored)
         free.append(buffers)
@@ -196,18 +200,18 @@ def _allocate(stores: Stores, size: int, pin_memory: bool) -> dict[str, torch.Te
     return {modality: buffer.pin_memory() for modality, buffer in buffers.items()} if pin_memory else buffers
 
 
-def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, torch.Tensor]) -> dict[str, list[Any]]:
-    reads: dict[str, list[Any]] = {}
+def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, torch.Tensor]) -> _Reads:
+    reads: _Reads = {}
     for modality, array in stores.originals.items():
         out = buffers[modality].numpy()
         augmented = stores.augmented.get(modality)
         from_copy = (request.copies > 0) & (augmented is not None)
         whole, copied = np.flatnonzero(~from_copy), np.flatnonzero(from_copy)
-        reads[modality] = [array.start_read(request.rows[whole, None], out, whole)] if len(whole) else []
+        reads[modality] = [(array, array.start_read(request.rows[whole, None], out, whole))] if len(whole) else []
         if augmented is not None and len(copied):
             newest = copied[request.rows[copied].argmax()]
             if request.rows[newest] >= augmented.shape[augmented.row_axis]:  # ingested after the copies were made
                 raise _missing_copy(stores, modality, int(request.rows[newest]), int(request.copies[newest]))
             indices = np.stack([request.copies[copied] - FIRST_AUGMENTED_COPY, request.rows[copied]], axis=1)
-            reads[modality].append(augmented.start_read(indices, out, copied))
+            reads[modality].append((augmented, augmented.start_read(indices, out, copied)))
     return reads

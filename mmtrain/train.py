@@ -93,11 +93,14 @@ def train(
     """
     keep_freed_memory()
     device = choose_device(config.device)
-    with heed_signals() as stop, join_ranks(device, hang_seconds=config.hang_seconds) as ranks:
-        with explain_exhaustion(config, ranks.size):
-            task = prepare_task(directory, layout, config, ranks)
-            run = Run(directory, task, build_learner(task), Progress(), stop)
-            return train_as_rank(run, resume=resume, on_epoch=on_epoch)
+    with (
+        heed_signals() as stop,
+        join_ranks(device, hang_seconds=config.hang_seconds) as ranks,
+        explain_exhaustion(config, ranks.size),
+    ):
+        task = prepare_task(directory, layout, config, ranks)
+        run = Run(directory, task, build_learner(task), Progress(), stop)
+        return train_as_rank(run, resume=resume, on_epoch=on_epoch)
 
 
 def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], None]) -> dict[str, Any]:

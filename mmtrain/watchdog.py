@@ -1,7 +1,8 @@
-"""End a job of several ranks when one of them hangs, and name it.
+"""End a job of several ranks when one of them hangs, and name it; end ranks whose command was killed.
 
-Every rank counts the batches it begins, and publishes the count. A thread in every rank looks at all counts: when none
-has risen for too long, the ranks that are behind are the ones that hang, and those ahead wait for them.
+Every rank counts the batches it begins. A thread in every rank publishes the count again and again, and looks at those
+of the others: when none has risen for too long, the ranks whose threads are silent or whose counts are behind are the
+ones that hang, and the others wait for them.
 """
 
 import os
@@ -17,6 +18,8 @@ from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 from mmtrain.errors import TrainError
 
 CHECKS_PER_TIMEOUT = 20
+LONGEST_CHECK_SECONDS = 2.0
+"""So soon do ranks end after the command that started them; it takes longer to be started again."""
 _KEY = "mm-beats-{}"
 
 
@@ -53,36 +56,57 @@ def watch_ranks(store: Store, rank: int, size: int, hang_seconds: float) -> Iter
         thread.join()
 
 
-def describe_hang(beats: Sequence[int], hang_seconds: float) -> str:
-    """Say which ranks hang, from the batches that each has begun.
+def describe_hang(beats: Sequence[int], silent: Sequence[int], hang_seconds: float) -> str:
+    """Say which ranks hang, from the batches that each has begun, and from which of them do not answer.
 
-    >>> describe_hang([12, 11, 12], 60)
+    >>> describe_hang([12, 11, 12], [], 60)
     'Rank 1 of 3 hangs: no rank began a batch for 60 s, and it is behind the others.'
+    >>> describe_hang([12, 12, 12], [0, 2], 60)
+    'Ranks 0, 2 of 3 hang: no rank began a batch for 60 s, and they do not answer.'
     """
-    behind = [str(rank) for rank, count in enumerate(beats) if count < max(beats)]
-    if not behind:
+    hanging = silent or [rank for rank, count in enumerate(beats) if count < max(beats)]
+    if not hanging:
         return (
             f"No rank began a batch for {hang_seconds:g} s, and none is behind the others. "
             "If a batch takes so long here, give a larger --hang-seconds."
         )
-    names = f"Rank {behind[0]}" if len(behind) == 1 else f"Ranks {', '.join(behind)}"
-    verbs = ("hangs", "it is") if len(behind) == 1 else ("hang", "they are")
+    one = len(hanging) == 1
+    why = ("does not answer" if one else "do not answer") if silent else f"{'is' if one else 'are'} behind the others"
     return (
-        f"{names} of {len(beats)} {verbs[0]}: no rank began a batch for {hang_seconds:g} s, "
-        f"and {verbs[1]} behind the others."
+        f"Rank{'' if one else 's'} {', '.join(map(str, hanging))} of {len(beats)} hang{'s' if one else ''}: "
+        f"no rank began a batch for {hang_seconds:g} s, and {'it' if one else 'they'} {why}."
     )
 
 
 def _watch(store: Store, heart: Heart, rank: int, size: int, hang_seconds: float) -> None:
+    starter = os.getppid()
     seen, since = [-1] * size, time.monotonic()
-    while not heart.stopped.wait(hang_seconds / CHECKS_PER_TIMEOUT):
+    pulses, heard = [(0, 0)] * size, [since] * size
+    num_checks = 0
+    while not heart.stopped.wait(min(hang_seconds / CHECKS_PER_TIMEOUT, LONGEST_CHECK_SECONDS)):
+        num_checks += 1
         try:
-            store.set(_KEY.format(rank), str(heart.beats))
-            beats = [int(store.get(key)) if store.check([key := _KEY.format(other)]) else 0 for other in range(size)]
-        except RuntimeError:  # the others have ended, and torchrun with them
-            return
+            if os.getppid() != starter:
+                raise RuntimeError("torchrun has ended")
+            store.set(_KEY.format(rank), f"{heart.beats} {num_checks}")
+            latest = [_pulse(store, other) for other in range(size)]
+        except RuntimeError:  # so says the store, too
+            if heart.stopped.is_set():
+                return
+            os._exit(1)  # nobody would hear of this rank, and a command that goes on with the run would meet it
+        now = time.monotonic()
+        heard = [before if old == new else now for before, old, new in zip(heard, pulses, latest, strict=True)]
+        pulses, beats = latest, [count for count, _ in latest]
         if beats != seen:
-            seen, since = beats, time.monotonic()
-        elif time.monotonic() - since > hang_seconds:
-            ErrorHandler().record_exception(TrainError(describe_hang(beats, hang_seconds)))
+            seen, since = beats, now
+        elif now - since > hang_seconds:
+            silent = [other for other, when in enumerate(heard) if now - when > hang_seconds / 2]
+            ErrorHandler().record_exception(TrainError(describe_hang(beats, silent, hang_seconds)))
             os._exit(1)  # the main thread waits inside a collective operation and cannot be reached
+
+
+def _pulse(store: Store, rank: int) -> tuple[int, int]:
+    """Return how many batches a rank has begun, and how often it has said so."""
+    key = _KEY.format(rank)
+    beats, checks = map(int, store.get(key).split()) if store.check([key]) else (0, 0)
+    return beats, checks

@@ -147,16 +147,19 @@ def test_an_array_that_is_not_there_is_refused_by_name(layout: StudyLayout) -> N
         open_all(layout, "dwi")
 
 
-def test_damaged_bytes_are_refused(layout: StudyLayout, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("copy", "damaged"), [(0, "volumes.zarr/t1/8"), (1, "augmented.zarr/t1/8")])
+def test_damaged_bytes_are_refused(tmp_path: Path, copy: int, damaged: str) -> None:
     broken = StudyLayout(tmp_path)
     rng = np.random.default_rng(2)
-    store(broken.volume_array("t1", SIDE), rng.integers(0, 65535, (ROWS, SIDE, SIDE, SIDE)), VOLUME_DIMENSIONS)
-    shard = broken.volume_array("t1", SIDE) / "c" / "0" / "0" / "0" / "0"
+    cube = (SIDE, SIDE, SIDE)
+    store(broken.volume_array("t1", SIDE), rng.integers(0, 65535, (ROWS, *cube)), VOLUME_DIMENSIONS)
+    store(broken.augmented_array("t1", SIDE), rng.integers(0, 65535, (1, ROWS, *cube)), AUGMENTED_DIMENSIONS)
+    shard = next(file for file in sorted((tmp_path / damaged).rglob("c/**/0")) if file.is_file())
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(StoreError, match=r"volumes\.zarr/t1/8 is damaged"):
-        list(stream_batches(open_all(broken, "t1"), [ask(list(range(8)))], prefetch_bytes=0))
+    with pytest.raises(StoreError, match=rf"{damaged} is damaged"):
+        list(stream_batches(open_all(broken, "t1"), [ask(list(range(8)), [copy] * 8)], prefetch_bytes=0))
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.uint16, 65535), (np.uint8, 255), (np.float32, 1)])

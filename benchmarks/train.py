@@ -1,0 +1,151 @@
+"""One training step of this project against the reference study's, plainly written; on a GPU, whole epochs too.
+
+Both steps have the same network, weights, batch, threads and float32. Ours begins with stored integers and turns them
+into floats; the reference's is given its floats.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.cohort import MadeCohort, make_cohort
+from benchmarks.projection import IMAGING_INPUTS, project_study
+from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
+from benchmarks.train_device import measure_device
+from mmdata.allocator import keep_freed_memory
+from mmdata.schema import VOLUME_MODALITIES
+from mmtrain.bench import first_batch, hold, in_way
+from mmtrain.dropout import PartDropout
+from mmtrain.learner import Learner, build_learner, take_step
+from mmtrain.model import NUM_CHANNELS, imaging_width, weight_penalty
+from mmtrain.portions import Portion
+from mmtrain.precision import parameter_dtype
+from mmtrain.stream import StoredBatch, allocate_channels, to_channels
+from mmtrain.task import Task
+
+SIDE, BATCH_SIZE, NUM_ROWS = 64, 4, 20
+REPEATS = 5
+TWO_VOLUMES = ("flair", "t1")
+LARGEST_DIFFERENCE = 1e-3
+"""Of two losses that differ by rounding alone, relative."""
+
+
+@dataclass(frozen=True, slots=True)
+class OurStep:
+    """A batch as the stream gives it, and what learns from it."""
+
+    task: Task
+    learner: Learner
+    portion: Portion
+    batch: StoredBatch
+
+    def take(self) -> float:
+        """Take a step; return the mean loss of the samples before it, without penalty."""
+        return take_step(self.task, self.learner, self.portion, self.batch, 1).item() / len(self.portion.request.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class TheirStep:
+    """The same batch as floats, and the reference's network and optimiser."""
+
+    net: ReferenceNet
+    optimizer: torch.optim.Optimizer
+    volumes: torch.Tensor
+    targets: torch.Tensor
+
+    def take(self) -> float:
+        """Take a step; return the loss before it, with penalty."""
+        return reference_step(self.net, self.optimizer, self.volumes, self.targets)
+
+
+def bench_train(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measure training steps; return what was measured, and the ratios."""
+    keep_freed_memory()
+    cohort = make_cohort(folder / "steps", SIDE, NUM_ROWS)
+    difference = require_equal_losses(cohort, VOLUME_MODALITIES)
+    times = race_steps(cohort, repeats=REPEATS)
+    seconds = {name: median(of_contender) for name, of_contender in times.items()}
+    rates = dict.fromkeys(IMAGING_INPUTS, BATCH_SIZE / seconds["mm"])
+    measured: dict[str, Any] = {
+        "side": SIDE,
+        "batch_size": BATCH_SIZE,
+        "threads": torch.get_num_threads(),
+        "relative_difference_of_losses": difference,
+        "median_s_per_step": {name: round(value, 3) for name, value in seconds.items()},
+        "all_s_per_step": {name: [round(value, 3) for value in of_contender] for name, of_contender in times.items()},
+        "processor_hours_of_700_models": round(project_study(rates)),
+    }
+    ratios = {
+        "train_step_vs_reference": round(seconds["reference"] / seconds["mm"], 2),
+        "train_step_two_volumes_vs_reference": round(seconds["reference"] / seconds["mm_two_volumes"], 2),
+    }
+    if torch.cuda.is_available():
+        measured["gpu"], of_device = measure_device(folder)
+        ratios |= of_device
+    return measured, ratios
+
+
+def race_steps(cohort: MadeCohort, *, repeats: int, **settings: Any) -> dict[str, list[float]]:
+    """Time the contenders, turn and turn about, after one round to warm up; seconds for each step."""
+    ours = our_step(cohort, VOLUME_MODALITIES, **settings)
+    contenders: dict[str, Callable[[], float]] = {
+        "mm": ours.take,
+        "mm_two_volumes": our_step(cohort, TWO_VOLUMES, **settings).take,
+        "reference": their_step(ours).take,
+    }
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for repeat in range(-1, repeats):
+        for name, take in contenders.items():
+            started = time.perf_counter()
+            take()
+            if repeat >= 0:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def require_equal_losses(cohort: MadeCohort, inputs: Sequence[str], **settings: Any) -> float:
+    """Check that both steps begin with the same loss from the same weights; return the relative difference.
+
+    Without dropout, whose masks are drawn in another order.
+    """
+    ours = our_step(cohort, inputs, **settings)
+    for module in ours.learner.network.modules():
+        if isinstance(module, PartDropout):
+            module.probability = 0.0
+    theirs = their_step(ours, dropout=0.0)
+    config = ours.task.config
+    penalty = weight_penalty(ours.learner.network, config.weight_penalty, config.connectivity_penalty).item()
+    expected = theirs.take()
+    difference = abs(ours.take() + penalty - expected) / expected
+    if difference > LARGEST_DIFFERENCE:
+        raise RuntimeError(f"the steps differ: their losses do by {difference:.2g} of {expected:.4g}")
+    return difference
+
+
+def our_step(cohort: MadeCohort, inputs: Sequence[str], **settings: Any) -> OurStep:
+    """Prepare a step as `mm train` takes it."""
+    task = in_way(cohort.prepare(**{"batch_size": BATCH_SIZE, "device": "cpu", **settings, "inputs": inputs}), "none")
+    learner = build_learner(task)
+    learner.network.train()
+    (portion,) = first_batch(task)
+    return OurStep(task, learner, portion, hold(task, portion))
+
+
+def their_step(ours: OurStep, *, dropout: float = 0.1) -> TheirStep:
+    """Prepare the reference's step from our weights and batch; an absent volume is a channel of zeros."""
+    config, request = ours.task.config, ours.portion.request
+    net = ReferenceNet(config.side, config.stage_channels, imaging_width(config.side), dropout)
+    dtype = parameter_dtype(ours.task.dtype)
+    net.to(dtype).load_state_dict(ours.learner.network.state_dict())
+    channels = allocate_channels(len(request.rows), config.side, len(config.volume_inputs), torch.device("cpu"))
+    volumes = torch.zeros(len(request.rows), NUM_CHANNELS, *[config.side] * 3)
+    present = [VOLUME_MODALITIES.index(modality) for modality in config.volume_inputs]
+    volumes[:, present] = to_channels(ours.batch, channels)
+    assert ours.task.target_scaler is not None
+    targets = torch.from_numpy(ours.task.target_scaler.scale(ours.task.cohort.targets[request.positions]))
+    return TheirStep(net, reference_optimizer(net), volumes.to(dtype), targets.to(dtype))

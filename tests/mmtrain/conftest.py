@@ -1,0 +1,216 @@
+"""A study of tiny samples to train on, and ranks that start at once."""
+
+import json
+import multiprocessing
+import pickle
+import runpy
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch.distributed import TCPStore
+
+from mmdata.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store import ArraySpec, ensure_array, open_array
+from mmdata.study import create_study, parse_config
+from mmtrain.config import parse_train_config
+from mmtrain.run import RunDirectory, create_run
+
+SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
+SPLITS = ["train"] * 26 + ["val"] * 7 + ["test"] * 7
+"""Batches of 8 leave unequal ends in every split, for any number of ranks."""
+RANK_PROCESS = str(Path(__file__).with_name("rank_process.py"))
+SETTINGS: dict[str, Any] = {
+    "target": "age",
+    "kind": "regression",
+    "unit": "years",
+    "side": SIDE,
+    "channels": (4, 4),
+    "epochs": 3,
+    "batch_size": 8,
+    "learning_rate": 3e-3,
+    "device": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class TinyStudy:
+    """Forty samples: t1 and connectivity as bright as the person is old, flair noise, two copies of both volumes."""
+
+    layout: StudyLayout
+    ages: np.ndarray
+    classes: np.ndarray
+
+    def begin(self, **settings: Any) -> RunDirectory:
+        """Make a run's directory with a cohort of all samples and two features."""
+        config = parse_train_config(SETTINGS | settings)
+        run = create_run(self.layout.runs, config)
+        num = len(SPLITS)
+        pl.DataFrame(
+            {
+                "sample_id": [f"{i:016x}" for i in range(num)],
+                "row": range(num),
+                "split": SPLITS,
+                "target": self.ages if config.kind == "regression" else self.classes,
+                "augmented": [split == "train" for split in SPLITS],
+                "feature_LDL": [None if i % 5 == 0 else float(self.ages[i]) for i in range(num)],
+                "feature_sex": self.classes,
+            }
+        ).write_parquet(run.cohort)
+        return run
+
+    def epochs(self, run: RunDirectory) -> list[dict[str, Any]]:
+        """Return the entries of metrics.jsonl without what differs from time to time."""
+        timings = {"train_seconds", "samples_per_second", "wait_share", "ranks"}
+        entries = [json.loads(line) for line in run.epochs.read_text().splitlines()]
+        return [{name: value for name, value in entry.items() if name not in timings} for entry in entries]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Such small networks only wait for each other's threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_tiny_study(root: Path) -> TinyStudy:
+    """Write the stores of a study without any source."""
+    layout = create_study(root, parse_config({"salt": "salt-of-a-tiny-study"}, "test")).layout
+    rng = np.random.default_rng(7)
+    num = len(SPLITS)
+    ages = rng.uniform(45, 80, num)
+    t1 = ((ages - 40) / 45)[:, None, None, None] * rng.uniform(0.8, 1.0, (num, SIDE, SIDE, SIDE)) * 65535
+    for modality, volumes in (("t1", t1), ("flair", rng.uniform(0, 65535, t1.shape))):
+        _store(layout.volume_array(modality, SIDE), volumes.astype(np.uint16), VOLUME_DIMENSIONS)
+        copies = np.stack([volumes * 0.9, volumes * 0.8]).astype(np.uint16)
+        _store(layout.augmented_array(modality, SIDE), copies, AUGMENTED_DIMENSIONS)
+    edges = ((ages - 60) / 20)[:, None] + rng.normal(0, 0.1, (num, EDGES))
+    _store(layout.connectivity_array("glasser360"), edges.astype(np.float32), EDGE_DIMENSIONS)
+    return TinyStudy(layout, ages, np.tile([0.0, 0.0, 1.0, 0.0], num // 4))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """A tiny study; tests add runs to it."""
+    return make_tiny_study(tmp_path_factory.mktemp("tiny") / "study")
+
+
+@pytest.fixture
+def fresh_tiny(tmp_path: Path) -> TinyStudy:
+    """A tiny study to damage."""
+    return make_tiny_study(tmp_path / "study")
+
+
+def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
+    axis = dimensions.index("sample")
+    ensure_array(
+        ArraySpec(
+            path=path,
+            shape=values.shape,
+            row_axis=axis,
+            rows_per_shard=ROWS_PER_SHARD,
+            dtype=values.dtype.name,  # type: ignore[arg-type]
+            codec="zstd",
+            dimensions=dimensions,
+        )
+    )
+    array = open_array(path)
+    for copy in range(len(values)) if axis else [None]:
+        rows = values if copy is None else values[copy]
+        for start in range(0, len(rows), ROWS_PER_SHARD):
+            array.write_shard(start, rows[start : start + ROWS_PER_SHARD], copy=copy)
+
+
+@dataclass(frozen=True)
+class RunningRanks:
+    """Processes that have been started, and where each leaves its result."""
+
+    processes: list[BaseProcess]
+    results: list[Path]
+    """Beside each, with the suffix .error, what it would tell torchrun of its failure."""
+    store: TCPStore
+    """What the ranks meet at; torchrun keeps it otherwise."""
+
+    def wait(self, seconds: float = 90.0) -> list[Any]:
+        """Return what each rank returned; None of one that was killed."""
+        for process in self.processes:
+            process.join(seconds)
+            if process.is_alive():
+                self.kill()
+                pytest.fail(f"rank {self.processes.index(process)} did not end within {seconds:g} s")
+        return [pickle.loads(path.read_bytes()) if path.exists() else None for path in self.results]
+
+    def kill(self) -> None:
+        """Kill all that still run."""
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+
+StartRanks = Callable[..., RunningRanks]
+OnRanks = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="session")
+def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
+    """Start a job of rank_process.py on ranks, forked from a process that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmtrain.train"])
+
+    def start(size: int, job: str, **arguments: Any) -> RunningRanks:
+        folder = tmp_path_factory.mktemp("ranks")
+        store = TCPStore(
+            "localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60)
+        )
+        processes, results = [], []
+        for rank in range(size):
+            environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+            if size > 1:
+                environment |= {
+                    "TORCHELASTIC_RUN_ID": "test",
+                    "TORCHELASTIC_USE_AGENT_STORE": "True",
+                    "TORCHELASTIC_ERROR_FILE": str(folder / f"{rank}.error"),
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                    "WORLD_SIZE": str(size),
+                    "MASTER_ADDR": "localhost",
+                    "MASTER_PORT": str(store.port),
+                }
+            given = {"job": job, "arguments": arguments, "environment": environment, "path": folder / str(rank)}
+            process = context.Process(target=runpy.run_path, args=(RANK_PROCESS, {"GIVEN": given}, "__rank__"))
+            process.start()
+            processes.append(process)
+            results.append(folder / str(rank))
+        return RunningRanks(processes, results, store)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def on_ranks(start_ranks: StartRanks) -> OnRanks:
+    """Do a job of rank_process.py on ranks and return what each returns; fail if one fails."""
+
+    def do(size: int, job: str, **arguments: Any) -> list[Any]:
+        results = start_ranks(size, job, **arguments).wait()
+        for result in results:
+            if isinstance(result, Exception) or result is None:
+                pytest.fail(f"a rank of {job} failed: {result}")
+        return results
+
+    return do
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,146 @@
+"""What one rank does in the tests: run in a process of its own, in an environment as torchrun would set it.
+
+The process that starts it puts the arguments of `main` into the global variable `GIVEN`.
+"""
+
+import os
+import pickle
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+import torch.distributed as dist
+
+import mmtrain.train as training
+from mmdata.schema import StudyLayout
+from mmtrain.norm import CpuSyncBatchNorm, synchronise
+from mmtrain.ranks import join_ranks
+from mmtrain.run import find_run
+from mmtrain.stopping import TrainingStopped
+
+CPU = torch.device("cpu")
+
+
+def train_runs(
+    root: Path, runs: list[Path], *, resume: bool = False, stop_at: tuple[int, int] | None = None, deaf: int = 0
+) -> list[dict[str, Any]]:
+    """Train runs that have been begun, one after the other; return their metrics, {} for one that was stopped.
+
+    Parameters
+    ----------
+    stop_at
+        Epoch and step in which SIGTERM comes.
+    deaf
+        Rank that does not get it.
+    """
+    results = []
+    for index, run in enumerate(runs):
+        os.environ["TORCHELASTIC_RESTART_COUNT"] = str(index)  # so that ranks meet anew for each
+        results.append(_train_run(root, run, resume, None if _rank() == deaf > 0 else stop_at))
+    return results
+
+
+def _train_run(root: Path, run: Path, resume: bool, stop_at: tuple[int, int] | None) -> dict[str, Any]:
+    directory, config = find_run(run.parent, run.name)
+    take_step, steps = training.take_step, Counter[int]()
+
+    def take_step_and_signal(task: Any, learner: Any, portion: Any, batch: Any, epoch: int) -> torch.Tensor:
+        steps[epoch] += portion.ends_step
+        if (epoch, steps[epoch]) == stop_at and portion.ends_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(task, learner, portion, batch, epoch)
+
+    training.take_step = take_step_and_signal
+    try:
+        return training.train(directory, StudyLayout(root), config, resume=resume)
+    except TrainingStopped:
+        return {}
+    finally:
+        training.take_step = take_step
+
+
+def normalise(
+    shares: list[torch.Tensor], weights: list[torch.Tensor], momentum: float | None, state: dict[str, torch.Tensor]
+) -> dict[str, Any]:
+    """Give this rank's share of a batch to a batch norm over all ranks, twice, and return all that comes of it."""
+    with join_ranks(CPU, hang_seconds=60) as ranks:
+        network = torch.nn.Sequential(torch.nn.BatchNorm3d(shares[0].shape[1], momentum=momentum).double())
+        network.load_state_dict(state)
+        synchronise(network, CPU)
+        assert isinstance(network[0], CpuSyncBatchNorm)
+        share = shares[ranks.rank].clone().requires_grad_()
+        network(share + 1)
+        outputs = network(share)
+        (outputs * weights[ranks.rank]).sum().backward()
+        gradients = [parameter.grad for parameter in network.parameters()]
+        for gradient in gradients:
+            dist.all_reduce(gradient)
+        return {
+            "outputs": outputs.detach(),
+            "input_gradient": share.grad,
+            "gradients": gradients,
+            "state": dict(network.state_dict()),
+            "evaluated": network.eval()(share).detach(),
+        }
+
+
+def talk(flags: list[list[bool]], parts: list[torch.Tensor]) -> dict[str, Any]:
+    """Return what this rank hears of the others."""
+    with join_ranks(CPU, hang_seconds=60) as ranks:
+        ranks.wait()
+        return {
+            "place": (ranks.rank, ranks.size, ranks.leads),
+            "any": ranks.any(*flags[ranks.rank]),
+            "sum": ranks.sum(torch.tensor([1.0, float(ranks.rank)])).tolist(),
+            "gathered": ranks.gather(parts[ranks.rank]),
+        }
+
+
+def hang(stopped: int, behind: int, seconds: float) -> None:
+    """Meet the others, then wait for a rank that has stopped, or that began a batch less."""
+    with join_ranks(CPU, hang_seconds=seconds) as ranks:
+        for _ in range(3 - (ranks.rank == behind)):
+            ranks.heart.beat()
+        ranks.wait()
+        if ranks.rank == stopped:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if ranks.rank != behind:
+            ranks.wait()
+        while True:
+            signal.pause()
+
+
+def measure_memory(root: Path, run: Path) -> list[float]:
+    """Train, and return the resident memory in MB after each epoch."""
+    directory, config = find_run(run.parent, run.name)
+    sizes: list[float] = []
+    me = psutil.Process()
+    training.train(
+        directory, StudyLayout(root), config, on_epoch=lambda _: sizes.append(me.memory_info().rss / 1e6)
+    )
+    return sizes
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def main(job: str, arguments: dict[str, Any], environment: dict[str, str], path: Path) -> None:
+    """Do a job; leave what it returns, or its error, at a path."""
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    result: Any
+    try:
+        result = globals()[job](**arguments)
+    except Exception as error:
+        result = RuntimeError(f"{type(error).__name__}: {error}")
+    partial = path.with_suffix(".part")
+    partial.write_bytes(pickle.dumps(result))
+    partial.replace(path)
+
+
+if __name__ == "__rank__":
+    main(**globals()["GIVEN"])
