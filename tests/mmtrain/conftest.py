@@ -138,8 +138,8 @@ class RunningRanks:
     processes: list[BaseProcess]
     results: list[Path]
     """Beside each, with the suffix .error, what it would tell torchrun of its failure."""
-    store: TCPStore
-    """What the ranks meet at; torchrun keeps it otherwise."""
+    stores: list[TCPStore]
+    """Where the ranks meet, for each run that they train; torchrun keeps it otherwise."""
 
     def wait(self, seconds: float = 90.0) -> list[Any]:
         """Return what each rank returned; None of one that was killed."""
@@ -169,12 +169,14 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
 
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
-        store = TCPStore(
-            "localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60)
-        )
+        stores = [
+            TCPStore("localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+            for _ in arguments.get("runs", [None])
+        ]
+        ports = [str(store.port) for store in stores]
         processes, results = [], []
         for rank in range(size):
-            environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+            environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PORTS": " ".join(ports)}
             if size > 1:
                 environment |= {
                     "TORCHELASTIC_RUN_ID": "test",
@@ -184,14 +186,14 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
                     "LOCAL_RANK": str(rank),
                     "WORLD_SIZE": str(size),
                     "MASTER_ADDR": "localhost",
-                    "MASTER_PORT": str(store.port),
+                    "MASTER_PORT": ports[0],
                 }
             given = {"job": job, "arguments": arguments, "environment": environment, "path": folder / str(rank)}
             process = context.Process(target=runpy.run_path, args=(RANK_PROCESS, {"GIVEN": given}, "__rank__"))
             process.start()
             processes.append(process)
             results.append(folder / str(rank))
-        return RunningRanks(processes, results, store)
+        return RunningRanks(processes, results, stores)
 
     return start
 

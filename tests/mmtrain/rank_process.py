@@ -37,8 +37,8 @@ def train_runs(
         Rank that does not get it.
     """
     results = []
-    for index, run in enumerate(runs):
-        os.environ["TORCHELASTIC_RESTART_COUNT"] = str(index)  # so that ranks meet anew for each
+    for port, run in zip(os.environ["PORTS"].split(), runs, strict=True):
+        os.environ["MASTER_PORT"] = port  # ranks meet anew for each
         results.append(_train_run(root, run, resume, None if _rank() == deaf > 0 else stop_at))
     return results
 
