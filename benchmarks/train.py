@@ -31,8 +31,8 @@ from mmtrain.task import Task
 SIDE, BATCH_SIZE, NUM_ROWS = 64, 4, 20
 REPEATS = 5
 TWO_VOLUMES = ("flair", "t1")
-LARGEST_DIFFERENCE = 1e-3
-"""Of two losses that differ by rounding alone, relative."""
+LARGEST_DIFFERENCE = 1e-6
+"""Of two losses that differ by rounding alone, relative; in float64, for batch norm makes much of rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ def race_steps(cohort: MadeCohort, *, repeats: int, **settings: Any) -> dict[str
 def require_equal_losses(cohort: MadeCohort, inputs: Sequence[str], **settings: Any) -> float:
     """Check that both steps begin with the same loss from the same weights; return the relative difference.
 
-    Without dropout, whose masks are drawn in another order.
+    In float64, and without dropout, whose masks are drawn in another order.
     """
-    ours = our_step(cohort, inputs, **settings)
+    ours = our_step(cohort, inputs, **settings, precision="float64")
     for module in ours.learner.network.modules():
         if isinstance(module, PartDropout):
             module.probability = 0.0

@@ -1,5 +1,7 @@
 """What learns in a run, and one step of it: forward, backward and, with the last part of a batch, the optimiser."""
 
+import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -36,9 +38,7 @@ class Learner:
 def build_learner(task: Task) -> Learner:
     """Return the untrained network of a run, ready to learn on this rank's device."""
     config, device = task.config, task.device
-    if config.deterministic != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(config.deterministic)  # imports the compiler, which takes seconds
-    torch.backends.cudnn.benchmark = not config.deterministic
+    _choose_algorithms(config.deterministic)
     torch.manual_seed(derive_seed(config.seed, "weights"))
     network = build_model(task).to(device, parameter_dtype(task.dtype))
     if network.cnn is not None:
@@ -69,3 +69,16 @@ def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
     return losses.detach().sum()
+
+
+def _choose_algorithms(deterministic: bool) -> None:
+    """Let a GPU use its fastest algorithms, or those alone that give the same bits when repeated.
+
+    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Windows do not overlap here, so
+    every sum has one term: PyTorch may warn, and is not to refuse.
+    """
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # asking imports the compiler, for seconds
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        warnings.filterwarnings("ignore", message="max_pool3d.*does not have a deterministic implementation")

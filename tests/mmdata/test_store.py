@@ -17,6 +17,7 @@ from mmdata.store import (
     StoredArray,
     describe_arrays,
     ensure_array,
+    find_missing,
     is_stored,
     missing_value,
     open_array,
@@ -261,3 +262,12 @@ def test_messages_hold_no_path_above_the_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         open_array(tmp_path / "1234567" / "volumes.zarr" / "t1" / "8")
     assert not re.search(r"1234567", str(caught.value))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint8", "float16", "float32"])
+def test_only_rows_of_nothing_but_fill_are_missing(dtype: str) -> None:
+    rows = np.zeros((4, 3, 3), dtype)
+    rows[1] = rows[3] = missing_value(dtype)
+    rows[2, 0, 0] = np.finfo(dtype).max if dtype.startswith("float") else missing_value(dtype)
+    assert find_missing(rows) == [1, 3]
+    assert find_missing(rows[:0]) == []

@@ -118,9 +118,7 @@ def measure_memory(root: Path, run: Path) -> list[float]:
     directory, config = find_run(run.parent, run.name)
     sizes: list[float] = []
     me = psutil.Process()
-    training.train(
-        directory, StudyLayout(root), config, on_epoch=lambda _: sizes.append(me.memory_info().rss / 1e6)
-    )
+    training.train(directory, StudyLayout(root), config, on_epoch=lambda _: sizes.append(me.memory_info().rss / 1e6))
     return sizes
 
 

@@ -1,4 +1,5 @@
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mmtrain.checkpoint import EpochPart, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from mmtrain.checkpoint import (
+    EpochPart,
+    Progress,
+    has_checkpoint,
+    load_checkpoint,
+    load_weights,
+    previous_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
 from mmtrain.errors import TrainError
 from mmtrain.run import write_atomically, write_json, write_json_lines
 
@@ -59,6 +69,114 @@ def test_a_checkpoint_is_one_safetensors_file_that_any_program_reads(path: Path)
     names = set(load_file(path))
     assert {"model.0.weight", "model.1.running_mean", "optimizer.0.exp_avg", "optimizer.0.step"} <= names
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_progress_within_an_epoch_comes_back_to_the_last_bit(path: Path) -> None:
+    restored = load_checkpoint(path, *make())
+    assert restored == PROGRESS
+    assert restored.part == EpochPart(steps=5, loss_sum=1 / 7, num_samples=40, seconds=0.3)
+
+
+def test_a_bit_that_flips_anywhere_is_noticed(path: Path) -> None:
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    rng = random.Random(1)
+    flips = [(place, bit) for place in range(header) for bit in rng.sample(range(8), 2)]
+    flips += [(place, rng.randrange(8)) for place in range(header, len(whole), 2)]
+    model, optimizer = make()
+    for place, bit in flips:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        with pytest.raises(TrainError, match="cannot be used"):
+            load_checkpoint(path, model, optimizer)
+
+
+def save_twice(path: Path) -> list[dict[str, torch.Tensor]]:
+    """Write a checkpoint after one epoch, and another a step later; return the weights of both."""
+    model, optimizer = make()
+    weights = []
+    for epoch in (1, 2):
+        step(model, optimizer, epoch)
+        save_checkpoint(path, model, optimizer, Progress(epoch=epoch))
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+    return weights
+
+
+def test_instead_of_a_damaged_checkpoint_the_one_before_is_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "last.safetensors"
+    before, after = save_twice(path)
+    model, optimizer = make()
+    assert load_checkpoint(path, model, optimizer).epoch == 2
+    assert all(torch.equal(model.state_dict()[name], after[name]) for name in after)
+    assert not caplog.messages
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4
+    path.write_bytes(content)
+    assert load_checkpoint(path, model, optimizer).epoch == 1
+    assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)
+    assert optimizer.state_dict()["state"][0]["step"] == 1
+    assert caplog.messages == [
+        f"The checkpoint {path} cannot be used: its checksum does not match. The one before is used."
+    ]
+
+
+def test_two_damaged_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    save_twice(path)
+    for each in (path, previous_checkpoint(path)):
+        each.write_bytes(each.read_bytes()[:-9])
+    with pytest.raises(TrainError, match=r"last\.previous\.safetensors cannot be used") as caught:
+        load_checkpoint(path, *make())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["write_atomically", "save"])
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "last.safetensors"
+    _, after = save_twice(path)
+
+    def die(*_: object, **__: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"mmtrain.checkpoint.{call}", die)
+    model, optimizer = make()
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, model, optimizer, Progress(epoch=3))
+    assert has_checkpoint(path)
+    assert load_checkpoint(path, model, optimizer).epoch == 2
+    assert all(torch.equal(model.state_dict()[name], after[name]) for name in after)
+
+
+def test_the_state_of_a_fused_optimiser_keeps_the_strides_of_its_weights(tmp_path: Path) -> None:
+    def make_conv() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(2)
+        model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.Conv3d(4, 2, 2)).to(memory_format=torch.channels_last_3d)
+        return model, torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
+
+    def learn(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        volumes = torch.randn(2, 3, 5, 5, 5, generator=torch.Generator().manual_seed(seed))
+        model(volumes).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    model, optimizer = make_conv()
+    for seed in range(2):
+        learn(model, optimizer, seed)
+    save_checkpoint(tmp_path / "c", model, optimizer, PROGRESS)
+    other, other_optimizer = make_conv()
+    load_checkpoint(tmp_path / "c", other, other_optimizer)
+    weight = other[0].weight
+    assert not weight.is_contiguous()
+    assert other_optimizer.state[weight]["exp_avg"].stride() == weight.stride()
+    for seed in range(2, 5):
+        learn(model, optimizer, seed)
+        learn(other, other_optimizer, seed)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])

@@ -25,8 +25,8 @@ def make(**changes: Any) -> TrainConfig:
         (
             {"batch_size": 64},
             1,
-            "The device's memory does not hold 64 samples at side 64. Try --accumulate 2, which computes the same batch "
-            "of 64 in parts half as large, or --batch-size 32.",
+            r"^The device's memory does not hold 64 samples at side 64\. Try --accumulate 2, which computes the same "
+            r"batch of 64 in parts half as large, or --batch-size 32\.$",
         ),
         ({"batch_size": 64, "accumulate": 4}, 4, r"does not hold 4 samples .* --accumulate 8, .* or --batch-size 32\."),
         ({"batch_size": 6, "accumulate": 2}, 1, r"does not hold 3 samples .*memory\."),
@@ -60,7 +60,7 @@ def test_an_allocation_that_fails_in_a_step_ends_in_advice(
         raise error
 
     monkeypatch.setattr(training, "take_step", exhaust)
-    with pytest.raises(TrainError, match="does not hold 8 samples at side 8. Try --accumulate 2"):
+    with pytest.raises(TrainError, match=r"does not hold 8 samples at side 8\. Try --accumulate 2"):
         training.train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmtrain.model import FusionNet, ImagingNet, imaging_width, weight_penalty
 
@@ -121,3 +122,38 @@ def test_no_penalty_on_biases() -> None:
         for name, parameter in model.named_parameters():
             parameter.fill_(3.0 if name.endswith("bias") else 0.0)
     assert weight_penalty(model, 1.0, 1.0).item() == 0.0
+
+
+SUBSETS = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("present", SUBSETS, ids=str)
+def test_modalities_that_are_absent_count_as_zeros_and_leave_their_weights_alone(present: tuple[int, ...]) -> None:
+    given, whole = ImagingNet(8, (4, 4), present).double(), ImagingNet(8, (4, 4)).double()
+    whole.load_state_dict(given.state_dict())
+    volumes = torch.randn(5, 3, 8, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    absent = [channel for channel in range(3) if channel not in present]
+    volumes[:, absent] = 0
+    outputs = []
+    for model, x in ((given, volumes[:, present]), (whole, volumes)):
+        torch.manual_seed(5)
+        outputs.append(model(x))
+        outputs[-1].square().sum().backward()
+    torch.testing.assert_close(outputs[0], outputs[1])
+    for one, other in zip(given.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    for layer in (given.conv_layers[0], given.skip_conv_layers[0]):
+        assert (layer.weight.grad[:, absent] == 0).all()
+        assert (layer.weight.grad[:, present] != 0).any(dim=(0, 2, 3, 4)).all()
+
+
+def test_modalities_that_are_absent_cost_nothing() -> None:
+    costs = []
+    for present in ((1,), (0, 2), (0, 1, 2)):
+        model = ImagingNet(8, (4, 4), present)
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(2, len(present), 8, 8, 8))
+        costs.append(counter.get_total_flops())
+    # A voxel of one modality: 27 + 1 weights for each of 4 channels, a multiplication and an addition each.
+    of_modality = 2 * 8**3 * 4 * (27 + 1) * 2
+    assert costs[1] - costs[0] == costs[2] - costs[1] == of_modality

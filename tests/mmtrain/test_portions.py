@@ -51,9 +51,7 @@ epochs = st.integers(1, 50)
 
 def portions_of(cohort: Cohort, config: TrainConfig, epoch: int, size: int) -> list[list[Portion]]:
     """Return each rank's portions."""
-    return [
-        epoch_portions(cohort, config, epoch, num_copies=NUM_COPIES, rank=rank, size=size) for rank in range(size)
-    ]
+    return [epoch_portions(cohort, config, epoch, num_copies=NUM_COPIES, rank=rank, size=size) for rank in range(size)]
 
 
 def joined(portions: list[list[Portion]], name: str) -> list[list[int]]:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmtrain.config import parse_train_config
 from mmtrain.schedule import Schedule, learning_rate
 from mmtrain.train import rate_of_step
-from mmtrain.config import parse_train_config
 
 schedules = st.sampled_from(["constant", "cosine", "linear"])
 
