@@ -42,6 +42,7 @@ PARTICIPANTS = 80
 REPEATS, COLD_REPEATS = 5, 3
 Order: TypeAlias = NDArray[np.int64]
 Contender: TypeAlias = Callable[[Order], Iterable[Any]]
+Times: TypeAlias = dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ def bench_stream(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
         cache = folder / f"persistent_{scale.side}"
         for dtype, part in parts.items():
             require_equal_batches(part, scale, cache, least=0.999 if dtype == "uint16" else 0.99)
-        times = measure_side(parts, scale, cache)
+        times, cpu_times = measure_side(parts, scale, cache)
         measured[f"side_{scale.side}"] = {
             "samples": scale.num_samples,
             "batch_size": scale.batch_size,
             "median_ms_per_volume": {name: round(median(ms), 4) for name, ms in times.items()},
             "all_ms_per_volume": {name: [round(value, 4) for value in ms] for name, ms in times.items()},
+            "median_processor_ms_per_volume": {name: round(median(ms), 4) for name, ms in cpu_times.items()},
             "megabytes_on_disk": _megabytes(parts, scale, cache),
         }
         ratios |= _ratios({name: median(ms) for name, ms in times.items()}, scale.side)
@@ -88,8 +90,15 @@ def bench_stream(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     return measured, ratios
 
 
-def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> dict[str, list[float]]:
-    """Time every contender, turn and turn about; return milliseconds for each volume over the repeats."""
+def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> tuple[Times, Times]:
+    """Time every contender, turn and turn about.
+
+    Returns
+    -------
+    times, processor_times
+        Milliseconds for each volume over the repeats: by the clock, and of all cores together, which neighbours on the
+        machine disturb less. The latter only for contenders without processes of their own.
+    """
     material = parts["uint16"]
     persistent = persistent_dataset(material, scale.side, cache)
     reference = reference_dataset(material, scale.side)
@@ -100,16 +109,23 @@ def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> dict[
     }
     for dtype, part in parts.items():
         contenders |= _our_contenders(dtype, part, scale)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: Times = {name: [] for name in contenders}
+    processor_times: Times = {name: [] for name in contenders if name not in {"reference", "persistent_workers"}}
     for repeat in range(-1, REPEATS):
         for name, contender in contenders.items():
             passes = 1 if name == "reference" else scale.passes
             # The same order in every pass: a row comes again only when all others have been read.
             order = np.tile(np.random.default_rng(repeat + 1).permutation(scale.num_samples), passes)
+            processor_before = time.process_time()
             seconds = _seconds(contender, order, -(-len(order) // scale.batch_size))
-            if repeat >= 0:
-                times[name].append(seconds * 1000 / (len(order) * len(VOLUME_MODALITIES)))
-    return times
+            processor_seconds = time.process_time() - processor_before
+            if repeat < 0:
+                continue
+            num_volumes = len(order) * len(VOLUME_MODALITIES)
+            times[name].append(seconds * 1000 / num_volumes)
+            if name in processor_times:
+                processor_times[name].append(processor_seconds * 1000 / num_volumes)
+    return times, processor_times
 
 
 def measure_cold(material: Material) -> tuple[dict[str, Any], float]:

@@ -357,7 +357,7 @@ def find_missing(rows: NDArray[Any]) -> list[int]:
 
     Nearly every stored row differs from the fill in its first voxel, so the others are hardly looked at.
     """
-    first = rows[(slice(None), *[0] * (rows.ndim - 1))]
+    first = np.asarray([row.flat[0] for row in rows], rows.dtype)
     suspects = np.isnan(first) if rows.dtype.kind == "f" else first == missing_value(rows.dtype)
     return [place for place in np.flatnonzero(suspects).tolist() if not is_stored(rows[place])]
 

@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/elastic/quickstart.html.
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -75,17 +76,32 @@ def launch_ranks(arguments: Sequence[str], num_ranks: int, device: torch.device)
         try:
             launch_agent(config, sys.executable, ["-m", "cli", *arguments])
         except ChildFailedError as error:
-            raise TrainError(_explain(*error.get_first_failure(), num_ranks)) from error
+            failures = error.failures
+            cause = min(failures, key=lambda rank: _order(failures[rank]))
+            raise TrainError(_explain(cause, failures[cause], num_ranks)) from error
         except SignalException:
             return  # the ranks were told, and have written a checkpoint
+
+
+def _order(failure: ProcessFailure) -> tuple[int, int]:
+    """Return what puts causes before their effects: our own errors, then kills, then the rest in the order of time.
+
+    Ranks fail when another ends, and torchrun ends those that are left.
+    """
+    is_kill = failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
+    is_ours = _message(failure).startswith(_OUR_ERRORS)
+    return 0 if is_ours else 1 if is_kill else 2, failure.timestamp
+
+
+def _message(failure: ProcessFailure) -> str:
+    message: object = failure.message
+    return str(message.get("message", "") if isinstance(message, dict) else message)
 
 
 def _explain(rank: int, failure: ProcessFailure, num_ranks: int) -> str:
     if failure.exitcode < 0:
         return f"Rank {rank} of {num_ranks} was killed by {failure.signal_name()}. Did its memory run out?"
-    message = failure.message
-    if isinstance(message, dict):
-        message = message.get("message", "")
+    message = _message(failure)
     for name in _OUR_ERRORS:
         if message.startswith(name):
             return message.removeprefix(name)

@@ -74,8 +74,8 @@ def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch
 def _choose_algorithms(deterministic: bool) -> None:
     """Let a GPU use its fastest algorithms, or those alone that give the same bits when repeated.
 
-    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Windows do not overlap here, so
-    every sum has one term: PyTorch may warn, and is not to refuse.
+    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Windows do not overlap here:
+    every sum has one term, so PyTorch may warn and is not to refuse.
     """
     torch.backends.cudnn.benchmark = not deterministic
     if deterministic != torch.are_deterministic_algorithms_enabled():  # asking imports the compiler, for seconds

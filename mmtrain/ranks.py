@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/elastic/run.html.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from mmtrain.watchdog import Heart, watch_ranks
 
 COLLECTIVE_GRACE_SECONDS = 60.0
 """How much later than the watchdog the collective operations themselves give up: it can say who hangs, they cannot."""
+
+CULPRIT_SECONDS = 3.0
+"""How long a rank that fails waits before it ends: most fail because another has ended, whose reason is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
     try:
         with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
             yield Ranks(rank, size, local_rank, control, heart)
+    except RuntimeError:
+        time.sleep(CULPRIT_SECONDS)
+        raise
     finally:
         dist.destroy_process_group()
 

@@ -150,6 +150,14 @@ class RunningRanks:
                 pytest.fail(f"rank {self.processes.index(process)} did not end within {seconds:g} s")
         return [pickle.loads(path.read_bytes()) if path.exists() else None for path in self.results]
 
+    def end(self) -> None:
+        """End all that still run, as torchrun does when one has failed."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.join(5)
+        self.kill()
+
     def kill(self) -> None:
         """Kill all that still run."""
         for process in self.processes:
@@ -165,7 +173,7 @@ OnRanks = Callable[..., list[Any]]
 def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
     """Start a job of rank_process.py on ranks, forked from a process that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmtrain.train"])
+    context.set_forkserver_preload(["mmtrain.train", "torch._dynamo"])  # optimisers import the latter
 
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
