@@ -463,7 +463,7 @@ def train(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Train a model of one target, test it once, and keep everything that was made on the way.
+    """Train a model of one target, test it once, and keep everything that was made on the way.
 
     \b
     mm train --target age              on the GPU, or without one on the processor
@@ -472,7 +472,7 @@ def train(
     mm train --resume RUN              go on after a stop, a kill or a power cut
 
     Only --target is needed. Other settings come from [train] in study.toml, or are the reference study's.
-    """
+    """  # noqa: D301 - click wants the control character itself
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
     from mmstudy.training import begin_run, find_unfinished, plan_run
@@ -621,7 +621,7 @@ def bench(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Measure how fast a run would be on this machine, and say which way to augment suits it.
+    """Measure how fast a run would be on this machine, and say which way to augment suits it.
 
     \b
     mm bench                               a run with the study's own settings
@@ -629,7 +629,7 @@ def bench(
     mm bench --picture bench.png           draw it too
 
     Takes the options of mm train that its speed depends on. Nothing of the study is changed.
-    """
+    """  # noqa: D301 - click wants the character itself
     from mmstudy.bench import run_bench
     from mmstudy.bench_picture import require_picture, write_picture
     from mmstudy.bench_report import bench_lines

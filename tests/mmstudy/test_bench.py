@@ -185,3 +185,8 @@ def test_a_picture_that_is_there_is_kept(run_mm: Invoke, study: Path, tmp_path: 
     result = run_mm("--study", study, "bench", *SMALL, "--picture", picture)
     assert result.exit_code == 1 and "--overwrite" in result.stderr
     assert picture.read_bytes() == b"mine"
+
+
+def test_the_help_shows_its_examples_line_by_line(run_mm: Invoke) -> None:
+    lines = [line.strip() for line in run_mm("bench", "--help").output.splitlines()]
+    assert "\\b" not in lines and sum(line.startswith("mm bench ") for line in lines) == 3

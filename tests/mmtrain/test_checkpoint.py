@@ -135,7 +135,7 @@ def test_two_damaged_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("call", ["write_atomically", "save"])
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
     path = tmp_path / "last.safetensors"
     _, after = save_twice(path)
@@ -150,6 +150,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     assert has_checkpoint(path)
     assert load_checkpoint(path, model, optimizer).epoch == 2
     assert all(torch.equal(model.state_dict()[name], after[name]) for name in after)
+    assert not caplog.messages
 
 
 def test_the_state_of_a_fused_optimiser_keeps_the_strides_of_its_weights(tmp_path: Path) -> None:
