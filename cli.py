@@ -31,6 +31,7 @@ from mmdata.store import describe_arrays
 from mmdata.study import create_study, load_study, parse_config
 from mmstudy.wording import sentence, without_numbers
 from mmtrain.errors import TrainError
+from mmtrain.place import rank_of_process
 from mmtrain.report import epoch_line, metrics_table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from mmtrain.config import TrainConfig
     from mmtrain.run import RunDirectory
 
-RANK = int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+RANK = rank_of_process()
 """Which of the processes that torchrun started this is; None: it started none."""
 PRIVATE_UMASK = 0o077
 PLAIN_PROGRESS_SECONDS = 10.0
@@ -334,6 +335,10 @@ def precompute_augs(
     from mmdata.augment.estimate import as_duration, estimate_seconds
     from mmstudy.copies import choose_device, num_workers, preview_copies, run_copies, write_preview
 
+    if preview and dry_run:
+        raise typer.BadParameter(
+            "writes a picture, and --dry-run does nothing; give one of them", param_hint="--preview"
+        )
     study = load_study(context.obj)
     sides = tuple(side) if side else study.config.augment.sides
     if preview:
@@ -499,25 +504,36 @@ def train(
         "precision": precision,
         "compile": compile_network,
         "deterministic": deterministic,
-        "checkpoint_minutes": checkpoint_minutes,
-        "hang_seconds": hang_seconds,
         "seed": seed,
         "inputs": inputs.replace("+", ",").split(",") if inputs is not None else None,
         "metadata_blocks": metadata_block,
         "keep_own_block": keep_own_block,
     }
     given = _given(**options)
+    here = _given(device=device, stores=stores, checkpoint_minutes=checkpoint_minutes, hang_seconds=hang_seconds)
     if resume:
         if target or given or dry_run or prepare or fold or leave_out_centre or accept:
             raise typer.BadParameter(
-                "a resumed run keeps its settings; give --gpus, --device or --stores at most", param_hint="--resume"
+                "a resumed run keeps its settings; give at most --gpus, --device, --stores, --checkpoint-minutes or "
+                "--hang-seconds",
+                param_hint="--resume",
             )
-        run, config = find_unfinished(study, resume, **_given(device=device, stores=stores))
+        run, config = find_unfinished(study, resume, **here)
+    elif RANK is not None:
+        raise TrainError("torchrun's processes need one run: make it with --prepare, then give each --resume RUN.")
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        given |= _given(device=device, stores=stores)
-        plan = plan_run(study, target, given, scheme=choose_scheme(fold, leave_out_centre), accepted=accept or [])
+        if gpus is not None:
+            require_places(gpus, device or "auto")
+        plan = plan_run(
+            study,
+            target,
+            given | here,
+            scheme=choose_scheme(fold, leave_out_centre),
+            accepted=accept or [],
+            num_ranks=gpus or 1,
+        )
         if dry_run:
             findings = [asdict(finding) for finding in plan.findings]
             would = f"Would train {target} from {', '.join(plan.config.inputs)} on {sentence(plan.split_sizes)}."
@@ -526,11 +542,11 @@ def train(
             return
         for note in run_notes(plan):
             err.print(note, markup=False)
-        if gpus is not None:
-            require_places(gpus, plan.config.device)
         run, config = begin_run(study, plan), plan.config
         if prepare:
-            start = f"torchrun --nproc-per-node N -m cli --study {study.layout.root} train --resume {run.run_id}"
+            start = (
+                f"torchrun --nproc-per-node N --no-python mm --study {study.layout.root} train --resume {run.run_id}"
+            )
             _report(as_json, {"run_id": run.run_id}, [f"Made run {run.run_id}. Start it with: {start}"])
             return
     if gpus is None:
@@ -582,10 +598,11 @@ def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", 
     require_portions(read_cohort(run.cohort), config, gpus)
     words = ["--study", str(study.layout.root), "train", "--resume", run.run_id, "--device", device.type]
     words += ["--stores", config.stores] if config.stores else []
+    words += ["--hang-seconds", str(config.hang_seconds), "--checkpoint-minutes", str(config.checkpoint_minutes)]
     launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
     if not run.metrics.exists():
-        how = "with" if has_checkpoint(run.checkpoint) else "before it had"
-        _fail(f"Stopped, {how} a checkpoint. Go on with: mm train --resume {run.run_id} --gpus {gpus}")
+        when = "" if has_checkpoint(run.checkpoint) else " before its first checkpoint"
+        _fail(f"Stopped{when}. Go on from its last checkpoint with: mm train --resume {run.run_id} --gpus {gpus}")
 
 
 @app.command()

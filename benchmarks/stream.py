@@ -52,7 +52,7 @@ class Scale:
     side: int
     batch_size: int
     num_samples: int
-    """More than are ever in flight, so that no two reads share a chunk."""
+    """No fewer than are ever in flight, so that no two reads share a chunk: tensorstore would decode it once."""
     passes: int
     """Over the samples in one timing; the reference makes one, and needs no more to be measured well."""
 
@@ -223,7 +223,9 @@ def _stream(stores: Stores, material: Material, order: Order, scale: Scale) -> I
         BatchRequest(part, rows[part], np.zeros(len(part), np.int64))
         for part in (order[i : i + scale.batch_size] for i in range(0, len(order), scale.batch_size))
     ]
-    return stream_batches(stores, requests, prefetch_bytes=DEFAULT_PREFETCH_BYTES)
+    itemsize = max(array.dtype.itemsize for array in stores.originals.values())
+    prefetch_bytes = DEFAULT_PREFETCH_BYTES * itemsize // 2  # as many batches for uint8 as for uint16
+    return stream_batches(stores, requests, prefetch_bytes=prefetch_bytes)
 
 
 def _stream_as_floats(stores: Stores, material: Material, order: Order, scale: Scale) -> Iterator[torch.Tensor]:

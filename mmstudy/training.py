@@ -18,8 +18,10 @@ from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
 from mmstudy.withdraw import require_present
+from mmtrain.cohort import parse_cohort
 from mmtrain.config import METADATA, TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
+from mmtrain.portions import require_portions
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import choose_device, open_run_stores
 from mmtrain.withdrawn import require_unmarked
@@ -51,6 +53,7 @@ def plan_run(
     *,
     scheme: SplitScheme,
     accepted: Collection[str] = (),
+    num_ranks: int = 1,
     audited: bool = True,
 ) -> RunPlan:
     """Return a new run, having made sure that the stores have what it reads and that its labels can be trusted.
@@ -63,6 +66,8 @@ def plan_run(
         Who trains, validates and tests.
     accepted
         Codes of critical findings that the user accepts.
+    num_ranks
+        Among which each batch is to be divided.
     audited
         Look for mistakes in labels, splits and inputs; False where no result comes of the run.
 
@@ -74,9 +79,15 @@ def plan_run(
     dictionary = study_dictionary(study)
     config = _configure(study, dictionary, target, given, scheme)
     if config.augment in ("on-device", "none"):
+        if config.copies:
+            raise TrainError(f"--augment {config.augment} reads no copies; leave --copies {config.copies} out.")
         config = replace(config, copies=0)
     choose_device(config.device)
     stores = open_run_stores(study.layout, config)
+    if config.augment == "hybrid" and not stores.num_copies:
+        raise TrainError(
+            "--augment hybrid reads copies, and there are none. Run: mm precompute-augs, or use on-device."
+        )
     config = replace(config, copies=stores.num_copies)
     with open_catalog(study.layout.catalog) as catalog:
         selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
@@ -94,6 +105,7 @@ def plan_run(
             else []
         )
     _refuse_critical(findings, accepted)
+    require_portions(parse_cohort(selection.frame), config, num_ranks)
     return RunPlan(
         config=config,
         cohort=selection.frame,
@@ -127,7 +139,7 @@ def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirec
     Parameters
     ----------
     **changes
-        Settings that may differ from those it began with: its device, and where its stores are read.
+        Settings that may differ from those it began with: where it computes and reads, how often it saves.
 
     Raises
     ------
@@ -138,7 +150,7 @@ def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirec
     if run.metrics.exists():
         raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
     require_unmarked(run)
-    return run, replace(config, **changes)
+    return run, parse_train_config({**config.to_json(), **changes})
 
 
 def enter_runs(study: Study) -> list[str]:

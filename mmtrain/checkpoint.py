@@ -97,6 +97,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
             raise
         _logger.warning("%s The one before is used.", error)
         progress, tensors = _read(previous)
+        path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
     try:
         model.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
     except RuntimeError as error:

@@ -58,9 +58,20 @@ def read_cohort(path: Path) -> Cohort:
         table = pl.read_parquet(path)
     except (FileNotFoundError, pl.exceptions.PolarsError) as error:
         raise TrainError(f"The cohort {path} cannot be read: {error}") from error
+    return parse_cohort(table)
+
+
+def parse_cohort(table: pl.DataFrame) -> Cohort:
+    """Return a cohort from its table.
+
+    Raises
+    ------
+    TrainError
+        It lacks a column.
+    """
     missing = {"sample_id", "row", "split", "target", "augmented"} - set(table.columns)
     if missing:
-        raise TrainError(f"The cohort {path} lacks the columns {', '.join(sorted(missing))}.")
+        raise TrainError(f"The cohort lacks the columns {', '.join(sorted(missing))}.")
     features = table.select(pl.selectors.starts_with(_FEATURE_PREFIX).cast(pl.Float64).fill_null(float("nan")))
     return Cohort(
         sample_ids=table["sample_id"].to_list(),

@@ -102,7 +102,7 @@ class TrainConfig:
     """Drop the last incomplete batch as the reference does; otherwise batches share the samples evenly."""
     augment: Literal["precomputed", "on-device", "hybrid", "none"] = "precomputed"
     """Where training samples are augmented: read copies that exist; change volumes on the device, anew in every epoch;
-    read copies and change their contrast on the device too; or not at all. docs/augmentation.md says which when."""
+    read copies and change their intensities once more on the device; or not at all. See docs/augmentation.md."""
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
     """How far samples are changed on the device; those of the study."""
     extent_mm: float = 192.0

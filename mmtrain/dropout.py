@@ -32,8 +32,15 @@ class PartDropout(nn.Module):
         """Return a tensor of the shape of `x`, whose first axis is this rank's samples."""
         if not self.training:
             return x
-        layout = torch.channels_last_3d if x.dim() == 5 else torch.contiguous_format
-        whole = (max(self.part.whole, len(x)), *x.shape[1:])
-        kept = torch.empty(whole, dtype=torch.bool, device=x.device, memory_format=layout)
-        kept.bernoulli_(1 - self.probability)
+        whole = [max(self.part.whole, len(x)), *x.shape[1:]]
+        if x.dim() == 5:  # drawn with channels last, as the network's volumes lie
+            batch, channels, *sides = whole
+            kept = _draw_mask([batch, *sides, channels], self.probability, x.device).permute(0, 4, 1, 2, 3)
+        else:
+            kept = _draw_mask(whole, self.probability, x.device)
         return x * kept[self.part.start : self.part.start + len(x)] / (1 - self.probability)
+
+
+def _draw_mask(shape: list[int], probability: float, device: torch.device) -> torch.Tensor:
+    """Return which values are kept. Compiled, `bernoulli_` on a mask keeps all or nothing (torch 2.13)."""
+    return torch.rand(shape, device=device) >= probability

@@ -78,6 +78,7 @@ def _choose_algorithms(deterministic: bool) -> None:
     every sum has one term, so PyTorch may warn and is not to refuse.
     """
     torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.allow_tf32 = False  # else float32 would mean TF32, of 10 bits, on newer GPUs
     if deterministic != torch.are_deterministic_algorithms_enabled():  # asking imports the compiler, for seconds
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(deterministic, warn_only=True)

@@ -31,7 +31,8 @@ class CpuSyncBatchNorm(AnyBatchNorm):
             )
         axes = [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
-        assert self.weight is not None and self.bias is not None
+        assert self.weight is not None and self.bias is not None and self.running_mean is not None
+        given, x = x.dtype, x.to(self.running_mean)
         count = _SumOverRanks.apply(x.new_full((1,), x.numel() / x.shape[1]))
         mean = _SumOverRanks.apply(x.sum(axes)) / count
         centred = x - mean.view(shape)
@@ -39,7 +40,7 @@ class CpuSyncBatchNorm(AnyBatchNorm):
         self._remember(mean.detach(), variance.detach() * count / (count - 1))
         normal = centred * torch.rsqrt(variance + self.eps).view(shape)
         scaled: torch.Tensor = normal * self.weight.view(shape) + self.bias.view(shape)
-        return scaled
+        return scaled.to(given)
 
     def _check_input_dim(self, x: torch.Tensor) -> None:
         """Take any number of axes, as `torch.nn.SyncBatchNorm`."""

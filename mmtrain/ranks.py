@@ -6,7 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/elastic/run.html.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,8 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 
 from mmtrain.errors import TrainError
+from mmtrain.place import rank_of_process
+from mmtrain.stopping import TrainingStopped
 from mmtrain.watchdog import Heart, watch_ranks
 
 COLLECTIVE_GRACE_SECONDS = 60.0
@@ -67,6 +69,12 @@ class Ranks:
         dist.all_gather_object(parts, part.cpu(), group=self.control)
         return torch.cat(parts)
 
+    def copy_from_first(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give tensors the values that they have on rank 0."""
+        if self.control is not None:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
     def wait(self) -> None:
         """Wait until every rank has come to this point."""
         if self.control is not None:
@@ -75,16 +83,6 @@ class Ranks:
 
 ALONE = Ranks(rank=0, size=1, local_rank=0, control=None, heart=Heart())
 """One process that trains by itself."""
-
-
-def started_by_torchrun() -> bool:
-    """Return whether this process is one of several ranks."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
-
-
-def place_of_rank() -> tuple[int, int]:
-    """Return this process's rank and the number of ranks."""
-    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if started_by_torchrun() else (0, 1)
 
 
 @contextmanager
@@ -103,11 +101,11 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
     TrainError
         There are more ranks than GPUs, or the others do not come.
     """
-    if not started_by_torchrun():
+    rank = rank_of_process()
+    if rank is None:
         yield ALONE
         return
-    rank, size = place_of_rank()
-    local_rank = int(os.environ["LOCAL_RANK"])
+    size, local_rank = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     timeout = timedelta(seconds=hang_seconds + COLLECTIVE_GRACE_SECONDS)
     if device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
@@ -121,11 +119,15 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
     try:
         with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
             yield Ranks(rank, size, local_rank, control, heart)
-    except RuntimeError:
-        time.sleep(CULPRIT_SECONDS)
-        raise
-    finally:
+    except TrainingStopped:
         dist.destroy_process_group()
+        raise
+    except Exception as error:  # the group is left as it is: to take it down may wait for ranks that never come
+        record_failure(error)
+        if isinstance(error, RuntimeError):
+            time.sleep(CULPRIT_SECONDS)
+        raise
+    dist.destroy_process_group()
 
 
 def _shared_store() -> Store:

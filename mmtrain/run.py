@@ -1,9 +1,11 @@
 """A run's directory: what lies where, written so that a kill never leaves half a file."""
 
+import fcntl
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -120,6 +122,23 @@ def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, TrainConfig]:
         known = sorted(path.name for path in runs.glob("*") if path.is_dir())
         raise TrainError(f"There is no run {run_id!r}. Known runs: {', '.join(known) or 'none'}.")
     return run, parse_train_config(json.loads(run.config.read_text(encoding="utf-8"))["train"])
+
+
+@contextmanager
+def hold_run(run: RunDirectory) -> Iterator[None]:
+    """Keep others from training the same run while a block lasts; a kill lets go too.
+
+    Raises
+    ------
+    TrainError
+        Another process trains it.
+    """
+    with (run.checkpoint.parent / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainError(f"Run {run.run_id} is being trained already, by another process.") from error
+        yield
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

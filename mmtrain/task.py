@@ -87,6 +87,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig, ra
     training = cohort.members("train")
     features_NF = cohort.stack_features(config.features)
     feature_scaler = fit_features(config.features, features_NF[training], config.shown_features)
+    weighted = config.kind == "classification" and config.balance == "weight"
     device = choose_device(config.device)
     largest_share = -(-min(config.batch_size, max(cohort.split_sizes.values())) // ranks.size)
     return Task(
@@ -96,7 +97,7 @@ def prepare_task(run: RunDirectory, layout: StudyLayout, config: TrainConfig, ra
         target_scaler=fit_target(cohort.targets[training]) if config.kind == "regression" else None,
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(features_NF),
-        class_weights=weigh_classes(cohort.targets[training]) if config.balance == "weight" else (1.0, 1.0),
+        class_weights=weigh_classes(cohort.targets[training]) if weighted else (1.0, 1.0),
         ranks=ranks,
         device=device,
         dtype=choose_precision(config.precision, device),

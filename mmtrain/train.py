@@ -38,7 +38,7 @@ from mmtrain.order import derive_seed
 from mmtrain.portions import Portion
 from mmtrain.ranks import Ranks, join_ranks
 from mmtrain.results import write_results
-from mmtrain.run import RunDirectory, write_json, write_json_lines
+from mmtrain.run import RunDirectory, hold_run, write_json, write_json_lines
 from mmtrain.schedule import learning_rate
 from mmtrain.stopping import StopRequest, TrainingStopped, heed_signals
 from mmtrain.task import (
@@ -96,6 +96,7 @@ def train(
     with (
         heed_signals() as stop,
         join_ranks(device, hang_seconds=config.hang_seconds) as ranks,
+        hold_run(directory) if ranks.leads else nullcontext(),
         explain_exhaustion(config, ranks.size),
     ):
         task = prepare_task(directory, layout, config, ranks)
@@ -106,8 +107,8 @@ def train(
 def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], None]) -> dict[str, Any]:
     """Do what one rank does in a run."""
     directory, task, config = run.directory, run.task, run.task.config
-    if resume and has_checkpoint(directory.checkpoint):
-        run.progress = load_checkpoint(directory.checkpoint, run.learner.network, run.learner.optimizer)
+    if resume:
+        go_on(run)
     progress = run.progress
     if task.ranks.leads:
         write_json_lines(directory.epochs, progress.history)
@@ -123,9 +124,30 @@ def train_as_rank(run: Run, *, resume: bool, on_epoch: Callable[[EpochEntry], No
                 keep_epoch(run, entry)
                 log_epoch(board, entry)
                 on_epoch(entry)
-    task.ranks.wait()  # for the weights of the best epoch
-    load_weights(directory.model, run.learner.network)
+    if task.ranks.leads:
+        load_weights(directory.model, run.learner.network)
+    task.ranks.copy_from_first(run.learner.network.state_dict().values())
     return finish(run)
+
+
+def go_on(run: Run) -> None:
+    """Put the run back to its last checkpoint; without any it begins anew.
+
+    Raises
+    ------
+    TrainError
+        There is none although epochs were finished, or ranks read different ones.
+    """
+    directory, learner, ranks = run.directory, run.learner, run.task.ranks
+    if has_checkpoint(directory.checkpoint):
+        run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
+    elif directory.epochs.exists() and directory.epochs.stat().st_size:
+        raise TrainError(f"Run {directory.run_id} has finished epochs and no checkpoint any more. Start it anew.")
+    places = ranks.gather(torch.tensor([[run.progress.epoch, run.progress.part.steps]]))
+    if (places != places[0]).any():  # a network file system may show a renamed file late
+        raise TrainError(
+            "Ranks read different checkpoints of the run. Wait until all machines see the last, try again."
+        )
 
 
 def train_epoch(run: Run, portions: Sequence[Portion]) -> None:

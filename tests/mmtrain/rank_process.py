@@ -6,6 +6,7 @@ The process that starts it puts the arguments of `main` into the global variable
 import os
 import pickle
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def train_runs(
-    root: Path, runs: list[Path], *, resume: bool = False, stop_at: tuple[int, int] | None = None, deaf: int = 0
+    root: Path, runs: list[Path], *, resume: bool = False, stop_at: tuple[int, int] | None = None, signalled: int = 0
 ) -> list[dict[str, Any]]:
     """Train runs that have been begun, one after the other; return their metrics, {} for one that was stopped.
 
@@ -33,13 +34,13 @@ def train_runs(
     ----------
     stop_at
         Epoch and step in which SIGTERM comes.
-    deaf
-        Rank that does not get it.
+    signalled
+        The only rank that gets it.
     """
     results = []
     for port, run in zip(os.environ["PORTS"].split(), runs, strict=True):
         os.environ["MASTER_PORT"] = port  # ranks meet anew for each
-        results.append(_train_run(root, run, resume, None if _rank() == deaf > 0 else stop_at))
+        results.append(_train_run(root, run, resume, stop_at if _rank() == signalled else None))
     return results
 
 
@@ -106,6 +107,7 @@ def hang(stopped: int, behind: int, seconds: float) -> None:
         for _ in range(3 - (ranks.rank == behind)):
             ranks.heart.beat()
         ranks.wait()
+        time.sleep(0.5)  # the counts are known to all
         if ranks.rank == stopped:
             os.kill(os.getpid(), signal.SIGSTOP)
         if ranks.rank != behind:

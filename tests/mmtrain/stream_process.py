@@ -24,4 +24,5 @@ def main(study: Path, side: int, rows: int, epochs: int) -> None:
         sys.stdout.write(f"{max(process.memory_info().rss for _ in batches) / 1e6}\n")
 
 
-main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+import mmtrain.train as training
 from mmtrain.errors import TrainError
 from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.model import weight_penalty
@@ -86,6 +87,22 @@ def test_a_step_is_taken_once_for_all_parts_and_begins_without_gradients(
     assert len(step(task, learner, num_steps=3)) == 6
     assert len(taken) == 3
     assert all(parameter.grad is None for parameter in learner.network.parameters())
+
+
+def test_every_step_draws_dropout_of_its_own_and_its_parts_one_after_the_other(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.begin(inputs=("connectivity",), epochs=2, accumulate=2)
+    states: list[tuple[int, bytes]] = []
+
+    def note_and_step(*words: Any) -> torch.Tensor:
+        states.append((torch.initial_seed(), torch.get_rng_state().numpy().tobytes()))
+        return take_step(*words)
+
+    monkeypatch.setattr(training, "take_step", note_and_step)
+    training.train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
+    assert len(states) == len(set(states)) == 2 * 4 * 2
+    assert len({seed for seed, _ in states}) == 2 * 4
 
 
 @pytest.mark.parametrize("clip_norm", [1e-3, 0.05])

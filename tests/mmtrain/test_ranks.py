@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from mmtrain.norm import synchronise
 from mmtrain.ranks import ALONE, join_ranks
-from mmtrain.run import RunDirectory
+from mmtrain.run import RunDirectory, hold_run
 
 METADATA = {
     "metadata_blocks": ("serology", "constitutional"),
@@ -144,7 +144,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_another_number_of_ranks(
     runs = [tiny.begin(**EXACT | RUNS[name]) for name in names]
     given = {"root": tiny.layout.root, "runs": [run.path for run in runs]}
     # One rank alone gets the signal; the others must stop after the same step.
-    assert on_ranks(first, "train_runs", **given, stop_at=(2, 1), deaf=1) == [[{}, {}]] * first
+    assert on_ranks(first, "train_runs", **given, stop_at=(2, 1), signalled=first - 1) == [[{}, {}]] * first
     for run in runs:
         assert run.checkpoint.exists() and not run.metrics.exists()
     on_ranks(then, "train_runs", **given, resume=True)
@@ -192,6 +192,27 @@ def changed_at(run: RunDirectory) -> int:
         return run.checkpoint.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+def test_a_run_is_trained_by_one_command_at_a_time(tiny: Any, start_ranks: Any, on_ranks: Any) -> None:
+    run = tiny.begin(inputs=("connectivity",))
+    given = {"root": tiny.layout.root, "runs": [run.path]}
+    with hold_run(run):
+        (refused,) = start_ranks(1, "train_runs", **given).wait()
+        assert str(refused) == f"TrainError: Run {run.run_id} is being trained already, by another process."
+    on_ranks(1, "train_runs", **given)
+
+
+def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew_by_itself(tiny: Any, start_ranks: Any) -> None:
+    run = tiny.begin(inputs=("connectivity",))
+    given = {"root": tiny.layout.root, "runs": [run.path]}
+    start_ranks(1, "train_runs", **given, stop_at=(2, 2)).wait()
+    kept = tiny.epochs(run)
+    for path in run.checkpoint.parent.glob("*.safetensors"):
+        path.unlink()
+    (refused,) = start_ranks(1, "train_runs", **given, resume=True).wait()
+    assert "has finished epochs and no checkpoint any more. Start it anew." in str(refused)
+    assert tiny.epochs(run) == kept
 
 
 def test_random_kills_and_resumes_end_in_the_same_bytes(tiny: Any, start_ranks: Any, on_ranks: Any) -> None:
