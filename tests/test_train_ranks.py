@@ -20,7 +20,7 @@ def test_a_run_that_has_no_place_is_refused_before_it_is_made(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     before = set((study / "runs").glob("*"))
-    result = run_mm("--study", study, "train", "--target", "age", "--inputs", "t1", *words)
+    result = run_mm("--study", study, "train", "--target", "age", "--inputs", "connectivity", "--fold", "1/4", *words)
     assert result.exit_code == 1
     (line,) = [line for line in result.output.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: {expected}") and "--gpus" in line
