@@ -333,7 +333,8 @@ def precompute_augs(
 ) -> None:
     """Store augmented copies of the training samples, so that no epoch has to compute them."""
     from mmdata.augment.estimate import as_duration, estimate_seconds
-    from mmstudy.copies import choose_device, num_workers, preview_copies, run_copies, write_preview
+    from mmdata.cluster import num_workers
+    from mmstudy.copies import choose_device, preview_copies, run_copies, write_preview
 
     if preview and dry_run:
         raise typer.BadParameter(

@@ -71,6 +71,17 @@ class SchedulerPool:
 WorkerPool = LocalPool | SchedulerPool | SlurmPool
 
 
+def num_workers(pool: WorkerPool) -> int:
+    """Return how many tasks a pool is taken to work on at once."""
+    match pool:
+        case LocalPool():
+            return pool.processes
+        case SlurmPool():
+            return pool.jobs
+        case SchedulerPool():
+            return 1  # how many there are shows when it is reached; what is projected is then of one
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
     """A live cluster."""

@@ -13,10 +13,9 @@ from catalog.scans import stored_training_rows
 from mmdata.augment.precompute import CopyPlan, execute_copies, plan_copies
 from mmdata.augment.preview import draw_sheet, preview_columns
 from mmdata.capacity import require_capacity
-from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
+from mmdata.cluster import LocalPool, WorkerPool, num_workers
 from mmdata.errors import StudyError
 from mmdata.lock import hold_stores
-from mmdata.slurm import SlurmPool
 from mmdata.store import open_array
 from mmdata.study import Study
 from mmstudy.progress import Progress
@@ -101,17 +100,6 @@ def write_preview(study: Study, side: int, path: Path, *, overwrite: bool) -> No
     picture = draw_sheet(list(columns), title)
     with replace_file(path) as file:
         file.write(picture)
-
-
-def num_workers(pool: WorkerPool) -> int:
-    """Return how many tasks a pool is taken to work on at once."""
-    match pool:
-        case LocalPool():
-            return pool.processes
-        case SlurmPool():
-            return pool.jobs
-        case SchedulerPool():
-            return 1  # how many there are shows when it is reached; what is projected is then of one
 
 
 def _training_rows(study: Study) -> tuple[dict[str, dict[int, str]], int]:

@@ -16,7 +16,7 @@ from catalog.summary import CatalogSummary, summarise
 from catalog.withdrawals import read_withdrawals
 from mmdata.arrays import stored_modalities
 from mmdata.capacity import require_capacity
-from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
+from mmdata.cluster import LocalPool, WorkerPool, num_workers
 from mmdata.errors import DataError
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
 from mmdata.lock import hold_stores
@@ -27,7 +27,6 @@ from mmdata.receipts import (
     record_samples,
     record_withdrawals,
 )
-from mmdata.slurm import SlurmPool
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, create_study, save_changes
 from mmstudy.dictionary import study_dictionary
@@ -155,22 +154,12 @@ def _unmade_if_it_fails(study: Study, is_new: bool) -> Iterator[None]:
 
 
 def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:
-    workers = _num_workers(pool)
+    workers = num_workers(pool)
     return plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
 
 
 def _num_local_workers(pool: WorkerPool) -> int:
     return pool.processes if isinstance(pool, LocalPool) else 0
-
-
-def _num_workers(pool: WorkerPool) -> int:
-    match pool:
-        case LocalPool():
-            return pool.processes
-        case SlurmPool():
-            return pool.jobs
-        case SchedulerPool():
-            return 1  # how many there are shows when it is reached; the projection is then of one
 
 
 def _register(catalog: Connection, study: Study, found: FoundSources, lists: Sequence[Path]) -> Registration:

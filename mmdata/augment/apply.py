@@ -31,7 +31,7 @@ def augment_batch(
     Returns
     -------
     copies_BCXYZ
-        As the volumes; background exactly 0. Each is what it would be in a batch of its own.
+        As the volumes; background exactly 0. Each is, but for rounding, what it would be in a batch of its own.
     """
     moved = move_batch(volumes_BCXYZ, geometries, extent_mm)
     recipes = [recipe for of_sample in intensities for recipe in of_sample]
