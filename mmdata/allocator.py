@@ -2,7 +2,7 @@
 
 Every decoded chunk and every batch is as large as the last one. glibc returns such blocks at once, and the kernel then
 zeroes fresh pages for the next: a quarter of the time of reading a 64³ volume. And each thread that decodes would get a
-heap of its own (an arena) with holes of its own: a process that streams batches grows by 100 MB in 300 epochs, with one
+heap of its own (an arena) with holes of its own: a process that streams batches grows by 124 MB in 300 epochs, with one
 heap by a tenth of that.
 
 Source: mallopt(3), M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX.
