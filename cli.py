@@ -525,7 +525,7 @@ def train(
     elif target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     else:
-        if gpus is not None:
+        if gpus is not None and not prepare:  # what is prepared may run on another machine
             require_places(gpus, device or "auto")
         plan = plan_run(
             study,
@@ -602,8 +602,10 @@ def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", 
     words += ["--hang-seconds", str(config.hang_seconds), "--checkpoint-minutes", str(config.checkpoint_minutes)]
     launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
     if not run.metrics.exists():
-        when = "" if has_checkpoint(run.checkpoint) else " before its first checkpoint"
-        _fail(f"Stopped{when}. Go on from its last checkpoint with: mm train --resume {run.run_id} --gpus {gpus}")
+        again = f"mm train --resume {run.run_id} --gpus {gpus}"
+        if has_checkpoint(run.checkpoint):
+            _fail(f"Stopped. Go on from its last checkpoint with: {again}")
+        _fail(f"Stopped before its first checkpoint. Begin it anew with: {again}")
 
 
 @app.command()

@@ -79,7 +79,7 @@ def _choose_algorithms(deterministic: bool) -> None:
     """
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cudnn.allow_tf32 = False  # else float32 would mean TF32, of 10 bits, on newer GPUs
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # asking imports the compiler, for seconds
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # to set it imports the compiler, for seconds
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
         warnings.filterwarnings("ignore", message="max_pool3d.*does not have a deterministic implementation")

@@ -35,8 +35,6 @@ class Ranks:
 
     rank: int
     size: int
-    local_rank: int
-    """Rank on this machine, which is the number of its GPU."""
     control: dist.ProcessGroup | None
     """For small messages between processors, beside those between GPUs; None: there is one process."""
     heart: Heart
@@ -75,13 +73,8 @@ class Ranks:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
-    def wait(self) -> None:
-        """Wait until every rank has come to this point."""
-        if self.control is not None:
-            dist.barrier(group=self.control)
 
-
-ALONE = Ranks(rank=0, size=1, local_rank=0, control=None, heart=Heart())
+ALONE = Ranks(rank=0, size=1, control=None, heart=Heart())
 """One process that trains by itself."""
 
 
@@ -118,7 +111,7 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
         raise TrainError(f"Rank {rank} of {size} could not join the others: {str(error).splitlines()[0]}") from error
     try:
         with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
-            yield Ranks(rank, size, local_rank, control, heart)
+            yield Ranks(rank, size, control, heart)
     except TrainingStopped:
         dist.destroy_process_group()
         raise

@@ -265,8 +265,8 @@ def keep_epoch(run: Run, entry: EpochEntry) -> None:
     directory, progress = run.directory, run.progress
     if entry["epoch"] == progress.best_epoch:
         save_weights(directory.model, run.learner.network)
-    write_json_lines(directory.epochs, progress.history)
     checkpoint(run)
+    write_json_lines(directory.epochs, progress.history)  # last: epochs without a checkpoint are refused
 
 
 def open_board(run: Run) -> AbstractContextManager[SummaryWriter | None]:

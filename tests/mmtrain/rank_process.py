@@ -92,7 +92,7 @@ def normalise(
 def talk(flags: list[list[bool]], parts: list[torch.Tensor]) -> dict[str, Any]:
     """Return what this rank hears of the others."""
     with join_ranks(CPU, hang_seconds=60) as ranks:
-        ranks.wait()
+        ranks.any(False)
         return {
             "place": (ranks.rank, ranks.size, ranks.leads),
             "any": ranks.any(*flags[ranks.rank]),
@@ -106,12 +106,12 @@ def hang(stopped: int, behind: int, seconds: float) -> None:
     with join_ranks(CPU, hang_seconds=seconds) as ranks:
         for _ in range(3 - (ranks.rank == behind)):
             ranks.heart.beat()
-        ranks.wait()
+        ranks.any(False)
         time.sleep(0.5)  # the counts are known to all
         if ranks.rank == stopped:
             os.kill(os.getpid(), signal.SIGSTOP)
         if ranks.rank != behind:
-            ranks.wait()
+            ranks.any(False)
         while True:
             signal.pause()
 

@@ -199,6 +199,23 @@ def test_a_run_stopped_in_its_first_epoch_is_begun_anew(layout: StudyLayout) -> 
     assert train(run, layout, parse_train_config(settings), resume=True) == expected
 
 
+def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
+    layout: StudyLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = REGRESSION | INPUTS["connectivity"] | {"epochs": 2}
+    _, expected = fit(layout, settings)
+    run = begin(layout, settings)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mmtrain.train.save_checkpoint", die)
+        train(run, layout, parse_train_config(settings))
+    assert run.model.exists() and not run.checkpoint.exists()
+    assert train(run, layout, parse_train_config(settings), resume=True) == expected
+
+
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1})
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
