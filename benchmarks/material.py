@@ -54,7 +54,7 @@ def as_uint8(material: Material, folder: Path, sides: Sequence[int]) -> Material
                 row_axis=0,
                 rows_per_shard=source.rows_per_shard,
                 dtype="uint8",
-                codec="zstd",
+                codec="lz4",
                 dimensions=VOLUME_DIMENSIONS,
             )
         )

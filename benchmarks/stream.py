@@ -27,7 +27,7 @@ from benchmarks.stream_peers import (
 )
 from mmdata.allocator import keep_freed_memory
 from mmdata.schema import VOLUME_MODALITIES
-from mmtrain.chunks import forget_files, read_chunks
+from mmtrain.disk import forget_files, read_chunks
 from mmtrain.stream import (
     DEFAULT_PREFETCH_BYTES,
     BatchRequest,
@@ -58,8 +58,8 @@ class Scale:
 
 
 SCALES = (
-    Scale(side=64, batch_size=16, num_samples=64, passes=8),
-    Scale(side=128, batch_size=8, num_samples=24, passes=3),
+    Scale(side=64, batch_size=16, num_samples=64, passes=32),
+    Scale(side=128, batch_size=8, num_samples=24, passes=12),
 )
 COLD = Scale(side=128, batch_size=8, num_samples=64, passes=1)
 

@@ -20,12 +20,13 @@ from monai.transforms import (
     ScaleIntensityd,
     SelectItemsd,
 )
+from numcodecs import blosc
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from benchmarks.material import FINE_SIDE, Material
 from mmdata.schema import VOLUME_MODALITIES
-from mmtrain.chunks import Chunk, locate_chunks
+from mmtrain.disk import Chunk, locate_chunks
 from mmtrain.stream import Stores
 
 NUM_CORES = torch.get_num_threads()
@@ -55,14 +56,14 @@ def locate_samples(stores: Stores, rows: Sequence[int]) -> list[tuple[Chunk, ...
 def decode_only(stores: Stores, rows: Sequence[int], order: NDArray[np.int64], batch_size: int) -> Iterator[None]:
     """Read the same chunks with pread and decompress them on the same cores; verify nothing, convert nothing."""
     array = next(iter(stores.originals.values()))
+    decompress = {"zstd": Zstd().decode, "lz4": blosc.decompress}[array.attributes["codec"]]
     samples = locate_samples(stores, rows)
     files = {chunk.file: os.open(chunk.file, os.O_RDONLY) for sample in samples for chunk in sample}
     buffer = np.empty((batch_size * len(stores.originals), *array.row_shape), array.dtype)
 
     def decode(share: list[tuple[Chunk, NDArray[Any]]]) -> None:
-        codec = Zstd()
         for chunk, out in share:
-            codec.decode(memoryview(os.pread(files[chunk.file], chunk.size, chunk.offset))[:-_CRC_BYTES], out)
+            decompress(memoryview(os.pread(files[chunk.file], chunk.size, chunk.offset))[:-_CRC_BYTES], out)
 
     with ThreadPoolExecutor(NUM_CORES) as pool:
         for start in range(0, len(order), batch_size):

@@ -10,10 +10,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmdata.chunks import shard_file
 from mmdata.cluster import WorkerPool
 from mmdata.execution import run_tasks
 from mmdata.schema import StudyLayout
-from mmdata.store import StoredArray, open_array, shard_file, shard_starts, sync_directory
+from mmdata.store import StoredArray, open_array, shard_starts, sync_directory
 
 LOCK_SUFFIX = ".__lock"
 """Behind the name of the file that tensorstore writes a shard to before it is renamed; a kill leaves it behind."""

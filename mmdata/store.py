@@ -27,6 +27,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
+from mmdata.chunks import ChunkReader, reader_of, shard_file
 from mmdata.errors import CapacityError, StoreError
 from mmdata.location import BucketPath, Location, explain_failure, kvstore_spec
 from mmdata.schema import SCHEMA_VERSION
@@ -69,6 +70,8 @@ class StoredArray:
     location: Location
     handle: Any
     attributes: dict[str, Any]
+    reader: ChunkReader | None
+    """Reads rows from a folder; None: tensorstore does, from a bucket or whatever another program wrote."""
 
     @property
     def path(self) -> Path:
@@ -103,8 +106,8 @@ class StoredArray:
         """Rows that share one file."""
         return int(self.handle.chunk_layout.write_chunk.shape[self.row_axis])
 
-    def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]) -> Any:
-        """Begin to read rows into places of a buffer, all in one request; return a future.
+    def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]) -> list[Any]:
+        """Begin to read rows into places of a buffer; return futures for `wait_for_reads`.
 
         Parameters
         ----------
@@ -115,7 +118,9 @@ class StoredArray:
         places
             Shape (n,): where in `out` each row goes.
         """
-        return ts.array(out)[places].write(self.handle[tuple(indices.T)])
+        if self.reader is not None:
+            return list(self.reader.start_read(indices, out, places))
+        return [ts.array(out)[places].write(self.handle[tuple(indices.T)])]
 
     def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:
         """Return rows, shape (len(indices), *row_shape).
@@ -127,7 +132,7 @@ class StoredArray:
         """
         rows = np.empty((len(indices), *self.row_shape), self.dtype)
         every = np.arange(len(indices))
-        wait_for_reads([self.start_read(np.asarray(indices, np.int64), rows, every)], self.location)
+        wait_for_reads(self.start_read(np.asarray(indices, np.int64), rows, every), self.location)
         require_stored(rows, indices, self.location)
         return rows
 
@@ -180,7 +185,7 @@ class StoredArray:
             places = np.asarray(wanted) - start
             read, damaged = self._read(start, last, copy)
             if damaged.intersection(wanted):
-                raise StoreError(_damaged_message(self.location))
+                raise StoreError(damaged_message(self.location))
             rows[places] = read[places]
         return rows
 
@@ -284,14 +289,17 @@ def open_array(location: Location) -> StoredArray:
     if content is None:
         raise StoreError(f"There is no array {_short(location)}; {_how_to_make(location)}")
     try:
-        attributes = json.loads(content)["attributes"]
+        description = json.loads(content)
+        attributes = description["attributes"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"The description of {_short(location)} (zarr.json) is damaged.") from error
     check_schema_version(attributes.get("schema_version"), _short(location))
     spec = {"driver": "zarr3", "kvstore": kvstore_spec(location)}
-    return StoredArray(
-        location, ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result(), attributes
-    )
+    handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
+    reader = None
+    if isinstance(location, Path):
+        reader = reader_of(location, description, missing_value(handle.dtype.numpy_dtype))
+    return StoredArray(location, handle, attributes, reader)
 
 
 def array_exists(location: Location) -> bool:
@@ -386,17 +394,19 @@ def wait_for_reads(futures: Sequence[Any], location: Location) -> None:
         for future in futures:
             future.result()
     except (ValueError, OSError) as error:
-        raise StoreError(explain_failure(error, location) or _damaged_message(location)) from error
+        raise StoreError(explain_failure(error, location) or damaged_message(location)) from error
 
 
-def shard_file(array: Path, index: int, row_ndim: int, *, copy: int | None = None) -> Path:
-    """Return the file of an array's shard, by its index along the rows.
-
-    >>> shard_file(Path("t1/64"), 3, 3).as_posix()
-    't1/64/c/3/0/0/0'
-    """
-    behind = [] if copy is None else [copy]
-    return array.joinpath("c", *map(str, [*behind, index, *[0] * row_ndim]))
+def damaged_message(location: Location) -> str:
+    """Say that bytes of an array are not what was stored, and what to do."""
+    if isinstance(location, BucketPath):
+        return (
+            f"{location} is damaged: an object is unreadable or a checksum does not match. Copy the stores there again."
+        )
+    return (
+        f"{_short(location)} is damaged: a file is unreadable or a checksum does not match. See which rows with "
+        "mm verify, make them again with mm repair."
+    )
 
 
 def rows_on_disk(
@@ -466,7 +476,8 @@ def _compressors(spec: ArraySpec) -> list[Any]:
         case "zstd":
             return [ZstdCodec(level=1)]
         case "lz4":
-            return [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=np.dtype(spec.dtype).itemsize)]
+            itemsize = np.dtype(spec.dtype).itemsize  # shuffled bytes of volumes compress less and take longer
+            return [BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle", typesize=itemsize)]
         case "none":
             return []
 
@@ -488,17 +499,6 @@ def _how_to_make(location: Location) -> str:
     if isinstance(location, BucketPath):
         return "copy the study's volumes.zarr and augmented.zarr there, and give the place that holds them."
     return f"it is made by: {'mm precompute-augs' if 'augmented.zarr' in location.parts else 'mm ingest ukb'}"
-
-
-def _damaged_message(location: Location) -> str:
-    if isinstance(location, BucketPath):
-        return (
-            f"{location} is damaged: an object is unreadable or a checksum does not match. Copy the stores there again."
-        )
-    return (
-        f"{_short(location)} is damaged: a file is unreadable or a checksum does not match. See which rows with "
-        "mm verify, make them again with mm repair."
-    )
 
 
 def _short(location: Location) -> str:

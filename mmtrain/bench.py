@@ -22,8 +22,8 @@ import torch
 
 from mmdata.augment.recipe import draw_geometry, draw_intensity
 from mmtrain.augmentation import augment_channels
-from mmtrain.chunks import Cache, Chunk, DiskReading, locate_chunks, read_chunks
 from mmtrain.config import TrainConfig
+from mmtrain.disk import Cache, Chunk, DiskReading, locate_chunks, read_chunks
 from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.portions import Portion
 from mmtrain.stream import StoredBatch, Stores, stream_batches, to_channels

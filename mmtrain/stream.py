@@ -1,4 +1,4 @@
-"""Stream batches of rows from the stores: reads run ahead inside tensorstore, into memory that is used again and again.
+"""Stream batches of rows from the stores: reads run ahead in other threads, into memory that is used again and again.
 
 Integers stay integers until they are on the device that computes with them, where `to_channels` makes them floats.
 """
@@ -22,7 +22,7 @@ MIN_PREFETCH = 2
 DEFAULT_PREFETCH_BYTES = 96 << 20
 """A few batches: enough to keep reads running, little enough to stay near the processor."""
 
-_Reads: TypeAlias = dict[str, list[tuple[StoredArray, Any]]]
+_Reads: TypeAlias = dict[str, list[tuple[StoredArray, list[Any]]]]
 """Of one batch: for each modality the arrays that are being read, and the futures of these reads."""
 
 
@@ -128,8 +128,8 @@ def stream_batches(
         request, buffers, reads = running.popleft()
         stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
         for modality, started in reads.items():
-            for array, future in started:
-                wait_for_reads([future], array.location)
+            for array, futures in started:
+                wait_for_reads(futures, array.location)
             _require_rows(stores, modality, request, stored[modality].numpy())
         yield StoredBatch(request, stored)
         free.append(buffers)

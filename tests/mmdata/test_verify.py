@@ -12,8 +12,8 @@ import pytest
 import zarr
 from typer.testing import Result
 
+from mmdata.chunks import shard_file
 from mmdata.receipts import read_scan_receipts
-from mmdata.store import shard_file
 from mmdata.study import load_study
 from mmdata.verify import DamagedRow, execute_verification, plan_verification
 

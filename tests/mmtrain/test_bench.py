@@ -25,8 +25,8 @@ from mmtrain.bench import (
     take_turn,
     ways_of,
 )
-from mmtrain.chunks import forget_files, locate_chunks, read_chunks
 from mmtrain.config import parse_train_config
+from mmtrain.disk import forget_files, locate_chunks, read_chunks
 from mmtrain.learner import build_learner
 from mmtrain.task import Task, prepare_task
 
@@ -98,7 +98,7 @@ def test_files_just_read_are_not_called_cold_where_the_system_cannot_forget(
 ) -> None:
     (chunk,) = locate_chunks(open_array(tiny.layout.volume_array("t1", 8)), [0])
     chunk.file.read_bytes()
-    monkeypatch.setattr("mmtrain.chunks._forget", lambda _: None)
+    monkeypatch.setattr("mmtrain.disk._forget", lambda _: None)
     assert forget_files([chunk.file]) in ("warm", "unknown")
     monkeypatch.delattr("os.posix_fadvise", raising=False)
     assert forget_files([chunk.file]) == "unknown"

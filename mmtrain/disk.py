@@ -1,16 +1,12 @@
-"""Where the compressed chunks of rows lie in their shards, and how fast the disk gives them.
+"""How fast the disk gives the chunks of rows.
 
 Terms
 -----
-chunk   the compressed bytes of one row; a shard's file ends in an index of where each lies.
 cold    the page cache of the system holds nothing of the files, so the disk itself answers.
 warm    the page cache holds them, or could not be made to forget them.
-
-Source: Zarr v3, sharding codec (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed).
 """
 
 import os
-import struct
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mmdata.chunks import extent_in, read_index, shard_file
 from mmdata.errors import StoreError
-from mmdata.store import StoredArray, shard_file
+from mmdata.store import StoredArray, damaged_message
 
 Cache = Literal["cold", "warm", "unknown"]
 
-_INDEX_ENTRY = struct.Struct("<QQ")
-_CRC_BYTES = 4
-_NEVER_WRITTEN = 2**64 - 1
 _THREADS = max(4, os.cpu_count() or 1)
-"""As many reads at once as tensorstore makes."""
+"""As many reads at once as the stream makes."""
 _PAGE_BYTES = 4096
 
 
@@ -57,21 +51,22 @@ def locate_chunks(array: StoredArray, rows: Sequence[int]) -> list[Chunk]:
     Raises
     ------
     StoreError
-        A row was never stored.
+        A row was never stored, or a shard is damaged.
     """
     chunks = []
     for row in rows:
         shard, place = divmod(row, array.rows_per_shard)
         path = shard_file(array.path, shard, len(array.row_shape))
-        try:
+        extent = None
+        if path.exists():
             with path.open("rb") as file:
-                file.seek(_INDEX_ENTRY.size * (place - array.rows_per_shard) - _CRC_BYTES, os.SEEK_END)
-                offset, size = _INDEX_ENTRY.unpack(file.read(_INDEX_ENTRY.size))
-        except FileNotFoundError:
-            offset = size = _NEVER_WRITTEN
-        if offset == _NEVER_WRITTEN:
+                try:
+                    extent = extent_in(read_index(file.fileno(), path.stat().st_size, array.rows_per_shard), place)
+                except ValueError as error:
+                    raise StoreError(damaged_message(array.path)) from error
+        if extent is None:
             raise StoreError(f"Row {row} of {array.path.parent.name}/{array.path.name} was never stored.")
-        chunks.append(Chunk(path, offset, size))
+        chunks.append(Chunk(path, *extent))
     return chunks
 
 

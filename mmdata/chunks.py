@@ -1,0 +1,225 @@
+"""Read rows of an array in a folder: each chunk goes from its file through the decoder straight into its place.
+
+Terms
+-----
+chunk   the compressed bytes of one row and, behind them, their CRC32C.
+shard   the file that holds the chunks of neighbouring rows; it ends in an index of where each lies, with a CRC32C.
+
+An index is remembered for as long as its file stays the same: a shard that was replaced is read as it is now.
+Source: Zarr v3, https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed.
+"""
+
+import os
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import google_crc32c
+import numpy as np
+from numcodecs import blosc
+from numcodecs.zstd import Zstd
+from numpy.typing import NDArray
+
+Decoder: TypeAlias = Callable[[memoryview, NDArray[Any]], Any]
+"""Takes what an encoder made, and the memory to put the values into."""
+
+_Version: TypeAlias = tuple[int, int, int]
+"""Inode, time of the last change in ns and bytes of a file: a shard that is written anew is another file."""
+
+CRC_BYTES = 4
+_CRC_OF_BYTES_AND_THEIR_CRC = 0x48674BC7
+"""Whatever the bytes are; source: the residue of CRC-32/ISCSI, https://reveng.sourceforge.io/crc-catalogue/17plus.htm."""
+_INDEX_ENTRY = struct.Struct("<QQ")
+_NEVER_WRITTEN = 2**64 - 1
+_TASK_BYTES = 8 << 20
+"""Of decoded rows that one thread reads at a stretch: worth a turn, and short enough for every thread to get one."""
+_LEAST_THREADS = 2
+"""One can read while the other waits for the disk."""
+_INDEX_CODECS = ["bytes", "crc32c"]
+
+
+class Extent(NamedTuple):
+    """Which bytes of a shard are the chunk of a row."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReader:
+    """What one has to know of an array to read its rows."""
+
+    folder: str
+    row_ndim: int
+    rows_per_shard: int
+    decode: Decoder
+    fill: Any
+    """Value of rows that were never stored."""
+    indices: dict[tuple[int, ...], tuple[_Version, bytes]] = field(default_factory=dict, repr=False)
+    """Of the shards that were read, and of which version of their files: some 20 bytes for each row and copy."""
+
+    def start_read(
+        self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]
+    ) -> list[Future[None]]:
+        """Begin to read rows into places of a buffer; see `StoredArray.start_read`.
+
+        The futures raise ValueError where bytes are damaged, and OSError where they cannot be read.
+        """
+        wanted = list(zip(places.tolist(), indices.tolist(), strict=True))
+        num_rows = max(1, _TASK_BYTES * len(out) // max(1, out.nbytes))
+        tasks = [wanted[first : first + num_rows] for first in range(0, len(wanted), num_rows)]
+        return [_threads().submit(self._read_rows, task, out) for task in tasks]
+
+    def _read_rows(self, wanted: Sequence[tuple[int, list[int]]], out: NDArray[Any]) -> None:
+        for place, (*copies, row) in wanted:
+            self._read_row(copies, row, out[place])
+
+    def _read_row(self, copies: Sequence[int], row: int, out: NDArray[Any]) -> None:
+        shard, place = divmod(row, self.rows_per_shard)
+        try:
+            file = os.open(_shard_file(self.folder, shard, self.row_ndim, copies), os.O_RDONLY)
+        except FileNotFoundError:
+            out[...] = self.fill
+            return
+        try:
+            packed = self._read_packed(file, (*copies, shard), place)
+        finally:
+            os.close(file)
+        if packed is None:
+            out[...] = self.fill
+            return
+        try:
+            self.decode(packed, out)
+        except RuntimeError as error:  # so say both decoders
+            raise ValueError(str(error)) from error
+
+    def _read_packed(self, file: int, shard: tuple[int, ...], place: int) -> memoryview | None:
+        """Return what is to be decoded; None where nothing is stored."""
+        status = os.fstat(file)
+        version = status.st_ino, status.st_mtime_ns, status.st_size
+        known, index = self.indices.get(shard, (None, b""))
+        if known != version:
+            index = read_index(file, status.st_size, self.rows_per_shard)
+            self.indices[shard] = version, index
+        extent = extent_in(index, place)
+        return _without_crc(_read(file, *extent)) if extent else None
+
+
+def reader_of(folder: Path, description: Mapping[str, Any], fill: Any) -> ChunkReader | None:
+    """Return a reader of an array; None where its chunks are not as this program writes them.
+
+    Parameters
+    ----------
+    description
+        What its zarr.json holds.
+    """
+    shard_shape = description["chunk_grid"]["configuration"]["chunk_shape"]
+    (outer, *rest) = description["codecs"]
+    if rest or outer["name"] != "sharding_indexed":
+        return None
+    inner = outer["configuration"]
+    decode = _DECODERS.get(tuple(codec["name"] for codec in inner["codecs"]))
+    chunk_shape = inner["chunk_shape"]
+    rows_axis = description["dimension_names"].index("sample")
+    ours = (
+        inner["codecs"][0].get("configuration", {}).get("endian", sys.byteorder) == sys.byteorder
+        and inner.get("index_location", "end") == "end"
+        and [codec["name"] for codec in inner["index_codecs"]] == _INDEX_CODECS
+        and chunk_shape[: rows_axis + 1] == [1] * (rows_axis + 1)
+        and chunk_shape[rows_axis + 1 :] == shard_shape[rows_axis + 1 :] == description["shape"][rows_axis + 1 :]
+    )
+    if decode is None or not ours:
+        return None
+    return ChunkReader(str(folder), len(chunk_shape) - rows_axis - 1, shard_shape[rows_axis], decode, fill)
+
+
+def shard_file(array: Path, index: int, row_ndim: int, *, copy: int | None = None) -> Path:
+    """Return the file of an array's shard, by its index along the rows.
+
+    Parameters
+    ----------
+    copy
+        Index along the copies axis, for an augmented array.
+
+    Examples
+    --------
+    >>> shard_file(Path("t1/64"), 3, 3).as_posix()
+    't1/64/c/3/0/0/0'
+    """
+    return Path(_shard_file(str(array), index, row_ndim, [] if copy is None else [copy]))
+
+
+def read_index(file: int, file_size: int, rows_per_shard: int) -> bytes:
+    """Return the index of a shard, for `extent_in`.
+
+    Parameters
+    ----------
+    file
+        Descriptor of the open file.
+    file_size
+        In bytes.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    """
+    size = rows_per_shard * _INDEX_ENTRY.size + CRC_BYTES
+    index = bytes(_without_crc(_read(file, file_size - size, size)))
+    for place in range(rows_per_shard):
+        if (extent := extent_in(index, place)) and max(extent) > file_size:
+            raise ValueError(f"a chunk of {extent.size} bytes at {extent.offset} would lie behind the end of its file")
+    return index
+
+
+def extent_in(index: bytes, place: int) -> Extent | None:
+    """Look up a row by its place among those of its shard; None where it was never stored."""
+    extent = Extent(*_INDEX_ENTRY.unpack_from(index, place * _INDEX_ENTRY.size))
+    return None if extent.offset == extent.size == _NEVER_WRITTEN else extent
+
+
+def _shard_file(array: str, index: int, row_ndim: int, copies: Sequence[int]) -> str:
+    """Return it as text, which for every row read is much sooner made than a path."""
+    return "/".join([array, "c", *map(str, copies), str(index), *"0" * row_ndim])
+
+
+def _read(file: int, offset: int, size: int) -> bytes:
+    if offset < 0 or size < CRC_BYTES:
+        raise ValueError(f"nothing that has a checksum can lie at {offset} and be {size} bytes long")
+    content = os.pread(file, size, offset)
+    while len(content) < size:
+        more = os.pread(file, size - len(content), offset + len(content))
+        if not more:
+            raise ValueError(f"the file ends {size - len(content)} bytes too early")
+        content += more
+    return content
+
+
+def _without_crc(content: bytes) -> memoryview:
+    """Check the CRC32C at the end of some bytes; return the others."""
+    if google_crc32c.value(content) != _CRC_OF_BYTES_AND_THEIR_CRC:
+        raise ValueError("a checksum does not match")
+    return memoryview(content)[:-CRC_BYTES]
+
+
+def _copy(content: memoryview, out: NDArray[Any]) -> None:
+    out.reshape(-1)[:] = np.frombuffer(content, out.dtype)
+
+
+_DECODERS: Mapping[tuple[str, ...], Decoder] = {
+    ("bytes", "zstd", "crc32c"): Zstd().decode,
+    ("bytes", "blosc", "crc32c"): blosc.decompress,
+    ("bytes", "crc32c"): _copy,
+}
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads that read, one for each core: what they do for long needs no interpreter lock."""
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(max(_LEAST_THREADS, num_cores), thread_name_prefix="mm-read")
