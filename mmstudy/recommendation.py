@@ -132,7 +132,7 @@ def _advise(bottleneck: Bottleneck, chosen: WayResult, stages: Mapping[StageName
             return (
                 f"The decoding is the bottleneck: the device waits {chosen.wait_share:.0%} of the time, and reading "
                 f"and decoding alone give {stages['decode'].samples_per_second:,.1f} samples/s. More processor cores "
-                f"help; so does a new study with volumes.codec = lz4; {_SMALLER}."
+                f"help; so does a new study with volumes.codec = lz4, if this has another; {_SMALLER}."
             )
         case "device":
             waits = f"it waits for data {chosen.wait_share:.1%} of the time"

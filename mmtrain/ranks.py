@@ -29,6 +29,11 @@ CULPRIT_SECONDS = 3.0
 """How long a rank that fails waits before it ends: most fail because another has ended, whose reason is to be told."""
 
 
+_joined: list[dist.ProcessGroup | None] = []
+"""Groups are kept until the process ends. Whoever lets go of one last waits for its threads; DDP would do so with the
+interpreter lock, for which such a thread may wait to free a tensor, and the rank would hang instead of ending."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ranks:
     """The place of this process among those that train one model."""
@@ -109,6 +114,7 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
         control = dist.new_group(backend="gloo", timeout=timeout)
     except (RuntimeError, ValueError) as error:
         raise TrainError(f"Rank {rank} of {size} could not join the others: {str(error).splitlines()[0]}") from error
+    _joined.extend((dist.group.WORLD, control))
     try:
         with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
             yield Ranks(rank, size, control, heart)

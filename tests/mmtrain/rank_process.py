@@ -3,10 +3,12 @@
 The process that starts it puts the arguments of `main` into the global variable `GIVEN`.
 """
 
+import gc
 import os
 import pickle
 import signal
 import time
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import psutil
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 import mmtrain.train as training
 from mmdata.schema import StudyLayout
@@ -99,6 +102,17 @@ def talk(flags: list[list[bool]], parts: list[torch.Tensor]) -> dict[str, Any]:
             "sum": ranks.sum(torch.tensor([1.0, float(ranks.rank)])).tolist(),
             "gathered": ranks.gather(parts[ranks.rank]),
         }
+
+
+def leave() -> bool:
+    """Leave the others, let go of all that held the groups, and return whether these are still there."""
+    with join_ranks(CPU, hang_seconds=60) as ranks:
+        network = DistributedDataParallel(torch.nn.Linear(2, 1))
+        network(torch.ones(3, 2)).sum().backward()
+        groups = [weakref.ref(dist.group.WORLD), weakref.ref(ranks.control)]
+    del network, ranks
+    gc.collect()
+    return all(group() is not None for group in groups)
 
 
 def hang(stopped: int, behind: int, seconds: float) -> None:

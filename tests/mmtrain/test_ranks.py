@@ -342,7 +342,14 @@ def test_a_rank_that_hangs_is_named_and_the_others_end(
     assert not ranks.processes[1].is_alive()
     errors = [path.with_suffix(".error") for path in ranks.results if path.with_suffix(".error").exists()]
     told = {json.loads(error.read_text())["message"]["message"] for error in errors}
-    assert told == {f"TrainError: {expected}"}
+    effects = {message for message in told if message.startswith("RuntimeError: ")}  # of a rank whose partner has ended
+    assert told - effects == {f"TrainError: {expected}"}
+
+
+def test_groups_outlive_all_that_uses_them(on_ranks: Any) -> None:
+    # Whoever frees a group joins its threads. DDP did so with the interpreter lock, for which one of them waited: about
+    # one in thirty runs of ranks that were stopped never ended.
+    assert on_ranks(2, "leave") == [True, True]
 
 
 def test_memory_does_not_grow_over_epochs(tiny: Any, on_ranks: Any) -> None:
