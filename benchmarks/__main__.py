@@ -47,13 +47,13 @@ def main() -> None:
         "tables": bench_tables,
         "train": bench_train,
     }
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"ratios": {}}
-    results["machine"] = describe_machine()
     for name in sys.argv[1:] or benchmarks:
         with tempfile.TemporaryDirectory() as folder:
-            results[name], ratios = benchmarks[name](Path(folder))
-        results["ratios"] = {**results["ratios"], **ratios}
+            measured, ratios = benchmarks[name](Path(folder))
         print(json.dumps(ratios, indent=2))
+        # Read only now: another call may have written meanwhile.
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"ratios": {}}
+        results |= {"machine": describe_machine(), name: measured, "ratios": results["ratios"] | ratios}
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
