@@ -50,6 +50,7 @@ def test_every_contender_is_timed_as_often(cohort: MadeCohort) -> None:
         "mm": 2,
         "mm_two_volumes": 2,
         "reference": 2,
+        "reference_in_our_memory": 2,
     }
 
 
