@@ -457,6 +457,9 @@ def train(
     stores: Annotated[
         str | None, typer.Option(help="Read copies of the stores in this folder or at s3://BUCKET/PREFIX.")
     ] = None,
+    prefetch_mb: Annotated[
+        int | None, typer.Option(help="Memory of each GPU's process for batches that are read ahead, in MiB.")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run after its last checkpoint; on any number of GPUs.")
     ] = None,
@@ -511,12 +514,18 @@ def train(
         "keep_own_block": keep_own_block,
     }
     given = _given(**options)
-    here = _given(device=device, stores=stores, checkpoint_minutes=checkpoint_minutes, hang_seconds=hang_seconds)
+    here = _given(
+        device=device,
+        stores=stores,
+        prefetch_bytes=None if prefetch_mb is None else prefetch_mb << 20,
+        checkpoint_minutes=checkpoint_minutes,
+        hang_seconds=hang_seconds,
+    )
     if resume:
         if target or given or dry_run or prepare or fold or leave_out_centre or accept:
             raise typer.BadParameter(
-                "a resumed run keeps its settings; give at most --gpus, --device, --stores, --checkpoint-minutes or "
-                "--hang-seconds",
+                "a resumed run keeps its settings; give at most --gpus, --device, --stores, --prefetch-mb, "
+                "--checkpoint-minutes or --hang-seconds",
                 param_hint="--resume",
             )
         run, config = find_unfinished(study, resume, **here)
@@ -600,6 +609,7 @@ def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", 
     words = ["--study", str(study.layout.root), "train", "--resume", run.run_id, "--device", device.type]
     words += ["--stores", config.stores] if config.stores else []
     words += ["--hang-seconds", str(config.hang_seconds), "--checkpoint-minutes", str(config.checkpoint_minutes)]
+    words += ["--prefetch-mb", str(max(1, config.prefetch_bytes >> 20))]
     launch_ranks([*words, *(["--json"] if as_json else [])], gpus, device)
     if not run.metrics.exists():
         again = f"mm train --resume {run.run_id} --gpus {gpus}"

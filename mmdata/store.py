@@ -269,7 +269,7 @@ def ensure_array(spec: ArraySpec) -> None:
     if differing:
         raise StoreError(
             f"{_short(spec.path)} was made with other settings ({', '.join(differing)}). "
-            "Put study.toml back as it was, or start a new study."
+            f"Put study.toml back as it was, or {_how_to_begin_anew(spec.path)}."
         )
     shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
     if shape != existing.shape:
@@ -493,6 +493,12 @@ def _read_description(location: Location) -> bytes | None:
         problem = explain_failure(error, location) or f"The description of {_short(location)} (zarr.json) is damaged."
         raise StoreError(problem) from error
     return None if found.state == "missing" else bytes(found.value)
+
+
+def _how_to_begin_anew(path: Path) -> str:
+    if "augmented.zarr" in path.parts:
+        return "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies anew"
+    return "start a new study"
 
 
 def _how_to_make(location: Location) -> str:

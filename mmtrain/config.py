@@ -25,6 +25,7 @@ _POSITIVE = (
     "learning_rate",
     "clip_norm",
     "accumulate",
+    "prefetch_bytes",
     "checkpoint_minutes",
     "hang_seconds",
 )

@@ -297,6 +297,11 @@ def test_json_is_one_object_on_stdout(run_mm: RunMm, copy: Path, tmp_path: Path)
         assert keys <= set(content)
 
 
+def test_memory_for_batches_read_ahead_is_given_in_mib(run_mm: RunMm, copy: Path) -> None:
+    command = ["--study", copy, "train", "--target", "age", "--inputs", "t1", "--prefetch-mb", 8, "--dry-run", "--json"]
+    assert json.loads(run_mm(*command).stdout)["train"]["prefetch_bytes"] == 8 * 1024**2
+
+
 def test_a_finished_run_is_in_the_catalogue_the_status_and_its_directory_without_any_eid(
     run_mm: RunMm, copy: Path, tmp_path: Path
 ) -> None:
