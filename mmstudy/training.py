@@ -17,8 +17,9 @@ from mmdata.schema import VOLUME_MODALITIES
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
+from mmstudy.elsewhere import require_own_stores
 from mmstudy.withdraw import require_present
-from mmtrain.cohort import parse_cohort
+from mmtrain.cohort import parse_cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
 from mmtrain.portions import require_portions
@@ -106,6 +107,8 @@ def plan_run(
         )
     _refuse_critical(findings, accepted)
     require_portions(parse_cohort(selection.frame), config, num_ranks)
+    if config.stores:
+        require_own_stores(study, config, selection.frame["row"].to_list())
     return RunPlan(
         config=config,
         cohort=selection.frame,
@@ -145,12 +148,17 @@ def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirec
     ------
     TrainError
         There is none of that name, it is finished, or participants of its cohort have withdrawn.
+    StudyError
+        The stores elsewhere are not this study's.
     """
     run, config = find_run(study.layout.runs, run_id)
     if run.metrics.exists():
         raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
     require_unmarked(run)
-    return run, parse_train_config({**config.to_json(), **changes})
+    config = parse_train_config({**config.to_json(), **changes})
+    if config.stores:
+        require_own_stores(study, config, read_cohort(run.cohort).rows.tolist())
+    return run, config
 
 
 def enter_runs(study: Study) -> list[str]:
