@@ -25,8 +25,8 @@ from numcodecs import blosc
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-Decoder: TypeAlias = Callable[[memoryview, NDArray[Any]], Any]
-"""Takes what an encoder made, and the memory to put the values into."""
+_Decoder: TypeAlias = Callable[[memoryview, NDArray[Any]], Any]
+"""Takes what an encoder made, and the memory to put the values into, all of it."""
 
 _Version: TypeAlias = tuple[int, int, int]
 """Inode, time of the last change in ns and bytes of a file: a shard that is written anew is another file."""
@@ -37,10 +37,14 @@ _CRC_OF_BYTES_AND_THEIR_CRC = 0x48674BC7
 _INDEX_ENTRY = struct.Struct("<QQ")
 _NEVER_WRITTEN = 2**64 - 1
 _TASK_BYTES = 8 << 20
-"""Of decoded rows that one thread reads at a stretch: worth a turn, and short enough for every thread to get one."""
-_LEAST_THREADS = 2
-"""One can read while the other waits for the disk."""
-_INDEX_CODECS = ["bytes", "crc32c"]
+"""Of decoded rows that one thread reads at a stretch, at most."""
+_LEAST_THREADS, _MOST_THREADS = 2, 16
+"""One can read while another waits for the disk; more than some only wait for each other at the interpreter lock."""
+_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+_CHUNK_KEYS = {"name": "default", "configuration": {"separator": "/"}}
+_BLOSC_SIZE = struct.Struct("<I")
+"""Behind four bytes of its header; source: https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst."""
+_ZSTD_CONTENT_SIZES = {0: "<B", 1: "<H", 2: "<I", 3: "<Q"}
 
 
 class Extent(NamedTuple):
@@ -57,11 +61,11 @@ class ChunkReader:
     folder: str
     row_ndim: int
     rows_per_shard: int
-    decode: Decoder
+    decode: _Decoder
     fill: Any
     """Value of rows that were never stored."""
     indices: dict[tuple[int, ...], tuple[_Version, bytes]] = field(default_factory=dict, repr=False)
-    """Of the shards that were read, and of which version of their files: some 20 bytes for each row and copy."""
+    """Of the shards that were read, and of which version of their files: some 30 bytes for each row and copy."""
 
     def start_read(
         self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]
@@ -71,7 +75,7 @@ class ChunkReader:
         The futures raise ValueError where bytes are damaged, and OSError where they cannot be read.
         """
         wanted = list(zip(places.tolist(), indices.tolist(), strict=True))
-        num_rows = max(1, _TASK_BYTES * len(out) // max(1, out.nbytes))
+        num_rows = max(1, min(_TASK_BYTES * len(out) // max(1, out.nbytes), -(-len(wanted) // num_threads())))
         tasks = [wanted[first : first + num_rows] for first in range(0, len(wanted), num_rows)]
         return [_threads().submit(self._read_rows, task, out) for task in tasks]
 
@@ -95,7 +99,7 @@ class ChunkReader:
             return
         try:
             self.decode(packed, out)
-        except RuntimeError as error:  # so say both decoders
+        except RuntimeError as error:  # so say the decoders of numcodecs
             raise ValueError(str(error)) from error
 
     def _read_packed(self, file: int, shard: tuple[int, ...], place: int) -> memoryview | None:
@@ -111,31 +115,29 @@ class ChunkReader:
 
 
 def reader_of(folder: Path, description: Mapping[str, Any], fill: Any) -> ChunkReader | None:
-    """Return a reader of an array; None where its chunks are not as this program writes them.
+    """Return a reader of an array; None where its chunks do not lie, or are not packed, as this program does it.
 
     Parameters
     ----------
     description
         What its zarr.json holds.
     """
-    shard_shape = description["chunk_grid"]["configuration"]["chunk_shape"]
-    (outer, *rest) = description["codecs"]
-    if rest or outer["name"] != "sharding_indexed":
+    (outer, *behind), names = description["codecs"], description.get("dimension_names") or []
+    if behind or outer["name"] != "sharding_indexed" or "sample" not in names:
         return None
-    inner = outer["configuration"]
-    decode = _DECODERS.get(tuple(codec["name"] for codec in inner["codecs"]))
-    chunk_shape = inner["chunk_shape"]
-    rows_axis = description["dimension_names"].index("sample")
+    inner, axis = outer["configuration"], names.index("sample")
+    first, *packers = inner["codecs"]
+    decode = _DECODERS.get((first["name"], *[packer["name"] for packer in packers]))
+    shard, chunk = description["chunk_grid"]["configuration"]["chunk_shape"], inner["chunk_shape"]
     ours = (
-        inner["codecs"][0].get("configuration", {}).get("endian", sys.byteorder) == sys.byteorder
+        description["chunk_key_encoding"] == _CHUNK_KEYS
+        and first.get("configuration", {}).get("endian", sys.byteorder) == sys.byteorder
         and inner.get("index_location", "end") == "end"
-        and [codec["name"] for codec in inner["index_codecs"]] == _INDEX_CODECS
-        and chunk_shape[: rows_axis + 1] == [1] * (rows_axis + 1)
-        and chunk_shape[rows_axis + 1 :] == shard_shape[rows_axis + 1 :] == description["shape"][rows_axis + 1 :]
+        and inner["index_codecs"] == _INDEX_CODECS
+        and chunk == [1] * (axis + 1) + description["shape"][axis + 1 :]
+        and shard == [1] * axis + [shard[axis]] + chunk[axis + 1 :]
     )
-    if decode is None or not ours:
-        return None
-    return ChunkReader(str(folder), len(chunk_shape) - rows_axis - 1, shard_shape[rows_axis], decode, fill)
+    return ChunkReader(str(folder), len(chunk) - axis - 1, shard[axis], decode, fill) if decode and ours else None
 
 
 def shard_file(array: Path, index: int, row_ndim: int, *, copy: int | None = None) -> Path:
@@ -207,19 +209,56 @@ def _without_crc(content: bytes) -> memoryview:
     return memoryview(content)[:-CRC_BYTES]
 
 
+def _decode_zstd(content: memoryview, out: NDArray[Any]) -> None:
+    _require_size(_zstd_size(content), out)
+    Zstd().decode(content, out)
+
+
+def _decode_blosc(content: memoryview, out: NDArray[Any]) -> None:
+    _require_size(_BLOSC_SIZE.unpack_from(content, 4)[0], out)
+    blosc.decompress(content, out)
+
+
 def _copy(content: memoryview, out: NDArray[Any]) -> None:
+    _require_size(len(content), out)
     out.reshape(-1)[:] = np.frombuffer(content, out.dtype)
 
 
-_DECODERS: Mapping[tuple[str, ...], Decoder] = {
-    ("bytes", "zstd", "crc32c"): Zstd().decode,
-    ("bytes", "blosc", "crc32c"): blosc.decompress,
+def _require_size(num_bytes: int | None, out: NDArray[Any]) -> None:
+    """Refuse what would leave a part of a row as it was: decoders refuse only what is too long."""
+    if num_bytes != out.nbytes:
+        raise ValueError(f"a chunk holds {num_bytes} bytes where a row has {out.nbytes}")
+
+
+def _zstd_size(content: memoryview) -> int | None:
+    """Return the size that a frame says it has, None where it says none. Source: RFC 8878, 3.1.1.1."""
+    descriptor = content[4]
+    size_flag, single, dictionary_flag = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
+    if not size_flag and not single:
+        return None
+    start = 5 + (not single) + (0, 1, 2, 4)[dictionary_flag]
+    (size,) = struct.unpack_from(_ZSTD_CONTENT_SIZES[size_flag], content, start)
+    return int(size) + (256 if size_flag == 1 else 0)
+
+
+_DECODERS: Mapping[tuple[str, ...], _Decoder] = {
+    ("bytes", "zstd", "crc32c"): _decode_zstd,
+    ("bytes", "blosc", "crc32c"): _decode_blosc,
     ("bytes", "crc32c"): _copy,
 }
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    """Return the threads that read, one for each core: what they do for long needs no interpreter lock."""
+def num_threads() -> int:
+    """Return how many rows are read at once: one for each core, within limits."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(max(_LEAST_THREADS, num_cores), thread_name_prefix="mm-read")
+    return min(max(_LEAST_THREADS, num_cores), _MOST_THREADS)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(num_threads(), thread_name_prefix="mm-read")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # a child has no threads

@@ -15,6 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from catalog.records import ScanCandidate
+from mmdata.allocator import keep_freed_memory
 from mmdata.errors import CapacityError, DataError, ScanRejected
 from mmdata.isolation import ProcessCrashed, run_isolated
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
@@ -62,6 +63,7 @@ def store_shard(task: ShardTask) -> list[ScanReceipt]:
         Memory or disk ran out.
     """
     limit_threads(1)
+    keep_freed_memory()
     arrays = {name: open_array(path) for name, path in task.arrays.items()}
     buffers = {name: array.read_shard(task.start, kept=task.kept) for name, array in arrays.items()}
     receipts = [_store_scan(scan, task, buffers) for scan in task.scans]

@@ -7,8 +7,8 @@ shard    the rows that share one file; written whole, by one task, in one atomic
 missing  a row that was never stored. It reads as the array's fill value everywhere, which no stored row is: integers
          are filled with their largest value, floats with NaN, and every volume has background.
 
-Arrays are plain Zarr v3. They are described with zarr-python and read and written through tensorstore, whose reads need
-neither the interpreter lock nor loader processes and whose writes end in one rename.
+Arrays are plain Zarr v3. They are described with zarr-python and written through tensorstore, whose writes end in one
+rename. Single rows are read by `mmdata.chunks`, whole shards and buckets through tensorstore.
 """
 
 import json
@@ -114,12 +114,14 @@ class StoredArray:
         indices
             Shape (n, 1), rows; or (n, 2), indices along the copies axis and rows.
         out
-            Shape (at least n, *row_shape).
+            Shape (at least n, *row_shape), in C order, of the array's number type.
         places
             Shape (n,): where in `out` each row goes.
         """
+        if out.dtype != self.dtype or out.shape[1:] != self.row_shape or not out.flags.carray:
+            raise ValueError(f"expected a buffer of {self.dtype} rows {self.row_shape} in C order, to be written to")
         if self.reader is not None:
-            return list(self.reader.start_read(indices, out, places))
+            return [*self.reader.start_read(indices, out, places)]
         return [ts.array(out)[places].write(self.handle[tuple(indices.T)])]
 
     def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmdata.chunks import extent_in, read_index, shard_file
+from mmdata.chunks import extent_in, num_threads, read_index, shard_file
 from mmdata.errors import StoreError
 from mmdata.store import StoredArray, damaged_message
 
 Cache = Literal["cold", "warm", "unknown"]
 
-_THREADS = max(4, os.cpu_count() or 1)
-"""As many reads at once as the stream makes."""
 _PAGE_BYTES = 4096
 
 
@@ -58,12 +56,14 @@ def locate_chunks(array: StoredArray, rows: Sequence[int]) -> list[Chunk]:
         shard, place = divmod(row, array.rows_per_shard)
         path = shard_file(array.path, shard, len(array.row_shape))
         extent = None
-        if path.exists():
+        try:
             with path.open("rb") as file:
-                try:
-                    extent = extent_in(read_index(file.fileno(), path.stat().st_size, array.rows_per_shard), place)
-                except ValueError as error:
-                    raise StoreError(damaged_message(array.path)) from error
+                size = os.fstat(file.fileno()).st_size
+                extent = extent_in(read_index(file.fileno(), size, array.rows_per_shard), place)
+        except FileNotFoundError:
+            pass
+        except ValueError as error:
+            raise StoreError(damaged_message(array.path)) from error
         if extent is None:
             raise StoreError(f"Row {row} of {array.path.parent.name}/{array.path.name} was never stored.")
         chunks.append(Chunk(path, *extent))
@@ -97,7 +97,7 @@ def read_chunks(samples: Sequence[Sequence[Chunk]], seconds: float) -> DiskReadi
             return 0
         return sum(len(_read(chunk)) for chunk in chunks)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(num_threads()) as pool:
         sizes = list(pool.map(read, samples))
     elapsed = time.perf_counter() - started
     return DiskReading(samples=sum(size > 0 for size in sizes), num_bytes=sum(sizes), seconds=elapsed, cache=cache)

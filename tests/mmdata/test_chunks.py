@@ -2,6 +2,11 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +14,11 @@ import google_crc32c
 import numpy as np
 import pytest
 import zarr
+from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 
-from mmdata.chunks import Extent, extent_in, read_index, shard_file
+from mmdata.chunks import Extent, _decode_zstd, extent_in, read_index, reader_of, shard_file
 from mmdata.errors import StoreError
 from mmdata.store import ArraySpec, StoredArray, ensure_array, missing_value, open_array, wait_for_reads
 
@@ -192,3 +198,164 @@ def test_extents_follow_each_other_and_fill_the_shard(tmp_path: Path) -> None:
     size = SIDE**3 * 2 + 4
     assert stored == [Extent(place * size, size) for place in range(3)]
     assert path.stat().st_size == 3 * size + 16 * ROWS_PER_SHARD + 4
+
+
+@pytest.mark.parametrize("changed", ["inode", "time"])
+def test_a_shard_of_the_same_size_is_another_if_its_inode_or_time_is(tmp_path: Path, changed: str) -> None:
+    array, values = make(tmp_path, codec="none")
+    path = shard_file(array.path, 1, 3)
+    open_array(array.path).erase_rows([5, 7])
+    rows, places = np.asarray([[4], [6]]), np.arange(2)
+    open_array(array.path).erase_rows([6])
+    only_4 = path.read_bytes()
+    assert (read(array, rows, places, 2) == missing_value("uint16")).tolist()[1] == np.full((6, 6, 6), True).tolist()
+    before = path.stat()
+    shard = np.full((ROWS_PER_SHARD, SIDE, SIDE, SIDE), missing_value("uint16"), np.uint16)
+    shard[2] = values[8]
+    open_array(array.path).write_shard(4, shard)
+    only_6 = path.read_bytes()
+    assert len(only_4) == len(only_6)
+    if changed == "inode":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_ino != before.st_ino
+    else:
+        path.write_bytes(only_4)
+        read(array, rows, places, 2)
+        before = path.stat()
+        path.write_bytes(only_6)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        assert path.stat().st_ino == before.st_ino
+    found = read(array, rows, places, 2)
+    assert (found[0] == missing_value("uint16")).all()
+    np.testing.assert_array_equal(found[1], values[8])
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4", "none"])
+@pytest.mark.parametrize(("side", "dtype"), [(4, "uint16"), (6, "uint8"), (8, "uint16")])
+def test_a_shard_of_other_volumes_is_an_error(tmp_path: Path, codec: str, side: int, dtype: Any) -> None:
+    array, _ = make(tmp_path, codec=codec)
+    path = tmp_path / "other.zarr" / "t1" / "6"
+    shape = (NUM_ROWS, side, side, side)
+    ensure_array(
+        ArraySpec(
+            path=path,
+            shape=shape,
+            row_axis=0,
+            rows_per_shard=ROWS_PER_SHARD,
+            dtype=dtype,
+            codec=codec,
+            dimensions=("sample", "x", "y", "z"),
+        )
+    )
+    other = np.random.default_rng(3).integers(0, 250, (ROWS_PER_SHARD, *shape[1:])).astype(dtype)
+    open_array(path).write_shard(4, other)
+    shutil.copy(shard_file(path, 1, 3), shard_file(array.path, 1, 3))
+    with pytest.raises(StoreError, match="is damaged"):
+        read(array, np.asarray([[6]]), np.arange(1), 1)
+
+
+@pytest.mark.parametrize("size", [6, 15, 16, 40, 64, 300])
+def test_sizes_of_frames_are_known_as_zstd_writes_them(size: int) -> None:
+    for content in (bytes(size**2), os.urandom(size**2), bytes(size**3)):
+        packed = Zstd(1).encode(content)
+        out = np.empty(len(content), np.uint8)
+        _decode_zstd(memoryview(packed), out)
+        assert out.tobytes() == content
+        with pytest.raises(ValueError, match=f"holds {len(content)} bytes"):
+            _decode_zstd(memoryview(packed), np.empty(len(content) + 1, np.uint8))
+
+
+def test_what_a_decoder_says_is_told_as_damage(tmp_path: Path) -> None:
+    array, _ = make(tmp_path)
+    assert array.reader is not None
+
+    def fail(content: memoryview, out: NDArray) -> None:
+        raise RuntimeError("error during blosc decompression: -1")
+
+    broken = replace(array, reader=replace(array.reader, decode=fail))
+    with pytest.raises(StoreError, match="is damaged"):
+        read(broken, np.asarray([[6]]), np.arange(1), 1)
+
+
+def test_many_small_tasks_and_short_reads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array, values = make(tmp_path)
+    monkeypatch.setattr("mmdata.chunks._TASK_BYTES", 3 * values[0].nbytes)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, offset: pread(file, min(size, 100), offset))
+    rows = np.asarray([1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19] * 2)[:, None]
+    np.testing.assert_array_equal(read(array, rows, np.arange(32), 32), values[rows[:, 0]])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in Linux's /proc")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    array, _ = make(tmp_path)
+    rows = np.arange(NUM_ROWS)[:, None]
+    read(array, rows, np.arange(NUM_ROWS), NUM_ROWS)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - of this process, whatever it opens for it
+    for _ in range(3):
+        read(array, rows, np.arange(NUM_ROWS), NUM_ROWS)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_reads_with_threads_of_its_own(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys, numpy as np
+from pathlib import Path
+import json
+from mmdata.chunks import reader_of
+folder = Path(sys.argv[1])
+reader = reader_of(folder, json.loads((folder / "zarr.json").read_text()), 65535)
+def read():
+    out = np.empty((1, 6, 6, 6), np.uint16)
+    [future.result() for future in reader.start_read(np.asarray([[6]]), out, np.arange(1))]
+    return int(out.sum())
+first = read()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(read() != first)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    array, _ = make(tmp_path)
+    assert subprocess.run([sys.executable, "-c", program, str(array.path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((1, SIDE, SIDE, SIDE), np.float32),
+        np.empty((1, SIDE, SIDE, SIDE), np.uint16).transpose(0, 3, 2, 1),
+        np.empty((1, SIDE, SIDE, 2 * SIDE), np.uint16)[..., ::2],
+        np.empty((1, SIDE, SIDE, SIDE + 1), np.uint16),
+        np.frombuffer(bytes(2 * SIDE**3), np.uint16).reshape(1, SIDE, SIDE, SIDE),
+    ],
+    ids=["dtype", "order", "strides", "shape", "read-only"],
+)
+def test_a_buffer_that_rows_do_not_fit_into_is_refused(tmp_path: Path, out: NDArray) -> None:
+    array, _ = make(tmp_path)
+    with pytest.raises(ValueError, match="expected a buffer of uint16 rows"):
+        array.start_read(np.asarray([[6]]), out, np.arange(1))
+
+
+def test_descriptions_that_differ_anywhere_are_left_to_tensorstore(tmp_path: Path) -> None:
+    array, _ = make(tmp_path, copies=2)
+    description = json.loads((array.path / "zarr.json").read_text())
+    assert reader_of(array.path, description, 0) is not None
+    for change in (
+        lambda d: d["chunk_key_encoding"]["configuration"].update(separator="."),
+        lambda d: d["chunk_key_encoding"].update(name="v2"),
+        lambda d: d["chunk_grid"]["configuration"]["chunk_shape"].__setitem__(0, 2),
+        lambda d: d["chunk_grid"]["configuration"]["chunk_shape"].__setitem__(3, 12),
+        lambda d: d["codecs"][0]["configuration"]["chunk_shape"].__setitem__(1, 2),
+        lambda d: d["codecs"][0]["configuration"]["chunk_shape"].__setitem__(4, 3),
+        lambda d: d["codecs"][0]["configuration"]["index_codecs"][0]["configuration"].update(endian="big"),
+        lambda d: d["codecs"][0]["configuration"]["index_codecs"].pop(),
+        lambda d: d["codecs"][0].update(name="bytes"),
+        lambda d: d["codecs"].append({"name": "crc32c"}),
+        lambda d: d.update(dimension_names=["copy", "person", "x", "y", "z"]),
+        lambda d: d.pop("dimension_names"),
+    ):
+        other = deepcopy(description)
+        change(other)
+        assert reader_of(array.path, other, 0) is None, other
