@@ -52,7 +52,7 @@ class Scale:
     side: int
     batch_size: int
     num_samples: int
-    """No fewer than are ever in flight, so that no two reads share a chunk: tensorstore would decode it once."""
+    """No fewer than are ever in flight, so that no chunk is read twice at once."""
     passes: int
     """Over the samples in one timing; the reference makes one, and needs no more to be measured well."""
 

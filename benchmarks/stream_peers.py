@@ -25,12 +25,12 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from benchmarks.material import FINE_SIDE, Material
+from mmdata.chunks import CRC_BYTES
 from mmdata.schema import VOLUME_MODALITIES
 from mmtrain.disk import Chunk, locate_chunks
 from mmtrain.stream import Stores
 
 NUM_CORES = torch.get_num_threads()
-_CRC_BYTES = 4
 
 
 def reference_dataset(material: Material, side: int) -> Any:
@@ -63,7 +63,7 @@ def decode_only(stores: Stores, rows: Sequence[int], order: NDArray[np.int64], b
 
     def decode(share: list[tuple[Chunk, NDArray[Any]]]) -> None:
         for chunk, out in share:
-            decompress(memoryview(os.pread(files[chunk.file], chunk.size, chunk.offset))[:-_CRC_BYTES], out)
+            decompress(memoryview(os.pread(files[chunk.file], chunk.size, chunk.offset))[:-CRC_BYTES], out)
 
     with ThreadPoolExecutor(NUM_CORES) as pool:
         for start in range(0, len(order), batch_size):

@@ -150,7 +150,10 @@ def as_it_comes(step: TheirStep) -> Iterator[Callable[[], StepTime]]:
     torch.save((step.net, step.volumes, step.targets), content)
     arguments = (theirs, content.getvalue(), torch.get_num_threads())
     process = spawn.Process(target=_serve, args=arguments, daemon=True)
+    ours_alone = os.environ.pop(HUGE_PAGES, None)  # for as long as the process takes its environment over
     process.start()
+    if ours_alone is not None:
+        os.environ[HUGE_PAGES] = ours_alone
     theirs.close()
 
     def take() -> StepTime:
@@ -167,7 +170,6 @@ def as_it_comes(step: TheirStep) -> Iterator[Callable[[], StepTime]]:
 
 def _serve(orders: Connection, content: bytes, threads: int) -> None:
     """Take a step whenever it is asked for, until nobody is left to ask."""
-    os.environ.pop(HUGE_PAGES, None)
     torch.set_num_threads(threads)
     net, volumes, targets = torch.load(io.BytesIO(content), weights_only=False)
     take = timed(TheirStep(net, reference_optimizer(net), volumes, targets).take)

@@ -1,4 +1,4 @@
-"""Keep freed memory for the next batch instead of giving it back to the system, in one heap for all threads.
+"""Keep freed memory for the next batch, in one heap for all threads, and ask for large tensors in huge pages.
 
 Every decoded chunk and every batch is as large as the last one. glibc returns such blocks at once, and the kernel then
 zeroes fresh pages for the next: a quarter of the time of reading a 64³ volume. And each thread that decodes would get a
@@ -24,7 +24,7 @@ _LARGEST_HEAP_BLOCK_BYTES = 32 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library of this process to keep up to 512 MB of freed memory; return whether it understood.
+    """Set up the memory of this process, up to 512 MB of which is kept when freed; return whether the C library did.
 
     Threads that have a heap already keep it, and PyTorch asks once for its way: this comes before the first read and
     the first tensor.

@@ -16,7 +16,7 @@ from mmdata.store import sync_directory
 from mmtrain.config import TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
 
-_RECORDED_PACKAGES = ("mm", "torch", "numpy", "zarr", "tensorstore", "scikit-learn")
+_RECORDED_PACKAGES = ("mm", "torch", "numpy", "numcodecs", "google-crc32c", "tensorstore", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
