@@ -30,8 +30,9 @@ CULPRIT_SECONDS = 3.0
 
 
 _joined: list[dist.ProcessGroup | None] = []
-"""Groups of this process, kept for as long as it lives and used by nobody. Whoever lets go of one last waits for its threads; DDP would do so with the
-interpreter lock, for which such a thread may wait to free a tensor, and the rank would hang instead of ending."""
+"""Groups of this process, kept for as long as it lives and used by nobody. Whoever lets go of one last waits for its
+threads; DDP would do so with the interpreter lock, for which such a thread may wait to free a tensor, and the rank
+would hang instead of ending."""
 
 
 @dataclass(frozen=True, slots=True)
