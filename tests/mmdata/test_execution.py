@@ -196,7 +196,7 @@ def test_no_worker_outlives_the_command(stop: signal.Signals, tmp_path: Path) ->
             command.kill()
         else:
             os.killpg(command.pid, stop)
-        _, messages = command.communicate(timeout=20)
+        _, messages = command.communicate(timeout=90)  # Dask may wait for a worker that starts before it stops it
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
     if stop == signal.SIGINT:
