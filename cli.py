@@ -458,7 +458,7 @@ def train(
         str | None, typer.Option(help="Read copies of the stores in this folder or at s3://BUCKET/PREFIX.")
     ] = None,
     prefetch_mb: Annotated[
-        int | None, typer.Option(help="Memory of each GPU's process for batches that are read ahead, in MiB.")
+        int | None, typer.Option(min=1, help="Memory of each GPU's process for batches that are read ahead, in MiB.")
     ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run after its last checkpoint; on any number of GPUs.")

@@ -121,7 +121,7 @@ class StoredArray:
         if out.dtype != self.dtype or out.shape[1:] != self.row_shape or not out.flags.carray:
             raise ValueError(f"expected a buffer of {self.dtype} rows {self.row_shape} in C order, to be written to")
         if self.reader is not None:
-            return [*self.reader.start_read(indices, out, places)]
+            return self.reader.start_read(indices, out, places)
         return [ts.array(out)[places].write(self.handle[tuple(indices.T)])]
 
     def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:

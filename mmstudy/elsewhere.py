@@ -10,6 +10,7 @@ from mmtrain.config import TrainConfig
 from mmtrain.task import open_run_stores
 
 NUM_COMPARED = 8
+"""Rows of each array at most; they are spread over the cohort."""
 _ADVICE = "Copy the stores there again, or give --stores the place of this study's copies."
 
 
@@ -19,7 +20,7 @@ def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -
     Parameters
     ----------
     rows
-        Of the run's cohort.
+        Of the run's cohort, at least one.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -
         (receipt.modality, receipt.row): receipt.checksums
         for receipt in read_scan_receipts(study.layout.receipts).values()
     }
-    compared = rows[:: max(1, len(rows) // NUM_COMPARED)]
+    compared = rows[:: -(-len(rows) // NUM_COMPARED)]
     for modality, array in open_run_stores(study.layout, config).originals.items():
         name = array.location.name
         try:
@@ -38,7 +39,7 @@ def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -
         except StoreError as error:
             raise StudyError(f"{config.stores} does not hold all of this study's samples. {error} {_ADVICE}") from error
         for row, value in zip(compared, values, strict=True):
-            if checksums[modality, row][name] != row_checksum(value):
+            if checksums.get((modality, row), {}).get(name) != row_checksum(value):
                 raise StudyError(
                     f"{config.stores} does not hold this study's samples: row {row} of {modality}/{name} is another. "
                     f"{_ADVICE}"

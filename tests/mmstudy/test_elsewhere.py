@@ -28,7 +28,19 @@ def other_study(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm, make_st
 def test_copies_of_the_study_s_own_stores_are_read(run_mm: RunMm, study: Path, tmp_path: Path) -> None:
     for store in ("volumes.zarr", "augmented.zarr"):
         shutil.copytree(study / store, tmp_path / store)
-    result = run_mm("--study", study, "train", "--target", "age", *SMALL, "--stores", tmp_path, "--dry-run")
+    command = (
+        "--study",
+        study,
+        "train",
+        "--target",
+        "age",
+        *SMALL,
+        "--inputs",
+        "t1,connectivity",
+        "--stores",
+        tmp_path,
+    )
+    result = run_mm(*command, "--dry-run")
     assert result.exit_code == 0, result.output
 
 
