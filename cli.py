@@ -27,15 +27,15 @@ from catalog.report import run_table, scan_table
 from catalog.summary import summarise
 from mmdata.errors import DataError
 from mmdata.report import array_table, damage_table, projection_line
-from mmdata.store import describe_arrays
+from mmdata.store.array import describe_arrays
 from mmdata.study import create_study, load_study, parse_config
 from mmstudy.wording import sentence, without_numbers
 from mmtrain.errors import TrainError
-from mmtrain.place import rank_of_process
+from mmtrain.ranks.environment import rank_of_process
 from mmtrain.report import epoch_line, metrics_table
 
 if TYPE_CHECKING:
-    from mmdata.cluster import WorkerPool
+    from mmdata.execution.pools import WorkerPool
     from mmdata.sources.every import SourceKind
     from mmdata.study import Study
     from mmtrain.config import TrainConfig
@@ -332,8 +332,8 @@ def precompute_augs(
     as_json: JsonOption = False,
 ) -> None:
     """Store augmented copies of the training samples, so that no epoch has to compute them."""
-    from mmdata.augment.estimate import as_duration, estimate_seconds
-    from mmdata.cluster import num_workers
+    from mmdata.copies.estimate import as_duration, estimate_seconds
+    from mmdata.execution.pools import num_workers
     from mmstudy.copies import choose_device, preview_copies, run_copies, write_preview
 
     if preview and dry_run:
@@ -485,7 +485,7 @@ def train(
     from catalog.splits.schemes import choose_scheme
     from mmstudy.report import run_notes
     from mmstudy.training import begin_run, find_unfinished, plan_run
-    from mmtrain.launch import require_places
+    from mmtrain.ranks.launch import require_places
 
     study = load_study(context.obj)
     options = {
@@ -600,9 +600,9 @@ def _train_here(study: "Study", run: "RunDirectory", config: "TrainConfig", *, r
 def _train_on_ranks(study: "Study", run: "RunDirectory", config: "TrainConfig", gpus: int, *, as_json: bool) -> None:
     """Let several processes of this machine train together."""
     from mmtrain.checkpoint import has_checkpoint
-    from mmtrain.cohort import read_cohort
-    from mmtrain.launch import launch_ranks, require_places
-    from mmtrain.portions import require_portions
+    from mmtrain.data.cohort import read_cohort
+    from mmtrain.data.portions import require_portions
+    from mmtrain.ranks.launch import launch_ranks, require_places
 
     device = require_places(gpus, config.device)
     require_portions(read_cohort(run.cohort), config, gpus)
@@ -844,7 +844,7 @@ def _leave_to_torchrun(error: Exception) -> None:
     """In one of several ranks, let the one that started them tell the user; elsewhere do nothing."""
     if RANK is None or isinstance(error, typer.Exit):
         return
-    from mmtrain.ranks import record_failure
+    from mmtrain.ranks.group import record_failure
 
     record_failure(error)
     raise typer.Exit(1)
@@ -867,8 +867,8 @@ def _given(**options: Any) -> dict[str, Any]:
 def _worker_pool(
     workers: int, scheduler: str | None, slurm: bool, slurm_options: Sequence[str], walltime: str, directory: Path
 ) -> "WorkerPool":
-    from mmdata.cluster import LocalPool, SchedulerPool
-    from mmdata.slurm import SlurmPool
+    from mmdata.execution.pools import LocalPool, SchedulerPool
+    from mmdata.execution.slurm import SlurmPool
 
     if scheduler and slurm:
         raise typer.BadParameter("give either --scheduler or --slurm", param_hint="--slurm")

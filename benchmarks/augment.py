@@ -17,10 +17,10 @@ import torchio as tio
 
 from benchmarks.material import make_material
 from mmdata.augment.apply import augment_batch
-from mmdata.augment.copy import as_fractions
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import Geometry, Intensity, draw_geometry, draw_intensity, rotation_33
-from mmdata.store import open_array
+from mmdata.copies.copy import as_fractions
+from mmdata.store.array import open_array
 
 SIDES = (64, 128)
 PARTICIPANTS, NUM_VOLUMES = 40, 4

@@ -26,18 +26,19 @@ from isal.igzip import IGzipFile
 from monai.transforms import EnsureChannelFirst, LoadImage, Resize, ScaleIntensityRangePercentiles, SpatialResample
 from numpy.typing import NDArray
 
-from catalog.records import EnrolledSample, ScanCandidate, Visit
+from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.errors import ScanRejected
-from mmdata.flirt import ImageFrame, flirt_from_world
-from mmdata.geometry import Matrix44
 from mmdata.ingest import execute_ingest, plan_ingest
-from mmdata.nifti import encode_volume
+from mmdata.ledger.receipts import read_scan_receipts
 from mmdata.readers.ukb import read_native
-from mmdata.receipts import read_scan_receipts
-from mmdata.resample import limit_threads
-from mmdata.store import open_array
-from mmdata.study import ConnectivitySettings, Study, StudyConfig, VolumeSettings, create_study
+from mmdata.store.array import open_array
+from mmdata.study import Study, StudyConfig, create_study
 from mmdata.synth.release import SynthConfig, write_release
+from mmdata.volume.flirt import ImageFrame, flirt_from_world
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import encode_volume
+from mmdata.volume.resample import limit_threads
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
 NUM_ARCHIVES = 8
 FIELD_OF_VIEW = (208, 256, 256)

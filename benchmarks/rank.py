@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mmdata.schema import StudyLayout
+from mmdata.store.schema import StudyLayout
 from mmtrain.run import find_run
 from mmtrain.train import train
 

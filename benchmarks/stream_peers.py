@@ -25,10 +25,10 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from benchmarks.material import FINE_SIDE, Material
-from mmdata.chunks import CRC_BYTES
-from mmdata.schema import VOLUME_MODALITIES
-from mmtrain.disk import Chunk, locate_chunks
-from mmtrain.stream import Stores
+from mmdata.store.chunks import CRC_BYTES
+from mmdata.store.schema import VOLUME_MODALITIES
+from mmtrain.bench.disk import Chunk, locate_chunks
+from mmtrain.data.stream import Stores
 
 NUM_CORES = torch.get_num_threads()
 

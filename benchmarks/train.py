@@ -23,15 +23,15 @@ from benchmarks.cohort import MadeCohort, make_cohort
 from benchmarks.projection import IMAGING_INPUTS, project_study
 from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
 from benchmarks.train_device import measure_device
-from mmdata.allocator import HUGE_PAGES, keep_freed_memory
-from mmdata.schema import VOLUME_MODALITIES
-from mmtrain.bench import first_batch, hold, in_way
-from mmtrain.dropout import PartDropout
+from mmdata.execution.allocator import HUGE_PAGES, keep_freed_memory
+from mmdata.store.schema import VOLUME_MODALITIES
+from mmtrain.bench.stages import first_batch, hold, in_way
+from mmtrain.data.portions import Portion
+from mmtrain.data.stream import StoredBatch, allocate_channels, to_channels
 from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.model import NUM_CHANNELS, imaging_width, weight_penalty
-from mmtrain.portions import Portion
 from mmtrain.precision import parameter_dtype
-from mmtrain.stream import StoredBatch, allocate_channels, to_channels
+from mmtrain.ranks.dropout import PartDropout
 from mmtrain.task import Task
 
 SIDE, BATCH_SIZE, NUM_ROWS = 64, 4, 20

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cohort import MadeCohort, make_cohort, write_niftis
 from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
-from mmtrain.bench import WAYS, Pace, first_batch, hold, in_way, measure_stages, measure_ways, repeat
+from mmtrain.bench.stages import WAYS, Pace, first_batch, hold, in_way, measure_stages, measure_ways, repeat
 from mmtrain.learner import build_learner, take_step
 from mmtrain.model import imaging_width
 from mmtrain.precision import choose_precision

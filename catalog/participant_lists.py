@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from catalog.errors import TableError
-from catalog.records import participant_number
+from mmbase.records import participant_number
 
 _LABEL_PREFIX = "sub-"
 _HEADERS = ("eid", "f.eid", "participant.eid", "participant_id")

@@ -13,13 +13,13 @@ from catalog.features import SAMPLE_SCHEMA, record_definitions, store_features, 
 from catalog.fields import Dictionary
 from catalog.identity import sample_id
 from catalog.participant_lists import read_test_list
-from catalog.records import EnrolledSample, FoundSources, Visit
 from catalog.samples import Enrolment, enrol, known_samples
 from catalog.scans import record_sources
 from catalog.splits.allocation import fix_test_list
 from catalog.splits.kinship import read_kinship
 from catalog.splits.strata import find_strata
 from catalog.tables.tables import TableReport, TableValues, read_tables
+from mmbase.records import EnrolledSample, FoundSources, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,10 @@ import polars as pl
 
 from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.identity import participant_key, salt_hash, sample_id, split_position
-from catalog.records import NOT_TEST, EnrolledSample, Visit
 from catalog.removal import hidden_participants, hide_participants, require_same_salt
 from catalog.splits.allocation import Newcomer, Shares, allocate
 from catalog.splits.kinship import Relatives, find_families, hide_identities, record_kinship
+from mmbase.records import NOT_TEST, EnrolledSample, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 
 from catalog.database import insert_frame, transaction
-from catalog.records import MEASURES, EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from mmbase.records import MEASURES, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
 _PROVENANCE = ("brain", "transform")
 

@@ -9,19 +9,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from catalog.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
-from mmdata.arrays import COMPRESSED_SHARE, array_specs, stored_modalities
-from mmdata.brain import require_extractor
-from mmdata.capacity import BASE_WORKER_BYTES, Projection
-from mmdata.cluster import WorkerPool
-from mmdata.execution import run_tasks
-from mmdata.nifti import MAX_VOXELS
+from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
+from mmdata.execution.pools import WorkerPool
+from mmdata.execution.tasks import run_tasks
+from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
+from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
-from mmdata.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
-from mmdata.schema import CONNECTIVITY
 from mmdata.shard import PlannedScan, ShardTask, source_fingerprint, store_shard
-from mmdata.store import ArraySpec, ensure_array, rows_on_disk, shard_starts
+from mmdata.store.array import ArraySpec, ensure_array, rows_on_disk, shard_starts
+from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import Study, StudyConfig
+from mmdata.study_arrays import COMPRESSED_SHARE, array_specs, stored_modalities
+from mmdata.volume.nifti import MAX_VOXELS
 
 RETRIED_REASONS = ("unreadable", "unexpected", "crashed-worker", "damaged")
 """Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from mmdata.capacity import Projection, as_gb
+from mmdata.execution.capacity import Projection, as_gb
 
 if TYPE_CHECKING:
-    from mmdata.verify import DamagedRow
+    from mmdata.ledger.verify import DamagedRow
 
 MAX_LISTED = 100
 

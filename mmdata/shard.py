@@ -14,14 +14,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from catalog.records import ScanCandidate
-from mmdata.allocator import keep_freed_memory
+from mmbase.records import ScanCandidate
 from mmdata.errors import CapacityError, DataError, ScanRejected
-from mmdata.isolation import ProcessCrashed, run_isolated
+from mmdata.execution.allocator import keep_freed_memory
+from mmdata.execution.isolation import ProcessCrashed, run_isolated
+from mmdata.ledger.receipts import ScanReceipt
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
-from mmdata.receipts import ScanReceipt
-from mmdata.resample import limit_threads
-from mmdata.store import open_array, row_checksum
+from mmdata.store.array import open_array, row_checksum
+from mmdata.volume.resample import limit_threads
 
 SCAN_TIMEOUT_S = 3600.0
 """Beside what a brain extractor may take, after which a scan in isolation is given up."""

@@ -11,12 +11,12 @@ from catalog.audit.scans import SimilarScans, StoredScan, held_out_rows, record_
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
-from mmdata.arrays import stored_modalities
-from mmdata.receipts import REMOVED, read_copy_receipts, read_tombstones
-from mmdata.schema import CONNECTIVITY
-from mmdata.similarity import find_similar
-from mmdata.store import open_array
+from mmdata.ledger.receipts import REMOVED, read_copy_receipts, read_tombstones
+from mmdata.qc.similarity import find_similar
+from mmdata.store.array import open_array
+from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import Study
+from mmdata.study_arrays import stored_modalities
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 

@@ -11,14 +11,14 @@ import psutil
 
 from catalog.cohorts import write_cohort
 from catalog.splits.schemes import choose_scheme
-from mmdata.allocator import keep_freed_memory
-from mmdata.cluster import LocalPool
+from mmdata.execution.allocator import keep_freed_memory
+from mmdata.execution.pools import LocalPool
 from mmdata.study import Study
 from mmstudy.copies import preview_copies
 from mmstudy.progress import Progress
 from mmstudy.recommendation import Recommendation, WayResult, recommend
 from mmstudy.training import RunPlan, plan_run
-from mmtrain.bench import (
+from mmtrain.bench.stages import (
     TURNS,
     WAYS_WITH_COPIES,
     Pace,

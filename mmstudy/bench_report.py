@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mmdata.augment.estimate import as_duration
+from mmdata.copies.estimate import as_duration
 from mmstudy.bench import BenchResult
 from mmstudy.recommendation import WayResult, as_amount
-from mmtrain.bench import Stage, StageName
+from mmtrain.bench.stages import Stage, StageName
 
 WHAT_STAGES_DO: dict[StageName, str] = {
     "disk": "read compressed chunks of random samples",

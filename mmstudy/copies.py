@@ -10,13 +10,13 @@ from catalog.database import open_catalog
 from catalog.export.files import replace_file, require_writable
 from catalog.samples import num_allocated_rows
 from catalog.scans import stored_training_rows
-from mmdata.augment.precompute import CopyPlan, execute_copies, plan_copies
-from mmdata.augment.preview import draw_sheet, preview_columns
-from mmdata.capacity import require_capacity
-from mmdata.cluster import LocalPool, WorkerPool, num_workers
+from mmdata.copies.precompute import CopyPlan, execute_copies, plan_copies
+from mmdata.copies.preview import draw_sheet, preview_columns
 from mmdata.errors import StudyError
-from mmdata.lock import hold_stores
-from mmdata.store import open_array
+from mmdata.execution.capacity import require_capacity
+from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
+from mmdata.ledger.lock import hold_stores
+from mmdata.store.array import open_array
 from mmdata.study import Study
 from mmstudy.progress import Progress
 

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, open_scratch
-from catalog.records import FoundSources
 from catalog.registration import Registration, StudyRules, register
 from catalog.runs import index_runs
 from catalog.samples import Enrolment
 from catalog.scans import record_outcomes
 from catalog.summary import CatalogSummary, summarise
 from catalog.withdrawals import read_withdrawals
-from mmdata.arrays import stored_modalities
-from mmdata.capacity import require_capacity
-from mmdata.cluster import LocalPool, WorkerPool, num_workers
+from mmbase.records import FoundSources
 from mmdata.errors import DataError
+from mmdata.execution.capacity import require_capacity
+from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
-from mmdata.lock import hold_stores
-from mmdata.receipts import (
+from mmdata.ledger.lock import hold_stores
+from mmdata.ledger.receipts import (
     read_retired_rows,
     read_samples,
     read_withdrawal_receipts,
@@ -29,6 +28,7 @@ from mmdata.receipts import (
 )
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, create_study, save_changes
+from mmdata.study_arrays import stored_modalities
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.withdraw import WithdrawalResult, finish_removals

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmdata.capacity import as_gb
-from mmtrain.bench import Stage, StageName, Way
+from mmdata.execution.capacity import as_gb
+from mmtrain.bench.stages import Stage, StageName, Way
 
 Bottleneck = Literal["device", "decode", "disk"]
 CLOSE = 0.95

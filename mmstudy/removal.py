@@ -6,14 +6,14 @@ from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.removal import hidden_participants, hide_participants, remove_participants
 from catalog.runs import index_runs
 from catalog.scans import record_outcomes
-from mmdata.erase import execute_erasure, plan_erasure
-from mmdata.forget import forget_samples, forget_scans
 from mmdata.ingest import read_outcomes
-from mmdata.schema import StudyLayout
-from mmdata.store import sync_directory
+from mmdata.ledger.erase import execute_erasure, plan_erasure
+from mmdata.ledger.forget import forget_samples, forget_scans
+from mmdata.store.array import sync_directory
+from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
-from mmstudy.leaving import Leaving
 from mmstudy.progress import Progress
+from mmstudy.withdrawn_files import Leaving
 from mmtrain.withdrawn import forget_leavers, list_runs
 
 MANY_SHARDS = 64

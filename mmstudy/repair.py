@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from catalog.database import open_catalog
 from catalog.samples import known_samples, num_allocated_rows
 from catalog.scans import stored_training_rows
-from mmdata.augment.precompute import execute_copies, plan_copy_repair
-from mmdata.capacity import require_capacity
+from mmdata.copies.precompute import execute_copies, plan_copy_repair
 from mmdata.errors import SourceError
+from mmdata.execution.capacity import require_capacity
 from mmdata.ingest import ScanKey, damaged_scans, execute_ingest, plan_ingest, stored_scans
-from mmdata.lock import hold_stores
+from mmdata.ledger.lock import hold_stores
+from mmdata.ledger.verify import DamagedRow, execute_verification, plan_verification, record_damage
 from mmdata.sources.every import find_sources
 from mmdata.study import Study
-from mmdata.verify import DamagedRow, execute_verification, plan_verification, record_damage
 from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
 from mmstudy.sources import parse_sources

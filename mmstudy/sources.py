@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmdata.errors import DataError
-from mmdata.schema import StudyLayout
 from mmdata.sources.every import Source, SourceKind, parse_source
+from mmdata.store.schema import StudyLayout
 from mmdata.study import Study, StudyConfig, load_study, with_changes
 
 

@@ -13,16 +13,16 @@ from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.runs import index_runs
 from catalog.splits.schemes import SplitScheme
-from mmdata.schema import VOLUME_MODALITIES
+from mmdata.store.schema import VOLUME_MODALITIES
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
-from mmstudy.elsewhere import require_own_stores
+from mmstudy.remote_stores import require_own_stores
 from mmstudy.withdraw import require_present
-from mmtrain.cohort import parse_cohort, read_cohort
 from mmtrain.config import METADATA, TrainConfig, parse_train_config
+from mmtrain.data.cohort import parse_cohort, read_cohort
+from mmtrain.data.portions import require_portions
 from mmtrain.errors import TrainError
-from mmtrain.portions import require_portions
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import choose_device, open_run_stores
 from mmtrain.withdrawn import require_unmarked

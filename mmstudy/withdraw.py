@@ -24,8 +24,8 @@ from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
 from catalog.withdrawals import read_withdrawals
 from mmdata.errors import StudyError
-from mmdata.lock import hold_stores
-from mmdata.receipts import (
+from mmdata.ledger.lock import hold_stores
+from mmdata.ledger.receipts import (
     REMOVAL_RECEIPTS,
     REMOVED,
     WITHDRAWAL_RECEIPTS,
@@ -37,11 +37,11 @@ from mmdata.receipts import (
     read_tombstones,
     record_withdrawals,
 )
-from mmdata.schema import StudyLayout
+from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
-from mmstudy.leaving import Leaving, find_leaving, survey
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
+from mmstudy.withdrawn_files import Leaving, find_leaving, survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

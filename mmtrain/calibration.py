@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from mmtrain.norm import AnyBatchNorm
+from mmtrain.ranks.norm import AnyBatchNorm
 
 Batch = TypeVar("Batch")
 

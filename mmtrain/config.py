@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmdata.augment.parameters import AugmentSettings
-from mmdata.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
+from mmdata.store.schema import CONNECTIVITY, MODALITIES, VOLUME_MODALITIES
+from mmtrain.data.stream import DEFAULT_PREFETCH_BYTES
 from mmtrain.errors import TrainError
 from mmtrain.precision import Precision
 from mmtrain.schedule import Schedule
-from mmtrain.stream import DEFAULT_PREFETCH_BYTES
 
 METADATA = "metadata"
 INPUTS = (*MODALITIES, METADATA)

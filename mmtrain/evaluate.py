@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmtrain.data.portions import request_samples
 from mmtrain.model import FusionNet
-from mmtrain.portions import request_samples
 from mmtrain.precision import parameter_dtype
 from mmtrain.task import Task, forward, sample_losses, stream_task, to_predictions
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmtrain.data.order import derive_seed
+from mmtrain.data.portions import Portion
+from mmtrain.data.stream import StoredBatch
 from mmtrain.model import FusionNet, weight_penalty
-from mmtrain.norm import synchronise
-from mmtrain.order import derive_seed
-from mmtrain.portions import Portion
 from mmtrain.precision import parameter_dtype
-from mmtrain.stream import StoredBatch
+from mmtrain.ranks.norm import synchronise
 from mmtrain.task import Task, build_model, forward, sample_losses
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from mmtrain.dropout import BatchPart, PartDropout
+from mmtrain.ranks.dropout import BatchPart, PartDropout
 
 NUM_CHANNELS = 3
 CONNECTIVITY_WIDTHS = (128, 128)

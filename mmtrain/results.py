@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mmtrain.checkpoint import Progress
-from mmtrain.cohort import Cohort
 from mmtrain.config import TrainConfig
+from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
 from mmtrain.plots import plot_classification, plot_losses, plot_regression
 from mmtrain.run import RunDirectory, write_atomically, write_json

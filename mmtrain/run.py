@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mmdata.store import sync_directory
+from mmdata.store.array import sync_directory
 from mmtrain.config import TrainConfig, parse_train_config
 from mmtrain.errors import TrainError
 

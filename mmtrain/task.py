@@ -11,20 +11,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from mmdata.location import parse_location
-from mmdata.schema import CONNECTIVITY, VOLUME_MODALITIES, StudyLayout
-from mmtrain.augmentation import augment_channels
-from mmtrain.cohort import Cohort, read_cohort
+from mmdata.store.location import parse_location
+from mmdata.store.schema import CONNECTIVITY, VOLUME_MODALITIES, StudyLayout
 from mmtrain.config import METADATA, TrainConfig
-from mmtrain.errors import TrainError
-from mmtrain.metrics import classification_metrics, regression_metrics
-from mmtrain.model import FusionNet
-from mmtrain.portions import Portion, epoch_portions, require_portions
-from mmtrain.precision import choose_precision, computing_in, parameter_dtype
-from mmtrain.ranks import ALONE, Ranks
-from mmtrain.run import RunDirectory
-from mmtrain.scaling import FeatureScaler, TargetScaler, fit_features, fit_target, weigh_classes
-from mmtrain.stream import (
+from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.cohort import Cohort, read_cohort
+from mmtrain.data.portions import Portion, epoch_portions, require_portions
+from mmtrain.data.scaling import FeatureScaler, TargetScaler, fit_features, fit_target, weigh_classes
+from mmtrain.data.stream import (
     BatchRequest,
     StoredBatch,
     Stores,
@@ -33,7 +27,13 @@ from mmtrain.stream import (
     stream_batches,
     to_channels,
 )
-from mmtrain.transfer import transfer_batches
+from mmtrain.data.transfer import transfer_batches
+from mmtrain.errors import TrainError
+from mmtrain.metrics import classification_metrics, regression_metrics
+from mmtrain.model import FusionNet
+from mmtrain.precision import choose_precision, computing_in, parameter_dtype
+from mmtrain.ranks.group import ALONE, Ranks
+from mmtrain.run import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from mmdata.allocator import keep_freed_memory
-from mmdata.schema import StudyLayout
+from mmdata.execution.allocator import keep_freed_memory
+from mmdata.store.schema import StudyLayout
 from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import (
     EpochPart,
@@ -29,14 +29,14 @@ from mmtrain.checkpoint import (
     save_weights,
 )
 from mmtrain.config import TrainConfig
+from mmtrain.data.order import derive_seed
+from mmtrain.data.portions import Portion
 from mmtrain.errors import TrainError
 from mmtrain.evaluate import evaluate
 from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.memory import explain_exhaustion
 from mmtrain.model import FusionNet
-from mmtrain.order import derive_seed
-from mmtrain.portions import Portion
-from mmtrain.ranks import Ranks, join_ranks
+from mmtrain.ranks.group import Ranks, join_ranks
 from mmtrain.results import write_results
 from mmtrain.run import RunDirectory, hold_run, write_json, write_json_lines
 from mmtrain.schedule import learning_rate

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmdata.store import sync_directory
+from mmdata.store.array import sync_directory
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, write_atomically, write_json
 

@@ -17,9 +17,9 @@ import pytest
 import typer
 from typer.testing import Result
 
-import mmdata.augment.precompute
+import mmdata.copies.precompute
 from cli import app
-from mmdata.store import StoredArray, open_array
+from mmdata.store.array import StoredArray, open_array
 
 RunMm = Callable[..., Result]
 SMALL_TRAINING = ("--inputs", "t1", "--channels", "2,2", "--epochs", 1, "--copies", 0, "--device", "cpu")
@@ -266,7 +266,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_command_can_be_run_again(
         return dataclasses.replace(array, handle=FullDisk(array.handle))
 
     with monkeypatch.context() as patch:
-        patch.setattr(mmdata.augment.precompute, "open_array", open_on_full_disk)
+        patch.setattr(mmdata.copies.precompute, "open_array", open_on_full_disk)
         message = complaint_last(run_mm(*words))
     assert "disk filled up" in message
     assert "run the same command again" in message

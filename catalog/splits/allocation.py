@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from catalog.records import NOT_TEST
+from mmbase.records import NOT_TEST
 
 SPLITS = ("train", "val", "test")
 

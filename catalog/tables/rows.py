@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from catalog.errors import TableError
-from catalog.records import participant_number
 from catalog.tables.cells import NULLS
 from catalog.tables.headers import TableHeader, find_participants
+from mmbase.records import participant_number
 
 _LABEL_PREFIX = "sub-"
 _NOBODY = re.compile(r"-\d+|0+|redacted", re.ASCII | re.IGNORECASE)

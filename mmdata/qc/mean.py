@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.errors import StoreError
-from mmdata.store import StoredArray
+from mmdata.store.array import StoredArray
 
 MAX_BATCH_BYTES = 1 << 25
 """Of the rows that are read at once, as float64."""

@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmdata.qc.reasons import explain_reason
 from mmdata.qc.review import ModalityReview, ReviewLimits, num_reads, review_modality
 from mmdata.qc.section import describe_review, modality_title
-from mmdata.schema import MODALITIES
-from mmdata.study import Study, StudyConfig, VolumeSettings
+from mmdata.store.schema import MODALITIES
+from mmdata.study import Study, StudyConfig
+from mmdata.volume.settings import VolumeSettings
 
 STATUSES = ("stored", "rejected", "absent")
 MAX_EXAMPLES = 3
@@ -54,7 +55,7 @@ def write_page(
     ----------
     scans
         One row for each sample and modality: sample_id, row, modality, status (``stored``, ``rejected`` or
-        ``absent``), reason, detail, and a column for each of `catalog.records.MEASURES`, null where it was not taken.
+        ``absent``), reason, detail, and a column for each of `mmbase.records.MEASURES`, null where it was not taken.
     max_unusual
         Most unusual scans to show of each modality.
     max_volumes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.geometry import Matrix44
+from mmdata.volume.geometry import Matrix44
 
 Plane = NDArray[np.float32]
 

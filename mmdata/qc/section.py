@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.records import MEASURES
-from mmdata.connectome import CONNECTOMES
+from mmbase.records import MEASURES
 from mmdata.qc.pictures import Shading, draw_histogram, draw_matrix, draw_planes, draw_thumbnail, histogram_range
 from mmdata.qc.planes import VIEWS, centre_position_mm
 from mmdata.qc.review import ModalityReview, ShownScan, planes_of
 from mmdata.qc.unusual import MEAN_CORRELATION, MIN_SCANS_TO_RANK, UNUSUAL_Z
-from mmdata.schema import CONNECTIVITY
+from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import StudyConfig
+from mmdata.volume.connectome import CONNECTOMES
 
 DESCRIPTIONS = {**MEASURES, MEAN_CORRELATION: "correlation with the cohort mean"}
 _SHORT_TITLES = {"t1": "T1", "flair": "FLAIR", "dwi": "Diffusion", CONNECTIVITY: "Connectivity"}

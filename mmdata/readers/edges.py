@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.records import ScanCandidate
+from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 
 

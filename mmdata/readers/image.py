@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.records import ScanCandidate
-from mmdata.brain import on_same_grid
+from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
-from mmdata.flirt import world_from_flirt
-from mmdata.geometry import Matrix44
-from mmdata.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
+from mmdata.readers.brain import on_same_grid
 from mmdata.readers.matrix import parse_matrix
 from mmdata.readers.native import NativeScan
+from mmdata.volume.flirt import world_from_flirt
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
 
 _ITK_TEXT = b"#Insight Transform File"
 _ITK_MATLAB = re.compile(rb"\w+Transform_(?:double|float)_3_3\x00")
@@ -50,7 +50,7 @@ def read_image(candidate: ScanCandidate, space: str) -> NativeScan:
     ------
     ScanRejected
         ``unreadable``, ``bad-mask``, ``bad-transform``, ``not-in-template-space``, or what
-        `mmdata.nifti.decode_volume` finds.
+        `mmdata.volume.nifti.decode_volume` finds.
     """
     if space == "MNI152-nonlinear" and not candidate.in_template_space:
         raise ScanRejected("not-in-template-space", "expected an image that was warped to MNI152, this one was not")

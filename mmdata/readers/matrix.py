@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmdata.errors import ScanRejected
-from mmdata.geometry import Matrix44
+from mmdata.volume.geometry import Matrix44
 
 
 def parse_matrix(text: bytes) -> Matrix44:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from mmdata.errors import ScanRejected
-from mmdata.nifti import MAX_VOLUME_BYTES
+from mmdata.volume.nifti import MAX_VOLUME_BYTES
 
 NOT_DATA = ("unusable", "incompatible")
 """Words in a member's path by which UK Biobank marks images that are not data."""

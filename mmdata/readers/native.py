@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.geometry import Matrix44
-from mmdata.nifti import Volume
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import Volume
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

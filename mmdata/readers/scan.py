@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.records import ScanCandidate
-from mmdata.brain import extract_brain
-from mmdata.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
-from mmdata.connectome import CONNECTOMES
+from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
-from mmdata.preprocess import preprocess_volume
+from mmdata.readers.brain import extract_brain
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
 from mmdata.readers.native import NativeScan
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
-from mmdata.register import register_affine
-from mmdata.schema import CONNECTIVITY
-from mmdata.study import ConnectivitySettings, IngestSettings, VolumeSettings
+from mmdata.store.schema import CONNECTIVITY
+from mmdata.volume.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
+from mmdata.volume.connectome import CONNECTOMES
+from mmdata.volume.preprocess import preprocess_volume
+from mmdata.volume.register import register_affine
+from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 
 SIGNED_RANGES = {"MO": (-1.0, 1.0)}
 """Diffusion maps with negative values, and the range they span."""

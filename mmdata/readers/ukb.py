@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.records import ScanCandidate
-from mmdata.brain import on_same_grid
-from mmdata.connectome import Connectome
+from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
-from mmdata.flirt import world_from_flirt
-from mmdata.geometry import Matrix44
-from mmdata.nifti import Volume, decode_volume
+from mmdata.readers.brain import on_same_grid
 from mmdata.readers.matrix import parse_matrix
 from mmdata.readers.members import Members, open_members, read_member
 from mmdata.readers.native import NativeScan
+from mmdata.volume.connectome import Connectome
+from mmdata.volume.flirt import world_from_flirt
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import Volume, decode_volume
 
 MAX_TEXT_BYTES = 1 << 20
 _BRAIN_IMAGES = {"t1": "T1/T1_unbiased_brain.nii.gz", "flair": "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz"}
@@ -40,7 +40,7 @@ def read_native(scan: ScanCandidate, dwi_map: str) -> NativeScan:
     ------
     ScanRejected
         ``bad-archive``, ``unsafe-archive``, ``unreadable``, ``unusable``, ``missing-image``, ``bad-transform``,
-        ``bad-mask``, or what `mmdata.nifti.decode_volume` finds.
+        ``bad-mask``, or what `mmdata.volume.nifti.decode_volume` finds.
     """
     with open_members(scan.path) as members:
         volume, mask = _read_image(members, scan.modality, dwi_map)

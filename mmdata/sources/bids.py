@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catalog.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
 from mmdata.sources.bids_names import instance_of, parse_folder, parse_name

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catalog.records import ScanCandidate, Visit
+from mmbase.records import ScanCandidate, Visit
 from mmdata.sources.bids_names import BidsName
 
 IMAGE_EXTENSIONS = (".nii", ".nii.gz")

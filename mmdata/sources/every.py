@@ -11,14 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from catalog.records import FoundSources, ScanCandidate
-from mmdata.arrays import stored_modalities
-from mmdata.connectome import CONNECTOMES
+from mmbase.records import FoundSources, ScanCandidate
 from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
 from mmdata.sources.folder import find_folder
 from mmdata.sources.ukb import find_release
 from mmdata.study import StudyConfig
+from mmdata.study_arrays import stored_modalities
+from mmdata.volume.connectome import CONNECTOMES
 
 SourceKind = Literal["ukb", "bids", "folder"]
 _ENTRY = re.compile(r"(?:(?P<prefix>[a-z]{2,}):|(?![a-z]{2,}:))(?P<path>.+)")

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from catalog.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
-from mmdata.schema import CONNECTIVITY
 from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
 from mmdata.sources.walk import Listing, list_folder, require_folder
+from mmdata.store.schema import CONNECTIVITY
 
 _SPLIT_OF_FOLDER = {
     "train": "train",

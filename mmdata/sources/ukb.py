@@ -14,11 +14,11 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from catalog.records import FoundSources, ScanCandidate, Visit
-from mmdata.connectome import CONNECTOMES, Connectome
-from mmdata.schema import CONNECTIVITY
+from mmbase.records import FoundSources, ScanCandidate, Visit
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.walk import Listing, folder_identity, require_folder, walk_folders
+from mmdata.store.schema import CONNECTIVITY
+from mmdata.volume.connectome import CONNECTOMES, Connectome
 
 MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi"}
 FIRST_IMAGING_INSTANCE = 2

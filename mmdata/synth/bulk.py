@@ -6,8 +6,6 @@ Member names are those of UK Biobank's own pipeline.
 import gzip
 from collections.abc import Iterator
 
-from mmdata.flirt import MNI152_1MM, flirt_from_world
-from mmdata.nifti import encode_volume
 from mmdata.synth import timeseries
 from mmdata.synth.anatomy import Map
 from mmdata.synth.drawing import DrawnScan, DrawnVisit
@@ -16,6 +14,8 @@ from mmdata.synth.faults.members import Members
 from mmdata.synth.microstructure import MAPS
 from mmdata.synth.pose import Pose
 from mmdata.synth.template_space import sample_on_mni152_1mm
+from mmdata.volume.flirt import MNI152_1MM, flirt_from_world
+from mmdata.volume.nifti import encode_volume
 
 _NODDI_MAPS = ("ICVF", "OD", "ISOVF")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mmdata.geometry import Matrix44
 from mmdata.synth import contrast, microstructure, timeseries
 from mmdata.synth.anatomy import Map, Template, Tissue, draw_field, load_template, sample_tissue
 from mmdata.synth.landmarks import with_cysts
@@ -16,6 +15,7 @@ from mmdata.synth.participant import Brain, Participant, age_at, brain_at, draw_
 from mmdata.synth.plan import DWI_FIELD, FLAIR_FIELD, T1_FIELD, Visit
 from mmdata.synth.pose import Pose, draw_pose
 from mmdata.synth.seeds import generator
+from mmdata.volume.geometry import Matrix44
 
 DWI_SMALLEST_VOXEL_MM = 2.0
 

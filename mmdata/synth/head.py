@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mmdata.geometry import Matrix44, zooms_mm
 from mmdata.synth.anatomy import Map
+from mmdata.volume.geometry import Matrix44, zooms_mm
 
 SCALP_FROM_MM, SCALP_TO_MM = 5.0, 12.0
 """Distance from the brain."""

@@ -9,7 +9,7 @@ Source: ITK's TxtTransformIO, and the ITK Software Guide on resampling (the tran
 
 import numpy as np
 
-from mmdata.geometry import Matrix44
+from mmdata.volume.geometry import Matrix44
 
 _LPS_FROM_RAS_44 = np.diag([-1.0, -1.0, 1.0, 1.0])
 

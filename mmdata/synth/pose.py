@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from mmdata.flirt import ImageFrame
-from mmdata.geometry import Matrix44, apply_affine
 from mmdata.synth.participant import Participant
+from mmdata.volume.flirt import ImageFrame
+from mmdata.volume.geometry import Matrix44, apply_affine
 
 _HEAD_ROTATION_DEGREES = 9.0
 _GRID_ROTATION_DEGREES = 6.0

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmdata.errors import SourceError
-from mmdata.execution import run_tasks
+from mmdata.execution.tasks import run_tasks
 from mmdata.synth.faults.participants import add_faults, limit_plan, write_faults
 from mmdata.synth.kinship import write_kinship
 from mmdata.synth.layout import LAYOUTS, LayoutName

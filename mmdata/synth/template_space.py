@@ -5,11 +5,11 @@ UK Biobank's own images on the grid of MNI152_T1_1mm come of nonlinear registrat
 
 import numpy as np
 
-from mmdata.flirt import MNI152_1MM
-from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid, Matrix44
-from mmdata.resample import resample_to_grid
 from mmdata.synth.anatomy import Map
 from mmdata.synth.pose import Pose
+from mmdata.volume.flirt import MNI152_1MM
+from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid, Matrix44
+from mmdata.volume.resample import resample_to_grid
 
 MNI152_1MM_SHAPE = (182, 218, 182)
 

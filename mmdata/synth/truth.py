@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mmdata.geometry import apply_affine
 from mmdata.synth.landmarks import LANDMARKS_MM
 from mmdata.synth.participant import age_at, draw_participant
 from mmdata.synth.plan import MODALITY_FIELDS
 from mmdata.synth.visit import VisitResult
+from mmdata.volume.geometry import apply_affine
 
 _VOLUMES = ("t1", "flair", "dwi")
 

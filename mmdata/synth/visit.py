@@ -6,10 +6,10 @@ Tasks carry a participant's index, never the eid, because Dask may log them.
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdata.geometry import Matrix44
 from mmdata.synth.drawing import draw_visit
 from mmdata.synth.layout import LAYOUTS, LayoutName
 from mmdata.synth.plan import Visit
+from mmdata.volume.geometry import Matrix44
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

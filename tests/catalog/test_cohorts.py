@@ -11,11 +11,11 @@ from catalog.cohorts import build_cohort, write_cohort
 from catalog.database import open_catalog, open_scratch
 from catalog.errors import CohortError, UnknownTargetError
 from catalog.fields import load_dictionary
-from catalog.records import EnrolledSample, ScanOutcome, Visit
 from catalog.samples import enrol
 from catalog.scans import record_outcomes, record_sources
 from catalog.splits.kinship import Relatives
 from catalog.splits.schemes import Fold, LeaveOutCentre, SplitScheme, StudySplit
+from mmbase.records import EnrolledSample, ScanOutcome, Visit
 
 VISITS = [Visit(eid, 2) for eid in range(1_000_001, 1_000_061)]
 UKB = load_dictionary()

@@ -4,7 +4,7 @@ import pytest
 
 from catalog.errors import TableError
 from catalog.participant_lists import parse_participant, read_test_list
-from catalog.records import participant_number
+from mmbase.records import participant_number
 
 
 @pytest.mark.parametrize(

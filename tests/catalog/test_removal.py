@@ -8,7 +8,6 @@ import pytest
 from catalog.database import open_catalog
 from catalog.errors import CatalogError
 from catalog.identity import participant_key
-from catalog.records import ScanCandidate, ScanOutcome, Visit
 from catalog.removal import (
     count_entries,
     hidden_participants,
@@ -19,6 +18,7 @@ from catalog.removal import (
 )
 from catalog.samples import enrol
 from catalog.scans import record_outcomes, record_sources
+from mmbase.records import ScanCandidate, ScanOutcome, Visit
 
 SALT = "salt-of-the-test-study"
 PEOPLE = [Visit(eid, instance) for eid in range(1_000_001, 1_000_006) for instance in (2, 3)]

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from catalog.database import open_catalog, open_scratch
 from catalog.errors import CatalogError, TableError
 from catalog.identity import participant_key
-from catalog.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from catalog.samples import Enrolment, enrol, num_allocated_rows
 from catalog.scans import record_outcomes, record_sources, stored_training_rows
 from catalog.splits.kinship import Relatives
 from catalog.withdrawals import read_withdrawals
+from mmbase.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
 SALT = "salt-of-the-test-study"
 PEOPLE = [Visit(eid, instance) for eid in range(1_000_001, 1_000_021) for instance in (2, 3)]

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import TableError
-from catalog.records import participant_number
 from catalog.withdrawals import read_withdrawals
+from mmbase.records import participant_number
 
 
 def read(folder: Path, text: str, encoding: str = "utf-8") -> frozenset[int]:

@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 from typer.testing import Result
 
 from catalog.database import open_catalog
-from catalog.records import Visit
 from catalog.samples import enrol, num_allocated_rows
 from catalog.scans import record_sources, stored_training_rows
 from catalog.withdrawals import read_withdrawals
-from mmdata.arrays import stored_modalities
-from mmdata.augment.precompute import execute_copies, plan_copies
+from mmbase.records import Visit
+from mmdata.copies.precompute import execute_copies, plan_copies
 from mmdata.ingest import execute_ingest, plan_ingest
-from mmdata.receipts import read_scan_receipts
+from mmdata.ledger.receipts import read_scan_receipts
 from mmdata.sources.ukb import find_release
 from mmdata.study import load_study
+from mmdata.study_arrays import stored_modalities
 from mmdata.synth.participant import eid_of
 from mmdata.synth.plan import plan_release
 

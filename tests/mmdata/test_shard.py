@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catalog.records import EnrolledSample, ScanCandidate, Visit
+from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.ingest import plan_ingest
-from mmdata.nifti import encode_volume
-from mmdata.store import ensure_array
-from mmdata.study import IngestSettings, StudyConfig, VolumeSettings, create_study
+from mmdata.store.array import ensure_array
+from mmdata.study import StudyConfig, create_study
+from mmdata.volume.nifti import encode_volume
+from mmdata.volume.settings import IngestSettings, VolumeSettings
 
 SHAPE = (320, 320, 320)
 MEASURE = """

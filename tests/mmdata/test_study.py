@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
 from mmdata.study import (
-    ConnectivitySettings,
     SplitSettings,
     Study,
     StudyConfig,
     TrainSettings,
-    VolumeSettings,
     create_study,
     load_study,
     parse_config,
@@ -25,6 +23,7 @@ from mmdata.study import (
     save_changes,
     with_changes,
 )
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
 SALT = "sesame-open-yourself"
 OTHER = StudyConfig(

@@ -11,7 +11,7 @@ import pytest
 from catalog.audit.findings import Finding
 from catalog.database import open_catalog
 from catalog.errors import UnknownTargetError
-from mmdata.receipts import (
+from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     REMOVED,
     WITHDRAWAL_RECEIPTS,
@@ -19,8 +19,9 @@ from mmdata.receipts import (
     WithdrawalReceipt,
     append_receipts,
 )
-from mmdata.store import open_array
-from mmdata.study import Study, StudyConfig, VolumeSettings, load_study
+from mmdata.store.array import open_array
+from mmdata.study import Study, StudyConfig, load_study
+from mmdata.volume.settings import VolumeSettings
 from mmstudy.audit import _compared_array, findings_for_run, run_audit
 from mmstudy.dictionary import study_dictionary
 

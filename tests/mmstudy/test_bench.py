@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmstudy.recommendation import WayResult, find_bottleneck, recommend
-from mmtrain.bench import Stage, StageName, Way
+from mmtrain.bench.stages import Stage, StageName, Way
 
 Invoke = Callable[..., Any]
 SMALL = ("--inputs", "dwi", "--channels", "2,2", "--batch-size", 4, "--seconds", 0.1, "--device", "cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from mmdata.cluster import LocalPool, SchedulerPool, WorkerPool
 from mmdata.errors import StudyError
+from mmdata.execution.pools import LocalPool, SchedulerPool, WorkerPool
 from mmstudy.copies import Device, choose_device
 from tests.conftest import RunMm
 

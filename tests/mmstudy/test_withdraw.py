@@ -16,8 +16,8 @@ import mmstudy.withdraw
 from catalog.errors import CatalogError, TableError
 from catalog.identity import participant_key
 from mmdata.errors import StudyError
-from mmdata.lock import hold_stores
-from mmdata.receipts import (
+from mmdata.ledger.lock import hold_stores
+from mmdata.ledger.receipts import (
     REMOVED,
     SCAN_RECEIPTS,
     ScanReceipt,
@@ -28,9 +28,9 @@ from mmdata.receipts import (
     read_tombstones,
     record_withdrawals,
 )
-from mmdata.store import open_array
+from mmdata.ledger.verify import execute_verification, plan_verification
+from mmdata.store.array import open_array
 from mmdata.study import Study, load_study
-from mmdata.verify import execute_verification, plan_verification
 from mmstudy.withdraw import (
     WithdrawalResult,
     finish_removals,

@@ -19,9 +19,9 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import mmtrain.train as training
-from mmdata.schema import StudyLayout
-from mmtrain.norm import CpuSyncBatchNorm, synchronise
-from mmtrain.ranks import join_ranks
+from mmdata.store.schema import StudyLayout
+from mmtrain.ranks.group import join_ranks
+from mmtrain.ranks.norm import CpuSyncBatchNorm, synchronise
 from mmtrain.run import find_run
 from mmtrain.stopping import TrainingStopped
 

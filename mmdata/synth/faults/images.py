@@ -10,12 +10,12 @@ import struct
 import numpy as np
 from numpy.typing import DTypeLike
 
-from mmdata.geometry import Matrix44
-from mmdata.nifti import encode_volume
 from mmdata.synth.anatomy import Map
 from mmdata.synth.faults.zeros import gzip_before_zeros
 from mmdata.synth.head import with_head
 from mmdata.synth.seeds import generator
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import encode_volume
 
 _DIM, _DATATYPE, _QFORM_CODE, _SFORM_CODE, _SROW_X, _SROW_Z = 40, 70, 252, 254, 280, 312
 _VOXELS = 352

@@ -10,13 +10,13 @@ from typing import Literal
 
 from numpy.typing import DTypeLike
 
-from mmdata.geometry import Matrix44
-from mmdata.nifti import encode_volume
 from mmdata.synth.anatomy import Map
 from mmdata.synth.archive import zip_bytes
 from mmdata.synth.faults import archives, images, members
 from mmdata.synth.faults.members import Members
 from mmdata.synth.plan import GLASSER_FIELD, T1_FIELD, Visit
+from mmdata.volume.geometry import Matrix44
+from mmdata.volume.nifti import encode_volume
 
 Part = Literal["image", "members", "archive"]
 Encode = Callable[[Map, Matrix44, DTypeLike], bytes]

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdata.nifti import encode_volume
 from mmdata.synth.anatomy import Map
 from mmdata.synth.drawing import DrawnScan, DrawnVisit
 from mmdata.synth.faults.kinds import fault_in
@@ -26,6 +25,7 @@ from mmdata.synth.itk import itk_affine_text
 from mmdata.synth.plan import ReleasePlan, Visit
 from mmdata.synth.seeds import generator
 from mmdata.synth.table import draw_rows
+from mmdata.volume.nifti import encode_volume
 
 TABLE_NAME = "participants.tsv"
 KINDS = ("brain", "head", "unregistered")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdata.connectivity import correlate_regions
-from mmdata.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 from mmdata.synth.drawing import DrawnVisit
 from mmdata.synth.faults.kinds import fault_in
 from mmdata.synth.features import named_features
@@ -18,6 +16,8 @@ from mmdata.synth.plan import GLASSER_FIELD, ReleasePlan, Visit
 from mmdata.synth.table import draw_rows
 from mmdata.synth.template_space import sample_on_grid
 from mmdata.synth.timeseries import PARCELLATIONS
+from mmdata.volume.connectivity import correlate_regions
+from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 
 TABLE_NAME, EDGES_NAME, IDS_NAME = "metadata.csv", "connectivity.npy", "connectivity_ids.txt"
 GRID = Grid(side=128, spacing_mm=1.5, centre_mm=MNI152_BRAIN_CENTRE_MM)

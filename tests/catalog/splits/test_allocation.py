@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.records import NOT_TEST
 from catalog.splits.allocation import SPLITS, Newcomer, Shares, allocate, fix_test_list
 from catalog.splits.kinship import find_families
+from mmbase.records import NOT_TEST
 
 SHARES = Shares(val=0.1, test=0.1)
 KEYS = [f"{number:03}" for number in range(60)]

@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from catalog.database import open_catalog
 from catalog.errors import TableError
 from catalog.identity import participant_key
-from catalog.records import participant_number
 from catalog.splits.kinship import Relatives, find_families, hide_identities, read_kinship, record_kinship, related_keys
+from mmbase.records import participant_number
 
 SALT = "salt-of-the-test-study"
 HEADER = "ID1 ID2 HetHet IBS0 Kinship"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from catalog.errors import TableError
-from catalog.records import participant_number
 from catalog.tables.tables import FIELD_SCHEMA, NAME_SCHEMA, TableValues, WantedField, read_tables
+from mmbase.records import participant_number
 from mmdata.synth.plan import plan_release
 from mmdata.synth.table_form import TABLE_FORMS, table_name, write_table
 

@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from catalog.records import MEASURES
-from mmdata.arrays import array_specs
-from mmdata.preprocess import quantise
-from mmdata.schema import CONNECTIVITY
-from mmdata.store import ensure_array, missing_value, open_array
-from mmdata.study import ConnectivitySettings, Study, StudyConfig, TrainSettings, VolumeSettings, create_study
+from mmbase.records import MEASURES
+from mmdata.store.array import ensure_array, missing_value, open_array
+from mmdata.store.schema import CONNECTIVITY
+from mmdata.study import Study, StudyConfig, TrainSettings, create_study
+from mmdata.study_arrays import array_specs
+from mmdata.volume.preprocess import quantise
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
 SIDE = 16
 ROWS_PER_SHARD = 8

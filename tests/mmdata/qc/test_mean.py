@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import mmdata.qc.mean
 from mmdata.errors import StoreError
 from mmdata.qc.mean import average_rows, correlate_with_mean, read_batches, spread_evenly
-from mmdata.store import ArraySpec, ensure_array, missing_value, open_array
+from mmdata.store.array import ArraySpec, ensure_array, missing_value, open_array
 
 NUM_ROWS = 20
 
@@ -139,13 +139,13 @@ def test_rows_are_taken_evenly(rows: set[int], limit: int) -> None:
 
 def test_memory_is_bounded_by_the_batch(spec: ArraySpec, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    read = mmdata.store.StoredArray.read_rows
+    read = mmdata.store.array.StoredArray.read_rows
 
     def counted(self: Any, indices: Any) -> Any:
         sizes.append(len(indices))
         return read(self, indices)
 
-    monkeypatch.setattr(mmdata.store.StoredArray, "read_rows", counted)
+    monkeypatch.setattr(mmdata.store.array.StoredArray, "read_rows", counted)
     monkeypatch.setattr(mmdata.qc.mean, "MAX_BATCH_BYTES", 4 * 8**3 * 8)
     average_rows(read_batches(open_array(spec.path), range(8), ignore))
     assert sizes == [4, 4]

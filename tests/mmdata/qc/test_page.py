@@ -15,10 +15,10 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from catalog.database import open_catalog
-from catalog.records import MEASURES
+from mmbase.records import MEASURES
 from mmdata.errors import StoreError
 from mmdata.qc.page import QcSummary, write_page
-from mmdata.schema import CONNECTIVITY
+from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import load_study
 
 VOID_TAGS = {"meta", "img", "br", "hr", "link", "input"}

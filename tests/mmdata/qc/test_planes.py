@@ -7,9 +7,9 @@ from matplotlib.image import imread
 from nibabel.affines import apply_affine
 from scipy.spatial.distance import squareform
 
-from mmdata.geometry import Grid
 from mmdata.qc.pictures import Shading, draw_histogram, draw_matrix, draw_planes, draw_thumbnail, histogram_range
 from mmdata.qc.planes import centre_planes, centre_position_mm, matrix_of_edges, shrink_plane
+from mmdata.volume.geometry import Grid
 
 GREY = Shading(colormap="gray", low=0.0, high=1.0, label="fraction")
 SIDE = 16

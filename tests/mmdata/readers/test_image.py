@@ -11,12 +11,12 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from catalog.records import ScanCandidate, Visit
+from mmbase.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
-from mmdata.geometry import apply_affine
-from mmdata.nifti import encode_volume
 from mmdata.readers import image
 from mmdata.readers.image import read_image
+from mmdata.volume.geometry import apply_affine
+from mmdata.volume.nifti import encode_volume
 
 LINEAR, NONLINEAR = "MNI152-linear", "MNI152-nonlinear"
 SHAPE = (12, 14, 10)

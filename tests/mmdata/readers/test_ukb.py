@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.records import ScanCandidate, Visit
-from mmdata.connectome import CONNECTOMES
+from mmbase.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
-from mmdata.nifti import encode_volume
 from mmdata.readers.native import NativeScan
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
+from mmdata.volume.connectome import CONNECTOMES
+from mmdata.volume.nifti import encode_volume
 
 EID = 7654321
 AFFINE_44 = np.diag([1.0, 1.0, 1.0, 1.0])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
 

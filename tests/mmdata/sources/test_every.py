@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.records import FoundSources, Visit, participant_number
+from mmbase.records import FoundSources, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.every import Source, SourceKind, find_sources, parse_source
-from mmdata.study import ConnectivitySettings, StudyConfig, VolumeSettings
+from mmdata.study import StudyConfig
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
 Touch = Callable[..., Path]
 CONFIG = StudyConfig(salt="salt-of-the-test-study")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.records import NOT_TEST, FoundSources, Visit, participant_number
+from mmbase.records import NOT_TEST, FoundSources, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.folder import find_folder
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.records import FoundSources, ScanCandidate, Visit
-from mmdata.connectome import CONNECTOMES
+from mmbase.records import FoundSources, ScanCandidate, Visit
 from mmdata.errors import SourceError
 from mmdata.sources.ukb import find_release
+from mmdata.volume.connectome import CONNECTOMES
 
 Touch = Callable[..., Path]
 EID = 1000001

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 from mmdata.errors import ScanRejected, SourceError
-from mmdata.flirt import MNI152_1MM
-from mmdata.geometry import apply_affine
-from mmdata.nifti import decode_volume
 from mmdata.synth.landmarks import LANDMARKS_MM
 from mmdata.synth.plan import DWI_FIELD, FLAIR_FIELD, T1_FIELD, plan_release
 from mmdata.synth.release import ReleaseSummary, SynthConfig, write_release
+from mmdata.volume.flirt import MNI152_1MM
+from mmdata.volume.geometry import apply_affine
+from mmdata.volume.nifti import decode_volume
 
 PARTICIPANTS = 8
 IMAGES = {

@@ -1,0 +1,1 @@
+"""What every package stands on: records, names, files, locks and errors. Imports nothing of ours."""

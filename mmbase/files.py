@@ -1,0 +1,88 @@
+"""Write files so that a kill or a power cut leaves the old content or the new one, never a part of it.
+
+Terms
+-----
+draft    the temporary file beside the one that is written; a killed writer may leave it, and the next one replaces it.
+
+The order is: write the draft, fsync it, rename it, fsync its folder. Only then is the new content certain to stay.
+Source: rename(2) and fsync(2).
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+DRAFT_SUFFIX = ".tmp"
+PRIVATE_MODE = 0o600
+
+
+def draft_of(path: Path) -> Path:
+    """Return where the new content of a file is written first.
+
+    >>> draft_of(Path("runs/age/config.json")).as_posix()
+    'runs/age/config.json.tmp'
+    """
+    return path.with_name(path.name + DRAFT_SUFFIX)
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file whose content takes the place of `path`'s when the block succeeds, and is discarded when it fails.
+
+    The file can be read and written by its owner alone.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder cannot be written; `path` is as it was.
+    """
+    draft = draft_of(path)
+    try:
+        with draft.open("wb") as file:
+            draft.chmod(PRIVATE_MODE)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one step; see `replace_file`."""
+    with replace_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file in one step; see `replace_file`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object in one step; see `replace_file`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line in one step; see `replace_file`."""
+    write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def sync_file(path: Path) -> None:
+    """Make sure that a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make sure that files which were made, renamed or removed in a folder are so on the disk."""
+    sync_file(path)

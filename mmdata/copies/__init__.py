@@ -1,0 +1,1 @@
+"""Augmented copies of the training samples: planned, estimated, made, shown."""

@@ -1,0 +1,69 @@
+"""One copy of one sample, in the numbers of the store: as it is made, and made again from what its array says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmdata.augment.apply import move_batch
+from mmdata.augment.intensity import change_intensity
+from mmdata.augment.parameters import AugmentSettings
+from mmdata.augment.recipe import DRAWING_VERSION, draw_geometry, draw_intensity
+from mmdata.errors import StoreError
+from mmdata.volume.preprocess import quantise
+
+
+def make_copy(
+    stored: Mapping[str, NDArray[Any]],
+    settings: AugmentSettings,
+    seed: int,
+    sample_id: str,
+    copy: int,
+    extent_mm: float,
+    device: str = "cpu",
+) -> dict[str, NDArray[Any]]:
+    """Return one copy of a sample's stored volumes, by modality, in their number type.
+
+    Contrast is changed one modality at a time, so that a volume's bytes do not depend on which others there are.
+    """
+    volumes = torch.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()])[None].to(device)
+    moved = move_batch(volumes, [draw_geometry(settings, seed, sample_id, copy)], extent_mm)[0]
+    copies = {}
+    for moved_XYZ, (modality, volume_XYZ) in zip(moved, stored.items(), strict=True):
+        recipe = draw_intensity(settings, seed, sample_id, copy, modality)
+        changed = change_intensity(moved_XYZ[None], [recipe], extent_mm)[0]
+        copies[modality] = quantise(changed.cpu().numpy(), str(volume_XYZ.dtype))
+    return copies
+
+
+def replay_copy(attributes: Mapping[str, Any], volume_XYZ: NDArray[Any], sample_id: str, copy: int) -> NDArray[Any]:
+    """Return a stored copy, made again from the volume and from what the copies' array says of itself.
+
+    Parameters
+    ----------
+    attributes
+        Of the array of copies: settings, seed and version of the drawing, modality, grid.
+    volume_XYZ
+        The sample's row of the array in ``volumes.zarr`` of the same modality and side.
+
+    Raises
+    ------
+    StoreError
+        The copies were drawn by another version of mm.
+    """
+    drawn = dict(attributes["augmentation"])
+    version, seed, extent_mm = drawn.pop("drawing_version", 0), drawn.pop("seed"), drawn.pop("extent_mm", 0.0)
+    if version != DRAWING_VERSION:
+        raise StoreError(f"The copies were drawn by version {version} of the drawing; this mm has {DRAWING_VERSION}.")
+    modality = attributes["modality"]
+    return make_copy({modality: volume_XYZ}, AugmentSettings(**drawn), seed, sample_id, copy, extent_mm)[modality]
+
+
+def as_fractions(stored: NDArray[Any]) -> torch.Tensor:
+    """Turn stored volumes into float32 fractions 0 to 1."""
+    fractions = stored.astype(np.float32)
+    if stored.dtype.kind != "f":
+        fractions /= np.float32(np.iinfo(stored.dtype).max)
+    return torch.from_numpy(fractions)

@@ -1,0 +1,91 @@
+"""How long planned copies will take: measured on a few copies of one sample, none of which is kept."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmdata.copies.copy import make_copy
+from mmdata.copies.precompute import CopyPlan, CopyTask
+from mmdata.execution.allocator import keep_freed_memory
+from mmdata.store.array import ensure_array, open_array
+from mmdata.store.schema import StudyLayout
+
+_COPIES = range(1, 9)
+"""Copies that are measured, each with its own changes; one more before them warms up."""
+_START_SECONDS = 6.0
+"""Of worker processes and their imports."""
+
+
+def estimate_seconds(plan: CopyPlan, *, workers: int) -> float:
+    """Return about how long the plan's tasks take some workers, if each is as fast as this process alone.
+
+    Parameters
+    ----------
+    workers
+        Processes that work at once; 0 counts as the one that asks.
+    """
+    if not plan.tasks:
+        return 0.0
+    seconds = 0.0
+    for side in {task.side for task in plan.tasks}:
+        tasks = [task for task in plan.tasks if task.side == side]
+        num_volumes = sum(len(rows) for task in tasks for rows in task.rows.values())
+        seconds += num_volumes * _seconds_per_volume(plan, tasks[0])
+    if workers == 0 or any(task.device == "cuda" for task in plan.tasks):
+        return seconds
+    return _START_SECONDS + seconds / min(workers, len(plan.tasks))
+
+
+def as_duration(seconds: float) -> str:
+    """Return a time in the unit that people would use.
+
+    >>> as_duration(0.2), as_duration(90), as_duration(7200)
+    ('1 s', '1.5 min', '2.0 h')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _seconds_per_volume(plan: CopyPlan, task: CopyTask) -> float:
+    """Read a sample, make copies of it and write them to a temporary array, timed but for the first copy."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # this and the next as in a task
+    keep_freed_memory()
+    row = min(row for rows in task.rows.values() for row in rows)
+    started = time.perf_counter()
+    stored = {
+        modality: open_array(task.layout.volume_array(modality, task.side)).read_rows([(row,)])[0]
+        for modality, rows in task.rows.items()
+        if row in rows
+    }
+    read_seconds = time.perf_counter() - started
+    try:
+        _copies_of(task, row, stored, 0)
+        started = time.perf_counter()
+        copies = [_copies_of(task, row, stored, copy) for copy in _COPIES]
+        for modality in stored:
+            _write(plan, task.side, np.stack([of_copy[modality] for of_copy in copies]))
+        made_seconds = time.perf_counter() - started
+    finally:
+        torch.set_num_threads(num_threads)
+    return (read_seconds + made_seconds / len(_COPIES)) / len(stored)
+
+
+def _copies_of(task: CopyTask, row: int, stored: Mapping[str, NDArray[Any]], copy: int) -> dict[str, NDArray[Any]]:
+    return make_copy(stored, task.settings, task.seed, task.sample_ids[row], copy, task.extent_mm, task.device)
+
+
+def _write(plan: CopyPlan, side: int, copies: NDArray[Any]) -> None:
+    spec = next(spec for spec in plan.arrays if spec.shape[-1] == side)
+    with tempfile.TemporaryDirectory() as folder:
+        path = StudyLayout(Path(folder)).augmented_array("estimate", side)
+        ensure_array(replace(spec, path=path, shape=(1, *copies.shape), rows_per_shard=len(copies)))
+        open_array(path).write_shard(0, copies, copy=0)

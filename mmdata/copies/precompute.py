@@ -1,0 +1,264 @@
+"""Precompute augmented copies: training samples × copies × sides to shards, resumable and the same every time.
+
+A task makes one copy of the training rows of one shard, at one side, for every modality together: they share each
+sample's geometry, so one pass over its sampling grid serves all. Samples are made one by one, so that a copy's bytes
+depend on nothing but its own volume and recipe.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import torch
+
+from mmdata.augment.parameters import AugmentSettings
+from mmdata.copies.copy import make_copy
+from mmdata.errors import StudyError
+from mmdata.execution.allocator import keep_freed_memory
+from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
+from mmdata.execution.pools import LocalPool, WorkerPool
+from mmdata.execution.tasks import run_tasks
+from mmdata.ledger.receipts import COPY_RECEIPTS, CopyKey, CopyReceipt, append_receipts, read_copy_receipts
+from mmdata.store.array import ArraySpec, ensure_array, open_array, rows_on_disk, shard_starts
+from mmdata.store.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.study import Study
+from mmdata.study_arrays import COMPRESSED_SHARE, augmented_spec
+
+MAX_COPIES = 1000
+_WORKING_VOLUMES = 48
+"""Float32 volumes that the strongest copy holds at once: k-space, three positions for each voxel, and what the C
+library keeps. Measured at 128³: 45."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyTask:
+    """One copy of the training rows that share a shard, at one side."""
+
+    layout: StudyLayout
+    copy: int
+    side: int
+    start: int
+    rows: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """Modality to the rows to store."""
+    kept: Mapping[str, frozenset[int]] = field(repr=False)
+    """Modality to the rows of the shard that are stored already and must stay."""
+    sample_ids: Mapping[int, str] = field(repr=False)
+    """Row to sample."""
+    seed: int
+    settings: AugmentSettings
+    extent_mm: float
+    device: str
+    """``cpu`` or ``cuda``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyPlan:
+    """All copies that are to be made."""
+
+    arrays: tuple[ArraySpec, ...]
+    tasks: tuple[CopyTask, ...]
+    projection: Projection
+
+    @property
+    def num_volumes(self) -> int:
+        """Volumes to store."""
+        return sum(len(rows) for task in self.tasks for rows in task.rows.values())
+
+
+def plan_copies(
+    study: Study,
+    training_rows: Mapping[str, Mapping[int, str]],
+    *,
+    num_rows: int,
+    copies: int,
+    sides: Sequence[int],
+    workers: int,
+    device: str = "cpu",
+    only: Mapping[CopyKey, Collection[int]] | None = None,
+) -> CopyPlan:
+    """Decide which copies are still to be made.
+
+    Parameters
+    ----------
+    training_rows
+        For each volume modality, the stored training rows and their sample ids.
+    num_rows
+        Rows allocated in the study.
+    device
+        ``cpu`` or ``cuda``: where a task computes.
+    only
+        Rows of each (modality, side, copy) to consider; left out: all.
+
+    Raises
+    ------
+    StudyError
+        A side is not stored, or there is nothing to augment.
+    """
+    unknown = [side for side in sides if side not in study.config.volumes.sides]
+    if unknown:
+        raise StudyError(f"Side {unknown[0]} is not stored; this study has {study.config.volumes.sides}.")
+    if not 1 <= copies <= MAX_COPIES:
+        raise StudyError(f"Expected 1 to {MAX_COPIES} copies, got {copies}.")
+    if not any(training_rows.values()):
+        raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
+    arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]
+    tasks = _copy_tasks(study, training_rows, copies, sides, device, only)
+    row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
+    shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
+    held_shards = 2 * len(training_rows) + 2  # volumes and copies of each modality; one is read or written
+    working_bytes = (_WORKING_VOLUMES + 2 * len(training_rows)) * 4 * max(sides) ** 3
+    projection = Projection(
+        workers=max(1, min(workers, len(tasks))),
+        worker_bytes=BASE_WORKER_BYTES + held_shards * shard_bytes + working_bytes,
+        disk_bytes=int(sum(row_bytes[t.side] * COMPRESSED_SHARE * len(r) for t in tasks for r in t.rows.values())),
+    )
+    return CopyPlan(arrays=tuple(arrays), tasks=tuple(tasks), projection=projection)
+
+
+def execute_copies(
+    study: Study, plan: CopyPlan, *, workers: int | WorkerPool, on_progress: Callable[[int, int], None]
+) -> None:
+    """Make the planned copies and their receipts; those that a GPU makes, in this process.
+
+    Raises
+    ------
+    StoreError
+        Copies exist that were made with other settings.
+    CapacityError
+        Memory or disk ran out; what was stored stays.
+    """
+    for spec in plan.arrays:
+        ensure_array(spec)
+    done = 0
+    on_progress(done, plan.num_volumes)
+    pool = LocalPool(processes=0) if any(task.device == "cuda" for task in plan.tasks) else workers
+    finished = run_tasks(store_copy, plan.tasks, workers=pool, memory_bytes=plan.projection.worker_bytes)
+    with closing(finished):
+        for receipts in finished:
+            append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
+            done += sum(len(receipt.rows) for receipt in receipts)
+            on_progress(done, plan.num_volumes)
+
+
+def store_copy(task: CopyTask) -> list[CopyReceipt]:
+    """Make and store one copy of a shard's training rows, for every modality of the task."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    sources = {modality: open_array(task.layout.volume_array(modality, task.side)) for modality in task.rows}
+    targets = {modality: open_array(task.layout.augmented_array(modality, task.side)) for modality in task.rows}
+    index = task.copy - FIRST_AUGMENTED_COPY
+    buffers = {
+        modality: array.read_shard(task.start, copy=index, kept=task.kept[modality])
+        for modality, array in targets.items()
+    }
+    originals = {
+        modality: array.read_shard(task.start, kept=task.rows[modality]) for modality, array in sources.items()
+    }
+    for row in sorted({row for rows in task.rows.values() for row in rows}):
+        copies = make_copy(
+            {modality: originals[modality][row - task.start] for modality, rows in task.rows.items() if row in rows},
+            task.settings,
+            task.seed,
+            task.sample_ids[row],
+            task.copy,
+            task.extent_mm,
+            task.device,
+        )
+        for modality, copy_XYZ in copies.items():
+            buffers[modality][row - task.start] = copy_XYZ
+    for modality, array in targets.items():
+        array.write_shard(task.start, buffers[modality], copy=index)
+    return [
+        CopyReceipt(modality=modality, side=task.side, copy=task.copy, rows=list(rows))
+        for modality, rows in task.rows.items()
+    ]
+
+
+def plan_copy_repair(
+    study: Study, training_rows: Mapping[str, Mapping[int, str]], *, num_rows: int, workers: int
+) -> CopyPlan | None:
+    """Decide which copies that were found damaged are to be made again; None where there are none.
+
+    Parameters
+    ----------
+    training_rows, num_rows
+        As for `plan_copies`.
+    """
+    damaged = {key: rows for key, rows in read_copy_receipts(study.layout.receipts, "damaged").items() if rows}
+    if not damaged or not any(training_rows.values()):
+        return None
+    return plan_copies(
+        study,
+        training_rows,
+        num_rows=num_rows,
+        copies=max(copy for _, _, copy in damaged),
+        sides=sorted({side for _, side, _ in damaged}, reverse=True),
+        workers=workers,
+        only=damaged,
+    )
+
+
+def _copy_tasks(
+    study: Study,
+    training_rows: Mapping[str, Mapping[int, str]],
+    copies: int,
+    sides: Sequence[int],
+    device: str,
+    only: Mapping[CopyKey, Collection[int]] | None,
+) -> list[CopyTask]:
+    stored = _believed_copies(study)
+    sample_ids = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
+    tasks = []
+    for copy in range(FIRST_AUGMENTED_COPY, FIRST_AUGMENTED_COPY + copies):
+        for side in sides:
+            wanted = {
+                modality: _considered(rows, only, key) - stored.get(key, frozenset())
+                for modality, rows in training_rows.items()
+                for key in [(modality, side, copy)]
+            }
+            every_row = sorted(set().union(*wanted.values()))
+            for start, rows in shard_starts(every_row, study.config.volumes.rows_per_shard):
+                of_modality = {
+                    modality: tuple(row for row in rows if row in wanted[modality])
+                    for modality in wanted
+                    if not wanted[modality].isdisjoint(rows)
+                }
+                tasks.append(
+                    CopyTask(
+                        layout=study.layout,
+                        copy=copy,
+                        side=side,
+                        start=start,
+                        rows=of_modality,
+                        kept={
+                            modality: stored.get((modality, side, copy), frozenset()).intersection(
+                                range(start, start + study.config.volumes.rows_per_shard)
+                            )
+                            for modality in of_modality
+                        },
+                        sample_ids={row: sample_ids[row] for row in rows},
+                        seed=study.config.seed,
+                        settings=study.config.augment,
+                        extent_mm=study.config.volumes.extent_mm,
+                        device=device,
+                    )
+                )
+    return tasks
+
+
+def _considered(rows: Mapping[int, str], only: Mapping[CopyKey, Collection[int]] | None, key: CopyKey) -> set[int]:
+    return set(rows) if only is None else set(rows).intersection(only.get(key, ()))
+
+
+def _believed_copies(study: Study) -> dict[CopyKey, frozenset[int]]:
+    """Return the rows that receipts call stored for each (modality, side, copy), and whose shards are there."""
+    return {
+        (modality, side, copy): rows_on_disk(
+            rows,
+            study.layout.augmented_array(modality, side),
+            study.config.volumes.rows_per_shard,
+            len(VOLUME_DIMENSIONS) - 1,
+            copy=copy - FIRST_AUGMENTED_COPY,
+        )
+        for (modality, side, copy), rows in read_copy_receipts(study.layout.receipts).items()
+    }

@@ -1,0 +1,1 @@
+"""Where tasks run, what they may use, and what a crash costs."""

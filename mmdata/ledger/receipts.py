@@ -1,0 +1,252 @@
+"""Receipts: append-only records of what became of every scan and copy, the truth the catalogue is rebuilt from.
+
+A receipt is one line of JSON, written and flushed to the disk only after the shard it speaks of. A line that a kill
+tore is cut off by the next writer and passed over by readers. Receipts name samples, never participants. Lines are only
+added, but for a withdrawal, which takes out those of the samples that leave.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mmbase.records import EnrolledSample
+from mmdata.errors import StoreError
+from mmdata.store.array import sync_directory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanReceipt:
+    """What became of one scan."""
+
+    sample_id: str
+    row: int
+    modality: str
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Array name (a side, or the kind of connectivity) to the checksum of the row that was written."""
+    status: str
+    """``stored`` or ``rejected``."""
+    reason: str = ""
+    """Why it was rejected: a fixed code."""
+    detail: str = ""
+    """What was expected and what came."""
+    fingerprint: str = ""
+    """Of the source files and the settings that decide whether they can be used: when it changes, a rejected scan is
+    tried again."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What was measured on the way, e.g. the upper clamp in the scan's own unit."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Where its brain mask and its transform came from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyReceipt:
+    """The rows of one shard of one augmented copy that were stored, or found damaged."""
+
+    modality: str
+    side: int
+    copy: int
+    rows: list[int]
+    status: str = "stored"
+    """``stored`` or ``damaged``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawalReceipt:
+    """A participant who must never come back, by key."""
+
+    participant_key: str
+    status: str = "begun"
+    """``begun``, or ``removed`` when nothing of them is left."""
+    date: str = ""
+    """YYYY-MM-DD; empty: not known."""
+    removal: int = 0
+    """Number of the removal that they leave with; 0: none has been planned yet."""
+    rows: list[int] = field(default_factory=list)
+    """Rows that their samples had in every array; nobody gets them again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemovalReceipt:
+    """What was removed where, of all participants who left together; of whom it says nothing."""
+
+    removal: int
+    """Number, from 1."""
+    status: str
+    """``begun``, with what was found before any of it was removed; or ``removed``."""
+    date: str
+    """YYYY-MM-DD."""
+    participants: int
+    known: int
+    """Participants who had samples in the study."""
+    samples: int
+    places: dict[str, int]
+    """Place to what it held: rows of an array, lines or table entries."""
+    runs: list[str]
+    """Runs whose cohort had some of them; each is marked."""
+
+
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt
+SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
+COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
+REMOVAL_RECEIPTS = "removals.jsonl"
+REMOVED = "removed"
+"""Status of a withdrawal that is done."""
+CopyKey = tuple[str, int, int]
+"""Modality, side and copy."""
+ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Given the entries of a receipt, returns what they are to be, or None where the receipt is to go."""
+_SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
+
+
+def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
+    """Add receipts to a file and flush them to the disk."""
+    lines = b"".join(_to_line(asdict(receipt)) for receipt in receipts)
+    is_new = not path.exists()
+    with path.open("ab+") as file:
+        _cut_torn_line(file)
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sync_directory(path.parent)
+
+
+def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
+    """Return the newest receipt of each (sample_id, modality)."""
+    return {
+        (entry["sample_id"], entry["modality"]): ScanReceipt(**{k: v for k, v in entry.items() if k in _SCAN_FIELDS})
+        for entry in _read_lines(directory / SCAN_RECEIPTS)
+    }
+
+
+def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
+    """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
+    rows_by_key: dict[CopyKey, set[int]] = {}
+    for entry in _read_lines(directory / COPY_RECEIPTS):
+        receipt = CopyReceipt(**entry)
+        rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
+        if receipt.status == status:
+            rows.update(receipt.rows)
+        else:
+            rows.difference_update(receipt.rows)
+    return rows_by_key
+
+
+def read_samples(directory: Path) -> dict[str, EnrolledSample]:
+    """Return the row and split that every sample was given for good, by sample id."""
+    return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}
+
+
+def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
+    """Add a receipt for every sample that has none yet."""
+    known = read_samples(directory)
+    new = sorted((sample for sample in samples if sample.sample_id not in known), key=lambda sample: sample.row)
+    if new:
+        append_receipts(directory / SAMPLE_RECEIPTS, new)
+
+
+def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
+    """Return the keys of everyone who has withdrawn."""
+    return frozenset(entry["participant_key"] for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS))
+
+
+def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
+    """Add a receipt for everyone who has none yet."""
+    new = sorted(keys - read_withdrawal_receipts(directory))
+    if new:
+        append_receipts(directory / WITHDRAWAL_RECEIPTS, [WithdrawalReceipt(participant_key=key) for key in new])
+
+
+def read_tombstones(directory: Path) -> dict[str, WithdrawalReceipt]:
+    """Return the newest receipt of everyone who has withdrawn, by key, with all rows that they ever gave up."""
+    tombstones: dict[str, WithdrawalReceipt] = {}
+    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
+        receipt = WithdrawalReceipt(**entry)
+        key = receipt.participant_key
+        before = tombstones[key].rows if key in tombstones else []
+        tombstones[key] = replace(receipt, rows=sorted({*before, *receipt.rows}))
+    return tombstones
+
+
+def read_retired_rows(directory: Path) -> frozenset[int]:
+    """Return the rows of everyone who has withdrawn, which nobody may get again."""
+    return frozenset(row for tombstone in read_tombstones(directory).values() for row in tombstone.rows)
+
+
+def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
+    """Return the newest receipt of each removal, by its number."""
+    return {entry["removal"]: RemovalReceipt(**entry) for entry in _read_lines(directory / REMOVAL_RECEIPTS)}
+
+
+def count_changes(path: Path, change: ReceiptChange) -> int:
+    """Return how many of a file's receipts would change."""
+    return sum(change(entry) != entry for entry in _read_lines(path))
+
+
+def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
+    """Change a file's receipts, or take some out, in one step; without any change the file is left alone.
+
+    A torn line goes too: nobody can tell of whom it speaks.
+    """
+    if not count_changes(path, change) and not _is_torn(path):
+        return
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        shutil.copymode(path, temporary)
+        for entry in _read_lines(path):
+            changed = change(entry)
+            if changed is not None:
+                file.write(_to_line(changed))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def _to_line(entry: dict[str, Any]) -> bytes:
+    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+
+
+def _is_torn(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return  # torn by a kill
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise StoreError(
+                    f"Line {number} of receipts/{path.name} is damaged. Take that line out, then run mm ingest again: "
+                    "what it spoke of is read anew."
+                ) from error
+
+
+def _cut_torn_line(file: Any) -> None:
+    """Remove what follows the last newline."""
+    end = file.seek(0, os.SEEK_END)
+    step = 4096
+    position = end
+    while position > 0:
+        start = max(0, position - step)
+        file.seek(start)
+        newline = file.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            break
+        position = start
+    kept = start + newline + 1 if position > 0 else 0
+    if kept < end:
+        file.truncate(kept)

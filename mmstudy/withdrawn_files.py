@@ -1,0 +1,114 @@
+"""Who leaves a study, and what it still holds of them."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from catalog.database import open_catalog
+from catalog.removal import count_entries, participant_samples
+from mmdata.ledger.erase import count_rows, plan_erasure
+from mmdata.ledger.forget import Twins, count_receipts, find_twins, samples_on_record
+from mmdata.ledger.receipts import read_tombstones
+from mmdata.store.schema import StudyLayout
+from mmstudy.progress import Progress
+from mmtrain.withdrawn import Leavers, count_leavers, list_runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leaving:
+    """Participants who withdraw, and whatever they are called by."""
+
+    rows_of: Mapping[str, frozenset[int]] = field(repr=False)
+    """Participant key to the rows of their samples; none where the study never had any."""
+    sample_ids: frozenset[str] = field(repr=False)
+    twins: Twins = field(repr=False)
+    """Rows of others, by modality, that hold the very same scan."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Of the participants."""
+        return frozenset(self.rows_of)
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """Of all their samples."""
+        return frozenset(row for rows in self.rows_of.values() for row in rows)
+
+    @property
+    def leavers(self) -> Leavers:
+        """What a run knows them by."""
+        return Leavers(rows=self.rows, sample_ids=self.sample_ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a study holds of those who leave."""
+
+    places: dict[str, int]
+    """Place to the rows, lines or entries that are to go from it; only where there are any."""
+    runs: list[str]
+    """Runs whose cohort has some of them."""
+
+
+def find_leaving(study: StudyLayout, keys: Collection[str]) -> Leaving:
+    """Return what participants are called by, from all that may know it: tombstones, the catalogue, the receipts.
+
+    Raises
+    ------
+    CatalogError, StoreError
+        The catalogue or a receipt is damaged.
+    """
+    tombstones = read_tombstones(study.receipts)
+    rows_of = {key: set(tombstones[key].rows) if key in tombstones else set() for key in keys}
+    samples = []
+    if study.catalog.exists():
+        with open_catalog(study.catalog) as catalog:
+            samples += participant_samples(catalog, keys)
+    every_row = frozenset(row for rows in rows_of.values() for row in rows).union(row for _, _, row in samples)
+    samples += samples_on_record(study.receipts, frozenset(keys), every_row)
+    for key, _, row in samples:
+        if key in rows_of:
+            rows_of[key].add(row)
+    leaving = {key: frozenset(rows) for key, rows in rows_of.items()}
+    return Leaving(
+        rows_of=leaving,
+        sample_ids=frozenset(sample_id for _, sample_id, _ in samples),
+        twins=find_twins(study.receipts, frozenset().union(*leaving.values())),
+    )
+
+
+def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings:
+    """Count what the study holds of those who leave, wherever it may be; nothing is written.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        Something is damaged so that nobody can tell what it holds.
+    """
+    places = Counter[str]()
+    if study.catalog.exists():
+        with open_catalog(study.catalog) as catalog:
+            for table, number in count_entries(catalog, leaving.keys, leaving.rows).items():
+                places[f"{study.catalog.name}/{table}"] += number
+    places.update(_stored_rows(study, leaving, progress))
+    for name, number in count_receipts(study.receipts, leaving.rows, leaving.twins).items():
+        places[f"{study.receipts.name}/{name}"] += number
+    runs = []
+    for run in list_runs(study.runs):
+        found = count_leavers(run, leaving.leavers)
+        places.update({f"{study.runs.name}/{run.run_id}/{name}": number for name, number in found.items()})
+        if found.get(run.cohort.name):
+            runs.append(run.run_id)
+    return Findings(places={place: number for place, number in places.items() if number}, runs=runs)
+
+
+def _stored_rows(study: StudyLayout, leaving: Leaving, progress: Progress) -> Counter[str]:
+    """Return for each array how many rows of those who leave it holds."""
+    tasks = plan_erasure(study, leaving.rows, leaving.twins)
+    stored = Counter[str]()
+    if tasks:
+        with progress("shards read") as on_progress:
+            for done, task in enumerate(tasks, start=1):
+                stored[task.array] += count_rows(task)
+                on_progress(done, len(tasks))
+    return stored

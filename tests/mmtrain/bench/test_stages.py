@@ -1,0 +1,180 @@
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numcodecs.zstd import Zstd
+
+from mmdata.errors import StoreError
+from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.schema import VOLUME_DIMENSIONS
+from mmtrain import bench
+from mmtrain.bench.disk import forget_files, locate_chunks, read_chunks
+from mmtrain.bench.stages import (
+    WAYS,
+    Pace,
+    first_batch,
+    in_way,
+    laps,
+    measure_stages,
+    measure_ways,
+    repeat,
+    stage_names,
+    take_turn,
+    ways_of,
+)
+from mmtrain.config import parse_train_config
+from mmtrain.learner import build_learner
+from mmtrain.task import Task, prepare_task
+
+CRC_BYTES = 4
+NO_TIME = 1e-9
+
+
+def prepare(tiny: Any, **settings: Any) -> Task:
+    run = tiny.begin(**settings)
+    return prepare_task(run, tiny.layout, parse_train_config(tiny_settings(settings)))
+
+
+def tiny_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    own = {"target": "age", "kind": "regression", "unit": "years", "side": 8, "channels": (4, 4), "batch_size": 8}
+    return own | {"device": "cpu"} | settings
+
+
+@pytest.fixture(scope="module")
+def volumes(tiny: Any) -> Task:
+    return prepare(tiny, inputs=("flair", "t1"))
+
+
+def test_a_located_chunk_is_what_the_row_was_compressed_to(tiny: Any) -> None:
+    for path in (tiny.layout.volume_array("t1", 8), tiny.layout.connectivity_array("glasser360")):
+        array = open_array(path)
+        for row, chunk in zip((39, 0, 8, 7), locate_chunks(array, [39, 0, 8, 7]), strict=True):
+            with chunk.file.open("rb") as file:
+                file.seek(chunk.offset)
+                content = Zstd().decode(file.read(chunk.size)[:-CRC_BYTES])
+            np.testing.assert_array_equal(
+                np.frombuffer(content, array.dtype).reshape(array.row_shape), array.read_rows([(row,)])[0]
+            )
+
+
+@pytest.mark.parametrize("row", [1, 5], ids=["in a shard with others", "without a shard"])
+def test_a_row_that_was_never_stored_has_no_chunk(tmp_path: Path, row: int) -> None:
+    path = tmp_path / "volumes.zarr" / "t1" / "8"
+    spec = ArraySpec(
+        path=path,
+        shape=(8, 8, 8, 8),
+        row_axis=0,
+        rows_per_shard=4,
+        dtype="uint16",
+        codec="zstd",
+        dimensions=VOLUME_DIMENSIONS,
+    )
+    ensure_array(spec)
+    array = open_array(path)
+    shard = array.read_shard(0)
+    shard[0] = 7
+    array.write_shard(0, shard)
+    locate_chunks(array, [0])
+    with pytest.raises(StoreError, match=f"Row {row} of t1/8"):
+        locate_chunks(array, [row])
+
+
+def test_reading_chunks_counts_what_was_read_and_changes_nothing(tiny: Any) -> None:
+    chunks = locate_chunks(open_array(tiny.layout.volume_array("t1", 8)), range(10))
+    files = {chunk.file for chunk in chunks}
+    before = {file: file.read_bytes() for file in files}
+    reading = read_chunks([chunks[:4], chunks[4:8], chunks[8:]], math.inf)
+    assert (reading.samples, reading.num_bytes) == (3, sum(chunk.size for chunk in chunks))
+    assert reading.cache in ("cold", "warm", "unknown")
+    assert {file: file.read_bytes() for file in files} == before
+
+
+def test_files_just_read_are_not_called_cold_where_the_system_cannot_forget(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (chunk,) = locate_chunks(open_array(tiny.layout.volume_array("t1", 8)), [0])
+    chunk.file.read_bytes()
+    monkeypatch.setattr("mmtrain.bench.disk._forget", lambda _: None)
+    assert forget_files([chunk.file]) in ("warm", "unknown")
+    monkeypatch.delattr("os.posix_fadvise", raising=False)
+    assert forget_files([chunk.file]) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (("t1",), ("disk", "decode", "convert", "recipes", "augment", "step")),
+        (("connectivity",), ("disk", "decode", "step")),
+    ],
+)
+def test_stages_that_do_not_apply_are_left_out(tiny: Any, inputs: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    task = prepare(tiny, inputs=inputs)
+    assert stage_names(task) == expected
+    assert ways_of(task.config) == (WAYS if "t1" in inputs else ("none",))
+    stages = list(measure_stages(task, NO_TIME))
+    assert tuple(stage.name for stage in stages) == expected
+    assert all(stage.samples_per_second > 0 for stage in stages[1:])
+
+
+def test_metadata_alone_has_only_the_step(tiny: Any) -> None:
+    features = {"metadata_blocks": ("serology",), "features": ("LDL", "sex"), "shown_features": ("LDL",)}
+    task = prepare(tiny, inputs=("metadata",), **features)
+    assert [stage.name for stage in measure_stages(task, NO_TIME)] == ["step"]
+    assert [way for way, _ in measure_ways(task, ["none"], NO_TIME)] == ["none"]
+
+
+def test_each_way_reads_what_the_trainer_would_read(volumes: Task) -> None:
+    reads = {way: {int(c) for p in laps(in_way(volumes, way)) for c in p.request.copies} for way in WAYS}
+    assert reads == {"none": {0}, "precomputed": {0, 1, 2}, "on-device": {0}, "hybrid": {0, 1, 2}}
+    assert [in_way(volumes, way).config.on_device for way in WAYS] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_turn_without_time_is_one_whole_step(tiny: Any, accumulate: int) -> None:
+    task = in_way(prepare(tiny, inputs=("t1",), accumulate=accumulate), "none")
+    learner = build_learner(task)
+    weights = [parameter.detach().clone() for parameter in learner.network.parameters()]
+    pace = take_turn(task, learner, NO_TIME)
+    assert pace.samples == sum(len(portion.request.rows) for portion in first_batch(task)) == 7
+    assert 0 <= pace.wait_share <= 1
+    assert any(not torch.equal(a, b) for a, b in zip(weights, learner.network.parameters(), strict=True))
+
+
+def test_ways_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"none": iter([1.0, 1.0, 1.0]), "hybrid": iter([1.0, 2.5])}
+
+    def turn(task: Task, learner: Any, wanted: float) -> Pace:
+        assert wanted == 1.0 and learner.network.training
+        return Pace(samples=8, seconds=next(seconds[task.config.augment]))
+
+    monkeypatch.setattr(bench, "take_turn", turn)
+    turns = [way for way, _ in measure_ways(volumes, ("none", "hybrid"), 3.0)]
+    assert turns == ["none", "hybrid", "none", "hybrid", "none"]
+
+
+@pytest.mark.parametrize(
+    ("durations", "seconds", "expected"),
+    [
+        ([5.0, 1.0, 1.0, 1.0], 2.0, Pace(samples=8, seconds=5.0)),
+        ([1.5, 1.0, 1.0, 1.0], 2.0, Pace(samples=16, seconds=2.0)),
+        ([1.5, 9.0, 1.0, 1.0], 2.0, Pace(samples=8, seconds=9.0)),
+    ],
+    ids=["one is long enough", "the first warms up", "never half a batch"],
+)
+def test_repeated_work_counts_behind_the_first(
+    monkeypatch: pytest.MonkeyPatch, durations: list[float], seconds: float, expected: Pace
+) -> None:
+    def ticks() -> Iterator[float]:
+        now = 0.0
+        for duration in durations:
+            yield now
+            now += duration
+            yield now
+
+    clock = ticks()
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    assert repeat(lambda: 8, seconds, torch.device("cpu")) == expected
