@@ -19,8 +19,6 @@ from mmdata.store.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODAL
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
-DEFAULT_PREFETCH_BYTES = 96 << 20
-"""A few batches: enough to keep reads running, little enough to stay near the processor."""
 
 _Reads: TypeAlias = dict[str, list[tuple[StoredArray, list[Any]]]]
 """Of one batch: for each modality the arrays that are being read, and the futures of these reads."""

@@ -21,7 +21,7 @@ from torch.distributed import TCPStore
 from mmdata.store.array import ArraySpec, ensure_array, open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.study import create_study, parse_config
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import parse_run_config
 from mmtrain.run import RunDirectory, create_run
 
 SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
@@ -51,7 +51,7 @@ class TinyStudy:
 
     def begin(self, **settings: Any) -> RunDirectory:
         """Make a run's directory with a cohort of all samples and two features."""
-        config = parse_train_config(SETTINGS | settings)
+        config = parse_run_config(SETTINGS | settings)
         run = create_run(self.layout.runs, config)
         num = len(SPLITS)
         pl.DataFrame(
