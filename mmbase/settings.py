@@ -16,22 +16,28 @@ Annotations must be real types: a module of sections does without ``from __futur
 import ast
 import inspect
 import textwrap
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from pydantic import ConfigDict
+
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+"""How pydantic validates a section: no unknown names; docstrings are the descriptions in its schema."""
+
 REQUIRED = MISSING
 """Stands for the default of a setting that has none."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """What a field's type and docstring do not say of its option; goes into ``Annotated[type, Option(...)]``."""
 
     name: str | None = None
     """The option where it is not the field's name with dashes, e.g. ``--prefetch-mb``."""
+    _: KW_ONLY
     is_option: bool = True
     """Whether it can be given on the command line."""
     is_setting: bool = True

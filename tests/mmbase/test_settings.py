@@ -24,7 +24,7 @@ class Reading:
     """Resolution levels."""
     limit: int | None = None
     """Most batches; None: all."""
-    mode: Annotated[Mode | None, Option(name="--how")] = None
+    mode: Annotated[Mode | None, Option("--how")] = None
     """Fast or exact."""
     names: list[str] = field(default_factory=lambda: ["t1"])
     """What is read."""
@@ -115,7 +115,7 @@ def test_an_option_of_two_settings_is_refused() -> None:
     class Clashing:
         first: int = 0
         """One."""
-        second: Annotated[int, Option(name="--first")] = 0
+        second: Annotated[int, Option("--first")] = 0
         """Two."""
 
     with pytest.raises(TypeError, match="one option of each name, got several of --first"):

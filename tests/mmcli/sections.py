@@ -15,9 +15,9 @@ class Reading:
 
     inputs: Annotated[tuple[str, ...], Option(separators=",+")] = ()
     """Modalities, e.g. ``t1``; empty: all."""
-    metadata_blocks: Annotated[tuple[str, ...], Option(name="--metadata-block", repeatable=True)] = ()
+    metadata_blocks: Annotated[tuple[str, ...], Option("--metadata-block", repeatable=True)] = ()
     """Group of features."""
-    prefetch_bytes: Annotated[int, Option(name="--prefetch-mb", factor=2**20, minimum=1)] = 96 * 2**20
+    prefetch_bytes: Annotated[int, Option("--prefetch-mb", factor=2**20, minimum=1)] = 96 * 2**20
     """Memory for batches, in MiB."""
     stores: Annotated[str, Option(is_setting=False)] = ""
     """Folder of the stores."""
