@@ -95,7 +95,9 @@ def shown_default(setting: Setting) -> str:
         return ("on" if default else "off") if setting.option.negatable else ""
     if setting.item_type is not None:
         return setting.option.separators[0].join(map(str, default))
-    return str(default if setting.option.factor == 1 else default // setting.option.factor)
+    if setting.option.factor != 1:
+        return str(default // setting.option.factor)
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _signature_with(signature: inspect.Signature, settings: Collection[Setting]) -> inspect.Signature:

@@ -54,8 +54,6 @@ def _option_cell(setting: Setting) -> str:
 
 
 def _default_cell(setting: Setting) -> str:
-    if setting.default is REQUIRED:
-        return "must be given"
-    if setting.value_type is bool:
+    if setting.value_type is bool and setting.default is not REQUIRED:
         return "on" if setting.default else "off"
     return shown_default(setting) or "–"
