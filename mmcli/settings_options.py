@@ -5,8 +5,9 @@
     def train(*, target: TargetOption, given: dict[str, Any], dry_run: DryRunOption = False) -> None: ...
 
 `given` holds the settings whose options were given, by name, and nothing else: the rest comes from the study or the
-dataclasses. Numbers are parsed; choices and the items of a tuple are left as text to whoever validates the settings as
-a whole, so that one place words what is wrong with them.
+dataclasses. The options are listed where `given` stands among the command's own parameters. Numbers are parsed; choices
+and the items of a tuple are left as text to whoever validates the settings as a whole, so that one place words what is
+wrong with them.
 """
 
 import inspect
@@ -20,24 +21,26 @@ import typer
 from mmbase.settings import REQUIRED, Setting, settings_of
 
 R = TypeVar("R")
-GIVEN = "given"
-"""Parameter of a command that gets the settings; their options are listed where it stands."""
 _SINGLE_TYPES = (str, int, float, bool)
 
 
-def with_settings(*sections: type, only: Collection[str] = ()) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def with_settings(
+    *sections: type, only: Collection[str] = (), into: str = "given"
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command an option for each setting of dataclasses.
 
     Parameters
     ----------
     only
         Names of the settings to offer; without any, all that are options.
+    into
+        Parameter of the command that gets the settings that were given.
 
     Raises
     ------
     TypeError
         No option can be made of a setting's type, `only` names one that is no option, or the command has no parameter
-        `GIVEN`.
+        `into`.
     """
     settings = [setting for setting in settings_of(*sections) if setting.option.is_option]
     unknown = sorted(set(only) - {setting.name for setting in settings})
@@ -49,9 +52,9 @@ def with_settings(*sections: type, only: Collection[str] = ()) -> Callable[[Call
         @wraps(command)
         def run(**values: Any) -> R:
             words = {setting.name: values.pop(setting.name) for setting in offered}
-            return command(**values, **{GIVEN: given_settings(offered, words)})
+            return command(**values, **{into: given_settings(offered, words)})
 
-        signature = _signature_with(inspect.signature(command, eval_str=True), offered)
+        signature = _signature_with(inspect.signature(command, eval_str=True), into, offered)
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
         return run
@@ -100,13 +103,13 @@ def shown_default(setting: Setting) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def _signature_with(signature: inspect.Signature, settings: Collection[Setting]) -> inspect.Signature:
-    """Put an option of each setting where the command has `GIVEN`."""
-    if GIVEN not in signature.parameters:
-        raise TypeError(f"Expected a command with a parameter {GIVEN!r}, got {', '.join(signature.parameters)}.")
+def _signature_with(signature: inspect.Signature, into: str, settings: Collection[Setting]) -> inspect.Signature:
+    """Put an option of each setting in place of a parameter."""
+    if into not in signature.parameters:
+        raise TypeError(f"Expected a command with a parameter {into!r}, got {', '.join(signature.parameters)}.")
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        options = map(_option_parameter, settings) if parameter.name == GIVEN else [parameter]
+        options = map(_option_parameter, settings) if parameter.name == into else [parameter]
         parameters += [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     return signature.replace(parameters=parameters)
 
