@@ -29,7 +29,7 @@ from mmdata.study import Study
 from mmstudy.batches import Batches, prepare_batches
 from mmstudy.runs.begin import begin_run
 from mmstudy.runs.enter import enter_run
-from mmstudy.runs.plan import plan_run
+from mmstudy.runs.plan import plan_cohort, plan_run
 from mmstudy.settings import load_study
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.device import choose_device
@@ -160,8 +160,8 @@ class OpenStudy:
             given["inputs"] = tuple(inputs)
         if side is not None:
             given["side"] = side
-        plan = plan_run(self.study, _names(target), given, scheme=StudySplit(), audited=False)
-        return prepare_batches(self.study.layout, plan, split, batch_size)
+        config, cohort = plan_cohort(self.study, _names(target), given, scheme=StudySplit())
+        return prepare_batches(self.study.layout, config, cohort, split, batch_size)
 
     def train(self, target: str | Sequence[str], **settings: Any) -> str:
         """Train a model as `mm train` does; return the run's id.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from mmbase.names import CONNECTIVITY, METADATA
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
-from mmstudy.runs.plan import RunPlan
 from mmtrain.config.run import RunConfig
 from mmtrain.data.augmentation import augment_channels
 from mmtrain.data.cohort import Cohort, parse_cohort
@@ -25,8 +25,9 @@ from mmtrain.device import choose_device
 from mmtrain.task import open_run_stores
 
 Batch = dict[str, Any]
-"""volumes (B, C, S, S, S) from -1, the background, to 1; connectivity (B, E); features (B, F), scaled; each float32 and
-only where it is an input. targets (B,), or (B, T) of several, float32 in their own unit, NaN where missing. sample_ids."""
+"""``volumes`` (B, C, S, S, S) from -1, the background, to 1; ``connectivity`` (B, E); ``features`` (B, F), scaled as
+`mm train` does: each float32, and only where it is an input. ``targets`` (B,), or (B, T) of several, float32 in their own
+unit, NaN where missing. ``sample_ids``, a list of str."""
 
 
 @dataclass(slots=True)
@@ -85,9 +86,7 @@ class Batches:
             copies = choose_copies(self.cohort.sample_ids, num_copies, seed=seed, epoch=epoch)
             copies[~self.cohort.is_augmented] = 0
         shares = [divide(batch, 1, size)[0][rank] for batch in self._positions(epoch)]
-        return [
-            request_samples(self.cohort, share, None if copies is None else copies[share]) for share in shares
-        ]
+        return [request_samples(self.cohort, share, None if copies is None else copies[share]) for share in shares]
 
     def _as_tensors(self, batch: StoredBatch, epoch: int) -> Batch:
         data, positions = self.config.data, batch.request.positions
@@ -107,8 +106,10 @@ class Batches:
         return {**tensors, "targets": labels[:, 0] if labels.shape[1] == 1 else labels, "sample_ids": sample_ids}
 
 
-def prepare_batches(layout: StudyLayout, plan: RunPlan, split: str, batch_size: int) -> Batches:
-    """Open what the batches of a planned run's split are read from.
+def prepare_batches(
+    layout: StudyLayout, config: RunConfig, cohort_table: pl.DataFrame, split: str, batch_size: int
+) -> Batches:
+    """Open what the batches of a split are read from.
 
     Raises
     ------
@@ -116,16 +117,16 @@ def prepare_batches(layout: StudyLayout, plan: RunPlan, split: str, batch_size: 
         A store is missing, or the device is not there.
     """
     keep_freed_memory()
-    cohort = parse_cohort(plan.cohort)
-    data = plan.config.data
+    cohort = parse_cohort(cohort_table)
+    data = config.data
     features_NF = cohort.stack_features(data.features)
     scaler = fit_features(data.features, features_NF[cohort.members("train")], data.shown_features)
     return Batches(
-        config=plan.config,
+        config=config,
         cohort=cohort,
-        stores=open_run_stores(layout, plan.config),
+        stores=open_run_stores(layout, config),
         features_NF=scaler.scale(features_NF),
         split=split,
         batch_size=batch_size,
-        device=choose_device(plan.config.execution.device),
+        device=choose_device(config.execution.device),
     )

@@ -3,10 +3,11 @@
 from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.runs import index_runs
 from mmdata.study import Study
+from mmtrain.run import RunDirectory
 
 
-def enter_runs(study: Study) -> list[str]:
-    """Enter every finished run into the catalogue; return those that cannot be read.
+def enter_run(study: Study, run: RunDirectory) -> list[str]:
+    """Enter a finished run into the catalogue; return the runs that cannot be read.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from catalog.audit.findings import Finding, sort_findings
-from catalog.cohorts import build_cohort
+from catalog.cohorts import CohortSelection, build_cohort
 from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
@@ -78,14 +78,13 @@ def plan_run(
     """
     dictionary = study_dictionary(study)
     config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
-    data = config.data
+    _require_network(study, config)
     with open_catalog(study.layout.catalog) as catalog:
-        selection = build_cohort(catalog, dictionary, targets, data.modalities, data.shown_features, scheme)
+        selection = _select(catalog, dictionary, config, scheme)
         findings = _audit(study, catalog, dictionary, config, selection.frame) if audited else []
     _refuse_critical(findings, accepted)
     require_portions(parse_cohort(selection.frame), config, num_ranks)
-    if config.execution.stores:
-        require_own_stores(study, config, selection.frame["row"].to_list())
+    _require_own_stores(study, config, selection.frame)
     return RunPlan(
         config=config,
         cohort=selection.frame,
@@ -93,6 +92,30 @@ def plan_run(
         findings=tuple(findings),
         accepted_in_vain=tuple(code for code in accepted if code not in {finding.code for finding in findings}),
     )
+
+
+def plan_cohort(
+    study: Study, targets: Sequence[str], given: Mapping[str, Any], *, scheme: SplitScheme
+) -> tuple[RunConfig, pl.DataFrame]:
+    """Return settings and cohort for a trainer that is not ours: no network is chosen, and no label audited.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        A setting is wrong, or the study has not what is asked for.
+    """
+    dictionary = study_dictionary(study)
+    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
+    with open_catalog(study.layout.catalog) as catalog:
+        cohort = _select(catalog, dictionary, config, scheme).frame
+    _require_own_stores(study, config, cohort)
+    return config, cohort
+
+
+def _select(catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme) -> CohortSelection:
+    data = config.data
+    names = [target.name for target in data.targets]
+    return build_cohort(catalog, dictionary, names[0], data.modalities, data.shown_features, scheme)
 
 
 def _configure(
@@ -154,8 +177,18 @@ def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
         raise TrainError(
             "--augment hybrid reads copies, and there are none. Run: mm precompute-augs, or use on-device."
         )
-    shape_of_run(config, stores, sum(load_kind(target.kind).num_outputs for target in config.data.targets))
     return config.changed(copies=stores.num_copies)
+
+
+def _require_network(study: Study, config: RunConfig) -> None:
+    """Refuse a network that cannot take these inputs."""
+    num_outputs = sum(load_kind(target.kind).num_outputs for target in config.data.targets)
+    shape_of_run(config, open_run_stores(study.layout, config), num_outputs)
+
+
+def _require_own_stores(study: Study, config: RunConfig, cohort: pl.DataFrame) -> None:
+    if config.execution.stores:
+        require_own_stores(study, config, cohort["row"].to_list())
 
 
 def _audit(

@@ -34,7 +34,7 @@ class DataConfig:
     """Any of flair, t1, dwi, connectivity, metadata; left out: the study's volumes."""
     metadata_blocks: Annotated[tuple[str, ...], Option("--metadata-block", repeatable=True)] = ()
     """Group of tabular features that the model sees: constitutional, disease, serology, psychology, or your own."""
-    keep_own_block: bool = False
+    keep_own_block: Annotated[bool, Option(negatable=True)] = False
     """Let the model see the target's own group too, if it was asked for; the reference never does."""
     features: Annotated[tuple[str, ...], DERIVED] = ()
     """Every tabular feature beside the targets, in the order of the network's inputs."""

@@ -39,7 +39,7 @@ class OptimisationConfig:
     """Epochs at the start over which the learning rate rises to its value; useful with large batches."""
     clip_norm: float | None = None
     """Shorten gradients whose Euclidean norm over all weights is larger; left out: none."""
-    drop_last: bool = False
+    drop_last: Annotated[bool, Option(negatable=True)] = False
     """Drop the samples that do not fill a batch, as the reference does; otherwise batches share them evenly."""
     sync_batch_norm: Annotated[bool, Option(negatable=True)] = True
     """With several GPUs: take the moments of batch norm over the whole batch, so that their number changes nothing."""
@@ -48,9 +48,9 @@ class OptimisationConfig:
     precision: Precision = "auto"
     """Number type of the arithmetic; auto is bfloat16 on a GPU that has it and float32 elsewhere, float64 is for
     comparing runs without rounding noise."""
-    compile: bool = False
+    compile: Annotated[bool, Option(negatable=True)] = False
     """Fuse the network's operations with torch.compile: minutes at the start, faster steps after."""
-    deterministic: bool = False
+    deterministic: Annotated[bool, Option(negatable=True)] = False
     """On a GPU: the same losses to the last bit when repeated; slower."""
     seed: int = 1337
     """Of initial weights, sample order, choice of copies and dropout: same seed, same model."""
