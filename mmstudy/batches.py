@@ -26,8 +26,8 @@ from mmtrain.task import open_run_stores
 
 Batch = dict[str, Any]
 """``volumes`` (B, C, S, S, S) from -1, the background, to 1; ``connectivity`` (B, E); ``features`` (B, F), scaled as
-`mm train` does: each float32, and only where it is an input. ``targets`` (B,), or (B, T) of several, float32 in their own
-unit, NaN where missing. ``sample_ids``, a list of str."""
+`mm train` does: each float32, and only where it is an input. ``targets`` (B,), or (B, T) of several, float32 in their
+own unit, NaN where missing. ``sample_ids``, a list of str."""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """A study's study.toml with its section `[train]`, whose settings are those of `mmtrain.config`."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from mmdata.study import Study, StudyConfig, render_config
 from mmtrain.config.run import SECTIONS, parse_run_config
 from mmtrain.errors import TrainError
 
+COMMENT_WIDTH = 100
+"""Of explanations in study.toml."""
 _SOME_TARGET = {"target": "any", "kind": "regression"}
 _SOME_INPUTS = {"inputs": ["t1"]}
 
@@ -85,7 +88,8 @@ def _explained(given: Mapping[str, Any]) -> Any:
     section = tomlkit.table()
     section.add(tomlkit.comment("Defaults of `mm train` for this study; an option on the command line comes first."))
     for setting in train_settings():
-        section.add(tomlkit.comment(setting.help))
+        for line in textwrap.wrap(setting.help, COMMENT_WIDTH):
+            section.add(tomlkit.comment(line))
         value = given.get(setting.name, setting.default)
         if value is None or value is REQUIRED:
             section.add(tomlkit.comment(f"{setting.name} = ..."))
