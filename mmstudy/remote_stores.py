@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmdata.errors import StoreError, StudyError
 from mmdata.ledger.receipts import read_scan_receipts
-from mmdata.store.array import row_checksum
+from mmdata.store.rows import row_checksum
 from mmdata.study import Study
 from mmtrain.config import TrainConfig
 from mmtrain.task import open_run_stores
@@ -37,10 +37,10 @@ def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -
         try:
             values = array.read_rows([(row,) for row in compared])
         except StoreError as error:
-            raise StudyError(f"{config.stores} does not hold all of this study's samples. {error} {_ADVICE}") from error
+            raise StudyError(f"{config.stores} does not hold all of this study's samples. {error}", _ADVICE) from error
         for row, value in zip(compared, values, strict=True):
             if checksums.get((modality, row), {}).get(name) != row_checksum(value):
                 raise StudyError(
-                    f"{config.stores} does not hold this study's samples: row {row} of {modality}/{name} is another. "
-                    f"{_ADVICE}"
+                    f"{config.stores} does not hold this study's samples: row {row} of {modality}/{name} is another.",
+                    _ADVICE,
                 )

@@ -136,8 +136,8 @@ def require_present(layout: StudyLayout, rows: Collection[int]) -> None:
     """
     if not read_retired_rows(layout.receipts).isdisjoint(rows):
         raise StudyError(
-            "Participants have withdrawn from the study while this command was at work. Run it again: the catalogue is "
-            "without them now."
+            "Participants have withdrawn from the study while this command was at work.",
+            "Run it again: the catalogue is without them now.",
         )
 
 

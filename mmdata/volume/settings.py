@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from mmdata.store.array import Codec, StoredDtype
+from mmdata.store.spec import Codec, StoredDtype
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 
