@@ -4,7 +4,6 @@ The settings are everything an ingest depends on. They are written once, with th
 made; later only sources are added.
 """
 
-import os
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 import tomlkit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from mmbase.files import write_text
 from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
@@ -120,7 +120,7 @@ def load_study(root: Path) -> Study:
     """
     layout = StudyLayout(root.resolve())
     if not layout.config.exists():
-        raise StudyError(f"{root} is not a study: it has no study.toml. Make one with: mm --study {root} init")
+        raise StudyError(f"{root} is not a study: it has no study.toml.", f"Make one with: mm --study {root} init")
     try:
         settings = tomllib.loads(layout.config.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -145,11 +145,11 @@ def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise StudyError(f"{root} is not an empty directory. Choose a new directory for the study.")
+        raise StudyError(f"{root} is not an empty directory.", "Choose a new directory for the study.")
     for directory in (layout.root, layout.receipts, layout.runs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.root.chmod(0o700)
-    _write_config(layout.config, text or render_config(config))
+    write_text(layout.config, text or render_config(config))
     return Study(layout, config)
 
 
@@ -186,7 +186,7 @@ def save_changes(study: Study) -> None:
             document.setdefault(section, tomlkit.table())[name] = value
     text = tomlkit.dumps(document)
     if text != study.layout.config.read_text(encoding="utf-8"):
-        _write_config(study.layout.config, text)
+        write_text(study.layout.config, text)
 
 
 def render_config(config: StudyConfig) -> str:
@@ -228,16 +228,6 @@ def _set_before_sections(document: tomlkit.TOMLDocument, name: str, value: Any) 
     document[name] = value
     for key, section in rest.items():
         document[key] = section
-
-
-def _write_config(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        temporary.chmod(0o600)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # an empty file after a power cut would cost the salt
-    temporary.replace(path)
 
 
 def _came(fault: Mapping[str, Any]) -> str:

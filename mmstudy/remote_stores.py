@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmdata.errors import StoreError, StudyError
 from mmdata.ledger.receipts import read_scan_receipts
-from mmdata.store.array import row_checksum
+from mmdata.store.rows import row_checksum
 from mmdata.study import Study
 from mmtrain.config.run import RunConfig
 from mmtrain.task import open_run_stores

@@ -6,10 +6,10 @@ from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.removal import hidden_participants, hide_participants, remove_participants
 from catalog.runs import index_runs
 from catalog.scans import record_outcomes
+from mmbase.files import sync_directory
 from mmdata.ingest import read_outcomes
 from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
-from mmdata.store.array import sync_directory
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.progress import Progress

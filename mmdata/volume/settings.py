@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from mmbase.settings import STRICT
-from mmdata.store.array import Codec, StoredDtype
+from mmdata.store.spec import Codec, StoredDtype
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 

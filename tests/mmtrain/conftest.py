@@ -18,8 +18,9 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
 from mmtrain.config.run import parse_run_config
 from mmtrain.run import RunDirectory, create_run

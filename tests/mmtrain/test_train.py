@@ -10,8 +10,9 @@ import torch
 from safetensors.numpy import load_file
 from sklearn import metrics as sk
 
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.config.run import parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run

@@ -9,8 +9,9 @@ import torch
 from numcodecs.zstd import Zstd
 
 from mmdata.errors import StoreError
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import VOLUME_DIMENSIONS
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain import bench
 from mmtrain.bench.disk import forget_files, locate_chunks, read_chunks
 from mmtrain.bench.stages import (
