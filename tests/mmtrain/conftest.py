@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import pickle
 import runpy
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -179,7 +178,7 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
         stores = [
-            TCPStore("localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+            TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
             for _ in arguments.get("runs", [None])
         ]
         ports = [str(store.port) for store in stores]
@@ -219,9 +218,3 @@ def on_ranks(start_ranks: StartRanks) -> OnRanks:
         return results
 
     return do
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
