@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
+from mmbase.files import replace_file
 from mmstudy.bench import BenchResult
 
 SUFFIXES = (".png",)
