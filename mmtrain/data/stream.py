@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY, VOLUME_MODALITIES
 from mmdata.errors import StoreError
-from mmdata.store.array import StoredArray, array_exists, find_missing, open_array, wait_for_reads
+from mmdata.store.array import StoredArray, open_array, wait_for_reads
+from mmdata.store.description import array_exists
 from mmdata.store.location import BucketPath
-from mmdata.store.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.rows import find_missing
+from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
