@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
-from mmtrain.config import parse_train_config
+from mmdata.store.spec import ArraySpec, ensure_array
+from mmtrain.config.run import parse_run_config
 from mmtrain.run import RunDirectory, create_run
 from mmtrain.task import Task, prepare_task
 
@@ -39,7 +40,7 @@ class MadeCohort:
     def begin_run(self, **settings: Any) -> RunDirectory:
         """Make the directory of a run that predicts a number from the volumes."""
         given = {"target": "age", "kind": "regression", "unit": "years", "inputs": VOLUME_MODALITIES, "side": self.side}
-        run = create_run(self.layout.runs, parse_train_config(given | settings))
+        run = create_run(self.layout.runs, parse_run_config(given | settings))
         num_training = self.num_rows - 2 * self.held_out
         pl.DataFrame(
             {
@@ -55,7 +56,7 @@ class MadeCohort:
     def prepare(self, **settings: Any) -> Task:
         """Return what a run needs to compute."""
         given = {"target": "age", "kind": "regression", "unit": "years", "inputs": VOLUME_MODALITIES, "side": self.side}
-        return prepare_task(self.begin_run(**settings), self.layout, parse_train_config(given | settings))
+        return prepare_task(self.begin_run(**settings), self.layout, parse_run_config(given | settings))
 
 
 def make_cohort(folder: Path, side: int, num_rows: int, *, copies: int = 0) -> MadeCohort:

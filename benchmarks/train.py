@@ -29,7 +29,7 @@ from mmtrain.bench.stages import first_batch, hold, in_way
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, allocate_channels, to_channels
 from mmtrain.learner import Learner, build_learner, take_step
-from mmtrain.model import NUM_CHANNELS, imaging_width, weight_penalty
+from mmtrain.models.networks.fusion import NUM_CHANNELS, imaging_width, weight_penalty
 from mmtrain.precision import parameter_dtype
 from mmtrain.ranks.dropout import PartDropout
 from mmtrain.task import Task

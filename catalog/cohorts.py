@@ -12,11 +12,12 @@ import polars as pl
 
 from catalog.database import fetch_frame
 from catalog.errors import CohortError
-from catalog.export.files import replace_file
 from catalog.features import feature_columns
 from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
+from mmbase.files import replace_file
+from mmbase.names import SPLITS
 
 FEATURE_PREFIX = "feature_"
 MIN_TRAIN, MIN_HELD_OUT = 8, 2
@@ -103,13 +104,13 @@ def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str
 
 
 def _require_enough(cohort: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         samples = cohort.filter(pl.col("split") == split)
         least = MIN_TRAIN if split == "train" else MIN_HELD_OUT
         if samples.height < least:
             raise CohortError(
-                f"Only {samples.height} {split} samples have {having}; at least {least} are needed. "
-                "Ingest more participants, ask for fewer inputs, or test everyone once by folds (--fold 1/5)."
+                f"Only {samples.height} {split} samples have {having}; at least {least} are needed.",
+                "Ingest more participants, ask for fewer inputs, or test everyone once by folds (--fold 1/5).",
             )
         if binary and samples["target"].n_unique() < 2:
             raise CohortError(f"All {samples.height} {split} samples with {having} have the same {target}.")

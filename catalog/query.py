@@ -125,6 +125,6 @@ def _explained() -> Iterator[None]:
         if not isinstance(error, _ABOUT_THE_QUERY):
             said = _QUOTED_VALUE.sub("…", said)
         raise CatalogError(
-            f"The query cannot be run. DuckDB says: {said} There are the views {', '.join(VIEWS)}; "
-            '"DESCRIBE samples" shows a view\'s columns.'
+            f"The query cannot be run. DuckDB says: {said}",
+            f'There are the views {", ".join(VIEWS)}; "DESCRIBE samples" shows a view\'s columns.',
         ) from None

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 
 from catalog.database import fetch_integer
+from mmbase.names import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         withdrawn=_count(connection, "withdrawn"),
         scans=scans,
         rejected=rejected,
-        splits={"train": 0, "val": 0, "test": 0}
+        splits=dict.fromkeys(SPLITS, 0)
         | dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall()),
         features=_count(connection, "(SELECT DISTINCT name FROM features)"),
         runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in run_rows],

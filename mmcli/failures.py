@@ -67,7 +67,7 @@ def _leave_to_torchrun(error: Exception) -> None:
     """In one of several ranks, let the command that started them tell the user; elsewhere do nothing."""
     if rank_of_process() is None:
         return
-    from mmtrain.ranks.group import record_failure
+    from mmtrain.ranks.failure import record_failure
 
     record_failure(error)
     raise typer.Exit(1)

@@ -10,7 +10,6 @@ import typer
 from mmcli.console import fail, report, show_progress, warn
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, given_options
 from mmcli.settings_options import with_settings
-from mmcli.training import warn_unreadable_runs
 from mmcli.workers import ClusterSettings, worker_pool
 
 if TYPE_CHECKING:
@@ -114,8 +113,13 @@ def _ingest(
             f"Interrupted. {scans_sentence(stop.summary)} Nothing of that is lost: "
             "run the same command again to continue."
         )
-    warn_unreadable_runs(result.unreadable_runs)
+    _warn_of_unreadable_runs(result.unreadable_runs)
     for warning in ingest_warnings(result):
         warn(warning)
     report(as_json, ingest_content(result), [*ingest_lines(result), scan_table(result.summary)])
     return result
+
+
+def _warn_of_unreadable_runs(runs: Sequence[str]) -> None:
+    for run_id in runs:
+        warn(f"the metrics.json of run {run_id} cannot be read; the run is left out.")

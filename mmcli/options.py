@@ -28,7 +28,7 @@ def study_of(context: typer.Context) -> "Study":
     StudyError
         There is none, or its settings cannot be used.
     """
-    from mmdata.study import load_study
+    from mmstudy.settings import load_study
 
     return load_study(context.obj)
 

@@ -20,7 +20,8 @@ def init(
     ] = None,
 ) -> None:
     """Make a study directory with an explained study.toml."""
-    from mmdata.study import create_study, parse_config
+    from mmdata.study import parse_config
+    from mmstudy.settings import create_study
     from mmstudy.sources import resolve_entry
 
     settings = parse_assignments(setting or [])

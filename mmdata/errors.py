@@ -1,11 +1,13 @@
 """What can go wrong with a study's settings, sources and stores.
 
-`DataError` is for the person at the keyboard: its message says what was expected, what came, where, and what to do.
+`DataError` is for the person at the keyboard: it says what was expected, what came, where, and what to do.
 `ScanRejected` is for one scan: it is recorded with the scan and never stops a run.
 """
 
+from mmbase.errors import MmError
 
-class DataError(Exception):
+
+class DataError(MmError):
     """A setting, source or store that stops the work before it can do harm."""
 
 

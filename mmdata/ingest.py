@@ -17,8 +17,9 @@ from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, 
 from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
 from mmdata.shard import PlannedScan, ShardTask, source_fingerprint, store_shard
-from mmdata.store.array import ArraySpec, ensure_array, rows_on_disk, shard_starts
 from mmdata.store.schema import CONNECTIVITY
+from mmdata.store.shards import rows_on_disk, shard_starts
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study, StudyConfig
 from mmdata.study_arrays import COMPRESSED_SHARE, array_specs, stored_modalities
 from mmdata.volume.nifti import MAX_VOXELS

@@ -20,7 +20,8 @@ from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.isolation import ProcessCrashed, run_isolated
 from mmdata.ledger.receipts import ScanReceipt
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
-from mmdata.store.array import open_array, row_checksum
+from mmdata.store.array import open_array
+from mmdata.store.rows import row_checksum
 from mmdata.volume.resample import limit_threads
 
 SCAN_TIMEOUT_S = 3600.0
@@ -103,7 +104,7 @@ def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArra
     except MemoryError as error:
         if not task.isolated:
             raise CapacityError(
-                "A worker ran out of memory. What was stored is intact: run the same command with fewer --workers."
+                "A worker ran out of memory. What was stored is intact.", "Run the same command with fewer --workers."
             ) from error
         return _rejection(scan, fingerprint, "crashed-worker", "the process that read it ran out of memory")
     except ProcessCrashed as crash:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mmdata.augment.recipe import DRAWING_VERSION
-from mmdata.store.array import ArraySpec
 from mmdata.store.schema import (
     AUGMENTED_DIMENSIONS,
     CONNECTIVITY,
@@ -17,6 +16,7 @@ from mmdata.store.schema import (
     FIRST_AUGMENTED_COPY,
     VOLUME_DIMENSIONS,
 )
+from mmdata.store.spec import ArraySpec
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.settings import VolumeSettings

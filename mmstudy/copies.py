@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 
 from catalog.database import open_catalog
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
 from catalog.samples import num_allocated_rows
 from catalog.scans import stored_training_rows
+from mmbase.files import replace_file
 from mmdata.copies.precompute import CopyPlan, execute_copies, plan_copies
 from mmdata.copies.preview import draw_sheet, preview_columns
 from mmdata.errors import StudyError
@@ -34,9 +35,9 @@ def choose_device(device: Device, pool: WorkerPool) -> str:
     """
     is_here = isinstance(pool, LocalPool)
     if device == "cuda" and not is_here:
-        raise StudyError("A GPU works alone, in this process. Give either --device cuda, or --scheduler or --slurm.")
+        raise StudyError("A GPU works alone, in this process.", "Give either --device cuda, or --scheduler or --slurm.")
     if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("There is no CUDA GPU that torch can use here. Give --device cpu.")
+        raise StudyError("There is no CUDA GPU that torch can use here.", "Give --device cpu.")
     return "cuda" if device != "cpu" and is_here and torch.cuda.is_available() else "cpu"
 
 
@@ -111,6 +112,6 @@ def _fullest_sample(training_rows: Mapping[str, Mapping[int, str]]) -> tuple[int
     """Return the first row with most modalities, and its sample id."""
     samples = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
     if not samples:
-        raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
+        raise StudyError("No training volume is stored yet.", "Run: mm ingest ukb")
     row = min(samples, key=lambda row: (-sum(row in rows for rows in training_rows.values()), row))
     return row, samples[row]

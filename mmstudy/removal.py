@@ -6,15 +6,15 @@ from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.removal import hidden_participants, hide_participants, remove_participants
 from catalog.runs import index_runs
 from catalog.scans import record_outcomes
+from mmbase.files import sync_directory
 from mmdata.ingest import read_outcomes
 from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
-from mmdata.store.array import sync_directory
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.progress import Progress
 from mmstudy.withdrawn_files import Leaving
-from mmtrain.withdrawn import forget_leavers, list_runs
+from mmtrain.withdrawn import forget_withdrawn, list_runs
 
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""
@@ -61,7 +61,7 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
     with progress("shards") as on_progress:
         execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
     for run in list_runs(layout.runs):
-        forget_leavers(run, leaving.leavers, date)
+        forget_withdrawn(run, leaving.leavers, date)
     forget_scans(layout.receipts, leaving.rows, leaving.twins)
     if layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:

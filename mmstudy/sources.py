@@ -40,7 +40,9 @@ def study_with_source(
     study = load_study(root) if layout.config.exists() else Study(layout, StudyConfig())
     study = with_changes(study, changes)
     if missing := [table for table in tables if not table.is_file()]:
-        raise DataError(f"The table {missing[0]} is not a file. Give a csv, tsv or txt file whose first column is eid.")
+        raise DataError(
+            f"The table {missing[0]} is not a file.", "Give a csv, tsv or txt file whose first column is eid."
+        )
     added_tables = [str(table.expanduser().resolve()) for table in tables]
     sources = parse_sources(study)
     added = Source(kind=kind, path=folder.expanduser().resolve()) if folder else None
@@ -48,7 +50,7 @@ def study_with_source(
         sources.append(added)
     if not sources:
         raise DataError(
-            f"No source is set. Give the folder to read: mm ingest {kind} FOLDER, or set sources in study.toml."
+            "No source is set.", f"Give the folder to read: mm ingest {kind} FOLDER, or set sources in study.toml."
         )
     config = replace(
         study.config,

@@ -14,7 +14,7 @@ Whoever finds tombstones that are only begun does what is left of these steps.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,6 @@ from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
 from catalog.withdrawals import read_withdrawals
-from mmdata.errors import StudyError
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
     REMOVAL_RECEIPTS,
@@ -33,7 +32,6 @@ from mmdata.ledger.receipts import (
     WithdrawalReceipt,
     append_receipts,
     read_removals,
-    read_retired_rows,
     read_tombstones,
     record_withdrawals,
 )
@@ -124,21 +122,6 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         remove(study, leaving, _today(), progress, workers)
     _close_removals(layout, pending, removals)
     return _summarise(removals)
-
-
-def require_present(layout: StudyLayout, rows: Collection[int]) -> None:
-    """Refuse rows of participants who have withdrawn since the catalogue was read.
-
-    Raises
-    ------
-    StudyError
-        Some have.
-    """
-    if not read_retired_rows(layout.receipts).isdisjoint(rows):
-        raise StudyError(
-            "Participants have withdrawn from the study while this command was at work. Run it again: the catalogue is "
-            "without them now."
-        )
 
 
 def _listed_keys(study: Study, lists: Sequence[Path]) -> frozenset[str]:

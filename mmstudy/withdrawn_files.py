@@ -11,7 +11,7 @@ from mmdata.ledger.forget import Twins, count_receipts, find_twins, samples_on_r
 from mmdata.ledger.receipts import read_tombstones
 from mmdata.store.schema import StudyLayout
 from mmstudy.progress import Progress
-from mmtrain.withdrawn import Leavers, count_leavers, list_runs
+from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, list_runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +35,9 @@ class Leaving:
         return frozenset(row for rows in self.rows_of.values() for row in rows)
 
     @property
-    def leavers(self) -> Leavers:
+    def leavers(self) -> WithdrawnSamples:
         """What a run knows them by."""
-        return Leavers(rows=self.rows, sample_ids=self.sample_ids)
+        return WithdrawnSamples(rows=self.rows, sample_ids=self.sample_ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings
         places[f"{study.receipts.name}/{name}"] += number
     runs = []
     for run in list_runs(study.runs):
-        found = count_leavers(run, leaving.leavers)
+        found = count_withdrawn(run, leaving.leavers)
         places.update({f"{study.runs.name}/{run.run_id}/{name}": number for name, number in found.items()})
         if found.get(run.cohort.name):
             runs.append(run.run_id)

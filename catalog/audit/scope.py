@@ -24,6 +24,7 @@ import polars as pl
 
 from catalog.database import fetch_integer, insert_frame
 from catalog.fields import Dictionary
+from mmbase.names import SPLITS
 
 CENTRE, SCAN_DATE, RECRUITMENT_AGE, BIRTH_YEAR = "centre", "scan_date", "recruitment_age", "birth_year"
 HEAD_MOTION = ("head_motion", "head_motion_t1")
@@ -113,7 +114,7 @@ def open_scope(
             modalities=tuple(modalities),
             audited=tuple(audited),
             num_samples=fetch_integer(connection, "SELECT count(*) FROM audit_sample"),
-            splits={split: counts.get(split, 0) for split in ("train", "val", "test")},
+            splits={split: counts.get(split, 0) for split in SPLITS},
         )
     finally:
         for relation in _LAID_OUT:

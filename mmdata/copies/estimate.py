@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mmdata.copies.copy import make_copy
 from mmdata.copies.precompute import CopyPlan, CopyTask
 from mmdata.execution.allocator import keep_freed_memory
-from mmdata.store.array import ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import StudyLayout
+from mmdata.store.spec import ensure_array
 
 _COPIES = range(1, 9)
 """Copies that are measured, each with its own changes; one more before them warms up."""

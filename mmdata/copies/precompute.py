@@ -19,8 +19,10 @@ from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import LocalPool, WorkerPool
 from mmdata.execution.tasks import run_tasks
 from mmdata.ledger.receipts import COPY_RECEIPTS, CopyKey, CopyReceipt, append_receipts, read_copy_receipts
-from mmdata.store.array import ArraySpec, ensure_array, open_array, rows_on_disk, shard_starts
+from mmdata.store.array import open_array
 from mmdata.store.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.shards import rows_on_disk, shard_starts
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study
 from mmdata.study_arrays import COMPRESSED_SHARE, augmented_spec
 
@@ -100,7 +102,7 @@ def plan_copies(
     if not 1 <= copies <= MAX_COPIES:
         raise StudyError(f"Expected 1 to {MAX_COPIES} copies, got {copies}.")
     if not any(training_rows.values()):
-        raise StudyError("No training volume is stored yet. Run: mm ingest ukb")
+        raise StudyError("No training volume is stored yet.", "Run: mm ingest ukb")
     arrays = [augmented_spec(study, modality, side, copies, num_rows) for modality in training_rows for side in sides]
     tasks = _copy_tasks(study, training_rows, copies, sides, device, only)
     row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}

@@ -47,13 +47,15 @@ def require_capacity(projection: Projection, directory: Path, *, workers_are_her
     if workers_are_here and projection.memory_bytes > available:
         raise CapacityError(
             f"{projection.workers} workers need up to {as_gb(projection.memory_bytes)} of memory and "
-            f"{as_gb(available)} are available. Use fewer --workers, or a smaller rows_per_shard for a new study."
+            f"{as_gb(available)} are available.",
+            "Use fewer --workers, or a smaller rows_per_shard for a new study.",
         )
     free = shutil.disk_usage(directory).free
     if projection.disk_bytes > free:
         raise CapacityError(
             f"The new shards need about {as_gb(projection.disk_bytes)} on disk and {as_gb(free)} are free in "
-            f"{directory}. Free some space or move the study to a larger disk."
+            f"{directory}.",
+            "Free some space or move the study to a larger disk.",
         )
 
 

@@ -49,7 +49,7 @@ class SlurmPool:
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
-            raise ClusterError(f"Expected at least 1 SLURM job, got {self.jobs}: set --workers.")
+            raise ClusterError(f"Expected at least 1 SLURM job, got {self.jobs}.", "Set --workers.")
         if not _WALLTIME.fullmatch(self.walltime):
             raise ClusterError(f"Expected a walltime such as 12:00:00 or 1-12:00:00, got {self.walltime!r}.")
         for option in self.options:
@@ -83,9 +83,9 @@ def submit_jobs(
     try:
         from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise ClusterError("SLURM jobs need dask-jobqueue: pip install dask-jobqueue") from error
+        raise ClusterError("SLURM jobs need dask-jobqueue.", "Install it: pip install dask-jobqueue") from error
     if not shutil.which("sbatch"):
-        raise ClusterError("There is no sbatch on this machine: run mm where jobs are submitted from.")
+        raise ClusterError("There is no sbatch on this machine.", "Run mm where jobs are submitted from.")
     pool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _keys_in(pool.directory) as security,
@@ -147,4 +147,4 @@ def _require_accepted(job_script: str) -> None:
         file.flush()
         verdict = subprocess.run(["sbatch", "--test-only", file.name], capture_output=True, text=True, check=False)
     if verdict.returncode:
-        raise ClusterError(f"SLURM refuses the job, check --walltime and --slurm-option: {verdict.stderr.strip()}")
+        raise ClusterError(f"SLURM refuses the job: {verdict.stderr.strip()}.", "Check --walltime and --slurm-option.")

@@ -22,7 +22,8 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from mmdata.errors import CapacityError, ClusterError
-from mmdata.execution.pools import KEY_PREFIX, Connection, LocalPool, WorkerPool, connect
+from mmdata.execution.connection import KEY_PREFIX, Connection
+from mmdata.execution.pools import LocalPool, WorkerPool, connect
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -134,8 +135,8 @@ def _watch_threads(connection: Connection) -> Iterator[int]:
         missing_seconds = asked - last_seen
         if missing_seconds > PATIENCE_SECONDS:
             raise ClusterError(
-                f"There were no workers for {PATIENCE_SECONDS:g} s. {connection.remedy} "
-                "What was stored is intact: run the same command again to go on."
+                f"There were no workers for {PATIENCE_SECONDS:g} s. What was stored is intact.",
+                f"{connection.remedy} Then run the same command again to resume.",
             )
         if missing_seconds > TELL_SECONDS and not told:
             _logger.warning("Waiting for workers.")
@@ -151,7 +152,8 @@ def _next_attempt(
     if on_crash is None or num_kills > MAX_KILLS:
         raise CapacityError(
             "A worker process was killed again and again on the same task, most likely for want of memory. "
-            "What was stored is intact: run the same command with fewer --workers."
+            "What was stored is intact.",
+            "Run the same command with fewer --workers.",
         ) from error
     task = on_crash(attempt.task) if num_kills == 1 else attempt.task
     return _Attempt(task=task, num_kills=num_kills)
@@ -163,6 +165,6 @@ def _raise_if_final(future: Future[Result], connection: Connection, error: Cance
         raise error
     if future.status == "cancelled" or connection.client.status != "running":
         raise ClusterError(
-            "The connection to the Dask scheduler was lost. What was stored is intact: see why the scheduler ended, "
-            "then run the same command again to go on."
+            "The connection to the Dask scheduler was lost. What was stored is intact.",
+            "See why the scheduler ended, then run the same command again to resume.",
         ) from error

@@ -10,11 +10,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmbase.files import sync_directory
 from mmdata.execution.pools import WorkerPool
 from mmdata.execution.tasks import run_tasks
-from mmdata.store.array import StoredArray, open_array, shard_starts, sync_directory
+from mmdata.store.array import StoredArray, open_array
 from mmdata.store.chunks import shard_file
 from mmdata.store.schema import StudyLayout
+from mmdata.store.shards import shard_starts
 
 LOCK_SUFFIX = ".__lock"
 """Behind the name of the file that tensorstore writes a shard to before it is renamed; a kill leaves it behind."""

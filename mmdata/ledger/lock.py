@@ -1,10 +1,9 @@
-"""One command at a time writes to a study's stores; the operating system releases the lock when it dies."""
+"""One command at a time writes to a study's stores."""
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from mmbase.lock import LockHeldError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.store.schema import StudyLayout
 
@@ -18,18 +17,12 @@ def hold_stores(layout: StudyLayout) -> Iterator[None]:
     StudyError
         Another command is writing; the message names its process.
     """
-    path = layout.receipts / "writer.lock"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    layout.receipts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            held.enter_context(hold_lock(layout.receipts / "writer.lock"))
+        except LockHeldError as error:
             raise StudyError(
-                f"Process {holder} is writing to this study. Wait for it to end, then try again."
+                f"Process {error.holder} is writing to this study.", "Wait for it to end, then try again."
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         yield

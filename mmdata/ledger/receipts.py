@@ -7,15 +7,14 @@ added, but for a withdrawal, which takes out those of the samples that leave.
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mmbase.files import replace_file, sync_directory
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
-from mmdata.store.array import sync_directory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,17 +193,11 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
     """
     if not count_changes(path, change) and not _is_torn(path):
         return
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        shutil.copymode(path, temporary)
+    with replace_file(path) as file:
         for entry in _read_lines(path):
             changed = change(entry)
             if changed is not None:
                 file.write(_to_line(changed))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
 
 
 def _to_line(entry: dict[str, Any]) -> bytes:
@@ -230,8 +223,8 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except ValueError as error:
                 raise StoreError(
-                    f"Line {number} of receipts/{path.name} is damaged. Take that line out, then run mm ingest again: "
-                    "what it spoke of is read anew."
+                    f"Line {number} of receipts/{path.name} is damaged.",
+                    "Take that line out, then run mm ingest again: what it spoke of is read anew.",
                 ) from error
 
 

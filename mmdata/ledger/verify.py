@@ -23,8 +23,10 @@ from mmdata.ledger.receipts import (
     read_samples,
     read_scan_receipts,
 )
-from mmdata.store.array import open_array, row_checksum, shard_starts
+from mmdata.store.array import open_array
+from mmdata.store.rows import row_checksum
 from mmdata.store.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY
+from mmdata.store.shards import shard_starts
 from mmdata.study import Study
 
 DAMAGED = "damaged"

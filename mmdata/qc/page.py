@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmbase.files import write_bytes
 from mmdata.qc.reasons import explain_reason
 from mmdata.qc.review import ModalityReview, ReviewLimits, num_reads, review_modality
 from mmdata.qc.section import describe_review, modality_title
@@ -88,9 +89,7 @@ def write_page(
         sections=sections,
         rejections=_rejections(scans, max_listed, study.config),
     )
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(page)
-    temporary.replace(path)
+    write_bytes(path, page)
     return QcSummary(
         samples=num_samples,
         stored={count["modality"]: count["stored"] for count in counts},

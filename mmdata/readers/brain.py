@@ -160,7 +160,7 @@ def _arguments(command: str, source: Path, target: Path) -> list[str]:
     found = shutil.which(program)
     if found is None:
         raise StudyError(
-            f"ingest.brain_extractor: {program!r} is no program on this machine. Install it or correct it."
+            f"ingest.brain_extractor: {program!r} is no program on this machine.", "Install it or correct it."
         )
     files = {"{input}": str(source), "{output}": str(target)}
     return [found, *(re.sub(r"\{(?:input|output)\}", lambda found: files[found[0]], word) for word in words)]

@@ -143,7 +143,8 @@ def _visits(sessions: Mapping[str | None, list[BidsFile]], root: Path) -> dict[i
             raise SourceError(
                 f"Expected the sessions of a participant to be different imaging visits; in {root}, {first} and "
                 f"{second} are both visit {instance}. A session's visit is the number in its label, 0 for a baseline, "
-                "2 without a session. Rename one of the sessions in folders and file names."
+                "2 without a session.",
+                "Rename one of the sessions in folders and file names.",
             )
         session_of[instance] = session
     return {instance: sessions[session] for instance, session in session_of.items()}

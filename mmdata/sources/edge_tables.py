@@ -47,7 +47,8 @@ def find_edge_table(listing: Listing) -> EdgeTable | None:
         raise SourceError(
             f"The folder {listing.folder} has {len(tables)} numpy tables and {len(lists)} lists of ids. Expected one "
             "table of edges, NAME.npy, and one list of the participants of its rows, with ids in its name and one id a "
-            "line. Put each table with its list into a folder of its own, TRAIN, VAL or TEST."
+            "line.",
+            "Put each table with its list into a folder of its own, TRAIN, VAL or TEST.",
         )
     path, id_list = listing.path(tables[0]), listing.path(lists[0])
     ids = _read_ids(id_list)
@@ -55,7 +56,8 @@ def find_edge_table(listing: Listing) -> EdgeTable | None:
     if len(shape) != 2 or shape[0] != len(ids):
         raise SourceError(
             f"{path.name} in {listing.folder} has the shape {shape}. Expected (rows, edges) with a row for each of the "
-            f"{len(ids):,} ids in {id_list.name}. Save both from the same participants."
+            f"{len(ids):,} ids in {id_list.name}.",
+            "Save both from the same participants.",
         )
     return EdgeTable(path=path, id_list=id_list, ids=ids)
 
@@ -84,7 +86,8 @@ def _ids_of_array(ids_N: NDArray[Any], path: Path) -> Sequence[str]:
     if ids_N.dtype.kind not in "iuUS" or ids_N.size != max(ids_N.shape, default=0):
         raise SourceError(
             f"The list of ids {path.name} is of {ids_N.dtype} in the shape {ids_N.shape}. Expected a vector of whole "
-            "numbers or of text. Save the ids as one of these."
+            "numbers or of text.",
+            "Save the ids as one of these.",
         )
     return [str(name) for name in ids_N.ravel().astype(str)]
 
@@ -95,12 +98,13 @@ def _load_array(path: Path) -> NDArray[Any]:
     except (OSError, EOFError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(array, np.ndarray):
-        raise SourceError(f"{path.name} is an archive of arrays. Expected one array; save it with numpy.save.")
+        raise SourceError(f"{path.name} is an archive of arrays. Expected one array.", "Save it with numpy.save.")
     return array
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
     return SourceError(
         f"{path.name} in {path.parent} cannot be read ({type(error).__name__}). Expected a numpy array of numbers or "
-        "text saved with numpy.save, or, of ids, a text file in UTF-8. Save it again, or move it out of the source."
+        "text saved with numpy.save, or, of ids, a text file in UTF-8.",
+        "Save it again, or move it out of the source.",
     )

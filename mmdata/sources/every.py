@@ -71,8 +71,8 @@ def parse_source(entry: str) -> Source:
     if match and (kind := _KIND_OF_PREFIX.get(match["prefix"])):
         return Source(kind=kind, path=Path(match["path"]).expanduser())
     raise SourceError(
-        f"A source is {entry!r}. Expected a folder of UK Biobank files, bids:FOLDER or folder:FOLDER; write ./ before "
-        "the name of a folder that has a colon."
+        f"A source is {entry!r}. Expected a folder of UK Biobank files, bids:FOLDER or folder:FOLDER.",
+        "Write ./ before the name of a folder that has a colon.",
     )
 
 
@@ -96,7 +96,8 @@ def find_sources(sources: Sequence[Source], config: StudyConfig) -> FoundSources
         kinds = {group.kind: _EXPECTED[group.kind] for group in groups}
         raise SourceError(
             f"The sources hold no scan of {', '.join(modalities)}, which the study stores. Expected "
-            f"{'; or '.join(kinds.values())}. Add the source that has them, or change volumes.modalities in study.toml."
+            f"{'; or '.join(kinds.values())}.",
+            "Add the source that has them, or change volumes.modalities in study.toml.",
         )
     return merged
 
@@ -125,8 +126,9 @@ def _require_content(group: _Group) -> None:
     found = group.found
     if not (found.scans or (group.kind == "ukb" and (found.tables or found.withdrawal_lists))):
         raise SourceError(
-            f"{', '.join(map(str, group.paths))} holds no {_EXPECTED[group.kind]}. Give the folder that holds them; "
-            "mm reads a source as a UK Biobank release unless its path begins with bids: or folder:."
+            f"{', '.join(map(str, group.paths))} holds no {_EXPECTED[group.kind]}.",
+            "Give the folder that holds them; mm reads a source as a UK Biobank release unless its path begins with "
+            "bids: or folder:.",
         )
 
 
@@ -161,6 +163,7 @@ def _joined_splits(founds: Sequence[FoundSources]) -> dict[int, str]:
     if len(splits) < len(placed):
         raise SourceError(
             f"The sources put {len(placed) - len(splits):,} participants into different splits. Expected each in one "
-            "of train, val and test. Take them out of all but one, or leave one of the sources out."
+            "of train, val and test.",
+            "Take them out of all but one, or leave one of the sources out.",
         )
     return splits

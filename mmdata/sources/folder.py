@@ -140,7 +140,8 @@ def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:
         num_several = sum(num > 1 for num in Counter(eid for eid, _ in placed).values())
         raise SourceError(
             f"{num_several:,} participants of {root} are in more than one of its splits. Expected each in one of "
-            "TRAIN, VAL and TEST: a model must not be tested on those it was trained on. Take them out of all but one."
+            "TRAIN, VAL and TEST: a model must not be tested on those it was trained on.",
+            "Take them out of all but one.",
         )
     if "val" in splits.values():
         return splits

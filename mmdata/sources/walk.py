@@ -41,7 +41,7 @@ def require_folder(root: Path, meaning: str) -> None:
         It does not exist or is something else.
     """
     if not root.is_dir():
-        raise SourceError(f"The source {root} is not a folder. Give {meaning}.")
+        raise SourceError(f"The source {root} is not a folder.", f"Give {meaning}.")
 
 
 def list_folder(folder: Path, root: Path) -> Listing:
@@ -116,6 +116,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _unreadable(root: Path, error: OSError) -> SourceError:
     return SourceError(
-        f"The source {root} holds a folder that cannot be read ({error.strerror}). Expected to read all of them: check "
-        "the permissions of the folders and links below it."
+        f"The source {root} holds a folder that cannot be read ({error.strerror}). Expected to read all of them.",
+        "Check the permissions of the folders and links below it.",
     )

@@ -1,66 +1,34 @@
-"""Chunked arrays on disk: one row per sample, one row per chunk, many rows per shard.
+"""An array of rows on disk, read and written.
 
 Terms
 -----
 row      a sample's index along the rows axis; axis 0, or axis 1 behind the copies of an augmented array.
 shard    the rows that share one file; written whole, by one task, in one atomic step.
-missing  a row that was never stored. It reads as the array's fill value everywhere, which no stored row is: integers
-         are filled with their largest value, floats with NaN, and every volume has background.
+missing  a row that was never stored: `mmdata.store.rows`.
 
-Arrays are plain Zarr v3. They are described with zarr-python and written through tensorstore, whose writes end in one
-rename. Single rows are read by `mmdata.store.chunks`, whole shards and buckets through tensorstore.
+Arrays are made by `mmdata.store.spec`. Single rows are read by `mmdata.store.chunks`, whole shards and buckets through
+tensorstore, which also writes: each write ends in one rename.
 """
 
-import json
-import math
-import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
-import xxhash
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from mmdata.errors import CapacityError, StoreError
+from mmbase.files import sync_directory as sync_directory  # noqa: PLC0414 - until mmtrain imports it from there
+from mmdata.errors import StoreError
 from mmdata.store.chunks import ChunkReader, reader_of, shard_file
-from mmdata.store.location import BucketPath, Location, explain_failure, kvstore_spec
-from mmdata.store.schema import SCHEMA_VERSION
-
-Codec = Literal["zstd", "lz4", "none"]
-StoredDtype = Literal["uint16", "uint8", "float16", "float32"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArraySpec:
-    """What an array on disk is to be."""
-
-    path: Path
-    """Directory of the array inside its ``*.zarr`` group."""
-    shape: tuple[int, ...]
-    """Shape; grows along the axes in front of the row's own shape, never shrinks."""
-    row_axis: int
-    """Index of the rows axis: 0, or 1 where copies come first."""
-    rows_per_shard: int
-    """Rows that share one file."""
-    dtype: StoredDtype
-    """Number type on disk."""
-    codec: Codec
-    """Compression of each chunk; a CRC32C follows it."""
-    dimensions: tuple[str, ...]
-    """One name per axis."""
-    attributes: dict[str, Any] = field(default_factory=dict)
-    """What a reader must know; an existing array has to have the same."""
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row before compression."""
-        return math.prod(self.shape[self.row_axis + 1 :]) * np.dtype(self.dtype).itemsize
+from mmdata.store.description import array_exists as array_exists  # noqa: PLC0414 - as above
+from mmdata.store.description import read_description
+from mmdata.store.failures import damaged_array, explain_failure, full_disk, is_disk_full
+from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
+from mmdata.store.rows import find_missing as find_missing  # noqa: PLC0414 - as above
+from mmdata.store.rows import is_stored, missing_value, require_stored
 
 
 @dataclass(frozen=True)
@@ -106,8 +74,8 @@ class StoredArray:
         """Rows that share one file."""
         return int(self.handle.chunk_layout.write_chunk.shape[self.row_axis])
 
-    def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]) -> list[Any]:
-        """Begin to read rows into places of a buffer; return futures for `wait_for_reads`.
+    def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], targets: NDArray[np.int64]) -> list[Any]:
+        """Begin to read rows into a buffer; return futures for `wait_for_reads`.
 
         Parameters
         ----------
@@ -115,14 +83,14 @@ class StoredArray:
             Shape (n, 1), rows; or (n, 2), indices along the copies axis and rows.
         out
             Shape (at least n, *row_shape), in C order, of the array's number type.
-        places
-            Shape (n,): where in `out` each row goes.
+        targets
+            Shape (n,): index in `out` that each row goes to.
         """
         if out.dtype != self.dtype or out.shape[1:] != self.row_shape or not out.flags.carray:
             raise ValueError(f"expected a buffer of {self.dtype} rows {self.row_shape} in C order, to be written to")
         if self.reader is not None:
-            return self.reader.start_read(indices, out, places)
-        return [ts.array(out)[places].write(self.handle[tuple(indices.T)])]
+            return self.reader.start_read(indices, out, targets)
+        return [ts.array(out)[targets].write(self.handle[tuple(indices.T)])]
 
     def read_rows(self, indices: Sequence[Sequence[int]]) -> NDArray[Any]:
         """Return rows, shape (len(indices), *row_shape).
@@ -160,11 +128,8 @@ class StoredArray:
         try:
             target[start:last].write(rows).result()
         except (ValueError, OSError) as error:
-            if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
-                raise CapacityError(
-                    f"The disk filled up while writing {self.path.name}. What was stored is intact: free some space, "
-                    "then run the same command again."
-                ) from error
+            if is_disk_full(error):
+                raise full_disk(self.path) from error
             raise
 
     def read_shard(self, start: int, *, copy: int | None = None, kept: Collection[int] | None = None) -> NDArray[Any]:
@@ -184,11 +149,11 @@ class StoredArray:
         wanted = range(start, last) if kept is None else [row for row in kept if start <= row < last]
         rows = np.full((last - start, *self.row_shape), missing_value(self.dtype), self.dtype)
         if wanted:
-            places = np.asarray(wanted) - start
+            within = np.asarray(wanted) - start
             read, damaged = self._read(start, last, copy)
             if damaged.intersection(wanted):
-                raise StoreError(damaged_message(self.location))
-            rows[places] = read[places]
+                raise damaged_array(self.location)
+            rows[within] = read[within]
         return rows
 
     def check_rows(self, rows: Sequence[int], *, copy: int | None = None) -> tuple[NDArray[Any], set[int]]:
@@ -250,34 +215,6 @@ class StoredArray:
         return rows, damaged
 
 
-def ensure_array(spec: ArraySpec) -> None:
-    """Create an array, or let an existing one grow to the shape asked for.
-
-    Raises
-    ------
-    StoreError
-        The array exists and was made with other settings.
-    """
-    if not (spec.path / "zarr.json").exists():
-        _create_array(spec)
-        return
-    existing = zarr.open_array(spec.path, mode="r+")
-    wanted = _attributes(spec)
-    differing = [key for key in wanted if existing.attrs.asdict().get(key) != json.loads(json.dumps(wanted[key]))]
-    if existing.dtype != np.dtype(spec.dtype):
-        differing.append("dtype")
-    if existing.shards is None or existing.shards[spec.row_axis] != spec.rows_per_shard:
-        differing.append("rows_per_shard")
-    if differing:
-        raise StoreError(
-            f"{_short(spec.path)} was made with other settings ({', '.join(differing)}). "
-            f"Put study.toml back as it was, or {_how_to_begin_anew(spec.path)}."
-        )
-    shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
-    if shape != existing.shape:
-        existing.resize(shape)
-
-
 def open_array(location: Location) -> StoredArray:
     """Open an array for reading and, where it lies in a folder, writing.
 
@@ -287,32 +224,13 @@ def open_array(location: Location) -> StoredArray:
         There is no array, its description is damaged, its schema version is not this program's, or its bucket cannot be
         read.
     """
-    content = _read_description(location)
-    if content is None:
-        raise StoreError(f"There is no array {_short(location)}; {_how_to_make(location)}")
-    try:
-        description = json.loads(content)
-        attributes = description["attributes"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"The description of {_short(location)} (zarr.json) is damaged.") from error
-    check_schema_version(attributes.get("schema_version"), _short(location))
+    description = read_description(location)
     spec = {"driver": "zarr3", "kvstore": kvstore_spec(location)}
     handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
     reader = None
     if isinstance(location, Path):
         reader = reader_of(location, description, missing_value(handle.dtype.numpy_dtype))
-    return StoredArray(location, handle, attributes, reader)
-
-
-def array_exists(location: Location) -> bool:
-    """Tell whether there is an array.
-
-    Raises
-    ------
-    StoreError
-        Its bucket cannot be read.
-    """
-    return _read_description(location) is not None
+    return StoredArray(location, handle, description["attributes"], reader)
 
 
 def describe_arrays(store: Path) -> list[dict[str, Any]]:
@@ -323,65 +241,13 @@ def describe_arrays(store: Path) -> list[dict[str, Any]]:
         num_bytes = sum(path.stat().st_size for path in metadata.parent.rglob("*") if path.is_file())
         described.append(
             {
-                "array": _short(metadata.parent),
+                "array": short_name(metadata.parent),
                 "shape": list(array.shape),
                 "dtype": str(array.dtype),
                 "bytes": num_bytes,
             }
         )
     return described
-
-
-def check_schema_version(found: object, what: str) -> None:
-    """Refuse what another version of the schema wrote.
-
-    Raises
-    ------
-    StoreError
-        `found` is not `SCHEMA_VERSION`.
-    """
-    if found != SCHEMA_VERSION:
-        raise StoreError(f"{what} has schema_version {found}; this mm reads version {SCHEMA_VERSION}.")
-
-
-def missing_value(dtype: np.dtype[Any] | str) -> Any:
-    """Return the fill value that marks a row as never stored.
-
-    >>> missing_value("uint8")
-    255
-    """
-    dtype = np.dtype(dtype)
-    return int(np.iinfo(dtype).max) if dtype.kind == "u" else float("nan")
-
-
-def is_stored(row: NDArray[Any]) -> bool:
-    """Tell whether a row that was read has ever been stored."""
-    if row.dtype.kind == "f":
-        return not bool(np.isnan(row.flat[0]))
-    fill = missing_value(row.dtype)
-    return bool(row.flat[0] != fill or (row != fill).any())
-
-
-def find_missing(rows: NDArray[Any]) -> list[int]:
-    """Return the places in a batch, shape (B, *row_shape), of rows that were never stored.
-
-    Nearly every stored row differs from the fill in its first voxel, so the others are hardly looked at.
-    """
-    first = np.asarray([row.flat[0] for row in rows], rows.dtype)
-    suspects = np.isnan(first) if rows.dtype.kind == "f" else first == missing_value(rows.dtype)
-    return [place for place in np.flatnonzero(suspects).tolist() if not is_stored(rows[place])]
-
-
-def require_stored(rows: NDArray[Any], indices: Sequence[Sequence[int]], location: Location) -> None:
-    """Refuse a batch that holds a row which was never stored.
-
-    Raises
-    ------
-    StoreError
-        Names the first such row.
-    """
-    if missing := find_missing(rows):
-        raise StoreError(f"Row {tuple(indices[missing[0]])} of {_short(location)} was never stored.")
 
 
 def wait_for_reads(futures: Sequence[Any], location: Location) -> None:
@@ -396,122 +262,9 @@ def wait_for_reads(futures: Sequence[Any], location: Location) -> None:
         for future in futures:
             future.result()
     except (ValueError, OSError) as error:
-        raise StoreError(explain_failure(error, location) or damaged_message(location)) from error
+        raise explain_failure(error, location) or damaged_array(location) from error
 
 
 def damaged_message(location: Location) -> str:
-    """Say that bytes of an array are not what was stored, and what to do."""
-    if isinstance(location, BucketPath):
-        return (
-            f"{location} is damaged: an object is unreadable or a checksum does not match. Copy the stores there again."
-        )
-    return (
-        f"{_short(location)} is damaged: a file is unreadable or a checksum does not match. See which rows with "
-        "mm verify, make them again with mm repair."
-    )
-
-
-def rows_on_disk(
-    rows: Collection[int], array: Path, rows_per_shard: int, row_ndim: int, *, copy: int | None = None
-) -> frozenset[int]:
-    """Return those of some rows whose shard's file exists; an array need not."""
-    found: set[int] = set()
-    for start, of_shard in shard_starts(list(rows), rows_per_shard):
-        if shard_file(array, start // rows_per_shard, row_ndim, copy=copy).exists():
-            found.update(of_shard)
-    return frozenset(found)
-
-
-def row_checksum(row: NDArray[Any]) -> str:
-    """Return the 128-bit XXH3 of a row's bytes, in C order and native byte order, in hexadecimal digits.
-
-    Equal rows are equal: among 100,000 different ones no two have the same.
-    """
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(row).data)
-
-
-def sync_directory(path: Path) -> None:
-    """Make sure that files renamed in a directory, or removed from it, are so on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def shard_starts(rows: Sequence[int], rows_per_shard: int) -> Iterator[tuple[int, list[int]]]:
-    """Group rows by the shard they lie in: yield (first row of the shard, its rows, ascending).
-
-    >>> list(shard_starts([5, 0, 33], 32))
-    [(0, [0, 5]), (32, [33])]
-    """
-    groups: dict[int, list[int]] = {}
-    for row in sorted(rows):
-        groups.setdefault(row - row % rows_per_shard, []).append(row)
-    yield from groups.items()
-
-
-def _create_array(spec: ArraySpec) -> None:
-    store = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
-    group = zarr.open_group(store, mode="a", attributes={"schema_version": SCHEMA_VERSION})
-    chunk = tuple(1 if axis <= spec.row_axis else size for axis, size in enumerate(spec.shape))
-    shard = tuple(spec.rows_per_shard if axis == spec.row_axis else size for axis, size in enumerate(chunk))
-    group.create_array(
-        str(spec.path.relative_to(store)),
-        shape=spec.shape,
-        chunks=chunk,
-        shards=shard,
-        dtype=spec.dtype,
-        compressors=[*_compressors(spec), Crc32cCodec()],
-        fill_value=missing_value(spec.dtype),
-        dimension_names=spec.dimensions,
-        attributes=_attributes(spec),
-    )
-
-
-def _attributes(spec: ArraySpec) -> dict[str, Any]:
-    return {**spec.attributes, "codec": spec.codec, "schema_version": SCHEMA_VERSION}
-
-
-def _compressors(spec: ArraySpec) -> list[Any]:
-    match spec.codec:
-        case "zstd":
-            return [ZstdCodec(level=1)]
-        case "lz4":
-            itemsize = np.dtype(spec.dtype).itemsize  # shuffled bytes of volumes compress less and take longer
-            return [BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle", typesize=itemsize)]
-        case "none":
-            return []
-
-
-def _read_description(location: Location) -> bytes | None:
-    """Return what an array's zarr.json holds, or None where there is none."""
-    try:
-        folder = ts.KvStore.open(kvstore_spec(location)).result()
-        found = folder.read("zarr.json").result()
-        if found.state == "missing" and isinstance(location, BucketPath):
-            folder.list(ts.KvStore.KeyRange("zarr.json", "zarr.json0")).result()  # raises where there is no bucket
-    except (ValueError, OSError) as error:
-        problem = explain_failure(error, location) or f"The description of {_short(location)} (zarr.json) is damaged."
-        raise StoreError(problem) from error
-    return None if found.state == "missing" else bytes(found.value)
-
-
-def _how_to_begin_anew(path: Path) -> str:
-    if "augmented.zarr" in path.parts:
-        return "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies anew"
-    return "start a new study"
-
-
-def _how_to_make(location: Location) -> str:
-    if isinstance(location, BucketPath):
-        return "copy the study's volumes.zarr and augmented.zarr there, and give the place that holds them."
-    return f"it is made by: {'mm precompute-augs' if 'augmented.zarr' in location.parts else 'mm ingest ukb'}"
-
-
-def _short(location: Location) -> str:
-    if isinstance(location, BucketPath):
-        return str(location)
-    parts = location.parts
-    first = next((i for i, part in enumerate(parts) if part.endswith(".zarr")), max(0, len(parts) - 3))
-    return "/".join(parts[first:])
+    """Say that bytes of an array are damaged; until mmtrain raises `damaged_array`."""
+    return str(damaged_array(location))

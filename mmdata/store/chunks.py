@@ -1,4 +1,4 @@
-"""Read rows of an array in a folder: each chunk goes from its file through the decoder straight into its place.
+"""Read rows of an array in a folder: each chunk goes from its file through the decoder straight into the buffer.
 
 Terms
 -----
@@ -68,30 +68,30 @@ class ChunkReader:
     """Of the shards that were read, and of which version of their files: some 30 bytes for each row and copy."""
 
     def start_read(
-        self, indices: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]
+        self, indices: NDArray[np.int64], out: NDArray[Any], targets: NDArray[np.int64]
     ) -> list[Future[None]]:
-        """Begin to read rows into places of a buffer; see `StoredArray.start_read`.
+        """Begin to read rows into a buffer; see `StoredArray.start_read`.
 
         The futures raise ValueError where bytes are damaged, and OSError where they cannot be read.
         """
-        wanted = list(zip(places.tolist(), indices.tolist(), strict=True))
+        wanted = list(zip(targets.tolist(), indices.tolist(), strict=True))
         num_rows = max(1, min(_TASK_BYTES * len(out) // max(1, out.nbytes), -(-len(wanted) // num_threads())))
         tasks = [wanted[first : first + num_rows] for first in range(0, len(wanted), num_rows)]
         return [_threads().submit(self._read_rows, task, out) for task in tasks]
 
     def _read_rows(self, wanted: Sequence[tuple[int, list[int]]], out: NDArray[Any]) -> None:
-        for place, (*copies, row) in wanted:
-            self._read_row(copies, row, out[place])
+        for target, (*copies, row) in wanted:
+            self._read_row(copies, row, out[target])
 
     def _read_row(self, copies: Sequence[int], row: int, out: NDArray[Any]) -> None:
-        shard, place = divmod(row, self.rows_per_shard)
+        shard, position = divmod(row, self.rows_per_shard)
         try:
             file = os.open(_shard_file(self.folder, shard, self.row_ndim, copies), os.O_RDONLY)
         except FileNotFoundError:
             out[...] = self.fill
             return
         try:
-            packed = self._read_packed(file, (*copies, shard), place)
+            packed = self._read_packed(file, (*copies, shard), position)
         finally:
             os.close(file)
         if packed is None:
@@ -102,7 +102,7 @@ class ChunkReader:
         except RuntimeError as error:  # so say the decoders of numcodecs
             raise ValueError(str(error)) from error
 
-    def _read_packed(self, file: int, shard: tuple[int, ...], place: int) -> memoryview | None:
+    def _read_packed(self, file: int, shard: tuple[int, ...], position: int) -> memoryview | None:
         """Return what is to be decoded; None where nothing is stored."""
         status = os.fstat(file)
         version = status.st_ino, status.st_mtime_ns, status.st_size
@@ -110,7 +110,7 @@ class ChunkReader:
         if known != version:
             index = read_index(file, status.st_size, self.rows_per_shard)
             self.indices[shard] = version, index
-        extent = extent_in(index, place)
+        extent = extent_in(index, position)
         return _without_crc(_read(file, *extent)) if extent else None
 
 
@@ -173,15 +173,15 @@ def read_index(file: int, file_size: int, rows_per_shard: int) -> bytes:
     """
     size = rows_per_shard * _INDEX_ENTRY.size + CRC_BYTES
     index = bytes(_without_crc(_read(file, file_size - size, size)))
-    for place in range(rows_per_shard):
-        if (extent := extent_in(index, place)) and max(extent) > file_size:
+    for position in range(rows_per_shard):
+        if (extent := extent_in(index, position)) and max(extent) > file_size:
             raise ValueError(f"a chunk of {extent.size} bytes at {extent.offset} would lie behind the end of its file")
     return index
 
 
-def extent_in(index: bytes, place: int) -> Extent | None:
-    """Look up a row by its place among those of its shard; None where it was never stored."""
-    extent = Extent(*_INDEX_ENTRY.unpack_from(index, place * _INDEX_ENTRY.size))
+def extent_in(index: bytes, position: int) -> Extent | None:
+    """Look up a row by its position among those of its shard; None where it was never stored."""
+    extent = Extent(*_INDEX_ENTRY.unpack_from(index, position * _INDEX_ENTRY.size))
     return None if extent.offset == extent.size == _NEVER_WRITTEN else extent
 
 

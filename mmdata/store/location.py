@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from mmdata.errors import StoreError
 
@@ -27,26 +28,17 @@ _PATIENCE = {
     "TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS": "30",
 }
 """A request that brings nothing for this long counts as failed and is tried again."""
-_PROBLEMS = {
-    "NoSuchBucket": "there is no such bucket",
-    "PERMISSION_DENIED": "access was refused; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "get credentials": "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "retry attempts failed": "its server does not answer; see AWS_ENDPOINT_URL and the network",
-    "DEADLINE_EXCEEDED": "its server does not answer in time",
-    "UNAVAILABLE": "its server does not answer; see AWS_ENDPOINT_URL and the network",
-    "invalid scheme": "AWS_ENDPOINT_URL must begin with http:// or https://",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPath:
-    """A place in a bucket, with as much of `pathlib.Path` as readers use."""
+    """A bucket and a key in it, with as much of `pathlib.Path` as readers use."""
 
     bucket: str
     key: PurePosixPath
 
     def __truediv__(self, name: str | Path) -> "BucketPath":
-        """Return the place below this one."""
+        """Return the location below this one."""
         return BucketPath(self.bucket, self.key / name)
 
     def __str__(self) -> str:
@@ -91,7 +83,13 @@ def parse_location(text: str) -> Location:
 
 
 def kvstore_spec(location: Location) -> dict[str, Any]:
-    """Describe a location to tensorstore."""
+    """Describe a location to tensorstore.
+
+    Raises
+    ------
+    StoreError
+        The environment gives an address of the bucket's server that is not one.
+    """
     if isinstance(location, Path):
         return {"driver": "file", "path": f"{location}/"}
     for variable, value in _PATIENCE.items():
@@ -105,15 +103,22 @@ def kvstore_spec(location: Location) -> dict[str, Any]:
         "context": {"s3_request_retries": retries},
     }
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        if urlsplit(endpoint).scheme not in ("http", "https"):
+            raise StoreError(f"AWS_ENDPOINT_URL must begin with http:// or https://, got {endpoint!r}.")
         spec["endpoint"] = endpoint
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         spec["aws_region"] = region
     return spec
 
 
-def explain_failure(error: Exception, location: Location) -> str | None:
-    """Say in one line why a bucket cannot be read; None where the way to it is not at fault, or it is a folder."""
-    if isinstance(location, Path):
-        return None
-    reason = next((problem for sign, problem in _PROBLEMS.items() if sign in str(error)), None)
-    return reason and f"s3://{location.bucket} cannot be read: {reason}."
+def short_name(location: Location) -> str:
+    """Return the name of an array that messages use: from its store on, or its whole address in a bucket.
+
+    >>> short_name(Path("/data/study/volumes.zarr/t1/64"))
+    'volumes.zarr/t1/64'
+    """
+    if isinstance(location, BucketPath):
+        return str(location)
+    parts = location.parts
+    first = next((i for i, part in enumerate(parts) if part.endswith(".zarr")), max(0, len(parts) - 3))
+    return "/".join(parts[first:])

@@ -191,7 +191,7 @@ def _plan(config: SynthConfig) -> ReleasePlan:
 
 def _refuse_occupied(dest: Path) -> None:
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise SourceError(f"{dest}: expected a new or empty folder, it holds something; choose another or empty it")
+        raise SourceError(f"{dest}: expected a new or empty folder, it holds something.", "Choose another or empty it.")
 
 
 def _summarise(plan: ReleasePlan, config: SynthConfig, table_rows: int) -> ReleaseSummary:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.ingest import plan_ingest
-from mmdata.store.array import ensure_array
+from mmdata.store.spec import ensure_array
 from mmdata.study import StudyConfig, create_study
 from mmdata.volume.nifti import encode_volume
 from mmdata.volume.settings import IngestSettings, VolumeSettings

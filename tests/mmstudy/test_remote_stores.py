@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdata.store.array import missing_value, open_array
+from mmdata.store.array import open_array
+from mmdata.store.rows import missing_value
 from tests.conftest import RunMm
 
 SMALL = ("--epochs", 1, "--channels", "4,4,4", "--inputs", "t1", "--fold", "1/5", "--batch-size", 4)

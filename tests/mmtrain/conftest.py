@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import pickle
 import runpy
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,10 +17,11 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import parse_run_config
 from mmtrain.run import RunDirectory, create_run
 
 SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
@@ -51,7 +51,7 @@ class TinyStudy:
 
     def begin(self, **settings: Any) -> RunDirectory:
         """Make a run's directory with a cohort of all samples and two features."""
-        config = parse_train_config(SETTINGS | settings)
+        config = parse_run_config(SETTINGS | settings)
         run = create_run(self.layout.runs, config)
         num = len(SPLITS)
         pl.DataFrame(
@@ -178,7 +178,7 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
         stores = [
-            TCPStore("localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+            TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
             for _ in arguments.get("runs", [None])
         ]
         ports = [str(store.port) for store in stores]
@@ -218,9 +218,3 @@ def on_ranks(start_ranks: StartRanks) -> OnRanks:
         return results
 
     return do
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mmtrain.config import TrainConfig, parse_train_config
+from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.errors import TrainError
 
 GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1", "connectivity")}
@@ -49,7 +49,7 @@ GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", 
 )
 def test_a_setting_that_cannot_be_used_is_refused_by_name(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainError, match=message) as caught:
-        parse_train_config(GOOD | bad)
+        parse_run_config(GOOD | bad)
     assert "\n" not in str(caught.value)
 
 
@@ -62,12 +62,12 @@ def test_a_setting_that_cannot_be_used_is_refused_by_name(bad: dict[str, Any], m
     ],
 )
 def test_settings_survive_json(settings: dict[str, Any]) -> None:
-    config = parse_train_config(GOOD | settings)
-    assert parse_train_config(json.loads(json.dumps(config.to_json()))) == config
+    config = parse_run_config(GOOD | settings)
+    assert parse_run_config(json.loads(json.dumps(config.to_json()))) == config
 
 
 def test_volumes_come_in_channel_order_whatever_was_typed() -> None:
-    config = parse_train_config(GOOD | {"inputs": ("connectivity", "dwi", "t1", "flair")})
+    config = parse_run_config(GOOD | {"inputs": ("connectivity", "dwi", "t1", "flair")})
     assert config.volume_inputs == ("flair", "t1", "dwi")
     assert config.modalities == ("flair", "t1", "dwi", "connectivity")
 
@@ -76,13 +76,13 @@ def test_volumes_come_in_channel_order_whatever_was_typed() -> None:
     ("side", "channels"), [(64, (32, 64, 128, 256, 256)), (128, (32, 64, 128, 256, 256, 256)), (32, (16, 32, 64, 128))]
 )
 def test_each_side_has_its_default_network(side: int, channels: tuple[int, ...]) -> None:
-    assert parse_train_config(GOOD | {"side": side}).stage_channels == channels
+    assert parse_run_config(GOOD | {"side": side}).stage_channels == channels
 
 
 def test_the_network_of_volumes_is_of_no_concern_without_volumes() -> None:
-    assert parse_train_config(GOOD | {"inputs": ("connectivity",), "side": 48}).modalities == ("connectivity",)
+    assert parse_run_config(GOOD | {"inputs": ("connectivity",), "side": 48}).modalities == ("connectivity",)
 
 
 def test_the_defaults_are_the_references() -> None:
-    config = TrainConfig(**GOOD)
+    config = RunConfig(**GOOD)
     assert (config.batch_size, config.learning_rate, config.epochs, config.patience) == (64, 1e-4, 200, 30)

@@ -11,7 +11,7 @@ import mmtrain.train as training
 from mmtrain.data.scaling import weigh_classes
 from mmtrain.errors import TrainError
 from mmtrain.learner import Learner, build_learner, take_step
-from mmtrain.model import weight_penalty
+from mmtrain.models.networks.fusion import weight_penalty
 from mmtrain.run import find_run
 from mmtrain.task import Task, forward, prepare_task, sample_losses, stream_task, training_portions
 

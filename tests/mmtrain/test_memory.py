@@ -7,14 +7,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mmtrain.train as training
-from mmtrain.config import TrainConfig, parse_train_config
+from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.memory import advise, explain_exhaustion
 from mmtrain.run import find_run
 
 
-def make(**changes: Any) -> TrainConfig:
-    return parse_train_config(
+def make(**changes: Any) -> RunConfig:
+    return parse_run_config(
         {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1",), "side": 64} | changes
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from mmtrain.plots import plot_classification, plot_losses, plot_regression
+from mmtrain.figures import plot_classification, plot_losses, plot_regression
 
 RNG = np.random.default_rng(1)
 AGES = RNG.uniform(45, 80, 50)

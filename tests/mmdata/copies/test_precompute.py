@@ -24,7 +24,8 @@ from mmdata.copies.estimate import estimate_seconds
 from mmdata.copies.precompute import CopyTask, execute_copies, plan_copies
 from mmdata.copies.preview import WHOLE_COPIES, draw_sheet, kind_alone, preview_columns
 from mmdata.errors import StoreError, StudyError
-from mmdata.store.array import ensure_array, open_array
+from mmdata.store.array import open_array
+from mmdata.store.spec import ensure_array
 from mmdata.study import Study, StudyConfig, TrainSettings, create_study
 from mmdata.study_arrays import array_specs
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from distributed import Client
 
-from mmdata import cluster, execution
 from mmdata.errors import ClusterError
+from mmdata.execution import scheduler, tasks
 from mmdata.execution.pools import SchedulerPool
 from mmdata.execution.tasks import run_tasks
 
@@ -22,7 +22,7 @@ WRITES_SLOWLY = """
 import sys
 from mmdata.execution.pools import SchedulerPool
 from mmdata.execution.tasks import run_tasks
-from tests.mmdata.test_cluster import write_begin_and_end
+from tests.mmdata.execution.test_pools import write_begin_and_end
 if __name__ == "__main__":
     list(run_tasks(write_begin_and_end, [sys.argv[2]], workers=SchedulerPool(address=sys.argv[1])))
 """
@@ -137,7 +137,7 @@ def test_versions_that_would_not_understand_each_other_are_refused(
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://no-such-host.invalid:8786", "http://127.0.0.1:1", ""])
 def test_where_no_scheduler_answers_the_error_says_so(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=f"No Dask scheduler answers at {address} .* start one: dask scheduler"):
         list(run_tasks(abs, [-1], workers=SchedulerPool(address=address)))
 
@@ -145,7 +145,7 @@ def test_where_no_scheduler_answers_the_error_says_so(address: str, monkeypatch:
 def test_a_cluster_without_workers_is_refused_with_how_to_start_some(
     dask: DaskByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "JOIN_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "JOIN_SECONDS", 0.5)
     with pytest.raises(ClusterError, match=f"no workers after 0.5 s.*dask worker {dask.address} --nthreads 1"):
         list(run_tasks(abs, [-1], workers=dask.pool))
 
@@ -164,7 +164,7 @@ def test_tasks_of_a_lost_machine_are_done_by_the_others(dask: DaskByHand) -> Non
 
 
 def test_all_workers_lost_ends_in_one_clear_error(dask: DaskByHand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 2.0)
     worker = dask.add_worker("--no-nanny")
     results = run_tasks(time.sleep, [0.1, 60, 60], workers=dask.pool)
     next(results)

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from mmdata import cluster, execution
 from mmdata.errors import ClusterError
+from mmdata.execution import pools, tasks
 from mmdata.execution.slurm import SlurmPool
 from mmdata.execution.tasks import run_tasks
 
@@ -112,7 +112,7 @@ def test_work_goes_on_when_a_job_is_killed(jobs: Path, tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_gone_is_submitted_again(jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cluster._OWN_CLUSTER_SETTINGS, "distributed.deploy.lost-worker-timeout", "1s")
+    monkeypatch.setitem(pools._OWN_CLUSTER_SETTINGS, "distributed.deploy.lost-worker-timeout", "1s")
     results = run_tasks(time.sleep, [0.1] * 4, workers=SlurmPool(jobs=1, directory=tmp_path / "slurm"))
     next(results)
     kill_a_job(jobs)
@@ -124,7 +124,7 @@ def test_jobs_that_wait_in_the_queue_are_waited_for(
     jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN", "late")
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 1.0)
     assert list(run_tasks(abs, [-1], workers=SlurmPool(jobs=1, directory=tmp_path / "slurm"))) == [1]
 
 
@@ -132,7 +132,7 @@ def test_jobs_that_end_without_working_end_the_work(
     jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN", "true")
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 2.0)
     with pytest.raises(
         ClusterError, match=r"no workers for 2 s\. The jobs ended.*logs are in .*/slurm\..*run the same"
     ):

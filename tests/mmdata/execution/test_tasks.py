@@ -15,8 +15,8 @@ import psutil
 import pytest
 from distributed import Client
 
-from mmdata import execution
 from mmdata.errors import CapacityError
+from mmdata.execution import tasks
 from mmdata.execution.isolation import ProcessCrashed, run_isolated
 from mmdata.execution.pools import LocalPool, connect
 from mmdata.execution.tasks import run_tasks
@@ -126,7 +126,7 @@ def test_a_crash_ends_the_work_where_tasks_cannot_be_isolated() -> None:
 
 
 def test_a_task_that_kills_its_worker_though_isolated_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "MAX_KILLS", 1)
+    monkeypatch.setattr(tasks, "MAX_KILLS", 1)
     isolated = []
 
     def isolate_and_note(batch: Batch) -> Batch:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from mmdata.errors import CapacityError, StoreError
 from mmdata.ledger.erase import EraseTask, count_rows, erase_rows, execute_erasure, plan_erasure
-from mmdata.store.array import ArraySpec, StoredArray, ensure_array, missing_value, open_array
+from mmdata.store.array import StoredArray, open_array
+from mmdata.store.rows import missing_value
 from mmdata.store.schema import StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 
 NUM_ROWS, ROWS_PER_SHARD = 7, 4
 WRITE_LATE = """

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 import mmdata.qc.mean
 from mmdata.errors import StoreError
 from mmdata.qc.mean import average_rows, correlate_with_mean, read_batches, spread_evenly
-from mmdata.store.array import ArraySpec, ensure_array, missing_value, open_array
+from mmdata.store.array import open_array
+from mmdata.store.rows import missing_value
+from mmdata.store.spec import ArraySpec, ensure_array
 
 NUM_ROWS = 20
 

@@ -13,7 +13,9 @@ from scipy.ndimage import gaussian_filter
 
 import mmdata.qc.similarity
 from mmdata.qc.similarity import MIN_SCANS, MIN_SIMILARITY, SimilarPair, find_similar
-from mmdata.store.array import ArraySpec, StoredArray, ensure_array, missing_value, open_array
+from mmdata.store.array import StoredArray, open_array
+from mmdata.store.rows import missing_value
+from mmdata.store.spec import ArraySpec, ensure_array
 
 SIDE, NUM_SCANS, NUM_EDGES = 32, 40, 1225
 ROWS_PER_SHARD = 16

@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mmdata.errors import StoreError
-from mmdata.store.array import (
-    ArraySpec,
-    StoredArray,
-    describe_arrays,
-    ensure_array,
-    find_missing,
-    is_stored,
-    missing_value,
-    open_array,
-    shard_starts,
-)
+from mmdata.store.array import StoredArray, describe_arrays, open_array
+from mmdata.store.rows import find_missing, is_stored, missing_value
+from mmdata.store.shards import shard_starts
+from mmdata.store.spec import ArraySpec, ensure_array
 
 DTYPES = ("uint8", "uint16", "float16", "float32")
 CODECS = ("zstd", "lz4", "none")

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 
 from mmdata.errors import StoreError
-from mmdata.store.array import ArraySpec, StoredArray, ensure_array, missing_value, open_array, wait_for_reads
+from mmdata.store.array import StoredArray, open_array, wait_for_reads
 from mmdata.store.chunks import Extent, _decode_zstd, extent_in, read_index, reader_of, shard_file
+from mmdata.store.rows import missing_value
+from mmdata.store.spec import ArraySpec, ensure_array
 
 NUM_ROWS, ROWS_PER_SHARD, SIDE = 21, 4, 6
 

@@ -12,13 +12,13 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
-from mmdata import register
 from mmdata.errors import ScanRejected
 from mmdata.synth import contrast
 from mmdata.synth.anatomy import draw_field, load_template, sample_tissue
 from mmdata.synth.landmarks import LANDMARKS_MM
 from mmdata.synth.participant import brain_at, draw_participant
 from mmdata.synth.pose import draw_pose
+from mmdata.volume import register
 from mmdata.volume.geometry import Matrix44, apply_affine
 from mmdata.volume.nifti import Volume
 from mmdata.volume.register import normalised_mutual_information, register_affine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmtrain.config import TrainConfig, parse_train_config
+from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.order import choose_copies, epoch_batches
 from mmtrain.data.portions import Portion, epoch_portions, require_portions
@@ -29,9 +29,9 @@ def make_cohort(num_training: int) -> Cohort:
     )
 
 
-def make_config(**changes: Any) -> TrainConfig:
+def make_config(**changes: Any) -> RunConfig:
     given = {"target": "sex", "kind": "classification", "unit": "", "inputs": ("connectivity",), "balance": "none"}
-    return parse_train_config(given | changes)
+    return parse_run_config(given | changes)
 
 
 configs = st.builds(
@@ -49,7 +49,7 @@ sizes = st.sampled_from([1, 2, 3, 4, 8])
 epochs = st.integers(1, 50)
 
 
-def portions_of(cohort: Cohort, config: TrainConfig, epoch: int, size: int) -> list[list[Portion]]:
+def portions_of(cohort: Cohort, config: RunConfig, epoch: int, size: int) -> list[list[Portion]]:
     """Return each rank's portions."""
     return [epoch_portions(cohort, config, epoch, num_copies=NUM_COPIES, rank=rank, size=size) for rank in range(size)]
 
@@ -64,7 +64,7 @@ def joined(portions: list[list[Portion]], name: str) -> list[list[int]]:
 
 @settings(deadline=None)
 @given(cohorts, configs, epochs, sizes)
-def test_all_ranks_together_read_the_batches_of_one(cohort: Cohort, config: TrainConfig, epoch: int, size: int) -> None:
+def test_all_ranks_together_read_the_batches_of_one(cohort: Cohort, config: RunConfig, epoch: int, size: int) -> None:
     one, many = portions_of(cohort, config, epoch, 1), portions_of(cohort, config, epoch, size)
     for name in ("positions", "rows", "copies"):
         assert joined(many, name) == joined(one, name)
@@ -73,7 +73,7 @@ def test_all_ranks_together_read_the_batches_of_one(cohort: Cohort, config: Trai
 @settings(deadline=None)
 @given(cohorts, configs, epochs, sizes)
 def test_every_sample_comes_once_in_the_order_of_the_batches(
-    cohort: Cohort, config: TrainConfig, epoch: int, size: int
+    cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
     config = dataclasses.replace(config, balance="none", drop_last=False)
     members = cohort.members("train")
@@ -92,7 +92,7 @@ def test_every_sample_comes_once_in_the_order_of_the_batches(
 @settings(deadline=None)
 @given(cohorts, configs, epochs, sizes)
 def test_a_portion_says_where_it_stands_in_its_part_and_its_batch(
-    cohort: Cohort, config: TrainConfig, epoch: int, size: int
+    cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
     for index, at_once in enumerate(zip(*portions_of(cohort, config, epoch, size), strict=True)):
         shares = [len(portion.request.positions) for portion in at_once]
@@ -111,7 +111,7 @@ def test_a_portion_says_where_it_stands_in_its_part_and_its_batch(
 @settings(deadline=None)
 @given(cohorts, configs, epochs, sizes)
 def test_a_sample_is_read_from_its_copy_of_the_epoch_and_one_without_copies_as_it_is(
-    cohort: Cohort, config: TrainConfig, epoch: int, size: int
+    cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
     chosen = choose_copies(cohort.sample_ids, NUM_COPIES, seed=config.seed, epoch=epoch)
     for of_rank in portions_of(cohort, config, epoch, size):
@@ -125,7 +125,7 @@ def test_a_sample_is_read_from_its_copy_of_the_epoch_and_one_without_copies_as_i
 @settings(deadline=None, max_examples=200)
 @given(cohorts, configs, sizes, st.booleans())
 def test_exactly_the_batches_that_batch_norm_cannot_work_on_are_refused(
-    cohort: Cohort, config: TrainConfig, size: int, sync: bool
+    cohort: Cohort, config: RunConfig, size: int, sync: bool
 ) -> None:
     config = dataclasses.replace(config, sync_batch_norm=sync)
     possible = True

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mmdata.errors import StoreError
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.data.stream import (
     BatchRequest,
     StoredBatch,

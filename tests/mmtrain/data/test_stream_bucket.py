@@ -16,9 +16,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from mmdata.errors import StoreError
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.location import parse_location
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.data.stream import BatchRequest, open_stores, stream_batches
 
 SIDE, ROWS, COPIES, EDGES = 8, 20, 2, 12
@@ -153,7 +154,7 @@ def test_a_missing_object_is_refused(bucket: Any, layout: StudyLayout) -> None:
 
 def test_a_missing_array_is_refused_by_its_address(bucket: Any, layout: StudyLayout) -> None:
     bucket.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/volumes.zarr/t1/{SIDE}/zarr.json")
-    with pytest.raises(StoreError, match=rf"There is no array s3://{BUCKET}/{PREFIX}/volumes\.zarr/t1/{SIDE}; copy"):
+    with pytest.raises(StoreError, match=rf"There is no array s3://{BUCKET}/{PREFIX}/volumes\.zarr/t1/{SIDE}. Copy"):
         read_all(elsewhere(layout))
 
 
@@ -162,12 +163,12 @@ def test_a_missing_array_is_refused_by_its_address(bucket: Any, layout: StudyLay
     ("change", "stores", "message"),
     [
         ({}, "s3://another-one/studies", "s3://another-one cannot be read: there is no such bucket"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "s3://cohort", "does not answer; see AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "s3://cohort", "does not answer. See AWS_ENDPOINT_URL"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:1"}, "s3://cohort", "must begin with http"),
         (
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             "s3://cohort",
-            "no credentials; set AWS_ACCESS_KEY_ID",
+            "no credentials. Set AWS_ACCESS_KEY_ID",
         ),
     ],
 )
@@ -250,7 +251,7 @@ def test_a_request_that_fails_or_hangs_is_made_again(layout: StudyLayout, moody:
 
 def test_refused_access_is_said_in_one_line(layout: StudyLayout, moody: MoodyServer) -> None:
     moody.mood = lambda _: "refused"
-    with pytest.raises(StoreError, match=rf"s3://{BUCKET} cannot be read: access was refused; set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(StoreError, match=rf"s3://{BUCKET} cannot be read: access was refused. Set AWS_ACCESS_KEY_ID"):
         read_all(elsewhere(layout))
 
 

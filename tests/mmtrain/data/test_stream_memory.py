@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdata.store.array import ArraySpec, ensure_array, open_array
+from mmdata.store.array import open_array
 from mmdata.store.schema import VOLUME_DIMENSIONS, StudyLayout
+from mmdata.store.spec import ArraySpec, ensure_array
 
 SIDE, ROWS, EPOCHS = 32, 96, 60
 EPOCH_MB = 2 * ROWS * SIDE**3 * 2 / 1e6

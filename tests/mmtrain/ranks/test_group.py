@@ -147,7 +147,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_another_number_of_ranks(
     assert on_ranks(first, "train_runs", **given, stop_at=(2, 1), signalled=first - 1) == [[{}, {}]] * first
     for run in runs:
         assert run.checkpoint.exists() and not run.metrics.exists()
-    on_ranks(then, "train_runs", **given, resume=True)
+    on_ranks(then, "train_runs", **given, resumed=True)
     for name, run in zip(names, runs, strict=True):
         assert largest_difference(tiny, trained[1][name], run) < AGREED
 
@@ -167,7 +167,7 @@ def test_one_process_that_is_stopped_goes_on_bit_for_bit(
     runs = [tiny.begin(**IN_PARTS, precision=precision) for precision in ("float32", "float64")]
     given = {"root": tiny.layout.root, "runs": [run.path for run in runs]}
     assert on_ranks(1, "train_runs", **given, stop_at=stop_at) == [[{}, {}]]
-    on_ranks(1, "train_runs", **given, resume=True)
+    on_ranks(1, "train_runs", **given, resumed=True)
     for run, whole in zip(runs, in_one_go, strict=True):
         assert are_same(tiny, run, whole)
 
@@ -210,7 +210,7 @@ def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew_by_itself(tiny: A
     kept = tiny.epochs(run)
     for path in run.checkpoint.parent.glob("*.safetensors"):
         path.unlink()
-    (refused,) = start_ranks(1, "train_runs", **given, resume=True).wait()
+    (refused,) = start_ranks(1, "train_runs", **given, resumed=True).wait()
     assert "has finished epochs and no checkpoint any more. Start it anew." in str(refused)
     assert tiny.epochs(run) == kept
 
@@ -225,7 +225,7 @@ def test_random_kills_and_resumes_end_in_the_same_bytes(tiny: Any, start_ranks: 
     while len(kills) < NUM_KILLS:
         run = tiny.begin(**settings)
         while not run.metrics.exists():
-            life = start_ranks(1, "train_runs", root=tiny.layout.root, runs=[run.path], resume=True)
+            life = start_ranks(1, "train_runs", root=tiny.layout.root, runs=[run.path], resumed=True)
             if len(kills) == NUM_KILLS:
                 assert isinstance(life.wait()[0], list)
             elif kill_within(run, life.processes[0], rng):
@@ -252,7 +252,9 @@ def test_random_kills_of_ranks_and_resumes_on_other_numbers_of_ranks_end_in_the_
     while kills < NUM_KILLS:
         run = tiny.begin(**settings)
         while not run.metrics.exists():
-            life = start_ranks(rng.choice([1, 2, 3]), "train_runs", root=tiny.layout.root, runs=[run.path], resume=True)
+            life = start_ranks(
+                rng.choice([1, 2, 3]), "train_runs", root=tiny.layout.root, runs=[run.path], resumed=True
+            )
             if kills == NUM_KILLS:
                 life.wait()
             elif kill_within(run, rng.choice(life.processes), rng):

@@ -9,7 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 import mmtrain.ranks.launch as launching
 from mmtrain.errors import TrainError
-from mmtrain.ranks.launch import launch_ranks, require_places
+from mmtrain.ranks.launch import launch_ranks, require_devices
 from mmtrain.ranks.watchdog import describe_hang
 
 
@@ -74,10 +74,10 @@ def test_ranks_need_a_gpu_each_unless_the_processor_is_asked_for(
     monkeypatch.setattr("torch.cuda.is_available", lambda: num_gpus > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: num_gpus)
     if expected in ("cpu", "cuda"):
-        assert require_places(num_ranks, wanted) == torch.device(expected)
+        assert require_devices(num_ranks, wanted) == torch.device(expected)
     else:
         with pytest.raises(TrainError, match=expected):
-            require_places(num_ranks, wanted)
+            require_devices(num_ranks, wanted)
 
 
 @pytest.mark.parametrize(

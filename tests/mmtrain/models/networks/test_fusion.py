@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmtrain.model import FusionNet, ImagingNet, imaging_width, weight_penalty
+from mmtrain.models.networks.fusion import FusionNet, ImagingNet, imaging_width, weight_penalty
 
 REFERENCE_CHANNELS = (32, 64, 128, 256, 256)
 NO_BLOCKS = {"channels": (), "num_edges": 0, "num_features": 0}

@@ -6,14 +6,21 @@ doi 10.1016/j.neuroimage.2024.120600.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from mmtrain.ranks.dropout import BatchPart, PartDropout
+from mmbase.names import VOLUME_MODALITIES
+from mmtrain.config.model import ModelConfig
+from mmtrain.errors import TrainError
+from mmtrain.models.protocol import Architecture, NetworkShape
 
-NUM_CHANNELS = 3
+NUM_CHANNELS = len(VOLUME_MODALITIES)
+MIN_STAGES, MAX_STAGES = 2, 6
+CHANNELS_BY_SIDE = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
+"""Of each stage of the imaging network; at side 32 a small one, the others are the reference's."""
 CONNECTIVITY_WIDTHS = (128, 128)
 METADATA_WIDTHS = (128, 64, 32)
 HEAD_WIDTHS = (256, 256)
@@ -35,7 +42,6 @@ class ImagingNet(nn.Module):
         side: int,
         channels: Sequence[int],
         present: Sequence[int] = range(NUM_CHANNELS),
-        part: BatchPart | None = None,
     ) -> None:
         super().__init__()
         step = present[-1] - present[0] if len(present) == 2 else 1
@@ -47,7 +53,7 @@ class ImagingNet(nn.Module):
         )
         self.bn_layers = nn.ModuleList(nn.BatchNorm3d(b) for b in channels)
         self.pool = nn.MaxPool3d(2)
-        self.dropout = PartDropout(IMAGING_DROPOUT, part or BatchPart())
+        self.dropout = nn.Dropout(IMAGING_DROPOUT)
         self.width = imaging_width(side)
         self.dense_layer = nn.Linear(channels[-1] * (side // 2 ** len(channels)) ** 3, self.width)
         self.final_batch_norm = nn.BatchNorm1d(self.width)
@@ -72,9 +78,7 @@ class ImagingNet(nn.Module):
 class DenseNet(nn.Module):
     """Linear, batch norm, GELU, dropout, repeated; optionally a plain output layer behind."""
 
-    def __init__(
-        self, num_inputs: int, widths: Sequence[int], dropout: float, part: BatchPart, num_outputs: int = 0
-    ) -> None:
+    def __init__(self, num_inputs: int, widths: Sequence[int], dropout: float, num_outputs: int = 0) -> None:
         super().__init__()
         sizes = [num_inputs, *widths]
         layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
@@ -82,7 +86,7 @@ class DenseNet(nn.Module):
         if num_outputs:
             layers.append(nn.Linear(sizes[-1], num_outputs))
         self.dense_layers = nn.ModuleList(layers)
-        self.dropout = PartDropout(dropout, part)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BF: torch.Tensor) -> torch.Tensor:
         """Return (B, last width) or (B, num_outputs)."""
@@ -118,14 +122,11 @@ class FusionNet(nn.Module):
         num_outputs: int,
     ) -> None:
         super().__init__()
-        self.part = part = BatchPart()
-        self.cnn = ImagingNet(side, channels, present, part) if channels else None
-        self.mlp_connectivity = (
-            DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT, part) if num_edges else None
-        )
-        self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT, part) if num_features else None
+        self.cnn = ImagingNet(side, channels, present) if channels else None
+        self.mlp_connectivity = DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT) if num_edges else None
+        self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT) if num_features else None
         self.widths = (CONNECTIVITY_WIDTHS[-1], METADATA_WIDTHS[-1], imaging_width(side))
-        self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, part, num_outputs)
+        self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, num_outputs)
 
     def forward(
         self, volumes_BCXYZ: torch.Tensor | None, edges_BE: torch.Tensor | None, features_BF: torch.Tensor | None
@@ -146,12 +147,54 @@ def imaging_width(side: int) -> int:
     return 256 if side >= 128 else 128
 
 
-def weight_penalty(model: FusionNet, weight: float, connectivity_weight: float) -> torch.Tensor:
+def weight_penalty(model: nn.Module, config: ModelConfig) -> torch.Tensor:
     """Return the sum over weight tensors, not biases, of a factor times the mean of squares."""
     first = "mlp_connectivity.dense_layers.0.weight"
     terms = [
-        (connectivity_weight if name == first else weight) * parameter.square().mean()
+        (config.connectivity_penalty if name == first else config.weight_penalty) * parameter.square().mean()
         for name, parameter in model.named_parameters()
         if name.endswith("weight")
     ]
     return torch.stack(terms).sum()
+
+
+def complete(shape: NetworkShape) -> NetworkShape:
+    """Choose the channels by side where none are given.
+
+    Raises
+    ------
+    TrainError
+        There is no default for this side, or the stages do not halve it evenly.
+    """
+    if not shape.volumes:
+        return replace(shape, parameters={"channels": []})
+    channels = tuple(shape.parameters.get("channels") or CHANNELS_BY_SIDE.get(shape.side, ()))
+    if not channels:
+        raise TrainError(f"There is no default network for side {shape.side}; give --channels.")
+    if not MIN_STAGES <= len(channels) <= MAX_STAGES or shape.side % 2 ** len(channels):
+        raise TrainError(
+            f"Expected {MIN_STAGES} to {MAX_STAGES} stages that halve side {shape.side} evenly, got {len(channels)}."
+        )
+    return replace(shape, parameters={"channels": list(channels)})
+
+
+def build(shape: NetworkShape) -> FusionNet:
+    """Return the untrained network."""
+    return FusionNet(
+        side=shape.side,
+        channels=shape.parameters["channels"],
+        present=[VOLUME_MODALITIES.index(modality) for modality in shape.volumes],
+        num_edges=shape.num_edges,
+        num_features=shape.num_features,
+        num_outputs=shape.num_outputs,
+    )
+
+
+def arrange(model: nn.Module) -> None:
+    """Keep the channels of a voxel side by side, in which convolutions are faster."""
+    assert isinstance(model, FusionNet)
+    if model.cnn is not None:
+        model.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+ARCHITECTURE = Architecture(build=build, complete=complete, arrange=arrange, penalty=weight_penalty)
