@@ -23,7 +23,10 @@ def query(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV on stdout.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the catalogue in SQL; nothing can be changed. What is printed may name participants."""
+    """Ask the catalogue in SQL; nothing can be changed.
+
+    What is printed may name participants.
+    """
     from catalog.database import open_catalog
     from catalog.query import count_rows, plain_rows, run_query, write_rows
     from catalog.report import row_table
@@ -56,7 +59,10 @@ def export(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the features of every sample, without eids, or counts of groups that may leave a secure platform."""
+    """Write the features of every sample, or counts of groups.
+
+    The features come without eids. The counts may leave a secure platform.
+    """
     from catalog.export.export import SUFFIXES
     from catalog.export.files import require_writable
 
@@ -94,4 +100,4 @@ def _write_samples(study: "Study", path: Path, features: list[str], *, overwrite
 
     with open_catalog(study.layout.catalog) as catalog:
         num_rows = export_features(catalog, study_dictionary(study), features, path, overwrite=overwrite)
-    return num_rows, [f"Wrote {path}: {num_rows} samples. It holds data of single people: keep it where the study is."]
+    return num_rows, [f"Wrote {path}: {num_rows} samples. It holds individual-level data: keep it where the study is."]

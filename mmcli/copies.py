@@ -37,7 +37,10 @@ def precompute_augs(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Store augmented copies of the training samples, so that no epoch has to compute them."""
+    """Store augmented copies of the training samples.
+
+    Then no epoch has to compute them.
+    """
     from mmstudy.copies import choose_device, run_copies, write_preview
 
     if preview and dry_run:

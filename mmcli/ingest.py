@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Bring a release into the study's stores and catalogue.")
 SOURCES = {
-    "ukb": "Store every usable scan and feature of UK Biobank's bulk files, zipped or not.",
-    "bids": "Store every usable scan and feature of BIDS derivatives.",
-    "folder": "Store every usable scan and feature of a folder in the reference study's layout.",
+    "ukb": "Store scans and features of UK Biobank's bulk files.",
+    "bids": "Store scans and features of BIDS derivatives.",
+    "folder": "Store scans and features in the reference study's layout.",
 }
 """Kinds of source: the command's name and its help."""
 

@@ -19,7 +19,10 @@ def targets(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what can be predicted: kind, unit, how many have it, its distribution."""
+    """Show what can be predicted.
+
+    Of each target: kind, unit, how many have it, its distribution.
+    """
     from catalog.database import open_catalog
     from catalog.report import feature_table
     from catalog.targets import describe_features
@@ -45,7 +48,10 @@ def audit(
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for mistakes in labels, splits and inputs; exit with 1 when one of them is critical."""
+    """Look for mistakes in labels, splits and inputs.
+
+    The exit code is 1 when one of them is critical.
+    """
     from catalog.audit.report import finding_summary, finding_table
     from mmstudy.audit import run_audit
 

@@ -60,7 +60,7 @@ def train(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model of one target or several, test it once, and keep everything that was made on the way.
+    """Train a model of one target or several, and test it once.
 
     \b
     mm train --target age              on the GPU, or without one on the processor

@@ -11,7 +11,7 @@ from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
 
 
 def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
-    """Read every stored row again and name those that are damaged."""
+    """Read every stored row again and name the damaged ones."""
     from mmdata.report import damage_table
     from mmstudy.repair import find_damage
 
@@ -23,7 +23,10 @@ def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
 
 
 def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
-    """Restore the damaged rows: volumes and connectivity from their sources, copies from the volumes."""
+    """Restore the damaged rows.
+
+    Volumes and connectivity are read from their sources again, copies are made from the volumes.
+    """
     from mmstudy.repair import run_repair
 
     result = run_repair(study_of(context), workers, show_progress)
@@ -46,7 +49,10 @@ def qc(
     max_volumes: Annotated[int, typer.Option(min=1, help="Most samples to average for the mean images.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one page about the cohort: means, distributions, unusual and rejected scans."""
+    """Write a page about the quality of the scans.
+
+    It shows means, distributions, unusual and rejected scans.
+    """
     from mmstudy.quality import write_quality_page
 
     study = study_of(context)

@@ -20,7 +20,10 @@ def withdraw(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove participants who withdrew from every file of the study, for good."""
+    """Remove participants who withdrew, for good.
+
+    Nothing of them is left in any file of the study.
+    """
     from mmstudy.report import removal_lines
     from mmstudy.withdraw import preview_withdrawal, run_withdrawal
 
