@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.array import open_array
-from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.config import parse_train_config
 from mmtrain.run import RunDirectory, create_run

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
@@ -17,7 +18,6 @@ from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, 
 from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
 from mmdata.shard import PlannedScan, ShardTask, source_fingerprint, store_shard
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.store.shards import rows_on_disk, shard_starts
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study, StudyConfig

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 SLEEPS_IN_A_CHILD = """
 import sys
 from mmdata.execution.isolation import run_isolated
-from tests.mmdata.test_isolation import run_program
+from tests.mmdata.execution.test_isolation import run_program
 run_isolated(run_program, sys.argv[1], timeout_s=60)
 """
 

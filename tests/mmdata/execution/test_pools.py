@@ -22,7 +22,7 @@ WRITES_SLOWLY = """
 import sys
 from mmdata.execution.pools import SchedulerPool
 from mmdata.execution.tasks import run_tasks
-from tests.mmdata.test_cluster import write_begin_and_end
+from tests.mmdata.execution.test_pools import write_begin_and_end
 if __name__ == "__main__":
     list(run_tasks(write_begin_and_end, [sys.argv[2]], workers=SchedulerPool(address=sys.argv[1])))
 """
