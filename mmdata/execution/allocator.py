@@ -26,7 +26,7 @@ _LARGEST_HEAP_BLOCK_BYTES = 32 << 20
 def keep_freed_memory() -> bool:
     """Set up the memory of this process, up to 512 MB of which is kept when freed; return whether the C library did.
 
-    Threads that have a heap already keep it, and PyTorch asks once for its way: this comes before the first read and
+    Threads that have a heap already keep it, and PyTorch looks once at the variable: this comes before the first read and
     the first tensor.
     """
     os.environ.setdefault(HUGE_PAGES, "1")

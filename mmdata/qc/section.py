@@ -78,10 +78,10 @@ def _describe_means(review: ModalityReview) -> Iterator[dict[str, str]]:
         else:
             position_mm = centre_position_mm(review.affine_44, values.shape)
             picture = draw_planes(planes_of(values), position_mm, shading)
-            places = ", ".join(
+            positions = ", ".join(
                 f"{view.name} at {'xyz'[view.normal]} = {position_mm[view.normal]:g} mm" for view in VIEWS
             )
-            alt = f"{what} of {number:,} {review.modality} scans in three planes: {places}."
+            alt = f"{what} of {number:,} {review.modality} scans in three planes: {positions}."
         yield {"title": what, "picture": _data_uri(picture), "alt": alt}
 
 

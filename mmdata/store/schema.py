@@ -47,7 +47,7 @@ class StudyLayout:
 
     @property
     def catalog(self) -> Path:
-        """The DuckDB file; the only place where an eid appears."""
+        """The DuckDB file; the only file where an eid appears."""
         return self.root / "catalog.duckdb"
 
     @property

@@ -55,7 +55,7 @@ class DrawnVisit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Sitter:
+class _Subject:
     """Who is scanned, and how."""
 
     visit: Visit
@@ -85,17 +85,17 @@ def draw_visit(visit: Visit, seed: int, voxel_mm: float) -> DrawnVisit:
     """Draw everything one visit has; equal arguments give equal arrays."""
     participant = draw_participant(seed, visit.drawn_index)
     brain = brain_at(participant, age_at(seed, participant, visit.instance))
-    sitter = _Sitter(visit=visit, seed=seed, voxel_mm=voxel_mm, participant=participant, brain=brain)
+    subject = _Subject(visit=visit, seed=seed, voxel_mm=voxel_mm, participant=participant, brain=brain)
     grids = dict.fromkeys(map(grid_of, VOLUME_FILES))
-    pose_of = {grid: sitter.pose(f"{grid}-pose", _voxel_mm(grid, voxel_mm)) for grid in grids}
+    pose_of = {grid: subject.pose(f"{grid}-pose", _voxel_mm(grid, voxel_mm)) for grid in grids}
     poses = {modality: pose_of[grid_of(modality)] for modality in VOLUME_FILES}
     return DrawnVisit(
         visit=visit,
         seed=seed,
         eid=eid_of(seed, visit.index),
-        scans=_draw_scans(sitter, poses),
-        series=_draw_series(sitter),
-        edges=_draw_edges(sitter),
+        scans=_draw_scans(subject, poses),
+        series=_draw_series(subject),
+        edges=_draw_edges(subject),
         poses=poses,
     )
 
@@ -104,33 +104,35 @@ def _voxel_mm(modality: str, voxel_mm: float) -> float:
     return max(DWI_SMALLEST_VOXEL_MM, voxel_mm) if VOLUME_FILES[modality].has_maps else voxel_mm
 
 
-def _draw_scans(sitter: _Sitter, poses: Mapping[str, Pose]) -> dict[str, DrawnScan]:
+def _draw_scans(subject: _Subject, poses: Mapping[str, Pose]) -> dict[str, DrawnScan]:
     field_XYZ3 = draw_field(
-        generator(sitter.seed, "deformation", sitter.visit.drawn_index), load_template(sitter.voxel_mm), sitter.brain
+        generator(subject.seed, "deformation", subject.visit.drawn_index),
+        load_template(subject.voxel_mm),
+        subject.brain,
     )
     tissues: dict[str, Tissue] = {}
     scans = {}
     for modality, bulk_field in VOLUME_FIELDS.items():
-        if bulk_field not in sitter.visit.fields:
+        if bulk_field not in subject.visit.fields:
             continue
         grid, pose = grid_of(modality), poses[modality]
         if grid not in tissues:
-            tissues[grid] = _draw_tissue(sitter, load_template(_voxel_mm(grid, sitter.voxel_mm)), field_XYZ3, pose)
+            tissues[grid] = _draw_tissue(subject, load_template(_voxel_mm(grid, subject.voxel_mm)), field_XYZ3, pose)
         draw = _draw_diffusion if VOLUME_FILES[modality].has_maps else _draw_structural
-        scans[modality] = draw(sitter, modality, tissues[grid], pose)
+        scans[modality] = draw(subject, modality, tissues[grid], pose)
     return scans
 
 
-def _draw_tissue(sitter: _Sitter, template: Template, field_XYZ3: Map, pose: Pose) -> Tissue:
-    tissue = sample_tissue(template, field_XYZ3, sitter.brain, pose)
-    return with_cysts(tissue) if sitter.visit.is_phantom else tissue
+def _draw_tissue(subject: _Subject, template: Template, field_XYZ3: Map, pose: Pose) -> Tissue:
+    tissue = sample_tissue(template, field_XYZ3, subject.brain, pose)
+    return with_cysts(tissue) if subject.visit.is_phantom else tissue
 
 
-def _draw_structural(sitter: _Sitter, modality: str, tissue: Tissue, pose: Pose) -> DrawnScan:
+def _draw_structural(subject: _Subject, modality: str, tissue: Tissue, pose: Pose) -> DrawnScan:
     """Return an image such as a T1: int16 for one half of the scans, float32 for the other."""
-    rng = sitter.stream(modality)
+    rng = subject.stream(modality)
     kind = contrast.STRUCTURAL.get(modality, contrast.PLAIN)
-    contrast_P = kind.contrast_of(tissue, sitter.brain, rng)
+    contrast_P = kind.contrast_of(tissue, subject.brain, rng)
     is_int16 = rng.random() < 0.5
     image = contrast.acquire(contrast_P, tissue, kind.acquisition, rng)
     if is_int16:
@@ -144,34 +146,34 @@ def _draw_structural(sitter: _Sitter, modality: str, tissue: Tissue, pose: Pose)
     )
 
 
-def _draw_diffusion(sitter: _Sitter, modality: str, tissue: Tissue, pose: Pose) -> DrawnScan:
-    rng = sitter.stream(modality)
+def _draw_diffusion(subject: _Subject, modality: str, tissue: Tissue, pose: Pose) -> DrawnScan:
+    rng = subject.stream(modality)
     images = {
-        "FA": contrast.acquire(contrast.fa_contrast(tissue, sitter.brain, rng), tissue, contrast.FA, rng),
-        "MD": contrast.acquire(contrast.md_contrast(tissue, sitter.brain, rng), tissue, contrast.MD, rng),
+        "FA": contrast.acquire(contrast.fa_contrast(tissue, subject.brain, rng), tissue, contrast.FA, rng),
+        "MD": contrast.acquire(contrast.md_contrast(tissue, subject.brain, rng), tissue, contrast.MD, rng),
     }
-    if sitter.visit.has_extras:
-        images |= microstructure.draw_maps(sitter.stream("dwi-extras"), tissue, sitter.brain)
+    if subject.visit.has_extras:
+        images |= microstructure.draw_maps(subject.stream("dwi-extras"), tissue, subject.brain)
     return DrawnScan(
         field=VOLUME_FIELDS[modality], images=images, is_brain=tissue.is_brain, pose=pose, dtype=np.float32
     )
 
 
-def _draw_series(sitter: _Sitter) -> dict[str, dict[str, NDArray[np.float32]]]:
+def _draw_series(subject: _Subject) -> dict[str, dict[str, NDArray[np.float32]]]:
     return {
         field: {
-            name: timeseries.draw_series(sitter.stream(kind.stream), sitter.seed, kind, sitter.brain)
+            name: timeseries.draw_series(subject.stream(kind.stream), subject.seed, kind, subject.brain)
             for name, kind in timeseries.PARCELLATIONS.items()
             if kind.field == field
         }
-        for field in sitter.visit.fields
+        for field in subject.visit.fields
         if field in timeseries.SERIES_FIELDS
     }
 
 
-def _draw_edges(sitter: _Sitter) -> dict[str, NDArray[np.float64]]:
-    kinds = {field: timeseries.EDGES[field] for field in sitter.visit.fields if field in timeseries.EDGES}
+def _draw_edges(subject: _Subject) -> dict[str, NDArray[np.float64]]:
+    kinds = {field: timeseries.EDGES[field] for field in subject.visit.fields if field in timeseries.EDGES}
     return {
-        field: timeseries.draw_edges(sitter.stream(kind.stream), sitter.seed, kind, sitter.brain)
+        field: timeseries.draw_edges(subject.stream(kind.stream), subject.seed, kind, subject.brain)
         for field, kind in kinds.items()
     }

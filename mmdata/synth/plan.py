@@ -67,7 +67,7 @@ class ReleasePlan:
     visits: tuple[Visit, ...]
     """By participant, then instance."""
     repeats: frozenset[int]
-    """Indices of the participants who came again, whether or not a layout has a place for it."""
+    """Indices of the participants who came again, whether or not a layout can hold it."""
     num_table_only: int
     """Participants with a row in the table and no imaging."""
     withdrawn: int
