@@ -1,1 +1,1 @@
-"""Augmented copies: parameters are drawn in one module and applied in others; copies are stored once and read in every epoch."""
+"""Augmented copies: drawn in one module, applied in others, stored once and read in every epoch."""
