@@ -46,8 +46,8 @@ def count_disposable(layout: StudyLayout) -> dict[str, int]:
 def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
     """Remove those who leave. Doing it again does what a kill has left.
 
-    The rows say what is to go, and nothing is needed later than it is there: duplicates are found by the receipts of scans,
-    which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
+    The rows say what is to go, and nothing is needed later than it is there: duplicates are found by the receipts of
+    scans, which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
 
     Raises
     ------

@@ -105,11 +105,8 @@ def _voxel_mm(modality: str, voxel_mm: float) -> float:
 
 
 def _draw_scans(subject: _Subject, poses: Mapping[str, Pose]) -> dict[str, DrawnScan]:
-    field_XYZ3 = draw_field(
-        generator(subject.seed, "deformation", subject.visit.drawn_index),
-        load_template(subject.voxel_mm),
-        subject.brain,
-    )
+    rng = generator(subject.seed, "deformation", subject.visit.drawn_index)
+    field_XYZ3 = draw_field(rng, load_template(subject.voxel_mm), subject.brain)
     tissues: dict[str, Tissue] = {}
     scans = {}
     for modality, bulk_field in VOLUME_FIELDS.items():
