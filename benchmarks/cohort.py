@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.array import open_array
-from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import read_cohort

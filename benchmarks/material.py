@@ -13,8 +13,9 @@ from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
 from catalog.fields import load_dictionary
 from cli import app
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.array import open_array
-from mmdata.store.schema import VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.schema import VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 
 FINE_SIDE, SIDE = 128, 64

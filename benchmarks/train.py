@@ -23,8 +23,8 @@ from benchmarks.cohort import MadeCohort, make_cohort
 from benchmarks.projection import IMAGING_INPUTS, project_study
 from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
 from benchmarks.train_device import measure_device
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.execution.allocator import HUGE_PAGES, keep_freed_memory
-from mmdata.store.schema import VOLUME_MODALITIES
 from mmtrain.bench.stages import first_batch, hold, in_mode
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, allocate_channels, to_channels

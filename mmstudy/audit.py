@@ -11,10 +11,10 @@ from catalog.audit.scans import SimilarScans, StoredScan, held_out_rows, record_
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
+from mmbase.names import CONNECTIVITY
 from mmdata.ledger.receipts import REMOVED, read_copy_receipts, read_tombstones
 from mmdata.qc.similarity import find_similar
 from mmdata.store.array import open_array
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import Study
 from mmdata.study_arrays import stored_modalities
 from mmstudy.dictionary import study_dictionary

@@ -46,8 +46,8 @@ def count_disposable(layout: StudyLayout) -> dict[str, int]:
 def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
     """Remove those who leave. Doing it again does what a kill has left.
 
-    The rows say what is to go, and nothing is needed later than it is there: twins are found by the receipts of scans,
-    which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
+    The rows say what is to go, and nothing is needed later than it is there: duplicates are found by the receipts of
+    scans, which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
 
     Raises
     ------
@@ -57,12 +57,12 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
     layout = study.layout
     if leaving.rows:
         _remove_disposable(layout)
-    tasks = plan_erasure(layout, leaving.rows, leaving.twins)
+    tasks = plan_erasure(layout, leaving.rows, leaving.duplicates)
     with progress("shards") as on_progress:
         execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
     for run in list_runs(layout.runs):
         forget_withdrawn(run, leaving.leavers, date)
-    forget_scans(layout.receipts, leaving.rows, leaving.twins)
+    forget_scans(layout.receipts, leaving.rows, leaving.duplicates)
     if layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:
             remove_participants(catalog, leaving.keys, leaving.rows)
