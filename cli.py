@@ -582,7 +582,7 @@ def _train_here(study: "Study", run: "RunDirectory", config: "TrainConfig", *, r
     if RANK not in (None, 0):
         return
     try:
-        _warn_unreadable(enter_runs(study))
+        _warn_unreadable(enter_runs(study, run))
     except CatalogLockedError:
         err.print("The catalogue is in use, so the run is not entered yet; the next mm train or mm ingest does it.")
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]

@@ -11,7 +11,7 @@ from catalog.audit.findings import Finding
 from catalog.cohorts import build_cohort, write_cohort
 from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
-from catalog.runs import index_runs
+from catalog.runs import enter_run
 from catalog.splits.schemes import SplitScheme
 from mmdata.store.schema import VOLUME_MODALITIES
 from mmdata.study import Study
@@ -161,16 +161,15 @@ def find_unfinished(study: Study, run_id: str, **changes: Any) -> tuple[RunDirec
     return run, config
 
 
-def enter_runs(study: Study) -> list[str]:
-    """Enter every finished run into the catalogue; return those that cannot be read.
+def enter_runs(study: Study, run: RunDirectory) -> list[str]:
+    """Enter a finished run into the catalogue; return others that are not entered because they cannot be read.
 
     Raises
     ------
     CatalogLockedError
         The catalogue is in use.
     """
-    with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
-        return index_runs(catalog, study.layout.runs)
+    return enter_run(study.layout.catalog, run.path, wait_seconds=CATALOG_WAIT_SECONDS)
 
 
 def _configure(
