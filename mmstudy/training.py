@@ -91,7 +91,7 @@ def plan_run(
         )
     config = replace(config, copies=stores.num_copies)
     with open_catalog(study.layout.catalog) as catalog:
-        selection = build_cohort(catalog, dictionary, target, config.modalities, config.shown_features, scheme)
+        selection = build_cohort(catalog, dictionary, [target], config.modalities, config.shown_features, scheme)
         findings = (
             findings_for_run(
                 study,
