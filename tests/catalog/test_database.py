@@ -167,6 +167,36 @@ def test_a_catalogue_of_the_second_schema_keeps_its_features(tmp_path: Path) -> 
         assert len(expected) == 2
 
 
+def test_a_catalogue_of_the_third_schema_keeps_its_runs_column_for_column(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute("CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        for migration in MIGRATIONS[:3]:
+            old.execute(migration.sql)
+            old.execute("INSERT INTO migration VALUES (?, ?)", [migration.version, migration.name])
+        old.execute(
+            "INSERT INTO run (run_id, target, kind, inputs, n_train, n_val, n_test, val_mae, test_mae, withdrawn) "
+            "VALUES ('age_1', 'age', 'regression', 't1', 80, 10, 11, 3.5, 4.5, 2)"
+        )
+        old.execute(
+            "INSERT INTO run (run_id, target, kind, inputs, n_train, n_val, n_test, val_balanced_accuracy, test_auc) "
+            "VALUES ('sex_1', 'sex', 'classification', 't1+dwi', 90, 20, 21, 0.75, 0.5)"
+        )
+        query = old.execute("SELECT * FROM runs ORDER BY run_id")
+        columns, expected = query.description, query.fetchall()
+    bring_up_to_date(path)
+    with open_catalog(path) as connection:
+        query = connection.execute("SELECT * FROM runs ORDER BY run_id")
+        assert (query.description, query.fetchall()) == (columns, expected)
+        metrics = connection.execute("SELECT * FROM metrics ORDER BY ALL").fetchall()
+    assert metrics == [
+        ("age_1", "age", "test", "mae", 4.5),
+        ("age_1", "age", "val", "mae", 3.5),
+        ("sex_1", "sex", "test", "auc", 0.5),
+        ("sex_1", "sex", "val", "balanced_accuracy", 0.75),
+    ]
+
+
 def test_two_readers_may_look_at_once(path: Path) -> None:
     with open_catalog(path) as one, open_catalog(path) as other:
         assert fetch_integer(one, "SELECT 7") == fetch_integer(other, "SELECT 7") == 7
