@@ -12,6 +12,7 @@ from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
+from mmstudy.audit_answers import count_answers, forget_answers
 from mmstudy.progress import Progress
 from mmstudy.withdrawn_files import Leaving
 from mmtrain.withdrawn import forget_withdrawn, list_runs
@@ -40,7 +41,11 @@ def hide(layout: StudyLayout, leaving: Leaving) -> None:
 def count_disposable(layout: StudyLayout) -> dict[str, int]:
     """Return which files go whoever leaves: they may show or name single scans, and can be made again."""
     logs = sum(path.is_file() for path in layout.slurm.rglob("*"))
-    return {layout.qc_page.name: int(layout.qc_page.exists()), layout.slurm.name: logs}
+    return {
+        layout.qc_page.name: int(layout.qc_page.exists()),
+        layout.slurm.name: logs,
+        layout.audits.name: count_answers(layout),
+    }
 
 
 def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
@@ -74,6 +79,7 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
 def _remove_disposable(layout: StudyLayout) -> None:
     """Remove pages and logs, and the temporary files that killed commands left."""
     layout.qc_page.unlink(missing_ok=True)
+    forget_answers(layout)
     if layout.slurm.exists():
         shutil.rmtree(layout.slurm)
     for directory in (layout.root, layout.receipts):
