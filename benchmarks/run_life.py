@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 import polars as pl
-from mmstudy.training import begin_run, enter_runs, plan_run
 
 from catalog.audit.scope import BIRTH_YEAR, RECRUITMENT_AGE, SCAN_DATE
 from catalog.database import insert_frame, open_catalog
@@ -38,10 +37,13 @@ from catalog.scans import record_outcomes, record_sources
 from catalog.splits.schemes import StudySplit
 from mmbase.records import EnrolledSample, ScanOutcome, Visit
 from mmdata.ledger.receipts import record_samples
-from mmdata.store.array import ensure_array
+from mmdata.store.spec import ensure_array
 from mmdata.study import Study, StudyConfig, create_study, load_study
 from mmdata.study_arrays import array_specs, stored_modalities
 from mmstudy.dictionary import study_dictionary
+from mmstudy.runs.begin import begin_run
+from mmstudy.runs.enter import enter_run
+from mmstudy.runs.plan import plan_run
 
 NUM_SAMPLES, NUM_RUNS = 20_000, 700
 NUM_OWN_FEATURES = 160
@@ -89,10 +91,10 @@ def live(study: Study, target: str) -> dict[str, float]:
         "augment": "none",
         "device": "cpu",
     }
-    plan, planned = _timed(lambda: plan_run(study, target, given, scheme=StudySplit()))
+    plan, planned = _timed(lambda: plan_run(study, [target], given, scheme=StudySplit()))
     run, begun = _timed(lambda: begin_run(study, plan))
     run.metrics.write_text(json.dumps(_metrics(target, plan.config.kind, plan.split_sizes)))
-    _, entered = _timed(lambda: enter_runs(study, run))
+    _, entered = _timed(lambda: enter_run(study, run))
     return {"plan": planned, "begin": begun, "enter": entered}
 
 
