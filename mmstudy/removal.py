@@ -1,4 +1,4 @@
-"""Remove withdrawn participants from every part of a study, in an order in which a kill loses nothing that is needed."""
+"""Remove withdrawn participants from every part of a study, in an order in which a kill loses nothing needed."""
 
 import shutil
 
