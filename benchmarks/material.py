@@ -13,8 +13,9 @@ from catalog.cohorts import build_cohort
 from catalog.database import open_catalog
 from catalog.fields import load_dictionary
 from cli import app
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.array import open_array
-from mmdata.store.schema import VOLUME_DIMENSIONS, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.schema import VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 
 FINE_SIDE, SIDE = 128, 64
@@ -38,7 +39,7 @@ def make_material(folder: Path, participants: int) -> Material:
     _run("--study", study, "ingest", "ukb")
     layout = StudyLayout(study.resolve())
     with open_catalog(layout.catalog) as catalog:
-        rows = build_cohort(catalog, load_dictionary(), "age", VOLUME_MODALITIES, []).frame["row"].to_list()
+        rows = build_cohort(catalog, load_dictionary(), ["age"], VOLUME_MODALITIES, []).frame["row"].to_list()
     return Material(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
 
 

@@ -25,18 +25,11 @@ from benchmarks.stream_peers import (
     persistent_dataset,
     reference_dataset,
 )
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.execution.allocator import keep_freed_memory
-from mmdata.store.schema import VOLUME_MODALITIES
 from mmtrain.bench.disk import forget_files, read_chunks
-from mmtrain.data.stream import (
-    DEFAULT_PREFETCH_BYTES,
-    BatchRequest,
-    Stores,
-    allocate_channels,
-    open_stores,
-    stream_batches,
-    to_channels,
-)
+from mmtrain.config.execution import DEFAULT_PREFETCH_BYTES
+from mmtrain.data.stream import BatchRequest, Stores, allocate_channels, open_stores, stream_batches, to_channels
 
 PARTICIPANTS = 80
 REPEATS, COLD_REPEATS = 5, 3

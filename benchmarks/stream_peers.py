@@ -25,8 +25,8 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from benchmarks.material import FINE_SIDE, Material
+from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.chunks import CRC_BYTES
-from mmdata.store.schema import VOLUME_MODALITIES
 from mmtrain.bench.disk import Chunk, locate_chunks
 from mmtrain.data.stream import Stores
 

@@ -13,7 +13,10 @@ import duckdb
 
 from catalog.errors import CatalogError
 
-VIEWS = ("samples", "scans", "features", "splits", "runs", "dictionary", "relatives", "similar_scans", "tables")
+VIEWS = (
+    *("samples", "scans", "features", "splits", "runs", "metrics"),
+    *("dictionary", "relatives", "similar_scans", "tables"),
+)
 _FETCHED_ROWS = 10_000
 _READING_ALONE = (
     "SET autoinstall_known_extensions = false",

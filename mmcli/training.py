@@ -184,16 +184,19 @@ def _train(
 
 def _enter(study: "Study", run: "RunDirectory") -> None:
     """Enter a run into the catalogue, or say why it is not entered yet; what was trained is kept in either case."""
-    later = "it is entered by the next mm ingest"
+    later = "the next run that ends, or mm ingest, enters it"
     try:
         from mmstudy.runs.enter import enter_run
     except ImportError as error:
         warn(f"{error.name} is not installed here, so run {run.run_id} is not in the catalogue; {later}.")
         return
     try:
-        enter_run(study, run)
+        unreadable = enter_run(study, run)
     except MmError as error:
-        warn(f"Run {run.run_id} is not in the catalogue; {later}. {error}")
+        warn(f"run {run.run_id} is not in the catalogue; {later}. {error}")
+        return
+    for run_id in unreadable:
+        warn(f"the metrics.json of run {run_id} cannot be read; the run is left out.")
 
 
 def _say_nothing(_: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
@@ -17,7 +18,6 @@ from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, 
 from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
 from mmdata.shard import PlannedScan, ShardTask, source_fingerprint, store_shard
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.store.shards import rows_on_disk, shard_starts
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study, StudyConfig
@@ -27,7 +27,7 @@ from mmdata.volume.nifti import MAX_VOXELS
 RETRIED_REASONS = ("unreadable", "unexpected", "crashed-worker", "damaged")
 """Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""
 NATIVE_BYTES_PER_VOXEL = 24
-"""Of one scan on its way: the archive's bytes, the decoded voxels, masks and float copies of the brain."""
+"""Of one scan while it is read: the archive's bytes, the decoded voxels, masks and float copies of the brain."""
 
 ScanKey = tuple[str, str]
 """A scan by sample id and modality."""
@@ -80,7 +80,7 @@ def plan_ingest(
     specs = {modality: array_specs(study, modality, num_rows) for modality in stored_modalities(study.config)}
     receipts = read_scan_receipts(study.layout.receipts)
     believed = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
-    doubles = {key for group in _same_voxels(receipts) for key in group}
+    duplicates = {key for group in _same_voxels(receipts) for key in group}
     settings = load_settings(study.config)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in specs}
     for candidate in candidates:
@@ -90,8 +90,8 @@ def plan_ingest(
         key = (sample.sample_id, candidate.modality)
         if only is not None and key not in only:
             continue
-        settled = sample.row in believed[candidate.modality] and key not in doubles
-        if not settled and _is_to_be_read(receipts.get(key), candidate, settings, is_double=key in doubles):
+        settled = sample.row in believed[candidate.modality] and key not in duplicates
+        if not settled and _is_to_be_read(receipts.get(key), candidate, settings, is_duplicate=key in duplicates):
             wanted[candidate.modality].append(
                 PlannedScan(sample_id=sample.sample_id, row=sample.row, candidate=candidate)
             )
@@ -205,9 +205,9 @@ def _claimed_rows(receipts: Collection[ScanReceipt], modality: str) -> frozenset
 
 
 def _is_to_be_read(
-    receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings, *, is_double: bool
+    receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings, *, is_duplicate: bool
 ) -> bool:
-    if receipt is None or receipt.reason in RETRIED_REASONS or (receipt.status == "stored" and not is_double):
+    if receipt is None or receipt.reason in RETRIED_REASONS or (receipt.status == "stored" and not is_duplicate):
         return True
     return receipt.fingerprint != source_fingerprint(candidate, settings)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import tomlkit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbase.files import write_text
@@ -19,6 +18,7 @@ from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
 from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
+from mmdata.study_toml import change_settings, explain_settings
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 
 MAX_SALT_BYTES = 64
@@ -177,57 +177,16 @@ def with_changes(study: Study, changes: Mapping[str, Mapping[str, str]]) -> Stud
 def save_changes(study: Study) -> None:
     """Write what an ingest may change of a study's settings to its file, keeping all else and its comments."""
     values = _CONFIG_TYPE.dump_python(study.config, mode="json")
-    document = tomlkit.parse(study.layout.config.read_text(encoding="utf-8"))
-    document["sources"] = values["sources"]
-    if values["tables"] or "tables" in document:
-        _set_before_sections(document, "tables", values["tables"])
-    for section in ("ingest", "splits"):
-        for name, value in values[section].items():
-            document.setdefault(section, tomlkit.table())[name] = value
-    text = tomlkit.dumps(document)
-    if text != study.layout.config.read_text(encoding="utf-8"):
-        write_text(study.layout.config, text)
+    changes = {name: values[name] for name in ("sources", "tables", "ingest", "splits")}
+    before = study.layout.config.read_text(encoding="utf-8")
+    after = change_settings(before, changes)
+    if after != before:
+        write_text(study.layout.config, after)
 
 
 def render_config(config: StudyConfig) -> str:
     """Return the text of `study.toml`: every setting under the sentence that explains it."""
-    values = _CONFIG_TYPE.dump_python(config, mode="json")
-    definitions = _CONFIG_TYPE.json_schema()
-    document = tomlkit.document()
-    document.add(tomlkit.comment("Settings of this study. Keep this file private: it holds the salt."))
-    _add_settings(document, values, definitions, definitions["$defs"])
-    return tomlkit.dumps(document)
-
-
-def _add_settings(table: Any, values: dict[str, Any], schema: dict[str, Any], definitions: dict[str, Any]) -> None:
-    for name, value in values.items():
-        described = schema["properties"][name]
-        if isinstance(value, dict) and "$ref" not in described:
-            section = tomlkit.table()
-            section.add(tomlkit.comment(described["description"]))
-            for key, entry in value.items():
-                section.add(key, entry)
-            table.add(name, section)
-        elif isinstance(value, dict):
-            definition = definitions[described["$ref"].rsplit("/", 1)[-1]]
-            section = tomlkit.table()
-            section.add(tomlkit.comment(definition["description"].splitlines()[0]))
-            _add_settings(section, value, definition, definitions)
-            table.add(name, section)
-        else:
-            table.add(tomlkit.comment(described["description"]))
-            table.add(name, value)
-
-
-def _set_before_sections(document: tomlkit.TOMLDocument, name: str, value: Any) -> None:
-    """Set a value of the document itself; a new one may not come behind a section, whose it would be."""
-    if name in document:
-        document[name] = value
-        return
-    rest = {key: document.pop(key) for key in list(document) if isinstance(document[key], dict)}
-    document[name] = value
-    for key, section in rest.items():
-        document[key] = section
+    return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), _CONFIG_TYPE.json_schema())
 
 
 def _came(fault: Mapping[str, Any]) -> str:

@@ -8,14 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mmbase.names import CONNECTIVITY
 from mmdata.augment.recipe import DRAWING_VERSION
-from mmdata.store.schema import (
-    AUGMENTED_DIMENSIONS,
-    CONNECTIVITY,
-    EDGE_DIMENSIONS,
-    FIRST_AUGMENTED_COPY,
-    VOLUME_DIMENSIONS,
-)
+from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.connectome import CONNECTOMES
@@ -63,7 +58,7 @@ def volume_attributes(settings: VolumeSettings, modality: str, side: int) -> dic
             "unit": "fraction of the scan's upper clamp (scans.clamp_high in the catalogue); background is 0",
         },
         "preprocessing": {
-            **({"dwi_map": settings.dwi_map} if modality == "dwi" else {}),
+            **({f"{modality}_map": chosen} if (chosen := settings.map_of(modality)) else {}),
             "clamp_percentiles": list(settings.clamp_percentiles),
             "clamp_region": settings.clamp_region,
             "sampled_at_side": settings.sides[0],

@@ -12,6 +12,7 @@ from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
+from mmstudy.audit_answers import count_answers, forget_answers
 from mmstudy.progress import Progress
 from mmstudy.withdrawn_files import Leaving
 from mmtrain.withdrawn import forget_withdrawn, list_runs
@@ -40,14 +41,18 @@ def hide(layout: StudyLayout, leaving: Leaving) -> None:
 def count_disposable(layout: StudyLayout) -> dict[str, int]:
     """Return which files go whoever leaves: they may show or name single scans, and can be made again."""
     logs = sum(path.is_file() for path in layout.slurm.rglob("*"))
-    return {layout.qc_page.name: int(layout.qc_page.exists()), layout.slurm.name: logs}
+    return {
+        layout.qc_page.name: int(layout.qc_page.exists()),
+        layout.slurm.name: logs,
+        layout.audits.name: count_answers(layout),
+    }
 
 
 def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
     """Remove those who leave. Doing it again does what a kill has left.
 
-    The rows say what is to go, and nothing is needed later than it is there: twins are found by the receipts of scans,
-    which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
+    The rows say what is to go, and nothing is needed later than it is there: duplicates are found by the receipts of
+    scans, which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
 
     Raises
     ------
@@ -57,12 +62,12 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
     layout = study.layout
     if leaving.rows:
         _remove_disposable(layout)
-    tasks = plan_erasure(layout, leaving.rows, leaving.twins)
+    tasks = plan_erasure(layout, leaving.rows, leaving.duplicates)
     with progress("shards") as on_progress:
         execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
     for run in list_runs(layout.runs):
         forget_withdrawn(run, leaving.leavers, date)
-    forget_scans(layout.receipts, leaving.rows, leaving.twins)
+    forget_scans(layout.receipts, leaving.rows, leaving.duplicates)
     if layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:
             remove_participants(catalog, leaving.keys, leaving.rows)
@@ -74,6 +79,7 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
 def _remove_disposable(layout: StudyLayout) -> None:
     """Remove pages and logs, and the temporary files that killed commands left."""
     layout.qc_page.unlink(missing_ok=True)
+    forget_answers(layout)
     if layout.slurm.exists():
         shutil.rmtree(layout.slurm)
     for directory in (layout.root, layout.receipts):

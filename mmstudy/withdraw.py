@@ -52,7 +52,7 @@ class WithdrawalResult:
     """Of these, how many had samples in the study."""
     samples: int
     places: dict[str, int]
-    """Place to the rows, lines or entries that were removed from it."""
+    """Array, file or table to the rows, lines or entries that were removed from it."""
     runs: tuple[str, ...]
     """Runs that are marked, because some of them were in their cohort."""
     removed_before: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from catalog.database import open_catalog
 from catalog.removal import count_entries, participant_samples
 from mmdata.ledger.erase import count_rows, plan_erasure
-from mmdata.ledger.forget import Twins, count_receipts, find_twins, samples_on_record
+from mmdata.ledger.forget import Duplicates, count_receipts, find_duplicates, samples_on_record
 from mmdata.ledger.receipts import read_tombstones
 from mmdata.store.schema import StudyLayout
 from mmstudy.progress import Progress
@@ -21,7 +21,7 @@ class Leaving:
     rows_of: Mapping[str, frozenset[int]] = field(repr=False)
     """Participant key to the rows of their samples; none where the study never had any."""
     sample_ids: frozenset[str] = field(repr=False)
-    twins: Twins = field(repr=False)
+    duplicates: Duplicates = field(repr=False)
     """Rows of others, by modality, that hold the very same scan."""
 
     @property
@@ -45,7 +45,7 @@ class Findings:
     """What a study holds of those who leave."""
 
     places: dict[str, int]
-    """Place to the rows, lines or entries that are to go from it; only where there are any."""
+    """Array, file or table to the rows, lines or entries to remove from it; only where there are any."""
     runs: list[str]
     """Runs whose cohort has some of them."""
 
@@ -73,7 +73,7 @@ def find_leaving(study: StudyLayout, keys: Collection[str]) -> Leaving:
     return Leaving(
         rows_of=leaving,
         sample_ids=frozenset(sample_id for _, sample_id, _ in samples),
-        twins=find_twins(study.receipts, frozenset().union(*leaving.values())),
+        duplicates=find_duplicates(study.receipts, frozenset().union(*leaving.values())),
     )
 
 
@@ -91,7 +91,7 @@ def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings
             for table, number in count_entries(catalog, leaving.keys, leaving.rows).items():
                 places[f"{study.catalog.name}/{table}"] += number
     places.update(_stored_rows(study, leaving, progress))
-    for name, number in count_receipts(study.receipts, leaving.rows, leaving.twins).items():
+    for name, number in count_receipts(study.receipts, leaving.rows, leaving.duplicates).items():
         places[f"{study.receipts.name}/{name}"] += number
     runs = []
     for run in list_runs(study.runs):
@@ -104,7 +104,7 @@ def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings
 
 def _stored_rows(study: StudyLayout, leaving: Leaving, progress: Progress) -> Counter[str]:
     """Return for each array how many rows of those who leave it holds."""
-    tasks = plan_erasure(study, leaving.rows, leaving.twins)
+    tasks = plan_erasure(study, leaving.rows, leaving.duplicates)
     stored = Counter[str]()
     if tasks:
         with progress("shards read") as on_progress:

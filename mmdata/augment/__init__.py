@@ -1,1 +1,1 @@
-"""Augmented copies: parameters are drawn in one place, applied in another, and stored once for every epoch to come."""
+"""Augmented copies: drawn in one module, applied in others, stored once and read in every epoch."""

@@ -39,7 +39,7 @@ def augment_batch(
 
 
 def move_batch(volumes_BCXYZ: torch.Tensor, geometries: Sequence[Geometry], extent_mm: float) -> torch.Tensor:
-    """Return the volumes in their drawn geometry; those that stay in place are not interpolated."""
+    """Return the volumes in their drawn geometry; those that do not move are not interpolated."""
     moving = [index for index, geometry in enumerate(geometries) if not geometry.is_identity]
     if not moving:
         return volumes_BCXYZ

@@ -59,10 +59,10 @@ def _lattice(geometry: Geometry, extent_mm: float) -> NDArray[np.float64]:
     """Return the B-spline coefficients of all of a geometry, shape (3, n, n, n), in half extents."""
     pieces = CONTROL_POINTS - _CUBIC
     ticks = (np.arange(CONTROL_POINTS) - 1) / pieces * 2 - 1
-    places = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"))
-    lattice = places
+    positions = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"))
+    lattice = positions
     if geometry.inflation:
-        lattice = places * (1 - geometry.inflation * _inflation_coefficients((places**2).sum(axis=0), 2 / pieces))
+        lattice = positions * (1 - geometry.inflation * _inflation_coefficients((positions**2).sum(axis=0), 2 / pieces))
     lattice = np.einsum("cd,dijk->cijk", geometry.linear_33, lattice)
     offset_mm = geometry.shift_mm[:, None, None, None]
     if geometry.displacement_mm.size:

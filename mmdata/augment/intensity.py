@@ -52,7 +52,7 @@ def change_intensity(volumes_BXYZ: torch.Tensor, recipes: Sequence[Intensity], e
 def thickening_matrix(side: int, thickness_voxels: float) -> NDArray[np.float64]:
     """Return the matrix that averages a line into slices and interpolates linearly between their centres.
 
-    The slices lie side by side around the middle of the line; the outermost go on beyond their centres.
+    The slices lie side by side around the middle of the line; the outermost extend beyond their centres.
     """
     edges = np.arange(side + 1.0) - side / 2
     num_slices = int(np.ceil(side / thickness_voxels))
@@ -60,8 +60,8 @@ def thickening_matrix(side: int, thickness_voxels: float) -> NDArray[np.float64]
     overlap = np.minimum(starts[:, None] + thickness_voxels, edges[1:]) - np.maximum(starts[:, None], edges[:-1])
     overlap = overlap.clip(0)
     averages = overlap / overlap.sum(axis=1, keepdims=True)
-    places = ((edges[:-1] + 0.5 - starts[0]) / thickness_voxels - 0.5).clip(0, num_slices - 1)
-    interpolation = (1 - np.abs(places[:, None] - np.arange(num_slices))).clip(0)
+    positions = ((edges[:-1] + 0.5 - starts[0]) / thickness_voxels - 0.5).clip(0, num_slices - 1)
+    interpolation = (1 - np.abs(positions[:, None] - np.arange(num_slices))).clip(0)
     return np.asarray(interpolation @ averages)
 
 
@@ -112,7 +112,7 @@ def _add_noise(volumes: torch.Tensor, recipes: Sequence[Intensity]) -> torch.Ten
     pool = _noise_pool(max(_SMALLEST_POOL, 2 * num_voxels), volumes.device)
     noisy = torch.empty_like(volumes)
     for index, recipe in enumerate(recipes):
-        starts = [int(place * (len(pool) - num_voxels)) for place in recipe.noise_places]
+        starts = [int(start * (len(pool) - num_voxels)) for start in recipe.noise_starts]
         real, imaginary = (pool[start : start + num_voxels].view(volumes[0].shape) for start in starts)
         signal = torch.add(volumes[index], real, alpha=recipe.noise_std)
         torch.hypot(signal, imaginary * recipe.noise_std, out=noisy[index])
@@ -121,7 +121,7 @@ def _add_noise(volumes: torch.Tensor, recipes: Sequence[Intensity]) -> torch.Ten
 
 @cache
 def _noise_pool(size: int, device: torch.device) -> torch.Tensor:
-    """Return standard normal numbers, the same on every device; a copy takes a stretch of them from a drawn place.
+    """Return standard normal numbers, the same on every device; a copy takes a stretch of them from a drawn start.
 
     Drawing them anew would take longer than the rest of a copy's contrast, and differ between processors and GPUs.
     """

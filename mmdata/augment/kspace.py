@@ -1,6 +1,6 @@
 """Apply what goes wrong while k-space is acquired: one forward and one inverse FFT of a volume for all of it.
 
-Motion puts other poses' lines in the place of some; ghosting, blur and Gibbs ringing weight lines along each axis, so
+Motion replaces some lines by those of other poses; ghosting, blur and Gibbs ringing weight lines along each axis, so
 their weights are multiplied first; a spike is one wrong point. The copy is the real part of what comes back, so a
 weight counts as the mean of itself and of its mirror image: half of k-space is enough.
 
@@ -59,7 +59,7 @@ def pose_shares(times: tuple[float, float], side: int) -> NDArray[np.float64]:
 
 
 def _move(spectra: torch.Tensor, volumes: torch.Tensor, recipes: Sequence[Intensity], extent_mm: float) -> None:
-    """Replace, in place, the lines that were acquired while the head lay elsewhere."""
+    """Replace, in place, the lines that were acquired while the head was in another pose."""
     side = volumes.shape[-1]
     for index, recipe in enumerate(recipes):
         if recipe.motion is None:
@@ -77,9 +77,9 @@ def _add_spike(spectrum_XYZ: torch.Tensor, recipe: Intensity, side: int) -> None
     x, y, z = (cycles % side for cycles in recipe.spike_cycles)
     point = recipe.spike * side**3 / 2 * complex(np.cos(recipe.spike_phase), np.sin(recipe.spike_phase))
     mirrored = (-x % side, -y % side, -z % side)
-    for place, value in (((x, y, z), point), (mirrored, point.conjugate())):
-        if place[2] < spectrum_XYZ.shape[2]:
-            spectrum_XYZ[place] += value
+    for index, value in (((x, y, z), point), (mirrored, point.conjugate())):
+        if index[2] < spectrum_XYZ.shape[2]:
+            spectrum_XYZ[index] += value
 
 
 def _along(values_BN: NDArray[np.float32], axis: int, spectra: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """How far augmented copies may differ from the volume they are made of: the section ``[augment]`` of `study.toml`.
 
-A kind is one way in which a copy may differ. Geometry is the same for all modalities of a sample; contrast and
+A kind is one change that a copy may have. Geometry is the same for all modalities of a sample; contrast and
 artefacts are drawn for each modality.
 """
 

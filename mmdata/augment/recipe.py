@@ -1,4 +1,4 @@
-"""What one copy is made from, drawn here and applied elsewhere.
+"""What one copy is made from: drawn here, applied by `apply`.
 
 The draw is a pure function of (seed, sample, copy), and of the modality for what differs between modalities. Every kind
 draws from a generator of its own, so one kind's settings change nothing of another's numbers. Lengths are in mm, so a
@@ -45,14 +45,14 @@ class Geometry:
 
     @property
     def is_identity(self) -> bool:
-        """Whether every voxel comes from its own place."""
+        """Whether no voxel moves."""
         moved = self.shift_mm.any() or self.displacement_mm.size or self.inflation
         return not moved and np.array_equal(self.linear_33, np.eye(3))
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """A head that lies elsewhere before and after the centre of k-space is acquired."""
+    """A head in another pose before and after the centre of k-space is acquired."""
 
     poses: tuple[Geometry, Geometry]
     """Before and after; rotation and shift alone."""
@@ -72,7 +72,7 @@ class Intensity:
     bias_coefficients: Floats = field(default_factory=lambda: np.empty((0, 0, 0)))
     """Legendre coefficients, shape (n, n, n), of the logarithm of the bias field; empty where there is none."""
     noise_std: float = 0.0
-    noise_places: tuple[float, float] = (0.0, 0.0)
+    noise_starts: tuple[float, float] = (0.0, 0.0)
     """Where, from 0 to 1, the noise of both channels is taken from the pool."""
     gibbs: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Share of k-space lines cut off along each axis."""
@@ -172,7 +172,7 @@ def _draw_bias(rng: np.random.Generator, settings: AugmentSettings) -> dict[str,
 
 def _draw_noise(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:
     std = rng.uniform(0.0, settings.noise)
-    return {"noise_std": std, "noise_places": tuple(rng.random(2).tolist())}
+    return {"noise_std": std, "noise_starts": tuple(rng.random(2).tolist())}
 
 
 def _draw_spike(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """A contact sheet of what augmentation does to one sample: its volumes, each kind of change alone, and whole copies.
 
 A kind alone is drawn several times, three times as strong as the settings have it where it moves voxels and twice
-elsewhere, and of each modality the draw that changes most is shown: at the settings' own amounts most kinds are hard
+otherwise, and of each modality the draw that changes most is shown: at the settings' own amounts most kinds are hard
 to see.
 """
 
@@ -83,14 +83,14 @@ def draw_sheet(columns: list[PreviewColumn], title: str) -> bytes:
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_BACKGROUND)
     figure.text(_MARGIN_INCHES / width, 1 - _TITLE_INCHES / 2 / height, title, color=_GREY, fontsize=9, va="center")
     for number, column in enumerate(columns):
-        band, place = divmod(number, _COLUMNS_ABREAST)
-        left = _MARGIN_INCHES + place * _CELL_INCHES
+        band, position = divmod(number, _COLUMNS_ABREAST)
+        left = _MARGIN_INCHES + position * _CELL_INCHES
         top = height - _TITLE_INCHES - band * band_inches
         words: dict[str, Any] = {"color": _INK, "ha": "center", "va": "center"}
         figure.text((left + _CELL_INCHES / 2) / width, (top - _LABEL_INCHES / 2) / height, column.label, **words)
         for row, modality in enumerate(modalities):
             middle = top - _LABEL_INCHES - (2 * row + 1) * _CELL_INCHES
-            if place == 0:
+            if position == 0:
                 figure.text(_MARGIN_INCHES / 2 / width, middle / height, modality, rotation=90, fontsize=12, **words)
             axial, _, sagittal = centre_planes(column.volumes[modality])
             for plane, bottom in ((axial, middle), (sagittal, middle - _CELL_INCHES)):
@@ -101,7 +101,7 @@ def draw_sheet(columns: list[PreviewColumn], title: str) -> bytes:
     return picture.getvalue()
 
 
-def _show(figure: Figure, plane: Plane, place: tuple[float, float, float, float]) -> None:
-    axes = figure.add_axes(place)
+def _show(figure: Figure, plane: Plane, box: tuple[float, float, float, float]) -> None:
+    axes = figure.add_axes(box)
     axes.imshow(plane, cmap="gray", vmin=0.0, vmax=1.0, interpolation="bilinear")
     axes.set_axis_off()

@@ -26,8 +26,8 @@ _LARGEST_HEAP_BLOCK_BYTES = 32 << 20
 def keep_freed_memory() -> bool:
     """Set up the memory of this process, up to 512 MB of which is kept when freed; return whether the C library did.
 
-    Threads that have a heap already keep it, and PyTorch asks once for its way: this comes before the first read and
-    the first tensor.
+    Threads that have a heap already keep it, and PyTorch looks once at the variable: call this before the first read
+    and the first tensor.
     """
     os.environ.setdefault(HUGE_PAGES, "1")
     try:

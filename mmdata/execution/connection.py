@@ -19,7 +19,7 @@ class Connection:
     more_may_come: Callable[[], bool]
     """Whether workers may still join by themselves, however long that takes."""
     replace_lost: Callable[[], None]
-    """Start workers in place of those that are gone for good, where that is ours to do."""
+    """Start workers instead of those that are gone for good, where mm started them."""
 
     def num_threads(self) -> int:
         """Return how many tasks the workers can run at once."""

@@ -37,7 +37,7 @@ def run_isolated(function: Callable[[Argument], Result], argument: Argument, *, 
     function
         A module-level function, so that the process can import it.
     argument
-        Pickled on its way, as are the result and what `function` raises.
+        Sent as a pickle, as are the result and what `function` raises.
     timeout_s
         Seconds after which the process is killed.
 

@@ -82,7 +82,7 @@ def connect(pool: WorkerPool, *, num_tasks: int, memory_bytes: int | None) -> Ab
     ClusterError
         The scheduler or the job queue cannot be used; says why and what to do.
     """
-    _asyncio_logger.setLevel(logging.CRITICAL)  # after Ctrl-C it complains, late, of what was then on its way
+    _asyncio_logger.setLevel(logging.CRITICAL)  # after Ctrl-C it complains, late, of messages not yet delivered
     match pool:
         case LocalPool():
             return _start_here(min(pool.processes, num_tasks))
@@ -151,7 +151,7 @@ def _start_jobs(pool: SlurmPool, num_jobs: int, memory_bytes: int | None) -> Ite
 
 @contextmanager
 def _start_errors_silenced() -> Iterator[None]:
-    """Keep tracebacks of workers that could not be started off the screen: others are started in their place."""
+    """Keep tracebacks of workers that could not be started off the screen: others are started instead."""
     logger = logging.getLogger("tornado.application")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

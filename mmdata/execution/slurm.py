@@ -73,7 +73,7 @@ def submit_jobs(
     Yields
     ------
     dask_jobqueue.SLURMCluster
-        With the jobs on their way; none may be running yet.
+        With the jobs submitted; none may be running yet.
 
     Raises
     ------

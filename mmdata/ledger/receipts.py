@@ -2,7 +2,7 @@
 
 A receipt is one line of JSON, written and flushed to the disk only after the shard it speaks of. A line that a kill
 tore is cut off by the next writer and passed over by readers. Receipts name samples, never participants. Lines are only
-added, but for a withdrawal, which takes out those of the samples that leave.
+added, but for a withdrawal, which takes out those of the withdrawn participants' samples.
 """
 
 import json
@@ -63,14 +63,14 @@ class WithdrawalReceipt:
     date: str = ""
     """YYYY-MM-DD; empty: not known."""
     removal: int = 0
-    """Number of the removal that they leave with; 0: none has been planned yet."""
+    """Number of the removal that they are part of; 0: none has been planned yet."""
     rows: list[int] = field(default_factory=list)
     """Rows that their samples had in every array; nobody gets them again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemovalReceipt:
-    """What was removed where, of all participants who left together; of whom it says nothing."""
+    """What was removed from where, of all participants who withdrew together; of whom it says nothing."""
 
     removal: int
     """Number, from 1."""
@@ -83,7 +83,7 @@ class RemovalReceipt:
     """Participants who had samples in the study."""
     samples: int
     places: dict[str, int]
-    """Place to what it held: rows of an array, lines or table entries."""
+    """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mmbase.names import CONNECTIVITY
 from mmdata.errors import StoreError
 from mmdata.execution.tasks import run_tasks
 from mmdata.ledger.receipts import (
@@ -25,7 +26,7 @@ from mmdata.ledger.receipts import (
 )
 from mmdata.store.array import open_array
 from mmdata.store.rows import row_checksum
-from mmdata.store.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY
+from mmdata.store.schema import FIRST_AUGMENTED_COPY
 from mmdata.store.shards import shard_starts
 from mmdata.study import Study
 

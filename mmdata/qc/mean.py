@@ -40,7 +40,7 @@ def spread_evenly(rows: Sequence[int], limit: int) -> list[int]:
     """
     if len(rows) <= limit:
         return list(rows)
-    return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, limit).round()]
+    return [rows[int(index)] for index in np.linspace(0, len(rows) - 1, limit).round()]
 
 
 def read_batches(array: StoredArray, rows: Sequence[int], on_read: Callable[[int], None]) -> Iterator[RowBatch]:

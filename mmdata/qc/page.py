@@ -13,10 +13,10 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmbase.files import write_bytes
+from mmbase.names import MODALITIES
 from mmdata.qc.reasons import explain_reason
 from mmdata.qc.review import ModalityReview, ReviewLimits, num_reads, review_modality
 from mmdata.qc.section import describe_review, modality_title
-from mmdata.store.schema import MODALITIES
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.settings import VolumeSettings
 
@@ -145,7 +145,8 @@ def _rejections(scans: pl.DataFrame, max_listed: int, config: StudyConfig) -> li
     """Return what is said of each modality and reason, the most frequent reason of a modality first."""
     rejected = scans.filter(status="rejected")
     counts = rejected.group_by("modality", "reason").len().iter_rows()
-    ordered = sorted(counts, key=lambda count: (MODALITIES.index(count[0]), -count[2], count[1]))
+    order = list(MODALITIES)
+    ordered = sorted(counts, key=lambda count: (order.index(count[0]), -count[2], count[1]))
     return [
         {
             "modality": modality,

@@ -38,7 +38,7 @@ class Shading:
 
 
 def draw_planes(planes: Sequence[Plane], position_mm: NDArray[np.float64], shading: Shading) -> bytes:
-    """Draw the three planes of a volume side by side, with their sides, their places in mm, and a colour bar."""
+    """Draw the three planes of a volume side by side, with their sides, their positions in mm, and a colour bar."""
     figure = Figure(figsize=(9.0, 2.6), dpi=_DPI, facecolor="none")
     for number, (plane, view) in enumerate(zip(planes, VIEWS, strict=True)):
         axes = figure.add_axes((0.292 * number, 0.01, 0.284, 0.98))
@@ -46,8 +46,8 @@ def draw_planes(planes: Sequence[Plane], position_mm: NDArray[np.float64], shadi
         letters: dict[str, Any] = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
         axes.text(0.03, 0.97, view.left, ha="left", va="top", **letters)
         axes.text(0.97, 0.97, view.right, ha="right", va="top", **letters)
-        place = f"{'xyz'[view.normal]} = {position_mm[view.normal]:g} mm".replace("-", "−")
-        axes.text(0.03, 0.03, place, ha="left", va="bottom", **letters)
+        position = f"{'xyz'[view.normal]} = {position_mm[view.normal]:g} mm".replace("-", "−")
+        axes.text(0.03, 0.03, position, ha="left", va="bottom", **letters)
     _add_colorbar(figure, image, (0.888, 0.05, 0.014, 0.9), shading)
     return _png(figure)
 
@@ -135,8 +135,8 @@ def _show(axes: Any, plane: Plane, shading: Shading, *, interpolation: str) -> A
     return axes.imshow(plane, cmap=shading.colormap, vmin=shading.low, vmax=shading.high, interpolation=interpolation)
 
 
-def _add_colorbar(figure: Figure, image: Any, place: tuple[float, float, float, float], shading: Shading) -> None:
-    bar = figure.colorbar(image, cax=figure.add_axes(place))
+def _add_colorbar(figure: Figure, image: Any, box: tuple[float, float, float, float], shading: Shading) -> None:
+    bar = figure.colorbar(image, cax=figure.add_axes(box))
     bar.set_label(shading.label, color=_GREY, fontsize=_SMALL)
     bar.outline.set(color=_GREY, linewidth=0.5)
     bar.ax.tick_params(colors=_GREY, labelsize=_SMALL, length=2)

@@ -18,7 +18,7 @@ _RUN_AGAIN = "Run the ingest again."
 
 EXPLANATIONS = {
     "bad-affine": Explanation(
-        "The image does not say where it lies in space, or says it in a way that cannot be.", _LOOK_AT_FILE
+        "The image does not say where it lies in space, or what it says is impossible.", _LOOK_AT_FILE
     ),
     "bad-archive": Explanation("The zip archive is damaged.", _FETCH_AGAIN),
     "bad-datatype": Explanation("The voxels are not plain numbers, such as colours or complex values.", _LOOK_AT_FILE),
@@ -77,7 +77,7 @@ EXPLANATIONS = {
         "The scan could not be registered to the template.", "Supply a transform for this scan."
     ),
     "truncated": Explanation("The file ends too early.", _FETCH_AGAIN),
-    "unexpected": Explanation("The scan failed in a way that was not foreseen.", _RUN_AGAIN),
+    "unexpected": Explanation("The scan failed for a reason that mm does not know.", _RUN_AGAIN),
     "unreadable": Explanation(
         "The machine could not read the file.", "Check the file's permissions and its disk, then run the ingest again."
     ),

@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import MEASURES
 from mmdata.errors import StoreError
 from mmdata.qc.mean import CohortMean, average_rows, correlate_with_mean, read_batches, spread_evenly
 from mmdata.qc.planes import Plane, centre_planes, matrix_of_edges
 from mmdata.qc.unusual import MEAN_CORRELATION, MIN_SCANS_TO_RANK, UNUSUAL_Z, UnusualScan, rank_scans
 from mmdata.store.array import StoredArray, open_array
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import Study
 from mmdata.volume.geometry import Matrix44
 

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY, MODALITIES
 from mmbase.records import MEASURES
 from mmdata.qc.pictures import Shading, draw_histogram, draw_matrix, draw_planes, draw_thumbnail, histogram_range
 from mmdata.qc.planes import VIEWS, centre_position_mm
 from mmdata.qc.review import ModalityReview, ShownScan, planes_of
 from mmdata.qc.unusual import MEAN_CORRELATION, MIN_SCANS_TO_RANK, UNUSUAL_Z
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import StudyConfig
 from mmdata.volume.connectome import CONNECTOMES
 
 DESCRIPTIONS = {**MEASURES, MEAN_CORRELATION: "correlation with the cohort mean"}
-_SHORT_TITLES = {"t1": "T1", "flair": "FLAIR", "dwi": "Diffusion", CONNECTIVITY: "Connectivity"}
 _SCAN_SHADING = Shading(colormap="gray", low=0.0, high=1.0, label="")
 
 
@@ -27,8 +26,9 @@ def modality_title(modality: str, config: StudyConfig) -> str:
     >>> modality_title("dwi", StudyConfig())
     'Diffusion (FA)'
     """
-    title = _SHORT_TITLES.get(modality, modality)
-    return f"{title} ({config.volumes.dwi_map})" if modality == "dwi" else title
+    title = MODALITIES[modality].title
+    title = title[:1].upper() + title[1:]
+    return f"{title} ({chosen})" if (chosen := config.volumes.map_of(modality)) else title
 
 
 def describe_review(review: ModalityReview, config: StudyConfig) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _describe_means(review: ModalityReview) -> Iterator[dict[str, str]]:
         else:
             position_mm = centre_position_mm(review.affine_44, values.shape)
             picture = draw_planes(planes_of(values), position_mm, shading)
-            places = ", ".join(
+            positions = ", ".join(
                 f"{view.name} at {'xyz'[view.normal]} = {position_mm[view.normal]:g} mm" for view in VIEWS
             )
-            alt = f"{what} of {number:,} {review.modality} scans in three planes: {places}."
+            alt = f"{what} of {number:,} {review.modality} scans in three planes: {positions}."
         yield {"title": what, "picture": _data_uri(picture), "alt": alt}
 
 

@@ -5,7 +5,7 @@ Terms
 signature    a scan in at most 16 x 16 x 16 blocks (12 mm of a 192 mm cube), those of the cohort's brain; or its edges
              in at most 512 runs of neighbours.
 residual     what a signature has of its own: neither the cohort's mean, nor the mean in another scale, gamma, offset or
-             linear bias, all of which a copy may have been given on its way. Each block counts by how little it differs
+             linear bias, any of which saving it again may have changed. Each block counts by how little it differs
              between scans.
 similarity   cosine of two residuals, -1 to 1.
 
@@ -92,16 +92,16 @@ def find_similar(
     """
     if len(rows) < MIN_SCANS:
         return []
-    read_rows, signatures_ND, places_DX = _read_signatures(array, rows, on_read)
+    read_rows, signatures_ND, positions_DX = _read_signatures(array, rows, on_read)
     if len(read_rows) < MIN_SCANS:
         return []
-    _reduce_to_residuals(signatures_ND, places_DX)
+    _reduce_to_residuals(signatures_ND, positions_DX)
     numbers = {participant: number for number, participant in enumerate(sorted(set(participants)))}
     person_of_row = {row: numbers[participant] for row, participant in zip(rows, participants, strict=True)}
     person_N = np.array([person_of_row[row] for row in read_rows])
     pairs = [
         SimilarPair(min(read_rows[n], read_rows[m]), max(read_rows[n], read_rows[m]), similarity)
-        for n, m, similarity in _similar_places(signatures_ND, person_N)
+        for n, m, similarity in _similar_indices(signatures_ND, person_N)
     ]
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.row, pair.other_row))
 
@@ -121,19 +121,19 @@ def _read_signatures(
         Where each number of a signature lies along the axes of a row, -1 to 1, shape (D, number of axes).
     """
     pools = [_pooling_matrix(size, len(array.row_shape)) for size in array.row_shape]
-    places_DX = _places([pool.shape[1] for pool in pools])
-    kept_D = np.arange(len(places_DX))
+    positions_DX = _positions([pool.shape[1] for pool in pools])
+    kept_D = np.arange(len(positions_DX))
     if len(pools) > 1:
         sampled = read_batches(array, spread_evenly(rows, _SCANS_FOR_BRAIN), lambda _: None)
         totals = [_pool(stored, pools).sum(axis=0, dtype=np.float64) for _, stored in sampled]
-        total_D = np.sum(totals, axis=0) if totals else np.zeros(len(places_DX))
+        total_D = np.sum(totals, axis=0) if totals else np.zeros(len(positions_DX))
         kept_D = np.flatnonzero(total_D > _BRAIN_SHARE * total_D.max())
     signatures_ND = np.empty((len(rows), len(kept_D)), np.float32)
     read_rows: list[int] = []
     for batch_rows, stored in read_batches(array, rows, on_read):
         signatures_ND[len(read_rows) : len(read_rows) + len(batch_rows)] = _pool(stored, pools)[:, kept_D]
         read_rows += batch_rows
-    return read_rows, signatures_ND[: len(read_rows)], places_DX[kept_D]
+    return read_rows, signatures_ND[: len(read_rows)], positions_DX[kept_D]
 
 
 def _pooling_matrix(size: int, num_axes: int) -> NDArray[np.float32]:
@@ -146,7 +146,7 @@ def _pooling_matrix(size: int, num_axes: int) -> NDArray[np.float32]:
     return matrix
 
 
-def _places(num_blocks: Sequence[int]) -> NDArray[np.float32]:
+def _positions(num_blocks: Sequence[int]) -> NDArray[np.float32]:
     """Return the blocks' positions along each axis, in the order in which `_pool` returns them."""
     axes = [np.linspace(-1, 1, number, dtype=np.float32) for number in num_blocks]
     return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
@@ -162,10 +162,10 @@ def _pool(stored: NDArray[Any], pools: Sequence[NDArray[np.float32]]) -> NDArray
     return values.reshape(num_rows, -1)
 
 
-def _reduce_to_residuals(signatures_ND: Signatures, places_DX: NDArray[np.float32]) -> None:
+def _reduce_to_residuals(signatures_ND: Signatures, positions_DX: NDArray[np.float32]) -> None:
     """Turn signatures into residuals of length 1, in place; a scan that is all mean becomes 0."""
     mean_D = signatures_ND.mean(axis=0, dtype=np.float64)
-    like_mean_DK = _directions_of_mean(mean_D, places_DX)
+    like_mean_DK = _directions_of_mean(mean_D, positions_DX)
     squares_D = np.zeros(len(mean_D))
     for start in range(0, len(signatures_ND), _SCANS_PER_PRODUCT):
         part_ND = signatures_ND[start : start + _SCANS_PER_PRODUCT]
@@ -182,17 +182,17 @@ def _reduce_to_residuals(signatures_ND: Signatures, places_DX: NDArray[np.float3
         part_ND /= np.where(lengths_N1 > rounding, lengths_N1, np.inf)
 
 
-def _directions_of_mean(mean_D: NDArray[np.float64], places_DX: NDArray[np.float32]) -> NDArray[np.float32]:
+def _directions_of_mean(mean_D: NDArray[np.float64], positions_DX: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return an orthonormal basis of what changes a scan without making it another: shape (D, K)."""
     directions = [np.ones_like(mean_D), mean_D, mean_D**2]
-    if places_DX.shape[1] > 1:
-        directions += [mean_D * place_D for place_D in places_DX.T]
+    if positions_DX.shape[1] > 1:
+        directions += [mean_D * position_D for position_D in positions_DX.T]
     columns = [direction / (np.linalg.norm(direction) or 1.0) for direction in directions]
     basis: NDArray[np.float32] = orth(np.stack(columns, axis=1)).astype(np.float32)
     return basis
 
 
-def _similar_places(residuals_ND: Signatures, person_N: NDArray[np.int64]) -> list[tuple[int, int, float]]:
+def _similar_indices(residuals_ND: Signatures, person_N: NDArray[np.int64]) -> list[tuple[int, int, float]]:
     """Return the pairs of different people whose residuals are similar, by blocks of products."""
     found: list[tuple[int, int, float]] = []
     starts = range(0, len(residuals_ND), _SCANS_PER_PRODUCT)
@@ -200,10 +200,10 @@ def _similar_places(residuals_ND: Signatures, person_N: NDArray[np.int64]) -> li
         part_ND = residuals_ND[start : start + _SCANS_PER_PRODUCT]
         products_NM = part_ND @ residuals_ND[other_start : other_start + _SCANS_PER_PRODUCT].T
         near_N, near_M = np.nonzero(products_NM >= MIN_SIMILARITY)
-        places_N, places_M = near_N + start, near_M + other_start
-        is_pair = (places_N < places_M) & (person_N[places_N] != person_N[places_M])
+        indices_N, indices_M = near_N + start, near_M + other_start
+        is_pair = (indices_N < indices_M) & (person_N[indices_N] != person_N[indices_M])
         similarities = np.minimum(products_NM[near_N, near_M][is_pair], 1.0)
-        found += zip(places_N[is_pair].tolist(), places_M[is_pair].tolist(), similarities.tolist(), strict=True)
+        found += zip(indices_N[is_pair].tolist(), indices_M[is_pair].tolist(), similarities.tolist(), strict=True)
         if len(found) >= MAX_PAIRS:
             break
     return found[:MAX_PAIRS]

@@ -3,7 +3,7 @@
 Terms
 -----
 spread   1.4826 times the median absolute deviation, which of a normal distribution is the standard deviation. Where
-         more than half of the values are equal that is 0, and the standard deviation itself takes its place.
+         more than half of the values are equal that is 0, and the standard deviation itself is used.
 z        how many spreads a value lies from the median.
 score    of a scan: the largest |z| among its measures.
 

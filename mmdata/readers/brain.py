@@ -34,7 +34,7 @@ _MAX_REPORTED_CHARACTERS = 200
 
 
 def extract_brain(scan: NativeScan, volumes: VolumeSettings, ingest: IngestSettings) -> tuple[Volume, str]:
-    """Return a scan's brain, 0 elsewhere, and where it came from: ``mask``, ``image`` or ``extractor``.
+    """Return a scan's brain, 0 outside, and where it came from: ``mask``, ``image`` or ``extractor``.
 
     An image is its own brain where it is neither all over non-zero nor larger than a brain.
 
@@ -74,7 +74,7 @@ def require_extractor(command: str) -> None:
 
 
 def on_same_grid(volume: Volume, other: Volume) -> bool:
-    """Return whether two images have the same voxels at the same places, to within `GRID_TOLERANCE_MM`."""
+    """Return whether two images have the same voxels at the same positions, to within `GRID_TOLERANCE_MM`."""
     if volume.data_XYZ.shape != other.data_XYZ.shape:
         return False
     corners_83 = np.array(list(np.ndindex(2, 2, 2))) * (np.array(volume.data_XYZ.shape) - 1.0)

@@ -5,7 +5,7 @@ A transform file is one of two things, told apart by its first bytes:
 ITK's text      ``#Insight Transform File V1.0`` with one affine. Its points are LPS mm, and it is what resampling the
                 image on MNI152 takes, so it maps MNI152 to the image's world. BIDS names such a file
                 ``from-T1w_to-MNI152..._mode-image_xfm.txt``: the image goes from T1w to MNI152, points the other way.
-FLIRT's matrix  four rows of four numbers, from the image's FSL coordinates to those of MNI152_T1_1mm or its 2 mm twin.
+FLIRT's matrix  four rows of four numbers, from the image's FSL coordinates to those of MNI152_T1_1mm or MNI152_T1_2mm.
 
 Source: ITK Software Guide, 3.9 (transforms map points of the output to the input); BIDS extension proposal 14 (names).
 """
@@ -122,7 +122,7 @@ def _read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
     except ScanRejected as rejection:
         raise ScanRejected("bad-mask", f"the mask is {rejection}") from rejection
     if not on_same_grid(volume, mask):
-        raise ScanRejected("bad-mask", "expected a mask on the image's grid, it has another shape or place")
+        raise ScanRejected("bad-mask", "expected a mask on the image's grid, it has another shape or position")
     inside: NDArray[np.bool_] = mask.data_XYZ >= _BRAIN_THRESHOLD
     return inside
 

@@ -1,6 +1,6 @@
 """The members of a bulk item: of a zip archive, or of the folder it was unpacked to.
 
-Members are read one by one into memory, never extracted, so a member's path cannot leave anything anywhere; an archive
+Members are read one by one into memory, never extracted, so a member's path cannot write anything anywhere; an archive
 that tries is refused all the same, because nobody made it in good faith.
 """
 
@@ -55,7 +55,7 @@ def open_members(path: Path) -> Iterator[Members]:
             return
         _refuse_endless_directory(path)
         with zipfile.ZipFile(path) as archive:
-            _refuse_leaving_paths(archive.namelist())
+            _refuse_outside_paths(archive.namelist())
             yield _Archive(archive)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ScanRejected("bad-archive", f"the zip archive is damaged ({type(error).__name__})") from error
@@ -126,7 +126,7 @@ def _refuse_large(num_bytes: int, name: str) -> None:
         )
 
 
-def _refuse_leaving_paths(names: Sequence[str]) -> None:
+def _refuse_outside_paths(names: Sequence[str]) -> None:
     if any(name.startswith("/") or ".." in PurePosixPath(name).parts for name in names):
         raise ScanRejected("unsafe-archive", "a member's path leads out of the archive")
 

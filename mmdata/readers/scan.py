@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import extract_brain
@@ -13,7 +14,6 @@ from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
 from mmdata.readers.native import NativeScan
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.volume.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.preprocess import preprocess_volume
@@ -69,13 +69,12 @@ def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
         measures["registration_nmi"] = registration.nmi
     else:
         raise ScanRejected("missing-transform", "the source has no transform to MNI152; --register affine makes one")
-    dwi_map = settings.volumes.dwi_map if scan.modality == "dwi" else ""
     preprocessed = preprocess_volume(
         brain,
         mni_from_native_44,
         settings.volumes,
         min_template_overlap=settings.ingest.min_template_overlap,
-        signed_range=SIGNED_RANGES.get(dwi_map),
+        signed_range=SIGNED_RANGES.get(settings.volumes.map_of(scan.modality)),
     )
     return LoadedScan(
         rows={str(side): level for side, level in preprocessed.levels.items()},
@@ -96,8 +95,8 @@ def _read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
     if scan.form == "image":
         return read_image(scan, volumes.space)
     if volumes.space == "MNI152-nonlinear":
-        return read_warped(scan, volumes.dwi_map)
-    return read_native(scan, volumes.dwi_map)
+        return read_warped(scan, volumes.map_of(scan.modality))
+    return read_native(scan, volumes.map_of(scan.modality))
 
 
 def _load_connectivity(scan: ScanCandidate, settings: ConnectivitySettings) -> LoadedScan:

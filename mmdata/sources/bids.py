@@ -1,7 +1,8 @@
 """Find what a BIDS dataset holds, raw or derived, by names alone.
 
-Searched are ``sub-<label>[/ses-<label>]/anat`` and ``dwi`` at the root and in every ``derivatives/<pipeline>``. T1w and
-FLAIR images and scalar diffusion maps are found; BIDS has no name yet for the connectivity of regions, so none is.
+Searched are ``sub-<label>[/ses-<label>]/<datatype>`` at the root and in every ``derivatives/<pipeline>``, for the
+datatypes and suffixes in `volume_files` and for scalar diffusion maps. BIDS has no name yet for the connectivity of
+regions, so none is found.
 
 Source: the Brain Imaging Data Structure specification, 1.10.
 """
@@ -15,10 +16,11 @@ from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
 from mmdata.sources.bids_names import instance_of, parse_folder, parse_name
 from mmdata.sources.tables import may_be_table, sort_tables
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
+from mmdata.volume.settings import VolumeSettings
 
 _DERIVATIVES = "derivatives"
-_DATATYPES = ("anat", "dwi")
 _ENDINGS = (*IMAGE_EXTENSIONS, *(f"_xfm{extension}" for extension in TRANSFORM_EXTENSIONS))
 
 
@@ -27,14 +29,14 @@ class _Dataset:
     """The root, or one pipeline's derivatives."""
 
     folder: Path
-    place: int
+    index: int
     """In the order of search."""
     is_derivative: bool
     labels: frozenset[str] = field(repr=False)
     """Of its participants."""
 
 
-def find_bids(root: Path, *, dwi_map: str, space: str) -> FoundSources:
+def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     """List the scans and tables of a BIDS dataset.
 
     A participant's label is the text after ``sub-``. A session is an imaging visit: `bids_names.instance_of` says
@@ -43,10 +45,8 @@ def find_bids(root: Path, *, dwi_map: str, space: str) -> FoundSources:
 
     Parameters
     ----------
-    dwi_map
-        The scalar diffusion map that stands for dwi, e.g. ``FA``.
-    space
-        ``MNI152-linear`` or ``MNI152-nonlinear``: which images to look for.
+    volumes
+        Which map stands for dwi, and whether to look for native images or for those in nonlinear space.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def find_bids(root: Path, *, dwi_map: str, space: str) -> FoundSources:
         eid = participant_number(label)
         num_scans_before = len(scans)
         for instance, files in _visits(_sessions(label, datasets, root), root).items():
-            chosen, num_passed_over = choose_scans(Visit(eid, instance), files, dwi_map=dwi_map, space=space)
+            chosen, num_passed_over = choose_scans(Visit(eid, instance), files, volumes)
             scans.extend(chosen)
             num_duplicates += num_passed_over
         if str(eid) != label and len(scans) > num_scans_before:
@@ -88,13 +88,13 @@ def _datasets(root: Path) -> list[_Dataset]:
     return [
         _Dataset(
             folder=folder,
-            place=place,
+            index=index,
             is_derivative=folder != root,
             labels=frozenset(
                 label for name in list_folder(folder, root).folders if (label := parse_folder(name, "sub"))
             ),
         )
-        for place, folder in enumerate(folders)
+        for index, folder in enumerate(folders)
     ]
 
 
@@ -115,7 +115,7 @@ def _sessions(label: str, datasets: list[_Dataset], root: Path) -> dict[str | No
 
 def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, root: Path) -> Iterator[BidsFile]:
     """List the images, masks and transforms of one session that are named for it."""
-    for datatype in _DATATYPES:
+    for datatype in dict.fromkeys(files.bids.datatype for files in VOLUME_FILES.values()):
         if datatype not in session.folders:
             continue
         listing = list_folder(session.path(datatype), root)
@@ -126,7 +126,7 @@ def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, roo
                     folder=listing.folder,
                     filename=filename,
                     name=name,
-                    dataset=dataset.place,
+                    dataset=dataset.index,
                     is_derivative=dataset.is_derivative,
                 )
 

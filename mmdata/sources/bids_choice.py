@@ -13,14 +13,14 @@ from pathlib import Path
 
 from mmbase.records import ScanCandidate, Visit
 from mmdata.sources.bids_names import BidsName
+from mmdata.sources.volume_files import VOLUME_FILES
+from mmdata.volume.settings import VolumeSettings
 
 IMAGE_EXTENSIONS = (".nii", ".nii.gz")
 TRANSFORM_EXTENSIONS = (".txt", ".mat")
 """Of affine transforms; ``.h5`` holds a warp."""
-_MODALITY_OF_SUFFIX = {"T1w": "t1", "FLAIR": "flair"}
-_OWN_SPACE = {"t1": "t1w", "flair": "flair", "dwi": "dwi"}
-"""What an image's own space is called, in lower case."""
-_NATIVE_SPACES = {*_OWN_SPACE.values(), "t2w", "orig", "individual", "acpc"}
+_NATIVE_SPACES = ("t2w", "orig", "individual", "acpc")
+"""In lower case, beside the suffixes of volumes: a native image's own space is called by its suffix."""
 _TEMPLATE = "MNI152"
 _FSL_TEMPLATE = "MNI152NLin6Asym"
 """FSL's, to which UK Biobank's transforms lead."""
@@ -45,7 +45,7 @@ class BidsFile:
     name: BidsName
     """The file name's parts."""
     dataset: int
-    """Place of its dataset among those searched: pipelines by name."""
+    """Index of its dataset among those searched: pipelines by name."""
     is_derivative: bool
     """Whether it comes from a pipeline in ``derivatives``."""
 
@@ -65,9 +65,7 @@ class BidsFile:
         return self.name.entities.get("desc", "")
 
 
-def choose_scans(
-    visit: Visit, files: Sequence[BidsFile], *, dwi_map: str, space: str
-) -> tuple[list[ScanCandidate], int]:
+def choose_scans(visit: Visit, files: Sequence[BidsFile], volumes: VolumeSettings) -> tuple[list[ScanCandidate], int]:
     """Return one scan for each modality, and how many other acquisitions were passed over.
 
     An image of a pipeline comes before one of the dataset itself, and FSL's template before its others; then a
@@ -76,24 +74,22 @@ def choose_scans(
 
     Parameters
     ----------
-    dwi_map
-        The scalar diffusion map that stands for dwi, e.g. ``FA``.
-    space
-        ``MNI152-linear``: native images; ``MNI152-nonlinear``: images in a space of that template.
+    volumes
+        Which map stands for dwi; in linear space native images are chosen, else images in a space of the template.
     """
     masks = {_mask_key(file): file for file in files if file.name.suffix == "mask" and file.desc == "brain"}
     transforms = [file for file in files if _is_transform(file)]
     images: dict[str, list[BidsFile]] = {}
     for file in files:
-        modality = _modality(file.name, dwi_map)
-        if modality and _is_usable(file, modality, masks, space):
+        modality = _modality(file.name, volumes)
+        if modality and _is_usable(file, modality, masks, volumes.space):
             images.setdefault(modality, []).append(file)
     scans, num_passed_over = [], 0
     for modality, rivals in sorted(images.items()):
         best = min(rivals, key=lambda file: _rank(file, masks))
         acquisitions = {_acquisition(file) for file in rivals if file.dataset == best.dataset}
         num_passed_over += len(acquisitions) - 1
-        scans.append(_candidate(visit, modality, best, masks, transforms, space))
+        scans.append(_candidate(visit, modality, best, masks, transforms, volumes.space))
     return scans, num_passed_over
 
 
@@ -118,12 +114,14 @@ def _candidate(
     )
 
 
-def _modality(name: BidsName, dwi_map: str) -> str | None:
+def _modality(name: BidsName, volumes: VolumeSettings) -> str | None:
     if name.extension not in IMAGE_EXTENSIONS:
         return None
-    if _map_name(name).lower() == dwi_map.lower():
-        return "dwi"
-    return _MODALITY_OF_SUFFIX.get(name.suffix)
+    shown = _map_name(name).lower()
+    for modality, files in VOLUME_FILES.items():
+        if shown == volumes.map_of(modality).lower() if files.has_maps else name.suffix == files.bids.suffix:
+            return modality
+    return None
 
 
 def _map_name(name: BidsName) -> str:
@@ -134,8 +132,9 @@ def _map_name(name: BidsName) -> str:
 
 def _is_usable(file: BidsFile, modality: str, masks: Collection[_MaskKey], space: str) -> bool:
     if space == _LINEAR:
-        return not file.space or file.space.lower() in _NATIVE_SPACES
-    is_extracted = modality == "dwi" or file.desc == "brain" or _mask_key(file) in masks
+        own_spaces = (files.bids.suffix.lower() for files in VOLUME_FILES.values())
+        return not file.space or file.space.lower() in {*_NATIVE_SPACES, *own_spaces}
+    is_extracted = VOLUME_FILES[modality].bids.is_brain_only or file.desc == "brain" or _mask_key(file) in masks
     return file.space.startswith(_TEMPLATE) and is_extracted
 
 
@@ -156,7 +155,7 @@ def _rank(file: BidsFile, masks: Collection[_MaskKey]) -> tuple[object, ...]:
 
 def _transform_of(image: BidsFile, modality: str, transforms: Sequence[BidsFile]) -> Path | None:
     """Return the affine that leads from the image's space to MNI152, of the same dataset and acquisition."""
-    image_space = (image.space or _OWN_SPACE[modality]).lower()
+    image_space = (image.space or VOLUME_FILES[modality].bids.suffix).lower()
     fitting = [
         (-len(acquisition), file.name.entities["to"] != _FSL_TEMPLATE, file.path)
         for file in transforms

@@ -16,6 +16,7 @@ from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
 from mmdata.sources.folder import find_folder
 from mmdata.sources.ukb import find_release
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.study import StudyConfig
 from mmdata.study_arrays import stored_modalities
 from mmdata.volume.connectome import CONNECTOMES
@@ -23,15 +24,6 @@ from mmdata.volume.connectome import CONNECTOMES
 SourceKind = Literal["ukb", "bids", "folder"]
 _ENTRY = re.compile(r"(?:(?P<prefix>[a-z]{2,}):|(?![a-z]{2,}:))(?P<path>.+)")
 _KIND_OF_PREFIX: dict[str | None, SourceKind] = {None: "ukb", "bids": "bids", "folder": "folder"}
-_EXPECTED: dict[SourceKind, str] = {
-    "ukb": "UK Biobank imaging archives named EID_FIELD_INSTANCE_ARRAY.zip with a field of 20250, 20252 or 20253 or of "
-    "the study's connectivity, or folders EID_FIELD_INSTANCE_ARRAY or EID that they were unpacked to",
-    "bids": "BIDS images in the study's space, sub-<label>[/ses-<label>]/anat/*_T1w.nii.gz or *_FLAIR.nii.gz or a map "
-    "in dwi, at the root or in derivatives/<pipeline>; with space-MNI152… in their names for MNI152-nonlinear",
-    "folder": "images in the reference study's layout, [TRAIN|VAL|TEST/]T1/<id>_t1.nii.gz, FLAIR/<id>_flair.nii.gz or "
-    "DWI/<id>_dwi.nii.gz, or a .npy table of edges beside the list of its ids",
-}
-"""What a source of each kind holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +85,7 @@ def find_sources(sources: Sequence[Source], config: StudyConfig) -> FoundSources
     modalities = stored_modalities(config)
     merged = _merge([group.found for group in groups], modalities)
     if not merged.scans:
-        kinds = {group.kind: _EXPECTED[group.kind] for group in groups}
+        kinds = {group.kind: _expected(group.kind) for group in groups}
         raise SourceError(
             f"The sources hold no scan of {', '.join(modalities)}, which the study stores. Expected "
             f"{'; or '.join(kinds.values())}.",
@@ -110,7 +102,7 @@ def _search(sources: Sequence[Source], config: StudyConfig) -> list[_Group]:
     groups: list[_Group] = []
     for source in dict.fromkeys(sources):
         if source.kind == "bids":
-            found = find_bids(source.path, dwi_map=volumes.dwi_map, space=volumes.space)
+            found = find_bids(source.path, volumes)
         elif source.kind == "folder":
             found = find_folder(source.path)
         elif any(group.kind == "ukb" for group in groups):
@@ -126,10 +118,46 @@ def _require_content(group: _Group) -> None:
     found = group.found
     if not (found.scans or (group.kind == "ukb" and (found.tables or found.withdrawal_lists))):
         raise SourceError(
-            f"{', '.join(map(str, group.paths))} holds no {_EXPECTED[group.kind]}.",
+            f"{', '.join(map(str, group.paths))} holds no {_expected(group.kind)}.",
             "Give the folder that holds them; mm reads a source as a UK Biobank release unless its path begins with "
             "bids: or folder:.",
         )
+
+
+def _expected(kind: SourceKind) -> str:
+    """Say what a source of a kind holds."""
+    match kind:
+        case "ukb":
+            fields = _either(sorted(str(files.ukb.field) for files in VOLUME_FILES.values()))
+            return (
+                f"UK Biobank imaging archives named EID_FIELD_INSTANCE_ARRAY.zip with a field of {fields} or of the "
+                "study's connectivity, or folders EID_FIELD_INSTANCE_ARRAY or EID that they were unpacked to"
+            )
+        case "bids":
+            names = _either(
+                f"{files.bids.datatype}/*_{'<map>' if files.has_maps else files.bids.suffix}.nii.gz"
+                for files in VOLUME_FILES.values()
+            )
+            return (
+                f"BIDS images in the study's space, sub-<label>[/ses-<label>]/{names}, at the root or in "
+                "derivatives/<pipeline>; with space-MNI152… in their names for MNI152-nonlinear"
+            )
+        case "folder":
+            names = _either(f"{modality.upper()}/<id>_{modality}.nii.gz" for modality in VOLUME_FILES)
+            return (
+                f"images in the reference study's layout, [TRAIN|VAL|TEST/]{names}, or a .npy table of edges beside "
+                "the list of its ids"
+            )
+
+
+def _either(names: Iterable[str]) -> str:
+    """Join names as alternatives.
+
+    >>> _either(["t1", "flair", "dwi"])
+    't1, flair or dwi'
+    """
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSources:
@@ -158,11 +186,11 @@ def _joined(paths: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:
 
 
 def _joined_splits(founds: Sequence[FoundSources]) -> dict[int, str]:
-    placed = {one for found in founds for one in found.splits.items()}
-    splits = dict(placed)
-    if len(splits) < len(placed):
+    settled = {one for found in founds for one in found.splits.items()}
+    splits = dict(settled)
+    if len(splits) < len(settled):
         raise SourceError(
-            f"The sources put {len(placed) - len(splits):,} participants into different splits. Expected each in one "
+            f"The sources put {len(settled) - len(splits):,} participants into different splits. Expected each in one "
             "of train, val and test.",
             "Take them out of all but one, or leave one of the sources out.",
         )

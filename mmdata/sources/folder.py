@@ -1,9 +1,9 @@
 """Find what a folder in the reference study's layout holds: images that lie in template space already.
 
-Volumes are ``TRAIN|VAL|TEST/<T1|FLAIR|DWI>/<id>_t1.nii.gz`` (``_flair``, ``_dwi``), or lie in ``T1``, ``FLAIR`` and
-``DWI`` at the root. Connectivity is one numpy table of edges, at the root or in a split's folder or in a folder
-``CONNECTIVITY`` there, beside the ids of its rows. Case does not matter. An id that ends in ``_2`` or ``_3`` names the
-imaging visit, else it is visit 2.
+Volumes are ``TRAIN|VAL|TEST/T1/<id>_t1.nii.gz`` or lie in ``T1`` at the root; likewise for every other volume
+modality, folder and file by its name. Connectivity is one numpy table of edges, at the root or in a split's folder or
+in a folder ``CONNECTIVITY`` there, beside the ids of its rows. Case does not matter. An id that ends in ``_2`` or
+``_3`` names the imaging visit, else it is visit 2.
 """
 
 import re
@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
-from mmdata.store.schema import CONNECTIVITY
 
 _SPLIT_OF_FOLDER = {
     "train": "train",
@@ -29,13 +30,12 @@ _SPLIT_OF_FOLDER = {
     "test": "test",
     "testing": "test",
 }
-_VOLUME_FOLDERS = ("t1", "flair", "dwi")
-_VOLUME_NAME = re.compile(r"(?P<id>.+)_(?P<modality>t1|flair|dwi)\.nii(\.gz)?", re.IGNORECASE)
+_VOLUME_NAME = re.compile(r"(?P<id>.+)_(?P<modality>[^_.]+)\.nii(\.gz)?", re.IGNORECASE)
 _ID = re.compile(r"(?P<number>\d+)_(?P<instance>[23])|(?P<label>.+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class _Part:
     """The root or a split's folder."""
 
     split: str | None
@@ -63,14 +63,14 @@ def find_folder(root: Path) -> FoundSources:
         The root does not exist, a folder or file cannot be read, ids and table of edges do not fit, or participants
         are in several splits.
     """
-    require_folder(root, "the folder that holds TRAIN, VAL and TEST, or T1, FLAIR and DWI")
-    places = _places(root)
-    found = list(chain.from_iterable(_scans_in(place, root) for place in places))
+    require_folder(root, f"the folder that holds TRAIN, VAL and TEST, or {' or '.join(VOLUME_FILES).upper()}")
+    parts = _parts(root)
+    found = list(chain.from_iterable(_scans_in(part, root) for part in parts))
     scans: dict[tuple[int, int, str], ScanCandidate] = {}
     for one in found:
         scans.setdefault((one.scan.visit.eid, one.scan.visit.instance, one.scan.modality), one.scan)
-    id_lists = {table.id_list for place in places for table in place.edge_tables}
-    texts = [place.listing.path(name) for place in places for name in place.listing.files if may_be_table(name)]
+    id_lists = {table.id_list for part in parts for table in part.edge_tables}
+    texts = [part.listing.path(name) for part in parts for name in part.listing.files if may_be_table(name)]
     sorted_texts = sort_tables(
         (path for path in texts if path not in id_lists), id_columns=ID_COLUMNS, any_list_withdraws=False
     )
@@ -85,13 +85,11 @@ def find_folder(root: Path) -> FoundSources:
     )
 
 
-def _places(root: Path) -> list[_Place]:
+def _parts(root: Path) -> list[_Part]:
     top = list_folder(root, root)
     splits = {name: _SPLIT_OF_FOLDER[name.lower()] for name in top.folders if name.lower() in _SPLIT_OF_FOLDER}
     listings = [(None, top), *((split, list_folder(top.path(name), root)) for name, split in splits.items())]
-    return [
-        _Place(split=split, listing=listing, edge_tables=_edge_tables(listing, root)) for split, listing in listings
-    ]
+    return [_Part(split=split, listing=listing, edge_tables=_edge_tables(listing, root)) for split, listing in listings]
 
 
 def _edge_tables(listing: Listing, root: Path) -> list[EdgeTable]:
@@ -100,17 +98,17 @@ def _edge_tables(listing: Listing, root: Path) -> list[EdgeTable]:
     return [table for one in (listing, *inner) if (table := find_edge_table(one))]
 
 
-def _scans_in(place: _Place, root: Path) -> Iterator[_FoundScan]:
-    for folder in place.listing.folders:
-        if folder.lower() in _VOLUME_FOLDERS:
-            listing = list_folder(place.listing.path(folder), root)
+def _scans_in(part: _Part, root: Path) -> Iterator[_FoundScan]:
+    for folder in part.listing.folders:
+        if folder.lower() in VOLUME_FILES:
+            listing = list_folder(part.listing.path(folder), root)
             for name in listing.files:
                 match = _VOLUME_NAME.fullmatch(name)
                 if match and match["modality"].lower() == folder.lower():
-                    yield _volume(match["id"], folder.lower(), listing.path(name), place.split)
-    for table in place.edge_tables:
+                    yield _volume(match["id"], folder.lower(), listing.path(name), part.split)
+    for table in part.edge_tables:
         for row, name in enumerate(table.ids):
-            yield _edges(name, row, table.path, place.split)
+            yield _edges(name, row, table.path, part.split)
 
 
 def _volume(name: str, modality: str, path: Path, split: str | None) -> _FoundScan:
@@ -134,10 +132,10 @@ def _parse_id(name: str) -> tuple[str, Visit]:
 
 
 def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:
-    placed = {(one.scan.visit.eid, one.split) for one in found if one.split}
-    splits = dict(placed)
-    if len(splits) < len(placed):
-        num_several = sum(num > 1 for num in Counter(eid for eid, _ in placed).values())
+    settled = {(one.scan.visit.eid, one.split) for one in found if one.split}
+    splits = dict(settled)
+    if len(splits) < len(settled):
+        num_several = sum(num > 1 for num in Counter(eid for eid, _ in settled).values())
         raise SourceError(
             f"{num_several:,} participants of {root} are in more than one of its splits. Expected each in one of "
             "TRAIN, VAL and TEST: a model must not be tested on those it was trained on.",

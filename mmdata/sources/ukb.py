@@ -4,7 +4,7 @@ A *bulk item* is one field of one visit: an archive ``EID_FIELD_INSTANCE_ARRAY.z
 unpacked to, or a text file. A *participant's folder*, ``EID`` or ``EID_INSTANCE``, holds several items unpacked
 together: ``T1``, ``T2_FLAIR``, ``dMRI`` and a csv of time series. Neither kind of folder is searched further.
 
-Source: the UK Biobank showcase, fields 20250, 20252, 20253, 25750 to 25753, 31015, 31016, 31018 and 31019.
+Which fields and folders hold which volume: `volume_files`; which hold connectivity: `mmdata.volume.connectome`.
 """
 
 import re
@@ -14,21 +14,21 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import FoundSources, ScanCandidate, Visit
 from mmdata.sources.tables import may_be_table, sort_tables
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, folder_identity, require_folder, walk_folders
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.volume.connectome import CONNECTOMES, Connectome
 
-MODALITY_OF_FIELD = {20252: "t1", 20253: "flair", 20250: "dwi"}
 FIRST_IMAGING_INSTANCE = 2
 """The visit that is meant where a name does not say which."""
 _BULK_NAME = re.compile(r"(?P<eid>[1-9]\d{0,17})_(?P<field>\d+)_(?P<instance>\d{1,4})_\d+(?P<ending>\..+|/)", re.ASCII)
 """A folder's name is matched with a slash behind it."""
 _PARTICIPANT_FOLDER = re.compile(r"(?P<eid>[1-9]\d{6})(?:_(?P<instance>\d))?", re.ASCII)
 """Eids have seven digits; folders named for a date have six or eight."""
-_MODALITY_OF_FOLDER = {"T1": "t1", "T2_FLAIR": "flair", "dMRI": "dwi"}
-_UNPACKED_FOLDERS = {*_MODALITY_OF_FOLDER, "fMRI", "SWI"}
+_OTHER_FOLDERS = ("fMRI", "SWI")
+"""Of a participant's unpacked folder, beside those of volumes."""
 
 _Key = tuple[int, int, str]
 """Eid, instance and modality: sorts faster than a `Visit`."""
@@ -96,8 +96,10 @@ def find_release(
 
 def _modalities(connectome: Connectome | None) -> dict[tuple[str, str], str]:
     """Return the modality of each field and ending of a bulk item's name."""
-    fields = MODALITY_OF_FIELD | ({connectome.field: CONNECTIVITY} if connectome and connectome.is_timeseries else {})
-    modality_of = {(str(field), ending): modality for field, modality in fields.items() for ending in (".zip", "/")}
+    fields = {modality: files.ukb.field for modality, files in VOLUME_FILES.items()}
+    if connectome and connectome.is_timeseries:
+        fields[CONNECTIVITY] = connectome.field
+    modality_of = {(str(field), ending): modality for modality, field in fields.items() for ending in (".zip", "/")}
     if connectome and not connectome.is_timeseries:
         modality_of[str(connectome.field), ".txt"] = CONNECTIVITY
     return modality_of
@@ -106,8 +108,9 @@ def _modalities(connectome: Connectome | None) -> dict[tuple[str, str], str]:
 def _interpret(listing: Listing, modality_of: Mapping[tuple[str, str], str], member: str) -> _Contents:
     items = list(_items(sorted([*listing.files, *(f"{name}/" for name in listing.folders)]), modality_of))
     if visit := _participant_folder(listing, member):
-        modalities = {*map(_MODALITY_OF_FOLDER.get, listing.folders), CONNECTIVITY if member in listing.files else None}
-        items += [((*visit, modality), "") for modality in modalities if modality]
+        modalities = [modality for modality, files in VOLUME_FILES.items() if files.ukb.folder in listing.folders]
+        modalities += [CONNECTIVITY] if member in listing.files else []
+        items += [((*visit, modality), "") for modality in modalities]
         return _Contents(items=items, texts=[], folders=[])
     return _Contents(
         items=items,
@@ -126,19 +129,20 @@ def _items(names: Iterable[str], modality_of: Mapping[tuple[str, str], str]) -> 
 def _participant_folder(listing: Listing, member: str) -> tuple[int, int] | None:
     """Return the eid and instance of a participant's folder, None for any other."""
     match = _PARTICIPANT_FOLDER.fullmatch(listing.folder.name)
-    if match and (not _UNPACKED_FOLDERS.isdisjoint(listing.folders) or member in listing.files):
+    unpacked = {*_OTHER_FOLDERS, *(files.ukb.folder for files in VOLUME_FILES.values())}
+    if match and (not unpacked.isdisjoint(listing.folders) or member in listing.files):
         return int(match["eid"]), int(match["instance"] or FIRST_IMAGING_INSTANCE)
     return None
 
 
 def _candidates(paths: Mapping[_Key, Path]) -> Iterator[ScanCandidate]:
     for (eid, instance), keys in groupby(sorted(paths), key=itemgetter(0, 1)):
-        visit, t1_path = Visit(eid, instance), paths.get((eid, instance, "t1"))
         for key in keys:
             modality = key[2]
+            base = VOLUME_FILES[modality].ukb.base if modality in VOLUME_FILES else ""
             yield ScanCandidate(
-                visit=visit,
+                visit=Visit(eid, instance),
                 modality=modality,
                 path=paths[key],
-                transform_path=t1_path if modality == "flair" else None,
+                transform_path=paths.get((eid, instance, base)),
             )

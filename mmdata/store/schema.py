@@ -6,15 +6,13 @@ This is the public contract between what writes a study and what reads one, so i
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmbase.names import CONNECTIVITY as CONNECTIVITY  # noqa: PLC0414 - until mmtrain imports it from there
+from mmbase.names import MODALITIES as MODALITIES  # noqa: PLC0414 - as above
+from mmbase.names import VOLUME_MODALITIES as VOLUME_MODALITIES  # noqa: PLC0414 - as above
 from mmdata.store.location import Location
 
 SCHEMA_VERSION = 1
 """Version of everything in a study directory; readers refuse any other."""
-
-VOLUME_MODALITIES = ("flair", "t1", "dwi")
-"""Modalities stored as volumes, in the channel order of the reference's network."""
-CONNECTIVITY = "connectivity"
-MODALITIES = (*VOLUME_MODALITIES, CONNECTIVITY)
 
 VOLUME_DIMENSIONS = ("sample", "x", "y", "z")
 AUGMENTED_DIMENSIONS = ("copy", *VOLUME_DIMENSIONS)
@@ -49,7 +47,7 @@ class StudyLayout:
 
     @property
     def catalog(self) -> Path:
-        """The DuckDB file; the only place where an eid appears."""
+        """The DuckDB file; the only file where an eid appears."""
         return self.root / "catalog.duckdb"
 
     @property
@@ -71,6 +69,11 @@ class StudyLayout:
     def runs(self) -> Path:
         """One directory for each trained model."""
         return self.root / "runs"
+
+    @property
+    def audits(self) -> Path:
+        """Answers of audits, to be used again; they may name samples, and can be removed without harm."""
+        return self.root / "audits"
 
     @property
     def slurm(self) -> Path:

@@ -1,4 +1,4 @@
-"""From tissue shares to the intensities of a T1, a FLAIR, an FA and an MD image.
+"""From tissue shares to the intensities of a T1, a FLAIR, an FA and an MD image, and of any other volume a plain one.
 
 Every image gets tissue levels and a gamma of its own, a bias field and Rician noise (MONAI's), and an arbitrary scale
 of 0.7 to 1.4, so that its mean and its histogram say little. Outside the brain it is exactly 0.
@@ -76,6 +76,13 @@ def md_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
     return values
 
 
+def plain_contrast(tissue: Tissue, brain: Brain, rng: np.random.Generator) -> Map:
+    """Return white matter bright, grey matter and CSF darker; nothing is planted but the anatomy itself."""
+    gm, csf = _draw_level(rng, 0.75), _draw_level(rng, 0.30)
+    values: Map = tissue.wm + gm * tissue.gm + csf * tissue.csf
+    return values
+
+
 def acquire(contrast_P: Map, tissue: Tissue, acquisition: Acquisition, rng: np.random.Generator) -> Map:
     """Return the image a scanner makes of a contrast: gamma, bias, noise, an arbitrary scale, brain-extracted.
 
@@ -93,6 +100,22 @@ def acquire(contrast_P: Map, tissue: Tissue, acquisition: Acquisition, rng: np.r
     image: Map = np.zeros(tissue.is_brain.shape, dtype=np.float32)
     image[tissue.is_brain] = np.maximum(noisy, _SMALLEST_IN_BRAIN) * scale
     return image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Structural:
+    """How one kind of image that is not a map looks."""
+
+    contrast_of: ContrastFunction
+    acquisition: Acquisition
+
+
+STRUCTURAL = {
+    "t1": Structural(contrast_of=t1_contrast, acquisition=T1),
+    "flair": Structural(contrast_of=flair_contrast, acquisition=FLAIR),
+}
+"""By modality, which is also the name of its random numbers; any other has `PLAIN`."""
+PLAIN = Structural(contrast_of=plain_contrast, acquisition=Acquisition(unit=600.0, noise_sd=0.03))
 
 
 def _draw_level(rng: np.random.Generator, mean: float) -> float:

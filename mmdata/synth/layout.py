@@ -8,7 +8,7 @@ from typing import Literal
 from mmdata.synth.drawing import DrawnVisit
 from mmdata.synth.faults.participants import Shown
 from mmdata.synth.layouts import bids, folder, rap, trees, zips
-from mmdata.synth.plan import ALL_FIELDS, DWI_FIELD, EXTRA_FIELDS, FLAIR_FIELD, GLASSER_FIELD, T1_FIELD, ReleasePlan
+from mmdata.synth.plan import ALL_FIELDS, EXTRA_FIELDS, GLASSER_FIELD, VOLUME_FIELDS, ReleasePlan
 from mmdata.synth.table_form import TableForm
 
 LayoutName = Literal["zips", "trees", "rap", "bids", "folder"]
@@ -29,9 +29,9 @@ class Layout:
 _ALL = frozenset((*ALL_FIELDS, *EXTRA_FIELDS))
 _WITH_ARCHIVES = Shown(fields=_ALL, parts=frozenset(("image", "members", "archive")))
 _WITH_MEMBERS = Shown(fields=_ALL, parts=frozenset(("image", "members")))
-_WITH_IMAGES = Shown(fields=frozenset((T1_FIELD, FLAIR_FIELD, DWI_FIELD)), parts=frozenset(("image",)))
+_WITH_IMAGES = Shown(fields=frozenset(VOLUME_FIELDS.values()), parts=frozenset(("image",)))
 _ON_ONE_GRID = Shown(
-    fields=frozenset((T1_FIELD, FLAIR_FIELD, DWI_FIELD, GLASSER_FIELD)), parts=frozenset(("image",)), has_repeats=False
+    fields=frozenset((*VOLUME_FIELDS.values(), GLASSER_FIELD)), parts=frozenset(("image",)), has_repeats=False
 )
 
 LAYOUTS: dict[LayoutName, Layout] = {

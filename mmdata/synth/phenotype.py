@@ -58,7 +58,7 @@ MEASURES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disease:
-    """A derived target and the three places it may be recorded in."""
+    """A derived target and the three fields it may be recorded in."""
 
     share_at_60: float
     log_odds_per_year: float

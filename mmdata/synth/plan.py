@@ -10,14 +10,16 @@ Participants with one fault each (`faults`) may be added behind all others, who 
 import dataclasses
 from dataclasses import dataclass
 
+from mmbase.names import CONNECTIVITY
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.synth.seeds import generator
 
-T1_FIELD, FLAIR_FIELD, DWI_FIELD, GLASSER_FIELD, EDGES_FIELD = "20252", "20253", "20250", "31016", "25751"
+VOLUME_FIELDS = {modality: str(files.ukb.field) for modality, files in VOLUME_FILES.items()}
+T1_FIELD, FLAIR_FIELD = VOLUME_FIELDS["t1"], VOLUME_FIELDS["flair"]
+GLASSER_FIELD, EDGES_FIELD = "31016", "25751"
 MODALITY_FIELDS = {
-    "t1": (T1_FIELD,),
-    "flair": (FLAIR_FIELD,),
-    "dwi": (DWI_FIELD,),
-    "connectivity": (GLASSER_FIELD, EDGES_FIELD),
+    **{modality: (field,) for modality, field in VOLUME_FIELDS.items()},
+    CONNECTIVITY: (GLASSER_FIELD, EDGES_FIELD),
 }
 ALL_FIELDS = tuple(field for fields in MODALITY_FIELDS.values() for field in fields)
 SCHAEFER_FIELD, TIAN_FIELD = "31018", "31019"
@@ -65,7 +67,7 @@ class ReleasePlan:
     visits: tuple[Visit, ...]
     """By participant, then instance."""
     repeats: frozenset[int]
-    """Indices of the participants who came again, whether or not a layout has a place for it."""
+    """Indices of the participants who came again, whether or not a layout can hold it."""
     num_table_only: int
     """Participants with a row in the table and no imaging."""
     withdrawn: int

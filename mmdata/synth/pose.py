@@ -23,7 +23,7 @@ _MARGIN_MM = (6.0, 14.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pose:
-    """One scan's voxel grid and its place in MNI152 space."""
+    """One scan's voxel grid and its pose in MNI152 space."""
 
     shape: tuple[int, int, int]
     affine_44: Matrix44

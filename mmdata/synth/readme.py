@@ -1,8 +1,12 @@
 """The text a release explains itself with; it names no participant."""
 
+from mmbase.names import MODALITIES
+from mmdata.sources.volume_files import ONLY_IMAGE, VOLUME_FILES
 from mmdata.synth.layout import LAYOUTS, LayoutName
 from mmdata.synth.table_form import TableForm, table_name
 
+_DESCRIBED = ("t1", "flair", "dwi")
+"""Volumes that `_ITEMS` describes."""
 _ITEMS = """\
     20252             T1: T1/T1_unbiased_brain.nii.gz, T1/T1_brain_mask.nii.gz, T1/transforms/T1_to_MNI_linear.mat
     20253             T2 FLAIR on the T1's grid; about half have a matrix of their own, the others share the T1's
@@ -127,7 +131,7 @@ def readme_text(layout: LayoutName, table_form: TableForm | None, *, has_extras:
             "SYNTHETIC DATA. Nobody in this release exists. ",
             f"It was made by `mm synth ukb`, laid out as {likeness}.\n\n",
             scans,
-            _ITEMS if has_items else "",
+            f"{_ITEMS}{_other_items()}" if has_items else "",
             _EXTRAS if has_extras else "",
             table,
             _COMMON_FILES,
@@ -139,4 +143,12 @@ def readme_text(layout: LayoutName, table_form: TableForm | None, *, has_extras:
             _WRONG_TABLE if has_items else "",
             _WRONG_EVERY if has_every_fault else "",
         ]
+    )
+
+
+def _other_items() -> str:
+    others = {modality: files.ukb for modality, files in VOLUME_FILES.items() if modality not in _DESCRIBED}
+    return "".join(
+        f"    {files.field:<18}{MODALITIES[modality].title}: {files.images[ONLY_IMAGE].brain}\n"
+        for modality, files in others.items()
     )

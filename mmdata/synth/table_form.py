@@ -6,7 +6,7 @@ rap               the platform's table exporter with raw codes: ``participant.p3
                   instance in its header; each answer of a multi-select has a column
 rap-tsv           the same with tabs and without ``participant.``
 rap-multiselect   raw codes, and all answers of a multi-select in one column, each of the three in another way
-rap-labels        labels in place of codes, and all answers of a multi-select in one column
+rap-labels        labels instead of codes, and all answers of a multi-select in one column
 """
 
 import csv
@@ -127,8 +127,8 @@ def _visit_of(column: str) -> tuple[int, int]:
     >>> _visit_of("20002-0.3")
     (20002, 0)
     """
-    number, _, place = column.partition("-")
-    return int(number), int(place.split(".")[0])
+    number, _, rest = column.partition("-")
+    return int(number), int(rest.split(".")[0])
 
 
 def _cell(shape: _Form, column: _Column, cells: Mapping[str, str]) -> str:

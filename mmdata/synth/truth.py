@@ -2,7 +2,7 @@
 
 One row per visit, existing scan of a volume, and landmark:
 
-``eid, instance, modality``            whose scan; modality is ``t1``, ``flair`` or ``dwi``
+``eid, instance, modality``            whose scan; modality is ``t1`` or another volume
 ``landmark``                           a name of `landmarks.LANDMARKS_MM`
 ``native_{x,y,z}_mm``                  its position in the scan's native world, RAS+ mm
 ``mni_{x,y,z}_mm``                     its position in MNI152 world, RAS+ mm
@@ -23,11 +23,9 @@ import polars as pl
 
 from mmdata.synth.landmarks import LANDMARKS_MM
 from mmdata.synth.participant import age_at, draw_participant
-from mmdata.synth.plan import MODALITY_FIELDS
+from mmdata.synth.plan import VOLUME_FIELDS
 from mmdata.synth.visit import VisitResult
 from mmdata.volume.geometry import apply_affine
-
-_VOLUMES = ("t1", "flair", "dwi")
 
 
 def write_truth(path: Path, seed: int, results: Iterable[VisitResult]) -> None:
@@ -40,10 +38,10 @@ def _visit_rows(seed: int, result: VisitResult) -> list[dict[str, object]]:
     participant = draw_participant(seed, result.visit.index)
     mni_N3 = np.array(list(LANDMARKS_MM.values()))
     rows: list[dict[str, object]] = []
-    for modality in _VOLUMES:
-        if MODALITY_FIELDS[modality][0] not in result.visit.fields:
+    for modality, field in VOLUME_FIELDS.items():
+        if field not in result.visit.fields:
             continue
-        mni_from_native_44 = result.mni_from_dwi_44 if modality == "dwi" else result.mni_from_t1_44
+        mni_from_native_44 = result.mni_from_native[modality]
         native_N3 = apply_affine(np.asarray(np.linalg.inv(mni_from_native_44), dtype=np.float64), mni_N3)
         for landmark, native_3, mni_3 in zip(LANDMARKS_MM, native_N3.tolist(), mni_N3.tolist(), strict=True):
             rows.append(

@@ -3,6 +3,7 @@
 Tasks carry a participant's index, never the eid, because Dask may log them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +27,16 @@ class VisitTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VisitResult:
-    """What was written: the maps from the two native worlds to MNI152, whether or not the scans exist."""
+    """What was written."""
 
     visit: Visit
-    mni_from_t1_44: Matrix44
-    """Of the T1's and the FLAIR's native world."""
-    mni_from_dwi_44: Matrix44
+    mni_from_native: Mapping[str, Matrix44]
+    """Volume modality to the map from its native world to MNI152's, whether or not there is such a scan."""
 
 
 def write_visit(task: VisitTask) -> VisitResult:
     """Draw and write everything one visit has; equal tasks write equal bytes."""
     drawn = draw_visit(task.visit, task.seed, task.voxel_mm)
     LAYOUTS[task.layout].write_visit(task.root, drawn)
-    return VisitResult(visit=task.visit, mni_from_t1_44=drawn.mni_from_t1_44, mni_from_dwi_44=drawn.mni_from_dwi_44)
+    maps = {modality: pose.mni_from_native_44 for modality, pose in drawn.poses.items()}
+    return VisitResult(visit=task.visit, mni_from_native=maps)

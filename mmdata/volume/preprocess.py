@@ -1,7 +1,7 @@
 """From a brain on its native grid to the study's grid: clamp, resample once, quantise, average to coarser levels.
 
-The whole way is one affine, source voxel from grid voxel, so a volume is interpolated once. Only the box around the
-brain is worked on, in single precision; a brain-extracted image is three quarters background.
+All transforms together are one affine, source voxel from grid voxel, so a volume is interpolated once. Only the box
+around the brain is worked on, in single precision; a brain-extracted image is three quarters background.
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from mmbase.names import MODALITIES
 from mmbase.settings import STRICT
 from mmdata.store.spec import Codec, StoredDtype
 from mmdata.volume.connectome import CONNECTOMES
@@ -19,7 +20,7 @@ class VolumeSettings:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    modalities: tuple[Literal["t1", "flair", "dwi"], ...] = ("t1", "flair", "dwi")
+    modalities: tuple[str, ...] = ("t1", "flair", "dwi")
     """Which volumes to store."""
     dwi_map: Literal["FA", "MD", "MO", "L1", "L2", "L3", "ICVF", "OD", "ISOVF"] = "FA"
     """The scalar diffusion map that stands for dwi."""
@@ -45,8 +46,9 @@ class VolumeSettings:
     """Samples that share one file."""
 
     def __post_init__(self) -> None:
-        if not self.modalities:
-            raise ValueError("modalities must name at least one of t1, flair and dwi")
+        volumes = [name for name, modality in MODALITIES.items() if modality.kind == "volume"]
+        if not self.modalities or not set(self.modalities).issubset(volumes):
+            raise ValueError(f"modalities must name at least one of {', '.join(volumes)}, got {self.modalities}")
         sides = sorted(self.sides, reverse=True)
         if list(self.sides) != sides or not sides or sides[-1] < 8:
             raise ValueError(f"sides must fall from the largest and be at least 8, got {self.sides}")
@@ -59,6 +61,10 @@ class VolumeSettings:
             raise ValueError(f"extent_mm and centre_mm must be finite, got {self.extent_mm} and {self.centre_mm}")
         if self.extent_mm <= 0 or self.rows_per_shard < 1 or not 0 < self.max_nonzero_share <= 1:
             raise ValueError("extent_mm, rows_per_shard and max_nonzero_share must be positive")
+
+    def map_of(self, modality: str) -> str:
+        """Return the map that stands for a modality; empty where it has one image alone."""
+        return self.dwi_map if modality == "dwi" else ""
 
     def grid(self, side: int) -> Grid:
         """Return the sampling grid of one resolution level."""

@@ -46,7 +46,7 @@ def template_mask(grid: Grid) -> NDArray[np.bool_]:
 def template_overlap(brain: NDArray[np.bool_], grid: Grid) -> float:
     """Return the Dice coefficient of a brain mask on a grid with the template's: 1 where they agree, 0 where apart.
 
-    It tells a brain that lies elsewhere, hardly one that is turned: heads are round.
+    It tells a brain in another position, hardly one that is turned: heads are round.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def plan_cohort(
 def _select(catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme) -> CohortSelection:
     data = config.data
     names = [target.name for target in data.targets]
-    return build_cohort(catalog, dictionary, names[0], data.modalities, data.shown_features, scheme)
+    return build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
 
 
 def _configure(

@@ -6,6 +6,7 @@ section alone, so config.json, `[train]` of study.toml and the options of `mm tr
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -81,7 +82,7 @@ def parse_run_config(settings: Mapping[str, Any]) -> RunConfig:
     faults: list[str] = []
     for section, cls in SECTIONS.items():
         try:
-            sections[section] = TypeAdapter(cls).validate_python({n: flat[n] for n in _names(cls) if n in flat})
+            sections[section] = _adapter(cls).validate_python({n: flat[n] for n in _names(cls) if n in flat})
         except ValidationError as error:
             faults += [f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {f['input']!r}" for f in error.errors()]
     if faults:
@@ -98,9 +99,16 @@ def parse_execution(settings: Mapping[str, Any]) -> ExecutionConfig:
         A setting is unknown or wrong.
     """
     try:
-        return TypeAdapter(ExecutionConfig).validate_python(dict(settings))
+        execution: ExecutionConfig = _adapter(ExecutionConfig).validate_python(dict(settings))
+        return execution
     except ValidationError as error:
         raise TrainError(f"execution.json of the run cannot be used: {error.errors()[0]['msg']}") from error
+
+
+@cache
+def _adapter(section: type) -> TypeAdapter[Any]:
+    """Return what validates a section; it takes tens of milliseconds to make."""
+    return TypeAdapter(section)
 
 
 def _names(cls: type) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from matplotlib.image import imread
 from torch.distributed import TCPStore
 
 from mmdata.store.array import open_array
@@ -22,7 +23,9 @@ from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DI
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
 from mmtrain.config.run import parse_run_config
+from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory, create_run
+from mmtrain.task import Task, prepare_task
 
 SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
 SPLITS = ["train"] * 26 + ["val"] * 7 + ["test"] * 7
@@ -66,6 +69,11 @@ class TinyStudy:
             }
         ).write_parquet(run.cohort)
         return run
+
+    def prepare(self, **settings: Any) -> Task:
+        """Begin a run and return what it computes with."""
+        run = self.begin(**settings)
+        return prepare_task(read_cohort(run.cohort), self.layout, parse_run_config(SETTINGS | settings))
 
     def epochs(self, run: RunDirectory) -> list[dict[str, Any]]:
         """Return the entries of metrics.jsonl without what differs from time to time."""
@@ -129,6 +137,20 @@ def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
         rows = values if copy is None else values[copy]
         for start in range(0, len(rows), ROWS_PER_SHARD):
             array.write_shard(start, rows[start : start + ROWS_PER_SHARD], copy=copy)
+
+
+@pytest.fixture(scope="session")
+def require_picture() -> Callable[[Path], None]:
+    """Fail if a file is not a picture with something on it."""
+
+    def require(path: Path) -> None:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        pixels = imread(path)[..., :3]
+        assert min(pixels.shape[:2]) > 300
+        assert pixels.var() > 0.001
+        assert len(np.unique(pixels.reshape(-1, 3).round(2), axis=0)) > 10
+
+    return require
 
 
 @dataclass(frozen=True)

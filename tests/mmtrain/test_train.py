@@ -14,6 +14,7 @@ from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.config.run import parse_run_config
+from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import prepare_task, training_portions
@@ -211,7 +212,7 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("mmtrain.train.save_checkpoint", die)
+        patch.setattr("mmtrain.state.save_checkpoint", die)
         train(run, layout, parse_run_config(settings))
     assert run.model.exists() and not run.checkpoint.exists()
     assert train(run, layout, parse_run_config(settings), resumed=True) == expected
@@ -224,9 +225,11 @@ def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     assert {path.name for path in run.path.iterdir()} == expected
     assert sorted(path.name for path in run.plots.iterdir()) == ["loss.png", "test.png"]
     card = json.loads(run.model_card.read_text())
-    assert (card["target"], card["kind"], card["unit"], card["augmented_copies"]) == ("age", "regression", "years", 2)
+    (target,) = card["targets"]
+    assert (target["name"], target["kind"], target["unit"]) == ("age", "regression", "years")
+    assert card["trained_on"]["augmented_copies"] == 2
     low, high = np.percentile(AGES[:24], (0.5, 99.5))
-    assert card["target_scaling"] == pytest.approx({"low": low, "high": high})
+    assert target["scaling"] == pytest.approx({"low": low, "high": high})
 
 
 def test_scaling_is_fitted_on_the_training_split_alone(layout: StudyLayout) -> None:
@@ -234,7 +237,7 @@ def test_scaling_is_fitted_on_the_training_split_alone(layout: StudyLayout) -> N
     run = begin(layout, settings, targets=np.where(np.asarray(SPLITS) == "train", AGES, 1000.0 + AGES))
     train(run, layout, parse_run_config(settings))
     card = json.loads(run.model_card.read_text())
-    assert card["target_scaling"]["high"] < 80
+    assert card["targets"][0]["scaling"]["high"] < 80
     known = [AGES[i] for i in range(24) if i % 5]
     assert [(feature["name"], feature["shown"]) for feature in card["features"]] == [
         ("HDL", False),
@@ -259,7 +262,7 @@ def test_a_feature_that_is_not_shown_changes_nothing(layout: StudyLayout) -> Non
 
 def test_a_sample_without_copies_is_read_as_it_is(layout: StudyLayout) -> None:
     settings = REGRESSION | INPUTS["volumes"]
-    task = prepare_task(begin(layout, settings), layout, parse_run_config(settings))
+    task = prepare_task(read_cohort(begin(layout, settings).cohort), layout, parse_run_config(settings))
     for epoch in range(1, 5):
         copies = {
             int(position): int(copy)

@@ -1,6 +1,6 @@
 """The table of faults: what each spoils, and the reason by which mm should reject the scan.
 
-A fault takes the place of one step in writing a scan: encoding its image, gathering its archive's members, or packing
+A fault replaces one step in writing a scan: encoding its image, gathering its archive's members, or packing
 the archive. A layout without archives shows only the faults of images.
 """
 

@@ -3,10 +3,12 @@
 import gzip
 from collections.abc import Callable, Mapping
 
+from mmdata.sources.volume_files import ONLY_IMAGE, VOLUME_FILES
+
 Members = Mapping[str, bytes]
 
-T1_IMAGE = "T1/T1_unbiased_brain.nii.gz"
-T1_MATRIX = "T1/transforms/T1_to_MNI_linear.mat"
+T1_IMAGE = VOLUME_FILES["t1"].ukb.images[ONLY_IMAGE].brain
+T1_MATRIX = VOLUME_FILES["t1"].ukb.matrix
 GLASSER_SERIES = "fMRI.Glasser.csv.gz"
 _KEPT_REGIONS = 340
 

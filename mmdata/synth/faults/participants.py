@@ -18,7 +18,7 @@ _SCHEMA = {"eid": pl.Int64, "field": pl.String, "fault": pl.String, "expected_re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What of the visits a layout has a place for."""
+    """What of the visits a layout can hold."""
 
     fields: frozenset[str]
     """Bulk fields."""
@@ -44,12 +44,12 @@ def add_faults(plan: ReleasePlan, shown: Shown) -> ReleasePlan:
         for number, (name, fault) in enumerate(FAULTS.items())
         if fault.part in shown.parts
     ]
-    twins = [
+    originals = [
         dataclasses.replace(visit, index=FAULTY_INDEX - 1, drawn_as=visit.index)
         for visit in visits
         if visit.fault == "duplicate"
     ]
-    return dataclasses.replace(plan, visits=(*plan.visits, *twins, *visits))
+    return dataclasses.replace(plan, visits=(*plan.visits, *originals, *visits))
 
 
 def write_faults(path: Path, seed: int, plan: ReleasePlan) -> None:

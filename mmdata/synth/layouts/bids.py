@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.synth.anatomy import Map
-from mmdata.synth.drawing import DrawnScan, DrawnVisit
+from mmdata.synth.drawing import DrawnScan, DrawnVisit, grid_of
 from mmdata.synth.faults.kinds import fault_in
 from mmdata.synth.head import with_head
 from mmdata.synth.itk import itk_affine_text
@@ -31,11 +32,6 @@ TABLE_NAME = "participants.tsv"
 KINDS = ("brain", "head", "unregistered")
 _SEX = {"0": "F", "1": "M"}
 _HANDEDNESS = {"1": "R", "2": "L", "3": "A"}
-_CONTRASTS = {"T1": "T1w", "FLAIR": "FLAIR"}
-_FOLDERS = {"t1": "anat", "flair": "anat", "dwi": "dwi"}
-_SPACES = {"t1": "T1w", "flair": "T1w", "dwi": "dwi"}
-_SPACE_ENTITIES = {"t1": "", "flair": "space-T1w_", "dwi": ""}
-"""Named only where the grid is not the image's own."""
 _DESCRIPTION = {
     "Name": "Synthetic brains",
     "BIDSVersion": "1.9.0",
@@ -56,11 +52,11 @@ def prepare(root: Path, seed: int, plan: ReleasePlan) -> None:
 
 
 def write_visit(root: Path, drawn: DrawnVisit) -> None:
-    """Write ``sub-EID/ses-INSTANCE/anat/`` and ``dwi/``."""
+    """Write ``sub-EID/ses-INSTANCE/anat/``, ``dwi/`` and whichever else volumes have."""
     stem = f"sub-{drawn.eid}_ses-{drawn.visit.instance}"
     session = root / f"sub-{drawn.eid}" / f"ses-{drawn.visit.instance}"
     for modality, scan in drawn.scans.items():
-        folder = session / _FOLDERS[modality]
+        folder = session / VOLUME_FILES[modality].bids.datatype
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in _scan_files(drawn, modality, scan).items():
             (folder / f"{stem}_{suffix}").write_bytes(content)
@@ -88,23 +84,26 @@ def write_table(root: Path, seed: int, plan: ReleasePlan) -> int:
 def _scan_files(drawn: DrawnVisit, modality: str, scan: DrawnScan) -> dict[str, bytes]:
     """Return a scan's files by the part of their name behind participant and session."""
     kind, affine_44 = kind_of(drawn.visit), scan.pose.affine_44
-    encode, space = fault_in(drawn.visit, scan.field).encode, _SPACE_ENTITIES[modality]
+    encode, grid = fault_in(drawn.visit, scan.field).encode, grid_of(modality)
+    own_space = VOLUME_FILES[grid].bids.suffix
+    space = "" if grid == modality else f"space-{own_space}_"
     files = {}
     for name, brain in scan.images.items():
         image = _with_head(drawn, scan, brain, name) if kind == "head" else brain
-        files[space + _image_suffix(name, kind)] = encode(image, affine_44, scan.dtype)
+        files[space + _image_suffix(modality, name, kind)] = encode(image, affine_44, scan.dtype)
     if kind == "head":
         files[f"{space}desc-brain_mask.nii.gz"] = encode_volume(scan.is_brain, affine_44, np.uint8)
     if kind != "unregistered":
-        name = f"from-{_SPACES[modality]}_to-MNI152NLin6Asym_mode-image_xfm.txt"
+        name = f"from-{own_space}_to-MNI152NLin6Asym_mode-image_xfm.txt"
         files[name] = itk_affine_text(scan.pose.mni_from_native_44)
     return files
 
 
-def _image_suffix(name: str, kind: str) -> str:
-    if name in _CONTRASTS:
-        return f"desc-{'preproc' if kind == 'head' else 'brain'}_{_CONTRASTS[name]}.nii.gz"
-    return f"model-tensor_param-{name}_dwimap.nii.gz"
+def _image_suffix(modality: str, name: str, kind: str) -> str:
+    files = VOLUME_FILES[modality]
+    if files.has_maps:
+        return f"model-tensor_param-{name}_dwimap.nii.gz"
+    return f"desc-{'preproc' if kind == 'head' else 'brain'}_{files.bids.suffix}.nii.gz"
 
 
 def _with_head(drawn: DrawnVisit, scan: DrawnScan, brain: Map, name: str) -> Map:

@@ -1,6 +1,6 @@
 """The reference study's own folder: images on one grid in MNI152 space, one table of edges, one table of features.
 
-Every fourth participant is for testing. There is no place for repeat visits.
+Every fourth participant is for testing. Repeat visits are not written.
 """
 
 import csv
@@ -21,8 +21,6 @@ from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 
 TABLE_NAME, EDGES_NAME, IDS_NAME = "metadata.csv", "connectivity.npy", "connectivity_ids.txt"
 GRID = Grid(side=128, spacing_mm=1.5, centre_mm=MNI152_BRAIN_CENTRE_MM)
-_IMAGES = {"t1": ("T1", "T1"), "flair": ("FLAIR", "FLAIR"), "dwi": ("DWI", "FA")}
-"""Folder and image by modality."""
 _PARTICIPANTS_PER_TEST = 4
 
 
@@ -41,12 +39,12 @@ def prepare(root: Path, seed: int, plan: ReleasePlan) -> None:
 
 
 def write_visit(root: Path, drawn: DrawnVisit) -> None:
-    """Write ``TRAIN|TEST/{T1,FLAIR,DWI}/EID_{t1,flair,dwi}.nii.gz`` and the visit's row of ``connectivity.npy``."""
+    """Write ``TRAIN|TEST/T1/EID_t1.nii.gz`` and so on, of dwi FA, and the visit's row of ``connectivity.npy``."""
     for modality, scan in drawn.scans.items():
-        folder, name = _IMAGES[modality]
-        path = root / split_of(drawn.visit) / folder / f"{drawn.eid}_{modality}.nii.gz"
+        path = root / split_of(drawn.visit) / modality.upper() / f"{drawn.eid}_{modality}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = sample_on_grid(scan.images[name], scan.pose, GRID)
+        first = next(iter(scan.images.values()))
+        image = sample_on_grid(first, scan.pose, GRID)
         path.write_bytes(fault_in(drawn.visit, scan.field).encode(image, GRID.affine_44, np.float32))
     if GLASSER_FIELD in drawn.series:
         series_RT = drawn.series[GLASSER_FIELD]["Glasser"].astype(np.float64)

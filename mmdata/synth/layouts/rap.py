@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.synth.bulk import archive_files, item_name, text_files
 from mmdata.synth.drawing import DrawnVisit
-from mmdata.synth.plan import DWI_FIELD, FLAIR_FIELD, T1_FIELD, ReleasePlan
+from mmdata.synth.plan import ReleasePlan
 
 IMAGING = Path("Bulk", "Brain MRI")
-_FOLDERS = {T1_FIELD: "T1", FLAIR_FIELD: "T2 FLAIR", DWI_FIELD: "dMRI"}
+_FOLDERS = {str(files.ukb.field): files.ukb.folder.replace("_", " ") for files in VOLUME_FILES.values()}
+"""Of volumes, by field."""
 _TIMESERIES_FOLDER, _EDGES_FOLDER = "Connectomes", "rfMRI"
 
 

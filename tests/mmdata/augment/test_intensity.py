@@ -108,9 +108,9 @@ def test_drawn_bias_field_is_numpys_legendre_series() -> None:
 
 @pytest.mark.parametrize(("level", "std"), [(0.5, 0.02), (0.02, 0.05)])
 def test_noise_follows_the_rice_distribution(level: float, std: float) -> None:
-    noisy = changed(torch.full((32, 32, 32), level), noise_std=std, noise_places=(0.1, 0.7)).numpy().ravel()
+    noisy = changed(torch.full((32, 32, 32), level), noise_std=std, noise_starts=(0.1, 0.7)).numpy().ravel()
     assert kstest(noisy, rice(level / std, scale=std).cdf).pvalue > 0.001
-    others = changed(torch.full((32, 32, 32), level), noise_std=std, noise_places=(0.4, 0.9)).numpy().ravel()
+    others = changed(torch.full((32, 32, 32), level), noise_std=std, noise_starts=(0.4, 0.9)).numpy().ravel()
     assert abs(np.corrcoef(noisy, others)[0, 1]) < 0.03
 
 

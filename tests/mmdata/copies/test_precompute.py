@@ -50,13 +50,13 @@ def flat(value: Any) -> NDArray[np.float64]:
 def test_the_draw_is_a_function_of_seed_sample_and_copy(seed: int, sample_id: str, copy: int) -> None:
     geometry = flat(draw_geometry(ALWAYS, seed, sample_id, copy))
     np.testing.assert_array_equal(geometry, flat(draw_geometry(ALWAYS, seed, sample_id, copy)))
-    noise = draw_intensity(ALWAYS, seed, sample_id, copy, "t1").noise_places
+    noise = draw_intensity(ALWAYS, seed, sample_id, copy, "t1").noise_starts
     intensity = flat(draw_intensity(ALWAYS, seed, sample_id, copy, "t1"))
     np.testing.assert_array_equal(intensity, flat(draw_intensity(ALWAYS, seed, sample_id, copy, "t1")))
     for other in ((seed + 1, sample_id, copy), (seed, sample_id + "x", copy), (seed, sample_id, copy + 1)):
         assert not np.array_equal(geometry, flat(draw_geometry(ALWAYS, *other)))
-        assert noise != draw_intensity(ALWAYS, *other, "t1").noise_places
-    assert noise != draw_intensity(ALWAYS, seed, sample_id, copy, "flair").noise_places
+        assert noise != draw_intensity(ALWAYS, *other, "t1").noise_starts
+    assert noise != draw_intensity(ALWAYS, seed, sample_id, copy, "flair").noise_starts
 
 
 @settings(max_examples=20, deadline=None)

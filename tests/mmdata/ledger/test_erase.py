@@ -31,7 +31,7 @@ with open(sys.argv[1], "wb") as file:
     file.flush()
     os.rename(sys.argv[1], sys.argv[2])
 """
-NO_TWINS: dict[str, frozenset[int]] = {}
+NO_DUPLICATES: dict[str, frozenset[int]] = {}
 
 
 def volume_spec(path: Path, **changes: Any) -> ArraySpec:
@@ -90,8 +90,10 @@ def without(values: NDArray[Any], rows: set[int], row_axis: int) -> NDArray[Any]
     return kept
 
 
-def erase(layout: StudyLayout, rows: set[int], twins: dict[str, frozenset[int]] = NO_TWINS) -> list[EraseTask]:
-    tasks = plan_erasure(layout, frozenset(rows), twins)
+def erase(
+    layout: StudyLayout, rows: set[int], duplicates: dict[str, frozenset[int]] = NO_DUPLICATES
+) -> list[EraseTask]:
+    tasks = plan_erasure(layout, frozenset(rows), duplicates)
     execute_erasure(tasks, workers=0, on_progress=lambda done, total: None)
     return tasks
 
@@ -151,8 +153,8 @@ def test_shards_that_hold_nothing_of_it_are_not_written(stores: tuple[StudyLayou
 def test_rows_that_hold_something_are_counted(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
     layout, _ = stores
     open_array(layout.volume_array("t1", 6)).erase_rows([1])
-    counts = {task.array: 0 for task in plan_erasure(layout, frozenset({1, 2, 6}), NO_TWINS)}
-    for task in plan_erasure(layout, frozenset({1, 2, 6}), NO_TWINS):
+    counts = {task.array: 0 for task in plan_erasure(layout, frozenset({1, 2, 6}), NO_DUPLICATES)}
+    for task in plan_erasure(layout, frozenset({1, 2, 6}), NO_DUPLICATES):
         counts[task.array] += count_rows(task)
     assert counts == {
         "augmented.zarr/t1/6": 6,
@@ -162,7 +164,9 @@ def test_rows_that_hold_something_are_counted(stores: tuple[StudyLayout, dict[st
     }
 
 
-def test_twins_go_from_the_arrays_of_their_modality_alone(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
+def test_duplicates_go_from_the_arrays_of_their_modality_alone(
+    stores: tuple[StudyLayout, dict[str, NDArray[Any]]],
+) -> None:
     layout, values = stores
     erase(layout, {0}, {"t1": frozenset({3}), "flair": frozenset({2})})
     for name, gone in (("volumes.zarr/t1/6", {0, 3}), ("volumes.zarr/connectivity/old", {0})):
@@ -194,7 +198,7 @@ def test_damage_to_another_row_stops_nothing_and_stays_visible(
 def test_a_damaged_row_goes_like_a_whole_one(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
     layout, values = stores
     damage(layout.volume_array("t1", 6) / "c/0/0/0/0", 0.1)
-    task = plan_erasure(layout, frozenset({0}), NO_TWINS)[-2]
+    task = plan_erasure(layout, frozenset({0}), NO_DUPLICATES)[-2]
     assert task.array == "volumes.zarr/t1/6" and count_rows(task) == 1
     erase(layout, {0})
     assert values["volumes.zarr/t1/6"][0].tobytes()[200:240] not in study_bytes(layout)
@@ -244,7 +248,7 @@ def test_what_a_killed_write_left_behind_goes_too(stores: tuple[StudyLayout, dic
 
 def test_a_write_that_outlives_its_command_is_waited_for(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
     layout, _ = stores
-    task = plan_erasure(layout, frozenset({1}), NO_TWINS)[-1]
+    task = plan_erasure(layout, frozenset({1}), NO_DUPLICATES)[-1]
     # like tensorstore: hold the lock, then rename the file into the shard's place
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITE_LATE, str(task.leftover), str(task.file)], stdout=subprocess.PIPE, text=True
@@ -296,7 +300,7 @@ def test_an_array_that_cannot_be_described_stops_the_removal_before_anything_is_
 
 
 def test_a_task_does_not_show_its_rows(stores: tuple[StudyLayout, dict[str, NDArray[Any]]]) -> None:
-    task = plan_erasure(stores[0], frozenset({6}), NO_TWINS)[0]
+    task = plan_erasure(stores[0], frozenset({6}), NO_DUPLICATES)[0]
     assert "rows" not in repr(task)
     erase_rows(task)
     erase_rows(task)

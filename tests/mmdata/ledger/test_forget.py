@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmbase.records import EnrolledSample
-from mmdata.ledger.forget import count_receipts, find_twins, forget_samples, forget_scans, samples_on_record
+from mmdata.ledger.forget import count_receipts, find_duplicates, forget_samples, forget_scans, samples_on_record
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     SAMPLE_RECEIPTS,
@@ -46,7 +46,7 @@ def receipts(tmp_path: Path) -> Path:
         scan(0, "same"),
         scan(0, "same", "flair"),
         scan(1, "other"),
-        scan(2, "same"),  # a twin of row 0
+        scan(2, "same"),  # a duplicate of row 0
         scan(2, "own", "flair"),
         scan(3, "", status="rejected"),
         scan(4, "same", "dwi"),  # the same text under another modality is nothing
@@ -65,19 +65,19 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_a_scan_with_the_very_same_bytes_is_a_twin(receipts: Path) -> None:
-    assert find_twins(receipts, frozenset({0})) == {"t1": frozenset({2})}
-    assert find_twins(receipts, frozenset({2})) == {"t1": frozenset({0})}
-    assert find_twins(receipts, frozenset({0, 2})) == find_twins(receipts, frozenset({1})) == {}
-    assert find_twins(receipts, NOBODY) == {}
+def test_a_scan_with_the_very_same_bytes_is_a_duplicate(receipts: Path) -> None:
+    assert find_duplicates(receipts, frozenset({0})) == {"t1": frozenset({2})}
+    assert find_duplicates(receipts, frozenset({2})) == {"t1": frozenset({0})}
+    assert find_duplicates(receipts, frozenset({0, 2})) == find_duplicates(receipts, frozenset({1})) == {}
+    assert find_duplicates(receipts, NOBODY) == {}
 
 
-def test_one_equal_array_makes_a_twin_also_where_the_scan_is_damaged(receipts: Path) -> None:
-    twin = ScanReceipt(
+def test_one_equal_array_makes_a_duplicate_also_where_the_scan_is_damaged(receipts: Path) -> None:
+    duplicate = ScanReceipt(
         sample_id="sample3", row=3, modality="t1", status="rejected", reason="damaged", checksums={"32": "other32"}
     )
-    append_receipts(receipts / SCAN_RECEIPTS, [twin])
-    assert find_twins(receipts, frozenset({1})) == {"t1": frozenset({3})}
+    append_receipts(receipts / SCAN_RECEIPTS, [duplicate])
+    assert find_duplicates(receipts, frozenset({1})) == {"t1": frozenset({3})}
 
 
 def test_samples_are_known_by_their_participant_or_their_row(receipts: Path) -> None:
@@ -98,13 +98,13 @@ def test_the_lines_of_rows_go_and_all_others_stay_as_they_are(receipts: Path) ->
     assert not list(receipts.glob("*.tmp"))
 
 
-def test_a_twin_stays_rejected_and_what_was_measured_of_it_goes(receipts: Path) -> None:
-    forget_scans(receipts, frozenset({0}), find_twins(receipts, frozenset({0})))
+def test_a_duplicate_stays_rejected_and_what_was_measured_of_it_goes(receipts: Path) -> None:
+    forget_scans(receipts, frozenset({0}), find_duplicates(receipts, frozenset({0})))
     scans = read_scan_receipts(receipts)
     assert ("sample0", "t1") not in scans and ("sample0", "flair") not in scans
-    twin = scans["sample2", "t1"]
-    assert (twin.status, twin.reason, twin.fingerprint) == ("rejected", "duplicate", "as-it-was")
-    assert not twin.checksums and not twin.measures and "sample0" not in twin.detail
+    duplicate = scans["sample2", "t1"]
+    assert (duplicate.status, duplicate.reason, duplicate.fingerprint) == ("rejected", "duplicate", "as-it-was")
+    assert not duplicate.checksums and not duplicate.measures and "sample0" not in duplicate.detail
     assert scans["sample2", "flair"] == scan(2, "own", "flair")
     assert read_copy_receipts(receipts) == {("t1", 32, 1): {1}, ("flair", 32, 1): set()}
     assert read_copy_receipts(receipts, "damaged")["flair", 32, 1] == {2}
@@ -112,16 +112,18 @@ def test_a_twin_stays_rejected_and_what_was_measured_of_it_goes(receipts: Path) 
 
 def test_what_would_change_is_counted_and_afterwards_nothing_would(receipts: Path) -> None:
     rows = frozenset({0})
-    twins = find_twins(receipts, rows)
-    assert count_receipts(receipts, rows, twins) == {SAMPLE_RECEIPTS: 1, SCAN_RECEIPTS: 3, COPY_RECEIPTS: 3}
-    forget_scans(receipts, rows, twins)
+    duplicates = find_duplicates(receipts, rows)
+    assert count_receipts(receipts, rows, duplicates) == {SAMPLE_RECEIPTS: 1, SCAN_RECEIPTS: 3, COPY_RECEIPTS: 3}
+    forget_scans(receipts, rows, duplicates)
     forget_samples(receipts, rows)
-    assert set(count_receipts(receipts, rows, twins).values()) == {0}
+    assert set(count_receipts(receipts, rows, duplicates).values()) == {0}
 
 
-def test_a_kill_between_the_files_leaves_the_twins_to_be_found(receipts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_the_files_leaves_the_duplicates_to_be_found(
+    receipts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = frozenset({0})
-    twins = find_twins(receipts, rows)
+    duplicates = find_duplicates(receipts, rows)
     calls: list[str] = []
 
     def rewrite_one(path: Path, change: ReceiptChange) -> None:
@@ -133,9 +135,9 @@ def test_a_kill_between_the_files_leaves_the_twins_to_be_found(receipts: Path, m
     with monkeypatch.context() as patch:
         patch.setattr("mmdata.ledger.forget.rewrite_receipts", rewrite_one)
         with pytest.raises(KeyboardInterrupt):
-            forget_scans(receipts, rows, twins)
-    assert find_twins(receipts, rows) == twins
-    assert count_receipts(receipts, rows, twins)[calls[0]] == 0
+            forget_scans(receipts, rows, duplicates)
+    assert find_duplicates(receipts, rows) == duplicates
+    assert count_receipts(receipts, rows, duplicates)[calls[0]] == 0
 
 
 def test_doing_it_again_writes_no_file(receipts: Path) -> None:

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY
 from mmbase.records import MEASURES
 from mmdata.store.array import open_array
 from mmdata.store.rows import missing_value
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.store.spec import ensure_array
 from mmdata.study import Study, StudyConfig, TrainSettings, create_study
 from mmdata.study_arrays import array_specs

@@ -15,10 +15,10 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from catalog.database import open_catalog
+from mmbase.names import CONNECTIVITY
 from mmbase.records import MEASURES
 from mmdata.errors import StoreError
 from mmdata.qc.page import QcSummary, write_page
-from mmdata.store.schema import CONNECTIVITY
 from mmdata.study import load_study
 
 VOID_TAGS = {"meta", "img", "br", "hr", "link", "input"}

@@ -203,8 +203,8 @@ def moved_by(shift_mm: float) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
-        (lambda: encode_volume(DATA[:-1], AFFINE_44, np.uint8), "another shape or place"),
-        (lambda: encode_volume(DATA, moved_by(2.0), np.uint8), "another shape or place"),
+        (lambda: encode_volume(DATA[:-1], AFFINE_44, np.uint8), "another shape or position"),
+        (lambda: encode_volume(DATA, moved_by(2.0), np.uint8), "another shape or position"),
         (lambda: encode_volume(DATA, AFFINE_44, np.uint8)[:-9], "truncated"),
         (lambda: b"nothing", "not-gzip"),
     ],

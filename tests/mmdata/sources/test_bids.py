@@ -6,13 +6,14 @@ import pytest
 from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
+from mmdata.volume.settings import VolumeSettings
 
 Touch = Callable[..., Path]
 MNI = "space-MNI152NLin6Asym"
 
 
 def find(root: Path, *, dwi_map: str = "FA", space: str = "MNI152-linear") -> FoundSources:
-    return find_bids(root, dwi_map=dwi_map, space=space)
+    return find_bids(root, VolumeSettings(dwi_map=dwi_map, space=space))
 
 
 def only(found: FoundSources) -> ScanCandidate:

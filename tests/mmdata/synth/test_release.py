@@ -14,7 +14,7 @@ import pytest
 
 from mmdata.errors import ScanRejected, SourceError
 from mmdata.synth.landmarks import LANDMARKS_MM
-from mmdata.synth.plan import DWI_FIELD, FLAIR_FIELD, T1_FIELD, plan_release
+from mmdata.synth.plan import FLAIR_FIELD, T1_FIELD, plan_release
 from mmdata.synth.release import ReleaseSummary, SynthConfig, write_release
 from mmdata.volume.flirt import MNI152_1MM
 from mmdata.volume.geometry import apply_affine
@@ -24,7 +24,7 @@ PARTICIPANTS = 8
 IMAGES = {
     "t1": (T1_FIELD, "T1/T1_unbiased_brain.nii.gz", "T1/transforms/T1_to_MNI_linear.mat"),
     "flair": (FLAIR_FIELD, "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz", "T2_FLAIR/transforms/T2_FLAIR_to_MNI_linear.mat"),
-    "dwi": (DWI_FIELD, "dMRI/dMRI/dti_FA.nii.gz", "dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat"),
+    "dwi": ("20250", "dMRI/dMRI/dti_FA.nii.gz", "dMRI/TBSS/FA/dti_FA_to_MNI_affine.mat"),
 }
 TARGET_FIELDS = {
     *(31, 21003, 21002, 1707, 20116, 23099, 20002, 6150, 6152, 131286, 131494, 131720, 30020, 30760, 30780, 30750),
@@ -105,7 +105,7 @@ def test_every_member_the_formats_name_is_there(release: Path) -> None:
     for field, image, matrix in IMAGES.values():
         assert any({image, matrix} <= files.keys() for files in archives(release, field))
     assert any("T1/T1_brain_mask.nii.gz" in files for files in archives(release, T1_FIELD))
-    assert all("dMRI/dMRI/dti_MD.nii.gz" in files for files in archives(release, DWI_FIELD))
+    assert all("dMRI/dMRI/dti_MD.nii.gz" in files for files in archives(release, "20250"))
     own = [IMAGES["flair"][2] in files for files in archives(release, FLAIR_FIELD)]
     assert any(own) and not all(own)
     assert list((release / "bulk").glob("*_20252_3_0.zip")), "no repeat visit"
@@ -211,7 +211,7 @@ def test_bad_files_are_there(release: Path) -> None:
 
 def test_every_modality_lacks_about_six_percent() -> None:
     plan = plan_release(7, 200)
-    for field in (T1_FIELD, FLAIR_FIELD, DWI_FIELD, "31016", "25751"):
+    for field in (T1_FIELD, FLAIR_FIELD, "20250", "31016", "25751"):
         assert sum(visit.instance == 2 and field not in visit.fields for visit in plan.visits) == 12
 
 

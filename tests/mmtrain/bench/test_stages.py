@@ -12,7 +12,7 @@ from mmdata.errors import StoreError
 from mmdata.store.array import open_array
 from mmdata.store.schema import VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmtrain import bench
+from mmtrain.bench import stages
 from mmtrain.bench.disk import forget_files, locate_chunks, read_chunks
 from mmtrain.bench.stages import (
     MODES,
@@ -27,27 +27,16 @@ from mmtrain.bench.stages import (
     stage_names,
     take_turn,
 )
-from mmtrain.config.run import parse_run_config
 from mmtrain.learner import build_learner
-from mmtrain.task import Task, prepare_task
+from mmtrain.task import Task
 
 CRC_BYTES = 4
 NO_TIME = 1e-9
 
 
-def prepare(tiny: Any, **settings: Any) -> Task:
-    run = tiny.begin(**settings)
-    return prepare_task(run, tiny.layout, parse_run_config(tiny_settings(settings)))
-
-
-def tiny_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    own = {"target": "age", "kind": "regression", "unit": "years", "side": 8, "channels": (4, 4), "batch_size": 8}
-    return own | {"device": "cpu"} | settings
-
-
 @pytest.fixture(scope="module")
 def volumes(tiny: Any) -> Task:
-    return prepare(tiny, inputs=("flair", "t1"))
+    return tiny.prepare(inputs=("flair", "t1"))
 
 
 def test_a_located_chunk_is_what_the_row_was_compressed_to(tiny: Any) -> None:
@@ -113,30 +102,30 @@ def test_files_just_read_are_not_called_cold_where_the_system_cannot_forget(
     ],
 )
 def test_stages_that_do_not_apply_are_left_out(tiny: Any, inputs: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    task = prepare(tiny, inputs=inputs)
+    task = tiny.prepare(inputs=inputs)
     assert stage_names(task) == expected
     assert modes_of(task.config) == (MODES if "t1" in inputs else ("none",))
-    stages = list(measure_stages(task, NO_TIME))
-    assert tuple(stage.name for stage in stages) == expected
-    assert all(stage.samples_per_second > 0 for stage in stages[1:])
+    measured = list(measure_stages(task, NO_TIME))
+    assert tuple(stage.name for stage in measured) == expected
+    assert all(stage.samples_per_second > 0 for stage in measured[1:])
 
 
 def test_metadata_alone_has_only_the_step(tiny: Any) -> None:
     features = {"metadata_blocks": ("serology",), "features": ("LDL", "sex"), "shown_features": ("LDL",)}
-    task = prepare(tiny, inputs=("metadata",), **features)
+    task = tiny.prepare(inputs=("metadata",), **features)
     assert [stage.name for stage in measure_stages(task, NO_TIME)] == ["step"]
     assert [mode for mode, _ in measure_modes(task, ["none"], NO_TIME)] == ["none"]
 
 
-def test_each_way_reads_what_the_trainer_would_read(volumes: Task) -> None:
+def test_each_mode_reads_what_the_trainer_would_read(volumes: Task) -> None:
     reads = {mode: {int(c) for p in laps(in_mode(volumes, mode)) for c in p.request.copies} for mode in MODES}
     assert reads == {"none": {0}, "precomputed": {0, 1, 2}, "on-device": {0}, "hybrid": {0, 1, 2}}
-    assert [in_mode(volumes, mode).config.on_device for mode in MODES] == [False, False, True, True]
+    assert [in_mode(volumes, mode).config.augments_on_device for mode in MODES] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_turn_without_time_is_one_whole_step(tiny: Any, accumulate: int) -> None:
-    task = in_mode(prepare(tiny, inputs=("t1",), accumulate=accumulate), "none")
+    task = in_mode(tiny.prepare(inputs=("t1",), accumulate=accumulate), "none")
     learner = build_learner(task)
     weights = [parameter.detach().clone() for parameter in learner.network.parameters()]
     throughput = take_turn(task, learner, NO_TIME)
@@ -145,14 +134,14 @@ def test_a_turn_without_time_is_one_whole_step(tiny: Any, accumulate: int) -> No
     assert any(not torch.equal(a, b) for a, b in zip(weights, learner.network.parameters(), strict=True))
 
 
-def test_ways_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"none": iter([1.0, 1.0, 1.0]), "hybrid": iter([1.0, 2.5])}
 
     def turn(task: Task, learner: Any, wanted: float) -> Throughput:
         assert wanted == 1.0 and learner.network.training
-        return Throughput(samples=8, seconds=next(seconds[task.config.augment]))
+        return Throughput(samples=8, seconds=next(seconds[task.config.augmentation.augment]))
 
-    monkeypatch.setattr(bench, "take_turn", turn)
+    monkeypatch.setattr(stages, "take_turn", turn)
     turns = [mode for mode, _ in measure_modes(volumes, ("none", "hybrid"), 3.0)]
     assert turns == ["none", "hybrid", "none", "hybrid", "none"]
 
@@ -177,5 +166,5 @@ def test_repeated_work_counts_behind_the_first(
             yield now
 
     clock = ticks()
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: next(clock))
     assert repeat(lambda: 8, seconds, torch.device("cpu")) == expected

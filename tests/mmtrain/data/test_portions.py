@@ -1,4 +1,3 @@
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ def make_cohort(num_training: int) -> Cohort:
         sample_ids=[f"{i:016x}" for i in range(num)],
         rows=position[::-1] * 3,
         splits=np.where(position % 2 == 0, "train", "val"),
-        targets=(position % 3 == 0).astype(np.float64),
+        labels_NT=(position % 3 == 0).astype(np.float64)[:, None],
         is_augmented=position % 7 != 0,
         features={},
     )
@@ -75,16 +74,18 @@ def test_all_ranks_together_read_the_batches_of_one(cohort: Cohort, config: RunC
 def test_every_sample_comes_once_in_the_order_of_the_batches(
     cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
-    config = dataclasses.replace(config, balance="none", drop_last=False)
+    config = config.changed(balance="none", drop_last=False)
     members = cohort.members("train")
     parts = joined(portions_of(cohort, config, epoch, size), "positions")
     read = [position for part in parts for position in part]
     assert sorted(read) == members.tolist()
-    batches = epoch_batches(members, config.batch_size, seed=config.seed, epoch=epoch, drop_last=False)
-    assert len(parts) == len(batches) * config.accumulate
+    batches = epoch_batches(
+        members, config.optimisation.batch_size, seed=config.optimisation.seed, epoch=epoch, drop_last=False
+    )
+    assert len(parts) == len(batches) * config.optimisation.accumulate
     assert read == np.concatenate(batches).tolist()
     for index, batch in enumerate(batches):
-        of_batch = parts[index * config.accumulate : (index + 1) * config.accumulate]
+        of_batch = parts[index * config.optimisation.accumulate : (index + 1) * config.optimisation.accumulate]
         assert [position for part in of_batch for position in part] == batch.tolist()
         assert max(map(len, of_batch)) - min(map(len, of_batch)) <= 1
 
@@ -100,11 +101,11 @@ def test_a_portion_says_where_it_stands_in_its_part_and_its_batch(
         for rank, portion in enumerate(at_once):
             assert portion.start == sum(shares[:rank])
             assert portion.part_size == sum(shares)
-            assert portion.begins_step == (index % config.accumulate == 0)
-            assert portion.ends_step == (index % config.accumulate == config.accumulate - 1)
+            assert portion.begins_step == (index % config.optimisation.accumulate == 0)
+            assert portion.ends_step == (index % config.optimisation.accumulate == config.optimisation.accumulate - 1)
     (alone,) = portions_of(cohort, config, epoch, 1)
-    for first in range(0, len(alone), config.accumulate):
-        parts = alone[first : first + config.accumulate]
+    for first in range(0, len(alone), config.optimisation.accumulate):
+        parts = alone[first : first + config.optimisation.accumulate]
         assert {portion.batch_size for portion in parts} == {sum(portion.part_size for portion in parts)}
 
 
@@ -113,7 +114,7 @@ def test_a_portion_says_where_it_stands_in_its_part_and_its_batch(
 def test_a_sample_is_read_from_its_copy_of_the_epoch_and_one_without_copies_as_it_is(
     cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
-    chosen = choose_copies(cohort.sample_ids, NUM_COPIES, seed=config.seed, epoch=epoch)
+    chosen = choose_copies(cohort.sample_ids, NUM_COPIES, seed=config.optimisation.seed, epoch=epoch)
     for of_rank in portions_of(cohort, config, epoch, size):
         for portion in of_rank:
             positions = portion.request.positions
@@ -127,7 +128,7 @@ def test_a_sample_is_read_from_its_copy_of_the_epoch_and_one_without_copies_as_i
 def test_exactly_the_batches_that_batch_norm_cannot_work_on_are_refused(
     cohort: Cohort, config: RunConfig, size: int, sync: bool
 ) -> None:
-    config = dataclasses.replace(config, sync_batch_norm=sync)
+    config = config.changed(sync_batch_norm=sync)
     possible = True
     for epoch in (1, 2, 7):
         for at_once in zip(*portions_of(cohort, config, epoch, size), strict=True):

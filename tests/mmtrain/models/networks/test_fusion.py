@@ -2,7 +2,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmtrain.models.networks.fusion import FusionNet, ImagingNet, imaging_width, weight_penalty
+from mmtrain.config.model import ModelConfig
+from mmtrain.errors import TrainError
+from mmtrain.models.networks.fusion import FusionNet, ImagingNet, complete, imaging_width, weight_penalty
+from mmtrain.models.protocol import NetworkShape
 
 REFERENCE_CHANNELS = (32, 64, 128, 256, 256)
 NO_BLOCKS = {"channels": (), "num_edges": 0, "num_features": 0}
@@ -113,7 +116,9 @@ def test_the_weight_penalty_of_a_case_worked_by_hand() -> None:
             parameter.fill_(2.0)
     # Each tensor's mean square is 4. Weights: connectivity first; then 1 dense and 2 norms there, 3 dense and 2 norms
     # in the head, 8 in all; biases do not count.
-    assert weight_penalty(model, 0.5, 100.0).item() == pytest.approx(100 * 4 + 8 * 0.5 * 4)
+    assert weight_penalty(model, ModelConfig(weight_penalty=0.5, connectivity_penalty=100.0)).item() == pytest.approx(
+        100 * 4 + 8 * 0.5 * 4
+    )
 
 
 def test_no_penalty_on_biases() -> None:
@@ -121,7 +126,7 @@ def test_no_penalty_on_biases() -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(3.0 if name.endswith("bias") else 0.0)
-    assert weight_penalty(model, 1.0, 1.0).item() == 0.0
+    assert weight_penalty(model, ModelConfig(weight_penalty=1.0, connectivity_penalty=1.0)).item() == 0.0
 
 
 SUBSETS = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
@@ -157,3 +162,36 @@ def test_modalities_that_are_absent_cost_nothing() -> None:
     # A voxel of one modality: 27 + 1 weights for each of 4 channels, a multiplication and an addition each.
     of_modality = 2 * 8**3 * 4 * (27 + 1) * 2
     assert costs[1] - costs[0] == costs[2] - costs[1] == of_modality
+
+
+def complete_at(side: int, *channels: int, volumes: tuple[str, ...] = ("t1",)) -> tuple[int, ...]:
+    """Return the channels of the completed shape."""
+    parameters = {"channels": channels} if channels else {}
+    shape = complete(NetworkShape(volumes=volumes, side=side, num_outputs=1, parameters=parameters))
+    return tuple(shape.parameters["channels"])
+
+
+@pytest.mark.parametrize(
+    ("side", "channels"), [(64, REFERENCE_CHANNELS), (128, (32, 64, 128, 256, 256, 256)), (32, (16, 32, 64, 128))]
+)
+def test_each_side_has_its_default_network(side: int, channels: tuple[int, ...]) -> None:
+    assert complete_at(side) == channels
+    assert complete_at(side, 4, 8) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "message"),
+    [
+        (48, (), "no default network for side 48; give --channels"),
+        (64, (8,), "2 to 6 stages that halve side 64 evenly, got 1"),
+        (24, (8, 8, 8, 8), "halve side 24 evenly, got 4"),
+        (128, (2,) * 7, "got 7"),
+    ],
+)
+def test_stages_that_do_not_halve_the_volumes_are_refused(side: int, channels: tuple[int, ...], message: str) -> None:
+    with pytest.raises(TrainError, match=message):
+        complete_at(side, *channels)
+
+
+def test_the_imaging_network_is_of_no_concern_without_volumes() -> None:
+    assert complete_at(48, 8, volumes=()) == ()
