@@ -1,6 +1,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mmbase.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.readers.native import NativeScan
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.nifti import encode_volume
 from mmdata.volume.settings import VolumeSettings
@@ -96,6 +98,17 @@ def test_flair_without_a_matrix_takes_that_of_its_t1(tmp_path: Path, t1: Path) -
     assert read_native(scan(flair, "flair"), VOLUMES).mni_from_native_44 is None
     bare_t1 = zipped(tmp_path / "bare.zip", {T1_IMAGE: image(1)})
     assert read_native(scan(flair, "flair", bare_t1), VOLUMES).mni_from_native_44 is None
+
+
+def test_a_matrix_to_the_t1_is_taken_through_that_of_the_t1(
+    tmp_path: Path, t1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swi = replace(VOLUME_FILES["flair"].ukb, matrix="", matrix_to_base="SWI/SWI_to_T1.mat")
+    monkeypatch.setitem(VOLUME_FILES, "flair", replace(VOLUME_FILES["flair"], ukb=swi))
+    path = zipped(tmp_path / "swi.zip", {FLAIR_IMAGE: image(3), "SWI/SWI_to_T1.mat": matrix(30)})
+    assert matrix_of(read_native(scan(path, "flair", t1), VOLUMES))[0, 3] == pytest.approx(90 - 8 - 30 - 4)
+    without = zipped(tmp_path / "without.zip", {FLAIR_IMAGE: image(3)})
+    assert read_native(scan(without, "flair", t1), VOLUMES).mni_from_native_44 is None
 
 
 def test_flair_prefers_its_own_matrix(tmp_path: Path, t1: Path) -> None:
