@@ -1,5 +1,6 @@
-# make demo   set up .venv and run the main job on a synthetic release     make test   set up and run the tests
-# make lint   ruff, mypy, import contracts                                 make bench  measure against peers
+# make demo   set up .venv and run the main job on a synthetic release     make test      set up and run the tests
+# make lint   ruff, mypy, import contracts                                 make test-all  the campaigns too, as CI does
+# make bench  measure against peers                                        make docs      write the table in docs/settings.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,10 @@ DEMO_PARTICIPANTS ?= 360
 DEMO_SEED ?= 1337
 DEMO_MM := $(BIN)/mm --study $(DEMO)/study
 
-.PHONY: install demo test lint bench clean
+WORKERS ?= logical
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
+
+.PHONY: install demo test test-all lint docs bench clean
 
 install: $(READY)
 
@@ -32,13 +36,19 @@ demo: $(READY)
 	$(DEMO_MM) status
 
 test: $(READY)
-	$(BIN)/pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)
+	$(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)
+	$(BIN)/python docs/make_settings.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -4,6 +4,7 @@ The volumes are ellipsoids with smooth contrast and noise. They compress about a
 meaning, for speed does not depend on it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import RunConfig, parse_run_config
+from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory, create_run
 from mmtrain.task import Task, prepare_task
 
@@ -40,8 +42,7 @@ class MadeCohort:
 
     def begin_run(self, **settings: Any) -> RunDirectory:
         """Make the directory of a run that predicts a number from the volumes."""
-        given = {"target": "age", "kind": "regression", "unit": "years", "inputs": VOLUME_MODALITIES, "side": self.side}
-        run = create_run(self.layout.runs, parse_train_config(given | settings))
+        run = create_run(self.layout.runs, self._configure(settings))
         num_training = self.num_rows - 2 * self.held_out
         pl.DataFrame(
             {
@@ -56,8 +57,12 @@ class MadeCohort:
 
     def prepare(self, **settings: Any) -> Task:
         """Return what a run needs to compute."""
+        run = self.begin_run(**settings)
+        return prepare_task(read_cohort(run.cohort), self.layout, self._configure(settings))
+
+    def _configure(self, settings: Mapping[str, Any]) -> RunConfig:
         given = {"target": "age", "kind": "regression", "unit": "years", "inputs": VOLUME_MODALITIES, "side": self.side}
-        return prepare_task(self.begin_run(**settings), self.layout, parse_train_config(given | settings))
+        return parse_run_config({**given, **settings})
 
 
 def make_cohort(folder: Path, side: int, num_rows: int, *, copies: int = 0) -> MadeCohort:

@@ -39,7 +39,7 @@ def make_material(folder: Path, participants: int) -> Material:
     _run("--study", study, "ingest", "ukb")
     layout = StudyLayout(study.resolve())
     with open_catalog(layout.catalog) as catalog:
-        rows = build_cohort(catalog, load_dictionary(), "age", VOLUME_MODALITIES, []).frame["row"].to_list()
+        rows = build_cohort(catalog, load_dictionary(), ["age"], VOLUME_MODALITIES, []).frame["row"].to_list()
     return Material(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
 
 

@@ -28,15 +28,8 @@ from benchmarks.stream_peers import (
 from mmbase.names import VOLUME_MODALITIES
 from mmdata.execution.allocator import keep_freed_memory
 from mmtrain.bench.disk import forget_files, read_chunks
-from mmtrain.data.stream import (
-    DEFAULT_PREFETCH_BYTES,
-    BatchRequest,
-    Stores,
-    allocate_channels,
-    open_stores,
-    stream_batches,
-    to_channels,
-)
+from mmtrain.config.execution import DEFAULT_PREFETCH_BYTES
+from mmtrain.data.stream import BatchRequest, Stores, allocate_channels, open_stores, stream_batches, to_channels
 
 PARTICIPANTS = 80
 REPEATS, COLD_REPEATS = 5, 3

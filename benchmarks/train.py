@@ -25,11 +25,11 @@ from benchmarks.reference_step import ReferenceNet, reference_optimizer, referen
 from benchmarks.train_device import measure_device
 from mmbase.names import VOLUME_MODALITIES
 from mmdata.execution.allocator import HUGE_PAGES, keep_freed_memory
-from mmtrain.bench.stages import first_batch, hold, in_way
+from mmtrain.bench.stages import first_batch, hold, in_mode
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, allocate_channels, to_channels
 from mmtrain.learner import Learner, build_learner, take_step
-from mmtrain.model import NUM_CHANNELS, imaging_width, weight_penalty
+from mmtrain.models.networks.fusion import NUM_CHANNELS, imaging_width, weight_penalty
 from mmtrain.precision import parameter_dtype
 from mmtrain.ranks.dropout import PartDropout
 from mmtrain.task import Task
@@ -191,8 +191,7 @@ def require_equal_losses(cohort: MadeCohort, inputs: Sequence[str], **settings: 
         if isinstance(module, PartDropout):
             module.probability = 0.0
     theirs = their_step(ours, dropout=0.0)
-    config = ours.task.config
-    penalty = weight_penalty(ours.learner.network, config.weight_penalty, config.connectivity_penalty).item()
+    penalty = weight_penalty(ours.learner.network, ours.task.config.model).item()
     expected = theirs.take()
     difference = abs(ours.take() + penalty - expected) / expected
     if difference > LARGEST_DIFFERENCE:
@@ -202,7 +201,7 @@ def require_equal_losses(cohort: MadeCohort, inputs: Sequence[str], **settings: 
 
 def our_step(cohort: MadeCohort, inputs: Sequence[str], **settings: Any) -> OurStep:
     """Prepare a step as `mm train` takes it."""
-    task = in_way(cohort.prepare(**{"batch_size": BATCH_SIZE, "device": "cpu", **settings, "inputs": inputs}), "none")
+    task = in_mode(cohort.prepare(**{"batch_size": BATCH_SIZE, "device": "cpu", **settings, "inputs": inputs}), "none")
     learner = build_learner(task)
     learner.network.train()
     (portion,) = first_batch(task)
@@ -211,14 +210,15 @@ def our_step(cohort: MadeCohort, inputs: Sequence[str], **settings: Any) -> OurS
 
 def their_step(ours: OurStep, *, dropout: float = 0.1) -> TheirStep:
     """Prepare the reference's step from our weights and batch; an absent volume is a channel of zeros."""
-    config, request = ours.task.config, ours.portion.request
-    net = ReferenceNet(config.side, config.stage_channels, imaging_width(config.side), dropout)
-    dtype = parameter_dtype(ours.task.dtype)
+    task, request = ours.task, ours.portion.request
+    side, modalities = task.shape.side, task.shape.volumes
+    net = ReferenceNet(side, task.shape.parameters["channels"], imaging_width(side), dropout)
+    dtype = parameter_dtype(task.dtype)
     net.to(dtype).load_state_dict(ours.learner.network.state_dict())
-    channels = allocate_channels(len(request.rows), config.side, len(config.volume_inputs), torch.device("cpu"))
-    volumes = torch.zeros(len(request.rows), NUM_CHANNELS, *[config.side] * 3)
-    present = [VOLUME_MODALITIES.index(modality) for modality in config.volume_inputs]
+    channels = allocate_channels(len(request.rows), side, len(modalities), torch.device("cpu"))
+    volumes = torch.zeros(len(request.rows), NUM_CHANNELS, *[side] * 3)
+    present = [VOLUME_MODALITIES.index(modality) for modality in modalities]
     volumes[:, present] = to_channels(ours.batch, channels)
-    assert ours.task.target_scaler is not None
-    targets = torch.from_numpy(ours.task.target_scaler.scale(ours.task.cohort.targets[request.positions]))
+    (target,) = task.targets.kinds
+    targets = torch.from_numpy(target.scale(task.cohort.labels_NT[request.positions, 0]))
     return TheirStep(net, reference_optimizer(net), volumes.to(dtype), targets.to(dtype))

@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cohort import MadeCohort, make_cohort, write_niftis
 from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
-from mmtrain.bench.stages import WAYS, Pace, first_batch, hold, in_way, measure_stages, measure_ways, repeat
+from mmtrain.bench.stages import MODES, Throughput, first_batch, hold, in_mode, measure_modes, measure_stages, repeat
 from mmtrain.learner import build_learner, take_step
-from mmtrain.model import imaging_width
+from mmtrain.models.networks.fusion import imaging_width
 from mmtrain.precision import choose_precision
 from mmtrain.task import Task
 
@@ -74,31 +74,31 @@ def measure_device(folder: Path, plans: Sequence[Plan] = PLANS) -> tuple[dict[st
         of_side["reference_samples_per_second"] = round(reference.samples_per_second, 2)
         of_side["ranks"] = measure_ranks(cohort, plan, range(1, max(1, torch.cuda.device_count()) + 1))
         measured[f"side {plan.side}"] = of_side
-        ours = of_side["ways"]["none"]["samples_per_second"]
+        ours = of_side["modes"]["none"]["samples_per_second"]
         ratios[f"train_epoch_{plan.side}_vs_reference"] = round(ours / reference.samples_per_second, 2)
         ratios[f"train_step_{plan.side}_share_of_peak"] = of_side["share_of_peak"]
     return measured, ratios
 
 
 def measure_side(cohort: MadeCohort, plan: Plan, peak: float) -> dict[str, Any]:
-    """Measure stages and ways to augment at one side, and the share of the peak that the step reaches."""
+    """Measure stages and modes to augment at one side, and the share of the peak that the step reaches."""
     task = cohort.prepare(**plan.settings)
     stages = {stage.name: stage for stage in measure_stages(task, plan.seconds)}
-    paces = dict.fromkeys(WAYS, Pace())
-    for way, pace in measure_ways(task, WAYS, plan.seconds):
-        paces[way] += pace
-    flops = count_flops(in_way(task, "none"))
+    throughputs = dict.fromkeys(MODES, Throughput())
+    for mode, throughput in measure_modes(task, MODES, plan.seconds):
+        throughputs[mode] += throughput
+    flops = count_flops(in_mode(task, "none"))
     return {
         "stages": {name: round(stage.samples_per_second, 2) for name, stage in stages.items()},
         "peak_gigabytes": round((stages["step"].peak_bytes or 0) / 1e9, 2),
         "gigaflops_per_sample": round(flops / 1e9, 2),
         "share_of_peak": round(flops * stages["step"].samples_per_second / peak, 4),
-        "ways": {
-            way: {
-                "samples_per_second": round(pace.samples_per_second, 2),
-                "wait_share": round(pace.wait_share, 4),
+        "modes": {
+            mode: {
+                "samples_per_second": round(throughput.samples_per_second, 2),
+                "wait_share": round(throughput.wait_share, 4),
             }
-            for way, pace in paces.items()
+            for mode, throughput in throughputs.items()
         },
     }
 
@@ -170,8 +170,8 @@ class NiftiSamples(Dataset[torch.Tensor]):
         return 2 * (x - low) / (high - low) - 1
 
 
-def measure_reference(files: Sequence[Sequence[Path]], plan: Plan) -> Pace:
-    """Train the reference's way for some seconds behind its first step."""
+def measure_reference(files: Sequence[Sequence[Path]], plan: Plan) -> Throughput:
+    """Train the reference's mode for some seconds behind its first step."""
     device = torch.device(plan.device)
     net = ReferenceNet(plan.side, plan.channels, imaging_width(plan.side)).to(device)
     optimizer = reference_optimizer(net)
@@ -192,7 +192,7 @@ def measure_reference(files: Sequence[Sequence[Path]], plan: Plan) -> Pace:
         if time.perf_counter() - started >= plan.seconds:
             break
     assert started is not None
-    return Pace(samples=samples, seconds=time.perf_counter() - started)
+    return Throughput(samples=samples, seconds=time.perf_counter() - started)
 
 
 def measure_ranks(cohort: MadeCohort, plan: Plan, counts: Sequence[int]) -> dict[int, dict[str, float]]:

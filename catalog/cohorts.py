@@ -12,13 +12,17 @@ import polars as pl
 
 from catalog.database import fetch_frame
 from catalog.errors import CohortError
-from catalog.export.files import replace_file
 from catalog.features import feature_columns
 from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
+from mmbase.files import replace_file
+from mmbase.names import SPLITS
 
 FEATURE_PREFIX = "feature_"
+TARGET, TARGET_PREFIX = "target", "target_"
+"""Column of the only target; of several, the prefix of each."""
+CENTRE = "centre"
 MIN_TRAIN, MIN_HELD_OUT = 8, 2
 
 
@@ -28,7 +32,8 @@ class CohortSelection:
 
     frame: pl.DataFrame
     """Columns sample_id, row, split (of the run), target, weight, augmented (whether the study makes augmented copies
-    of the sample), and one ``feature_NAME`` for each feature asked for (null where missing), in the order of rows."""
+    of the sample), and one ``feature_NAME`` for each feature asked for (null where missing), in the order of rows. Of
+    several targets each has a column ``target_NAME`` (null where missing) in place of ``target``."""
     left_out: Mapping[str, int]
     """Why samples that have everything are not in the cohort, and how many."""
 
@@ -36,34 +41,43 @@ class CohortSelection:
 def build_cohort(
     connection: duckdb.DuckDBPyConnection,
     dictionary: Dictionary,
-    target: str,
+    targets: Sequence[str],
     modalities: Sequence[str],
     features: Sequence[str],
     scheme: SplitScheme = StudySplit(),  # noqa: B008 - a frozen value
 ) -> CohortSelection:
-    """Return the samples that have a value of the target and every modality stored, each in its split.
+    """Return the samples that have a value of a target and every modality stored, each in its split.
 
     Nobody is trained or validated on whose relative is tested on, nor trained on whose relative is validated on.
+
+    Parameters
+    ----------
+    targets
+        One at least, each once. Of several, a sample has a value of one at least.
 
     Raises
     ------
     UnknownTargetError
-        The target is not known.
+        A target is not known.
     CohortError
-        A split would have too few samples, or only one class; or the scheme cannot be used.
+        A split would have too few samples of a target, or only one class; or the scheme cannot be used.
     """
-    definition = find_target(dictionary, target)
+    definitions = {target: find_target(dictionary, target) for target in targets}
+    column_of = {target: TARGET_PREFIX + target if len(targets) > 1 else TARGET for target in targets}
     related = related_keys(connection)
-    complete = _fetch_complete(connection, target, modalities)
+    complete = _fetch_complete(connection, column_of, modalities)
     complete = complete.join(_founders(connection, related), on="participant_key", how="left", maintain_order="left")
     assigned = leave_relatives_out(assign_splits(scheme, complete), related)
     left_out = dict(
         assigned.drop_nulls("left_out").group_by("left_out").len().sort("len", "left_out", descending=True).iter_rows()
     )
     cohort = assigned.filter(pl.col("left_out").is_null())
-    having = f"a value of {target}" + (f" and {', '.join(modalities)} stored" if modalities else "")
-    _require_enough(cohort, target, having + _tell(left_out), binary=definition.kind == "binary")
-    frame = cohort.select("sample_id", "row", "split", "target", pl.lit(1.0).alias("weight"), "augmented")
+    stored = f" and {', '.join(modalities)} stored" if modalities else ""
+    for target, definition in definitions.items():
+        labels = cohort.select("split", target=column_of[target]).drop_nulls()
+        having = f"a value of {target}{stored}{_tell(left_out)}"
+        _require_enough(labels, target, having, binary=definition.kind == "binary")
+    frame = cohort.select("sample_id", "row", "split", *column_of.values(), pl.lit(1.0).alias("weight"), "augmented")
     columns = feature_columns(connection, frame["row"], features)
     shown = [column.alias(FEATURE_PREFIX + column.name) for column in columns]
     return CohortSelection(frame=frame.with_columns(shown), left_out=left_out)
@@ -76,11 +90,9 @@ def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
 
 
 _COMPLETE_SQL = """
-    SELECT sample_id, row, participant_key, split, split = 'train' AS augmented, value AS target, centre
+    SELECT sample_id, row, participant_key, split, split = 'train' AS augmented
     FROM samples
     JOIN splits USING (sample_id)
-    JOIN (SELECT sample_id, value FROM features WHERE name = $target) USING (sample_id)
-    LEFT JOIN (SELECT sample_id, value AS centre FROM features WHERE name = 'centre') USING (sample_id)
     WHERE len($modalities) = 0 OR sample_id IN (
         SELECT sample_id FROM scans
         WHERE status = 'stored' AND list_contains($modalities, modality)
@@ -90,9 +102,20 @@ _COMPLETE_SQL = """
 """
 
 
-def _fetch_complete(connection: duckdb.DuckDBPyConnection, target: str, modalities: Sequence[str]) -> pl.DataFrame:
-    """Return the samples with a value and every modality, with the study's splits."""
-    return fetch_frame(connection, _COMPLETE_SQL, {"target": target, "modalities": list(modalities)})
+def _fetch_complete(
+    connection: duckdb.DuckDBPyConnection, column_of: Mapping[str, str], modalities: Sequence[str]
+) -> pl.DataFrame:
+    """Return the samples with a value of a target and every modality, with the study's splits.
+
+    Parameters
+    ----------
+    column_of
+        Target to the column of its values.
+    """
+    samples = fetch_frame(connection, _COMPLETE_SQL, {"modalities": list(modalities)})
+    values = feature_columns(connection, samples["row"], [*column_of, CENTRE])
+    with_values = samples.with_columns(column.alias(column_of.get(column.name, column.name)) for column in values)
+    return with_values.filter(pl.any_horizontal(pl.col(*column_of.values()).is_not_null()))
 
 
 def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str, str]]) -> pl.DataFrame:
@@ -102,14 +125,15 @@ def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str
     return people.select("participant_key", founder=pl.col("participant_key").sort_by("row").first().over(family))
 
 
-def _require_enough(cohort: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:
-    for split in ("train", "val", "test"):
-        samples = cohort.filter(pl.col("split") == split)
+def _require_enough(labels: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:
+    """Refuse too few samples with a value of a target (columns split and target), or classes that are all one."""
+    for split in SPLITS:
+        samples = labels.filter(pl.col("split") == split)
         least = MIN_TRAIN if split == "train" else MIN_HELD_OUT
         if samples.height < least:
             raise CohortError(
-                f"Only {samples.height} {split} samples have {having}; at least {least} are needed. "
-                "Ingest more participants, ask for fewer inputs, or test everyone once by folds (--fold 1/5)."
+                f"Only {samples.height} {split} samples have {having}; at least {least} are needed.",
+                "Ingest more participants, ask for fewer inputs, or test everyone once by folds (--fold 1/5).",
             )
         if binary and samples["target"].n_unique() < 2:
             raise CohortError(f"All {samples.height} {split} samples with {having} have the same {target}.")

@@ -1,9 +1,15 @@
-"""Open the catalogue: one writer at a time, readers on a frozen snapshot, migrations before anything else."""
+"""Open the catalogue: one writer at a time, readers on a frozen snapshot, migrations before anything else.
+
+Terms
+-----
+replacement    a writer works on a copy, which takes the catalogue's name when all went well.
+in place       a writer changes the file itself, in one transaction and for a tenth of a second; see ADR 14.
+"""
 
 import fcntl
-import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,10 +21,19 @@ import polars as pl
 
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.migrations import MIGRATIONS
+from mmbase.files import PRIVATE_MODE, sync_directory, sync_file
+from mmbase.lock import LockHeldError, hold_lock
 
 CATALOG_WAIT_SECONDS = 60.0
 """How long a command waits that has work to enter; another has the catalogue for seconds."""
-_RETRY_SECONDS = 0.2
+READER_WAIT_SECONDS = 10.0
+"""How long a reader waits for a writer in place to end."""
+IN_PLACE_WAIT_SECONDS = 2.0
+"""How long a writer in place waits for readers to end; then it replaces the catalogue."""
+_RETRY_SECONDS = 0.05
+_CONNECTING = threading.Lock()
+"""Held while a file is opened and its lock looked at: to close a file gives up every lock that a process has on it."""
+_MAX_TRIES = 3
 Connection: TypeAlias = duckdb.DuckDBPyConnection
 """An open catalogue, for those who only hand it on."""
 _Settings: TypeAlias = dict[str, str | bool | int | float | list[str]]
@@ -57,10 +72,40 @@ def open_catalog(
             yield connection
         return
     if not path.exists():
-        raise CatalogError(f"The study has no {path.name} yet. Run: mm ingest ukb SOURCE")
-    with closing(_connect(path, read_only=True, wait_seconds=wait_seconds)) as connection:
+        raise CatalogError(f"The study has no {path.name} yet.", "Run: mm ingest ukb SOURCE")
+    with closing(_connect_to_read(path, wait_seconds)) as connection:
         _require_current(connection)
         yield connection
+
+
+@contextmanager
+def open_in_place(path: Path, *, wait_seconds: float = 0.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a study's catalogue to change a few rows in one transaction, at a cost that does not depend on its size.
+
+    While nobody else has the file open it is changed itself; readers that come meanwhile wait. Where readers do not end
+    soon, where there is no catalogue or an older mm made it, it is replaced as by `open_catalog`. Either way a kill or
+    an error leaves it as it was. What is deleted stays in free pages: people are removed with ``rewrite=True`` there.
+
+    Parameters
+    ----------
+    wait_seconds
+        How long to wait for another writer.
+
+    Raises
+    ------
+    CatalogLockedError
+        Another process is writing.
+    CatalogError
+        It is damaged, or a newer mm made it.
+    """
+    with _hold_writer(path, wait_seconds):
+        own = _connect_in_place(path)
+        if own is None:
+            with _replace(path, wait_seconds, rewrite=False) as copy:
+                yield copy
+        else:
+            with closing(own), transaction(own):
+                yield own
 
 
 def bring_up_to_date(path: Path) -> None:
@@ -75,7 +120,7 @@ def bring_up_to_date(path: Path) -> None:
         _remove(_draft(path))
     if not path.exists():
         return
-    with closing(_connect(path, read_only=True)) as connection:
+    with closing(_connect_to_read(path)) as connection:
         is_current = _schema_version(connection) == MIGRATIONS[-1].version
     if not is_current:
         with open_catalog(path, writable=True):
@@ -95,11 +140,10 @@ def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         _spill_beside(connection, _draft(path))
         if path.exists():
-            with open_catalog(path):
-                pass  # judged by the same rules as any other reader
-            connection.execute(f"ATTACH {_quoted(path)} AS saved (READ_ONLY)")
-            connection.execute("COPY FROM DATABASE saved TO memory")
-            connection.execute("DETACH saved")
+            with open_catalog(path):  # judged by the same rules as any other reader, and kept from writers in place
+                connection.execute(f"ATTACH {_quoted(path)} AS saved (READ_ONLY)")
+                connection.execute("COPY FROM DATABASE saved TO memory")
+                connection.execute("DETACH saved")
         _migrate(connection)
         yield connection
     finally:
@@ -141,21 +185,11 @@ def insert_frame(connection: duckdb.DuckDBPyConnection, statement: str, frame: p
 @contextmanager
 def _hold_writer(path: Path, wait_seconds: float) -> Iterator[None]:
     """Keep every other writer of mm out while the block runs."""
-    deadline = time.monotonic() + wait_seconds
-    with path.with_suffix(".lock").open("a+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    file.seek(0)
-                    raise CatalogLockedError(_locked_message(path, file.read())) from error
-            time.sleep(_RETRY_SECONDS)
-        file.truncate(0)
-        file.write(f"PID {os.getpid()}")
-        file.flush()
-        yield
+    try:
+        with hold_lock(_lock(path), wait_seconds=wait_seconds):
+            yield
+    except LockHeldError as error:
+        raise _locked(path, error.holder) from error
 
 
 @contextmanager
@@ -168,15 +202,15 @@ def _replace(path: Path, wait_seconds: float, *, rewrite: bool) -> Iterator[duck
             _settle(path, wait_seconds)
             shutil.copyfile(path, draft)
         with closing(_connect(draft, read_only=False)) as connection:
-            draft.chmod(0o600)
+            draft.chmod(PRIVATE_MODE)
             _migrate(connection)
             yield connection
             connection.execute("CHECKPOINT")
         if rewrite:
             _rewrite(draft)
-        _sync(draft)
+        sync_file(draft)
         draft.replace(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
     finally:
         _remove(draft)
 
@@ -197,7 +231,7 @@ def _rewrite(draft: Path) -> None:
         connection.execute(f"ATTACH {_quoted(draft)} AS old (READ_ONLY)")
         connection.execute(f"ATTACH {_quoted(fresh)} AS fresh")
         connection.execute("COPY FROM DATABASE old TO fresh")
-    fresh.chmod(0o600)
+    fresh.chmod(PRIVATE_MODE)
     fresh.replace(draft)
 
 
@@ -222,42 +256,101 @@ def _rewritten(draft: Path) -> Path:
     return draft.with_name(f"{draft.name}er")
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _lock(path: Path) -> Path:
+    return path.with_suffix(".lock")
 
 
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
+def _connect_to_read(path: Path, wait_seconds: float = 0.0) -> duckdb.DuckDBPyConnection:
+    """Open the file to read; wait for a writer in place, whose lock says that it is one of ours."""
+    deadline = time.monotonic() + READER_WAIT_SECONDS
+    while True:
+        try:
+            return _connect(path, read_only=True)
+        except CatalogLockedError:
+            try:
+                with hold_lock(_lock(path), shared=True):  # nobody of ours writes: another program has it
+                    return _connect(path, read_only=True, wait_seconds=wait_seconds)
+            except LockHeldError as error:
+                if time.monotonic() >= deadline:
+                    raise _locked(path, error.holder) from error
+        time.sleep(_RETRY_SECONDS)
+
+
+def _connect_in_place(path: Path) -> duckdb.DuckDBPyConnection | None:
+    """Open the file itself to write; None where others keep it open, there is none, or it needs migrations."""
+    if not path.exists():
+        return None
+    try:
+        connection = _connect(path, read_only=False, wait_seconds=IN_PLACE_WAIT_SECONDS)
+    except CatalogLockedError:
+        return None
+    if _schema_version(connection) == MIGRATIONS[-1].version:
+        return connection
+    connection.close()
+    return None
+
+
 def _connect(path: Path, *, read_only: bool, wait_seconds: float = 0.0) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=_NO_SETTINGS if read_only else _STORAGE)
-        except duckdb.Error as error:
-            if "different configuration" in str(error):
-                raise CatalogLockedError(
-                    f"{path.name} is open in this process; close it before it is written."
-                ) from error
-            if "Could not set lock" not in str(error):
-                raise CatalogError(
-                    f"{path.name} is damaged or not a DuckDB file. Move it away and run mm ingest ukb again: it is "
-                    f"filled anew without reading the images again. DuckDB says: {str(error).splitlines()[0]}"
-                ) from error
+            return _connect_now(path, read_only=read_only)
+        except CatalogLockedError:
             if time.monotonic() >= deadline:
-                raise CatalogLockedError(_locked_message(path, str(error))) from error
-            time.sleep(_RETRY_SECONDS)
+                raise
+        time.sleep(_RETRY_SECONDS)
 
 
-def _locked_message(path: Path, error: str) -> str:
-    holder = re.search(r"PID (\d+)", error)
-    by = f" by process {holder[1]}" if holder else ""
-    return f"{path.name} is in use{by}. Wait for that command to end, or close the program, then try again."
+def _connect_now(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    settings = _NO_SETTINGS if read_only else _STORAGE
+    for tries_left in reversed(range(_MAX_TRIES)):
+        with _CONNECTING:
+            try:
+                return duckdb.connect(str(path), read_only=read_only, config=settings)
+            except duckdb.ConnectionException as error:
+                raise CatalogLockedError(
+                    f"{path.name} is open in this process.", "Close it before it is written."
+                ) from error
+            except duckdb.IOException as error:
+                # DuckDB has one type for a file in use and a file that is no database; the system knows which it is.
+                if _is_locked(path, read_only=read_only):
+                    holder = re.search(r"PID (\d+)", str(error))
+                    raise _locked(path, holder[1] if holder else "") from error
+                if not tries_left:  # in use when it was opened, and free a moment later: not three times
+                    raise _damaged(path, error) from error
+            except duckdb.Error as error:
+                raise _damaged(path, error) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_locked(path: Path, *, read_only: bool) -> bool:
+    """Tell whether another process keeps this one from opening a file: DuckDB locks it by fcntl(2)."""
+    try:
+        with path.open("rb" if read_only else "r+b") as file:
+            fcntl.lockf(file, (fcntl.LOCK_SH if read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise CatalogError(f"{path.name} cannot be opened: {error.strerror}.", "Mend that, then try again.") from error
+    return False
+
+
+def _locked(path: Path, holder: str) -> CatalogLockedError:
+    by = f" by process {holder}" if holder.isdecimal() else ""
+    return CatalogLockedError(
+        f"{path.name} is in use{by}.", "Wait for that command to end, or close the program, then try again."
+    )
+
+
+def _damaged(path: Path, error: duckdb.Error) -> CatalogError:
+    return CatalogError(
+        f"{path.name} is damaged or not a DuckDB file. DuckDB says: {str(error).splitlines()[0]}",
+        "Move it away and run mm ingest ukb again: it is filled anew without reading the images again.",
+    )
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
@@ -273,7 +366,7 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
 def _require_current(connection: duckdb.DuckDBPyConnection) -> None:
     if _schema_version(connection) < MIGRATIONS[-1].version:
         raise CatalogError(
-            "The catalogue is of an older mm or was never filled. Run mm ingest ukb to bring it up to date."
+            "The catalogue is of an older mm or was never filled.", "Run mm ingest ukb to bring it up to date."
         )
 
 
@@ -288,5 +381,7 @@ def _require_known(connection: duckdb.DuckDBPyConnection) -> int:
     version = fetch_integer(connection, "SELECT coalesce(max(version), 0) FROM migration")
     newest = MIGRATIONS[-1].version
     if version > newest:
-        raise CatalogError(f"The catalogue has schema version {version}; this mm knows up to {newest}. Use a newer mm.")
+        raise CatalogError(
+            f"The catalogue has schema version {version}; this mm knows up to {newest}.", "Use a newer mm."
+        )
     return version

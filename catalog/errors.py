@@ -1,7 +1,9 @@
 """What can go wrong with a catalogue; every message says what was expected, what came, and what to do."""
 
+from mmbase.errors import MmError
 
-class CatalogError(Exception):
+
+class CatalogError(MmError):
     """Something the person at the keyboard can mend."""
 
 

@@ -194,8 +194,8 @@ def _require_binary(values: pl.DataFrame, name: str, definition: FeatureDefiniti
     num_wrong = values.filter(~pl.col("value").is_in([0.0, 1.0])).height if definition.kind == "binary" else 0
     if num_wrong:
         raise DictionaryError(
-            f"The feature {name} (field {definition.field}) is binary and has {num_wrong} values other than 0 and 1. "
-            f"Say under [features.{name}] in study.toml which of them are missing, or recode them."
+            f"The feature {name} (field {definition.field}) is binary and has {num_wrong} values other than 0 and 1.",
+            f"Say under [features.{name}] in study.toml which of them are missing, or recode them.",
         )
 
 

@@ -123,8 +123,9 @@ def find_target(dictionary: Dictionary, name: str) -> FeatureDefinition:
         nearest = next((key for key in dictionary if near and key.lower() == near[0]), None)
         hint = f" Did you mean {nearest}?" if nearest else ""
         raise UnknownTargetError(
-            f"Unknown target {name!r}.{hint} Known targets: {', '.join(targets)}. Any other field becomes one with a "
-            f"few lines under [features.{name if _NAME.fullmatch(name) else 'NAME'}] in study.toml: docs/labels.md."
+            f"Unknown target {name!r}.{hint} Known targets: {', '.join(targets)}.",
+            "Any other field becomes one with a few lines under "
+            f"[features.{name if _NAME.fullmatch(name) else 'NAME'}] in study.toml: docs/labels.md.",
         )
     definition = dictionary[name]
     if definition.kind not in ("continuous", "binary"):
@@ -166,8 +167,8 @@ def shown_features(
     own_block = find_target(dictionary, target).block
     if set(blocks) == {own_block} and not keep_own_block:
         raise UnknownTargetError(
-            f"{target} belongs to the block {own_block}, which is left out as input to it. Give another block, or "
-            "--keep-own-block."
+            f"{target} belongs to the block {own_block}, which is left out as input to it.",
+            "Give another block, or --keep-own-block.",
         )
     return [
         name
@@ -182,6 +183,12 @@ def _ukb_dictionary() -> Dictionary:
     return {name: _parse_definition(name, entry) for name, entry in entries.items()}
 
 
+@cache
+def _definition_type() -> TypeAdapter[FeatureDefinition]:
+    """Build the validator once: it takes longer than all that it validates."""
+    return TypeAdapter(FeatureDefinition)
+
+
 def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
     if not _NAME.fullmatch(name):
         raise DictionaryError(
@@ -189,12 +196,12 @@ def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
             "eid, participant_id, id, sample_id, row or split, which tables and exports have."
         )
     try:
-        return TypeAdapter(FeatureDefinition).validate_python(entry)
+        return _definition_type().validate_python(entry)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'definition'}: {fault['msg']}, got {fault['input']!r}"
             for fault in error.errors()
         )
         raise DictionaryError(
-            f"The feature {name} cannot be used as it is defined: {faults}. See docs/labels.md."
+            f"The feature {name} cannot be used as it is defined: {faults}.", "See docs/labels.md."
         ) from error

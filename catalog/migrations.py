@@ -182,4 +182,61 @@ MIGRATIONS = (
             WHERE other_sample_id IN (SELECT sample_id FROM samples);
         """,
     ),
+    Migration(
+        4,
+        "runs of several targets, metrics in long form",
+        """
+        CREATE TABLE metric (
+            run_id TEXT NOT NULL,
+            target TEXT NOT NULL,
+            split TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value DOUBLE
+        );
+        INSERT INTO metric
+            SELECT run_id, target, split_part(metric, '_', 1), substr(metric, 1 + position('_' IN metric)), value
+            FROM (UNPIVOT run ON COLUMNS('^(val|test)_') INTO NAME metric VALUE value)
+            ORDER BY ALL;
+        CREATE TABLE run_of_target (
+            run_id TEXT,
+            target TEXT,
+            kind TEXT NOT NULL,
+            inputs TEXT NOT NULL,
+            n_train BIGINT,
+            n_val BIGINT,
+            n_test BIGINT,
+            withdrawn BIGINT,
+            PRIMARY KEY (run_id, target)
+        );
+        INSERT INTO run_of_target
+            SELECT run_id, target, kind, inputs, n_train, n_val, n_test, withdrawn FROM run ORDER BY run_id;
+        DROP VIEW runs;
+        DROP TABLE run;
+        ALTER TABLE run_of_target RENAME TO run;
+
+        CREATE VIEW metrics AS SELECT run_id, target, split, name, value FROM metric;
+        CREATE VIEW runs AS
+            SELECT
+                run_id, target, kind, inputs, n_train, n_val, n_test,
+                max(value) FILTER (split = 'val' AND name = 'mae') AS val_mae,
+                max(value) FILTER (split = 'val' AND name = 'r2') AS val_r2,
+                max(value) FILTER (split = 'val' AND name = 'r') AS val_r,
+                max(value) FILTER (split = 'val' AND name = 'balanced_accuracy') AS val_balanced_accuracy,
+                max(value) FILTER (split = 'val' AND name = 'auc') AS val_auc,
+                max(value) FILTER (split = 'val' AND name = 'f1') AS val_f1,
+                max(value) FILTER (split = 'val' AND name = 'precision') AS val_precision,
+                max(value) FILTER (split = 'val' AND name = 'recall') AS val_recall,
+                max(value) FILTER (split = 'test' AND name = 'mae') AS test_mae,
+                max(value) FILTER (split = 'test' AND name = 'r2') AS test_r2,
+                max(value) FILTER (split = 'test' AND name = 'r') AS test_r,
+                max(value) FILTER (split = 'test' AND name = 'balanced_accuracy') AS test_balanced_accuracy,
+                max(value) FILTER (split = 'test' AND name = 'auc') AS test_auc,
+                max(value) FILTER (split = 'test' AND name = 'f1') AS test_f1,
+                max(value) FILTER (split = 'test' AND name = 'precision') AS test_precision,
+                max(value) FILTER (split = 'test' AND name = 'recall') AS test_recall,
+                withdrawn
+            FROM run LEFT JOIN metric USING (run_id, target)
+            GROUP BY run_id, target, kind, inputs, n_train, n_val, n_test, withdrawn;
+        """,
+    ),
 )

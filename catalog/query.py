@@ -13,7 +13,10 @@ import duckdb
 
 from catalog.errors import CatalogError
 
-VIEWS = ("samples", "scans", "features", "splits", "runs", "dictionary", "relatives", "similar_scans", "tables")
+VIEWS = (
+    *("samples", "scans", "features", "splits", "runs", "metrics"),
+    *("dictionary", "relatives", "similar_scans", "tables"),
+)
 _FETCHED_ROWS = 10_000
 _READING_ALONE = (
     "SET autoinstall_known_extensions = false",
@@ -125,6 +128,6 @@ def _explained() -> Iterator[None]:
         if not isinstance(error, _ABOUT_THE_QUERY):
             said = _QUOTED_VALUE.sub("…", said)
         raise CatalogError(
-            f"The query cannot be run. DuckDB says: {said} There are the views {', '.join(VIEWS)}; "
-            '"DESCRIBE samples" shows a view\'s columns.'
+            f"The query cannot be run. DuckDB says: {said}",
+            f'There are the views {", ".join(VIEWS)}; "DESCRIBE samples" shows a view\'s columns.',
         ) from None

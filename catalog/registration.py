@@ -115,8 +115,9 @@ def _read_tables(found: FoundSources, rules: StudyRules, visits: Collection[Visi
     if visits and tables.reports and not any(report.num_imaged for report in tables.reports):
         raise TableError(
             f"The tables ({', '.join(report.name for report in tables.reports)}) name no participant with a scan in "
-            "this study. Identifiers differ from one UK Biobank application to another: check that tables and images "
-            "belong to the same one."
+            "this study.",
+            "Identifiers differ from one UK Biobank application to another: check that tables and images belong to the "
+            "same one.",
         )
     return tables
 
@@ -129,8 +130,9 @@ def _read_test_list(found: FoundSources, rules: StudyRules) -> frozenset[int]:
     if found.scans and not any(scan.visit.eid in listed for scan in found.scans):
         raise TableError(
             f"The test list {rules.test_list.name} names {len(listed)} participants, none of whom has a scan in the "
-            "sources. Identifiers differ from one UK Biobank application to another: check that list and images belong "
-            "to the same one."
+            "sources.",
+            "Identifiers differ from one UK Biobank application to another: check that list and images belong to the "
+            "same one.",
         )
     return listed
 

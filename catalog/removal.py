@@ -38,7 +38,8 @@ def require_same_salt(connection: duckdb.DuckDBPyConnection, salt: str) -> None:
     if found not in ([], [salt_hash(salt)]):
         raise CatalogError(
             "The salt in study.toml is not the one this catalogue was made with: sample ids, splits and withdrawals "
-            "would not match. Put the old salt back, or start a new study."
+            "would not match.",
+            "Put the old salt back, or start a new study.",
         )
 
 

@@ -10,6 +10,7 @@ from catalog.export.bins import as_date
 from catalog.export.group_counts import GroupTable
 from catalog.summary import CatalogSummary
 from catalog.targets import FeatureSummary
+from mmbase.names import SPLITS
 
 SUPPRESSED = "*"
 SUPPRESSED_NOTE = (
@@ -17,6 +18,7 @@ SUPPRESSED_NOTE = (
 )
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("balanced_accuracy", "auc")}
+"""Kind of target to the metrics that a line is enough for; where a run has none of them, all that it has are shown."""
 
 
 def scan_table(summary: CatalogSummary) -> Table:
@@ -29,11 +31,11 @@ def scan_table(summary: CatalogSummary) -> Table:
 
 
 def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
-    """Show every run with its main metrics."""
-    table = Table("run", "n", "validation", "test", box=None, pad_edge=False)
+    """Show every run and target with its main metrics."""
+    table = Table("run", "target", "n", "validation", "test", box=None, pad_edge=False)
     for run in runs:
-        numbers = f"{run['n_train']}/{run['n_val']}/{run['n_test']}"
-        table.add_row(run["run_id"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test"))
+        numbers = "/".join(str(run.get(f"n_{split}", "")) for split in SPLITS)
+        table.add_row(run["run_id"], run["target"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test"))
     return table
 
 
@@ -114,4 +116,7 @@ def _bars(counts: Sequence[int]) -> str:
 
 
 def _main_metrics(run: Mapping[str, Any], split: str) -> str:
-    return ", ".join(f"{name} {run[f'{split}_{name}']:.3f}" for name in _MAIN_METRICS[run["kind"]])
+    prefix = f"{split}_"
+    measured = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    main = [name for name in _MAIN_METRICS.get(run["kind"], ()) if name in measured]
+    return ", ".join(f"{name} {measured[name]:.3f}" for name in main or measured)

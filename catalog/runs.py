@@ -1,56 +1,224 @@
-"""Enter trained models: run directories are the truth, the catalogue is their index."""
+"""Enter trained models: run directories are the truth, the catalogue is their index.
+
+Terms
+-----
+entry    what the catalogue keeps of one run and one of its targets; a run with several targets has several.
+mark     the file that says how many samples of a run's cohort have withdrawn since.
+"""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
+import polars as pl
 
-from catalog.database import transaction
+from catalog.database import insert_frame, open_in_place, transaction
+from catalog.errors import CatalogError
+from mmbase.names import SPLITS
 
-METRICS = ("mae", "r2", "r", "balanced_accuracy", "auc", "f1", "precision", "recall")
+METRICS_FILE, MARK_FILE = "metrics.json", "withdrawn.json"
+_RUN = {
+    **dict.fromkeys(("run_id", "target", "kind", "inputs"), pl.String),
+    **dict.fromkeys((*(f"n_{split}" for split in SPLITS), "withdrawn"), pl.Int64),
+}
+_METRIC = {**dict.fromkeys(("run_id", "target", "split", "name"), pl.String), "value": pl.Float64}
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What a file raises that is not as its writer makes it."""
+_Row: TypeAlias = tuple[str | int | float | None, ...]
 
 
-def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[str]:
-    """Enter every finished run that lies on disk and drop those that are gone.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEntry:
+    """One run and one of its targets."""
+
+    run_id: str
+    target: str
+    kind: str
+    inputs: str
+    """Joined by ``+``."""
+    n: Mapping[str, int]
+    """Samples of each split that have a value of the target."""
+    metrics: tuple[tuple[str, str, float | None], ...]
+    """Split, name and value of each, whatever its name."""
+    withdrawn: int | None
+    """Samples of the cohort that have withdrawn since; None: the run bears no mark."""
+
+    @property
+    def row(self) -> _Row:
+        """What the table of runs holds."""
+        counts = (self.n[split] for split in SPLITS)
+        return self.run_id, self.target, self.kind, self.inputs, *counts, self.withdrawn
+
+    @property
+    def metric_rows(self) -> list[_Row]:
+        """What the table of metrics holds."""
+        return [(self.run_id, self.target, *metric) for metric in self.metrics]
+
+
+def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | None = None) -> list[RunEntry]:
+    """Return what is to be kept of a run from its metrics.json: an entry for each target.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, AttributeError
+        The content is not as training writes it.
+
+    Examples
+    --------
+    >>> n = {"train": 80, "val": 10, "test": 10}
+    >>> age = {"kind": "regression", "n": n, "val": {"mae": 3.5}, "test": {"mae": 4}}
+    >>> [entry] = run_entries("age_t1", {"target": "age", "inputs": ["t1", "dwi"], **age})
+    >>> entry.inputs, entry.metrics
+    ('t1+dwi', (('val', 'mae', 3.5), ('test', 'mae', 4.0)))
+    >>> [entry.target for entry in run_entries("both", {"inputs": ["t1"], "targets": {"age": age, "sex": age}})]
+    ['age', 'sex']
+    """
+    targets = metrics["targets"] if "targets" in metrics else {metrics["target"]: metrics}
+    return [
+        RunEntry(
+            run_id=run_id,
+            target=_text(target),
+            kind=_text(of_target["kind"]),
+            inputs="+".join(metrics["inputs"]),
+            n={split: int(of_target["n"][split]) for split in SPLITS},
+            metrics=tuple(
+                (split, name, None if value is None else float(value))
+                for split in SPLITS
+                if split in of_target or split != "train"  # no model has to be measured on what it has learnt
+                for name, value in of_target[split].items()
+            ),
+            withdrawn=withdrawn,
+        )
+        for target, of_target in targets.items()
+    ]
+
+
+def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[str]:
+    """Enter one finished run in place of what the catalogue held of it.
+
+    What it costs does not depend on the size of the catalogue, nor on the runs that are entered already, which are not
+    looked at. Finished runs beside it that a kill has kept out are entered with it.
+
+    Parameters
+    ----------
+    catalog
+        The file; it is made where there is none.
+    run
+        Directory of the run.
+    wait_seconds
+        How long to wait for another writer.
 
     Returns
     -------
     list of str
-        Runs whose metrics.json cannot be read; they are not entered.
+        Other runs that are not entered because their metrics.json or mark cannot be read.
+
+    Raises
+    ------
+    CatalogLockedError
+        Another process is writing; the next run that ends, or `index_runs`, enters this one too.
+    CatalogError
+        The metrics of the run cannot be read, or the catalogue is damaged.
     """
-    unreadable = []
-    with transaction(connection):
-        connection.execute("DELETE FROM run")
-        for path in sorted(runs_directory.glob("*/metrics.json")):
-            try:
-                entry = run_entry(path.parent.name, json.loads(path.read_text(encoding="utf-8")))
-                entry["withdrawn"] = _num_withdrawn(path.with_name("withdrawn.json"))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                unreadable.append(path.parent.name)
-                continue
-            names = ", ".join(entry)
-            marks = ", ".join("?" for _ in entry)
-            connection.execute(f"INSERT INTO run ({names}) VALUES ({marks})", list(entry.values()))
+    with open_in_place(catalog, wait_seconds=wait_seconds) as connection:
+        try:  # only now: a withdrawal that was waited for has marked the run
+            entries = _read_entries(run)
+        except (OSError, *_UNREADABLE) as error:
+            raise CatalogError(
+                f"{METRICS_FILE} of run {run.name} cannot be read ({type(error).__name__}), so the run is not entered.",
+                "Train it again, or move its directory out of the study.",
+            ) from error
+        others, unreadable = _read_runs(path for path in _unentered(connection, run.parent) if path != run)
+        found = {**others, run.name: entries}
+        _replace_entries(connection, list(found), [entry for of_run in found.values() for entry in of_run])
     return unreadable
 
 
-def run_entry(run_id: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the catalogue's row of one run from its metrics.json."""
-    entry = {
-        "run_id": run_id,
-        "target": metrics["target"],
-        "kind": metrics["kind"],
-        "inputs": "+".join(metrics["inputs"]),
-    }
-    entry |= {f"n_{split}": metrics["n"][split] for split in ("train", "val", "test")}
-    entry |= {f"{split}_{name}": metrics[split].get(name) for split in ("val", "test") for name in METRICS}
-    return entry
+def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[str]:
+    """Enter every finished run that lies on disk, and drop those that are gone; write only what differs.
+
+    Returns
+    -------
+    list of str
+        Runs whose metrics.json or mark cannot be read; they are not entered.
+    """
+    found, unreadable = _read_runs(path.parent for path in sorted(runs_directory.glob(f"*/{METRICS_FILE}")))
+    entered = _entered(connection)
+    changed = {name: entries for name, entries in found.items() if _told(entries) != entered.get(name)}
+    gone = sorted(entered.keys() - found.keys())
+    if changed or gone:
+        with transaction(connection):
+            _replace_entries(connection, [*changed, *gone], [e for entries in changed.values() for e in entries])
+    return unreadable
+
+
+def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[str]]:
+    """Return the entries of some runs by name, and the names of those that cannot be read."""
+    found, unreadable = dict[str, list[RunEntry]](), list[str]()
+    for run in runs:
+        try:
+            found[run.name] = _read_entries(run)
+        except _UNREADABLE:
+            unreadable.append(run.name)
+    return found, unreadable
+
+
+def _unentered(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[Path]:
+    """Return the finished runs of a directory that the catalogue does not know, in the order of their names."""
+    known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
+    new = sorted({entry.name for entry in os.scandir(runs_directory)} - known)
+    return [runs_directory / name for name in new if (runs_directory / name / METRICS_FILE).exists()]
+
+
+def _read_entries(run: Path) -> list[RunEntry]:
+    metrics = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    return run_entries(run.name, metrics, withdrawn=_num_withdrawn(run / MARK_FILE))
 
 
 def _num_withdrawn(mark: Path) -> int | None:
-    """Return how many samples of a run's cohort have withdrawn since, from its mark; None where there is no mark."""
     if not mark.exists():
         return None
     return int(sum(json.loads(mark.read_text(encoding="utf-8"))["withdrawn"].values()))
+
+
+def _told(entries: Sequence[RunEntry]) -> set[str]:
+    """Return what entries say, so that it can be compared: no number is unlike itself as a text."""
+    return {repr(row) for entry in entries for row in (entry.row, *entry.metric_rows)}
+
+
+def _entered(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """Return what the catalogue says of each run, as `_told`."""
+    entered: dict[str, set[str]] = {}
+    for table, columns in (("run", _RUN), ("metric", _METRIC)):
+        for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall():
+            entered.setdefault(row[0], set()).add(repr(row))
+    return entered
+
+
+def _replace_entries(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], entries: Sequence[RunEntry]
+) -> None:
+    """Put entries in place of all that the catalogue holds of some runs.
+
+    A row whose key stays is replaced, not deleted and inserted: DuckDB 1.2 takes that for a key that comes twice.
+    """
+    runs = pl.DataFrame([entry.row for entry in entries], schema=_RUN, orient="row")
+    metrics = pl.DataFrame([row for entry in entries for row in entry.metric_rows], schema=_METRIC, orient="row")
+    connection.execute("DELETE FROM metric WHERE run_id IN (SELECT unnest($runs))", {"runs": list(run_ids)})
+    insert_frame(connection, "INSERT INTO metric BY NAME SELECT * FROM incoming", metrics)
+    insert_frame(connection, "INSERT OR REPLACE INTO run BY NAME SELECT * FROM incoming", runs)
+    connection.execute(
+        "DELETE FROM run WHERE run_id IN (SELECT unnest($runs)) "
+        "AND (run_id, target) NOT IN (SELECT unnest($kept), unnest($targets))",
+        {"runs": list(run_ids), "kept": runs["run_id"].to_list(), "targets": runs["target"].to_list()},
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {type(value).__name__}")
+    return value

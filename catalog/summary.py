@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 
 from catalog.database import fetch_integer
+from mmbase.names import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +24,7 @@ class CatalogSummary:
     features: int
     """Features that at least one sample has."""
     runs: list[dict[str, Any]]
+    """One for each run and target: what the catalogue knows of it, a metric as ``SPLIT_NAME``."""
 
 
 def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
@@ -34,20 +36,35 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         counts[status] += number
         if status == "rejected":
             rejected.setdefault(modality, {})[reason] = number
-    runs = connection.execute("SELECT * FROM runs ORDER BY run_id")
-    names = [column[0] for column in runs.description or []]
-    run_rows = runs.fetchall()
     return CatalogSummary(
         participants=_count(connection, "participants"),
         samples=_count(connection, "samples"),
         withdrawn=_count(connection, "withdrawn"),
         scans=scans,
         rejected=rejected,
-        splits={"train": 0, "val": 0, "test": 0}
+        splits=dict.fromkeys(SPLITS, 0)
         | dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall()),
         features=_count(connection, "(SELECT DISTINCT name FROM features)"),
-        runs=[{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in run_rows],
+        runs=_list_runs(connection),
     )
+
+
+def _list_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    runs = connection.execute(
+        "SELECT run_id, target, kind, inputs, n_train, n_val, n_test, withdrawn FROM runs ORDER BY run_id, target"
+    )
+    names = [column[0] for column in runs.description or []]
+    entries = [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None} for row in runs.fetchall()
+    ]
+    of_run = {(entry["run_id"], entry["target"]): entry for entry in entries}
+    measured = connection.execute(
+        "SELECT run_id, target, split || '_' || name, value FROM metric SEMI JOIN run USING (run_id, target) "
+        "WHERE value IS NOT NULL ORDER BY metric.rowid"
+    )
+    for run_id, target, metric, value in measured.fetchall():
+        of_run[run_id, target][metric] = value
+    return entries
 
 
 _SCANS_SQL = """

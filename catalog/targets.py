@@ -15,11 +15,11 @@ import duckdb
 
 from catalog.errors import UnknownTargetError
 from catalog.fields import Dictionary, FeatureDefinition
+from mmbase.names import SPLITS
 
 NUM_BINS = 12
 """Of a histogram, at most; also the most values of a categorical feature that are counted."""
 PERCENTILES = (5, 25, 50, 75, 95)
-SPLITS = ("train", "val", "test")
 _BINNED = ("continuous", "date")
 _COUNTED_APART = ("categorical", "date")
 _BINARY_VALUES = (0.0, 1.0)
@@ -125,7 +125,7 @@ def choose_features(dictionary: Dictionary, names: Sequence[str]) -> list[str]:
         if name not in dictionary:
             near = get_close_matches(name, dictionary, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise UnknownTargetError(f"There is no feature {name!r}.{hint} See mm targets --all.")
+            raise UnknownTargetError(f"There is no feature {name!r}.{hint}", "See mm targets --all.")
     return [name for name in dictionary if not names or name in names]
 
 

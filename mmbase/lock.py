@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _RETRY_SECONDS = 0.2
+_PRIVATE_MODE = 0o600
 
 
 class LockHeldError(Exception):
@@ -28,7 +29,7 @@ class LockHeldError(Exception):
 
 
 @contextmanager
-def hold_lock(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+def hold_lock(path: Path, *, wait_seconds: float = 0.0, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a file while a block lasts.
 
     Parameters
@@ -37,6 +38,8 @@ def hold_lock(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         The lock file; it is made where there is none, and stays.
     wait_seconds
         How long to wait for another holder to end.
+    shared
+        Hold it beside others that share it; such holders are not known by their number.
 
     Raises
     ------
@@ -44,17 +47,23 @@ def hold_lock(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         Another process holds it still.
     """
     deadline = time.monotonic() + wait_seconds
-    with path.open("a+") as file:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with open(path, "a+", opener=_open_private) as file:
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
                     file.seek(0)
                     raise LockHeldError(file.read().strip() or "unknown") from error
             time.sleep(_RETRY_SECONDS)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        if not shared:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         yield
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, _PRIVATE_MODE)

@@ -9,16 +9,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbase.files import write_text
+from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
 from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.study_toml import change_settings, explain_settings
-from mmdata.volume.settings import STRICT, ConnectivitySettings, IngestSettings, VolumeSettings
+from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 
 MAX_SALT_BYTES = 64
 """Of a key of BLAKE2b, RFC 7693."""
@@ -47,33 +48,6 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainSettings:
-    """Defaults of `mm train` for this study; an option on the command line comes first."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    side: int = 64
-    """Resolution level to train on; must be one of the stored sides."""
-    epochs: int = 200
-    """Most epochs to train."""
-    patience: int = 30
-    """Epochs without a better validation loss after which training stops."""
-    batch_size: int = 64
-    """Samples in a training batch."""
-    learning_rate: float = 1e-4
-    """Of Adam."""
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """Keep the learning rate, or let it fall to 0 over the epochs: along half a cosine, or evenly."""
-    augment: Literal["precomputed", "on-device", "hybrid", "none"] = "precomputed"
-    """Augment training samples by reading copies, on the device that trains, both ways or not: mm bench says which."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be a positive number, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
     """Everything an ingest depends on."""
 
@@ -94,15 +68,14 @@ class StudyConfig:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    train: TrainSettings = field(default_factory=TrainSettings)
+    train: dict[str, Any] = field(default_factory=dict)
+    """Defaults of `mm train` for this study; an option on the command line comes first."""
     features: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of this study beside UK Biobank's 25 targets, one table [features.NAME] for each: docs/labels.md."""
 
     def __post_init__(self) -> None:
         if len(self.salt) < 16 or len(self.salt.encode()) > MAX_SALT_BYTES:
             raise ValueError(f"salt must have at least 16 characters and at most {MAX_SALT_BYTES} bytes")
-        if self.train.side not in self.volumes.sides:
-            raise ValueError(f"train.side is {self.train.side}, not one of volumes.sides {self.volumes.sides}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +128,13 @@ def load_study(root: Path) -> Study:
     return Study(layout, parse_config(settings, str(layout.config)))
 
 
-def create_study(root: Path, config: StudyConfig) -> Study:
+def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     """Make a study directory with its explained settings.
+
+    Parameters
+    ----------
+    text
+        Of study.toml, where others explain their part of it; left out: `render_config`.
 
     Raises
     ------
@@ -171,7 +149,7 @@ def create_study(root: Path, config: StudyConfig) -> Study:
     for directory in (layout.root, layout.receipts, layout.runs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.root.chmod(0o700)
-    write_text(layout.config, render_config(config))
+    write_text(layout.config, text or render_config(config))
     return Study(layout, config)
 
 

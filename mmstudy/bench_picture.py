@@ -1,4 +1,4 @@
-"""A picture of what `mm bench` measured: the stages on one side, the ways to augment on the other."""
+"""A picture of what `mm bench` measured: the stages on one side, the modes to augment on the other."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
+from mmbase.files import replace_file
 from mmstudy.bench import BenchResult
 
 SUFFIXES = (".png",)
@@ -36,11 +37,11 @@ def write_picture(result: BenchResult, path: Path) -> None:
 
 
 def draw_result(result: BenchResult) -> bytes:
-    """Draw samples a second of all stages and ways, as the bytes of a PNG file."""
-    height = _HEAD + _HEIGHT_OF_BAR * max(len(result.stages), len(result.ways))
+    """Draw samples a second of all stages and modes, as the bytes of a PNG file."""
+    height = _HEAD + _HEIGHT_OF_BAR * max(len(result.stages), len(result.modes))
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
-    stages, ways = figure.subplots(1, 2)
-    volumes = f" at side {result.side}" if len(result.ways) > 1 else ""
+    stages, modes = figure.subplots(1, 2)
+    volumes = f" at side {result.side}" if len(result.modes) > 1 else ""
     figure.suptitle(
         f"{result.target} from {', '.join(result.inputs)}{volumes}, batches of {result.batch_size}, "
         f"{result.precision} on {result.device}",
@@ -48,7 +49,7 @@ def draw_result(result: BenchResult) -> bytes:
         fontsize=10,
     )
     _draw_stages(stages, result)
-    _draw_ways(ways, result)
+    _draw_modes(modes, result)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -64,17 +65,17 @@ def _draw_stages(axes: Any, result: BenchResult) -> None:
     axes.set_xlabel("samples/s, logarithmic", fontsize=_SMALL)
 
 
-def _draw_ways(axes: Any, result: BenchResult) -> None:
-    chosen = result.recommendation.way if len(result.ways) > 1 else None
-    names = [f"{way.way}{'*' if way.is_predicted else ''}" for way in result.ways]
-    rates = [way.sustained for way in result.ways]
+def _draw_modes(axes: Any, result: BenchResult) -> None:
+    chosen = result.recommendation.mode if len(result.modes) > 1 else None
+    names = [f"{mode.mode}{'*' if mode.is_predicted else ''}" for mode in result.modes]
+    rates = [mode.sustained for mode in result.modes]
     labels = [
-        f"{_in_words(way.sustained)}, waits {way.wait_share:.0%}" + (" (recommended)" if way.way == chosen else "")
-        for way in result.ways
+        f"{_in_words(mode.sustained)}, waits {mode.wait_share:.0%}" + (" (recommended)" if mode.mode == chosen else "")
+        for mode in result.modes
     ]
-    _draw_bars(axes, names, rates, labels, [_ORANGE if way.way == chosen else _BLUE for way in result.ways])
+    _draw_bars(axes, names, rates, labels, [_ORANGE if mode.mode == chosen else _BLUE for mode in result.modes])
     axes.set_xlim(0, 1.7 * max(rates))
-    predicted = "; * predicted" if any(way.is_predicted for way in result.ways) else ""
+    predicted = "; * predicted" if any(mode.is_predicted for mode in result.modes) else ""
     axes.set_title(f"real steps, end to end{predicted}", fontsize=_MEDIUM)
     axes.set_xlabel("samples/s", fontsize=_SMALL)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from mmdata.copies.estimate import as_duration
 from mmstudy.bench import BenchResult
-from mmstudy.recommendation import WayResult, as_amount
+from mmstudy.recommendation import ModeResult, as_amount
 from mmtrain.bench.stages import Stage, StageName
 
 WHAT_STAGES_DO: dict[StageName, str] = {
@@ -23,23 +23,23 @@ WHAT_STAGES_DO: dict[StageName, str] = {
 
 
 def bench_lines(result: BenchResult) -> Iterator[Any]:
-    """Show what was measured, the stages and ways as tables, then what is recommended."""
-    volumes = f" at side {result.side}" if len(result.ways) > 1 else ""
+    """Show what was measured, the stages and modes as tables, then what is recommended."""
+    volumes = f" at side {result.side}" if len(result.modes) > 1 else ""
     yield (
         f"{result.target} from {', '.join(result.inputs)}{volumes}, batches of {result.batch_size}, "
         f"{result.precision} on {result.device}; {result.training_samples} training samples, measured with "
         f"{result.measured_samples} of them."
     )
     yield stage_table(result)
-    yield way_table(result)
-    if any(way.is_predicted for way in result.ways):
+    yield mode_table(result)
+    if any(mode.is_predicted for mode in result.modes):
         yield (
             "* predicted: there are no copies at this side, so the volumes were read in their place, and the bytes are "
             f"those of {result.projected_copies} copies of every volume at most. Make them with: "
             f"mm precompute-augs --copies {result.projected_copies} --side {result.side}"
         )
-    if len(result.ways) > 1:
-        yield f"Recommended: --augment {result.recommendation.way}"
+    if len(result.modes) > 1:
+        yield f"Recommended: --augment {result.recommendation.mode}"
     yield result.recommendation.reason
     yield result.recommendation.advice
 
@@ -55,18 +55,18 @@ def stage_table(result: BenchResult) -> Table:
     return table
 
 
-def way_table(result: BenchResult) -> Table:
-    """Show each way to augment from end to end, and what it costs."""
-    table = Table("augment" if len(result.ways) > 1 else "end to end", box=None, pad_edge=False)
+def mode_table(result: BenchResult) -> Table:
+    """Show each mode to augment from end to end, and what it costs."""
+    table = Table("augment" if len(result.modes) > 1 else "end to end", box=None, pad_edge=False)
     for title in ("samples/s", "device waits", "one epoch", "copies on disk"):
         table.add_column(title, justify="right")
-    for way in result.ways:
+    for mode in result.modes:
         cells = (
-            way.way + ("*" if way.is_predicted else ""),
-            f"{way.sustained:,.1f}" + (" (disk)" if way.is_held_by_disk else ""),
-            f"{way.wait_share:.1%}",
-            as_duration(result.training_samples / way.sustained),
-            _cost(way),
+            mode.mode + ("*" if mode.is_predicted else ""),
+            f"{mode.sustained:,.1f}" + (" (disk)" if mode.is_held_by_disk else ""),
+            f"{mode.wait_share:.1%}",
+            as_duration(result.training_samples / mode.sustained),
+            _cost(mode),
         )
         table.add_row(*map(Text, cells))
     return table
@@ -81,7 +81,7 @@ def _remark(stage: Stage, result: BenchResult) -> str:
     return ""
 
 
-def _cost(way: WayResult) -> str:
-    if not way.copies_bytes:
+def _cost(mode: ModeResult) -> str:
+    if not mode.copies_bytes:
         return "none"
-    return ("up to " if way.copies_are_projected else "") + as_amount(way.copies_bytes)
+    return ("up to " if mode.copies_are_projected else "") + as_amount(mode.copies_bytes)

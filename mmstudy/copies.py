@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 
 from catalog.database import open_catalog
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
 from catalog.samples import num_allocated_rows
 from catalog.scans import stored_training_rows
+from mmbase.files import replace_file
 from mmdata.copies.precompute import CopyPlan, execute_copies, plan_copies
 from mmdata.copies.preview import draw_sheet, preview_columns
 from mmdata.errors import StudyError

@@ -7,8 +7,8 @@ from catalog.scans import scan_frame
 from mmdata.errors import StudyError
 from mmdata.qc.page import QcSummary, write_page
 from mmdata.study import Study
+from mmstudy.presence import require_present
 from mmstudy.progress import Progress
-from mmstudy.withdraw import require_present
 
 
 def write_quality_page(

@@ -1,11 +1,12 @@
-"""Which way to augment suits a machine, decided from what was measured there; and what holds it back."""
+"""Which mode to augment suits a machine, decided from what was measured there; and what holds it back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mmdata.execution.capacity import as_gb
-from mmtrain.bench.stages import Stage, StageName, Way
+from mmtrain.bench.stages import Stage, StageName
+from mmtrain.config.augmentation import AugmentMode
 
 Bottleneck = Literal["device", "decode", "disk"]
 CLOSE = 0.95
@@ -14,16 +15,16 @@ WAITING = 0.05
 """A device that waits for a larger share of its time is held back by what feeds it."""
 AMPLE = 2.0
 """Decoding that is so many times as fast as the whole is not what the device waits for."""
-_PREFERENCE: tuple[Way, ...] = ("on-device", "hybrid", "precomputed")
-"""Among ways that are equally fast: no copies on disk and new variation in every epoch first, neither last."""
+_PREFERENCE: tuple[AugmentMode, ...] = ("on-device", "hybrid", "precomputed")
+"""Among modes that are equally fast: no copies on disk and new variation in every epoch first, neither last."""
 _SMALLER = "a new study with volumes.dtype = uint8 halves what is read"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WayResult:
-    """What one way to augment gives on this machine, and what it costs."""
+class ModeResult:
+    """What one mode to augment gives on this machine, and what it costs."""
 
-    way: Way
+    mode: AugmentMode
     samples_per_second: float
     """From end to end, chunks in the page cache."""
     wait_share: float
@@ -56,24 +57,24 @@ class WayResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recommendation:
-    """A way to augment, and why."""
+    """A mode to augment, and why."""
 
-    way: Way
+    mode: AugmentMode
     reason: str
     bottleneck: Bottleneck
     advice: str
     """What holds the run back, and what would help."""
 
 
-def recommend(ways: Sequence[WayResult], stages: Mapping[StageName, Stage]) -> Recommendation:
-    """Choose among the ways that augment the one with most samples a second.
+def recommend(modes: Sequence[ModeResult], stages: Mapping[StageName, Stage]) -> Recommendation:
+    """Choose among the modes that augment the one with most samples a second.
 
     Of those within 5 % of it, the one that needs no copies on disk and varies anew in every epoch.
     """
-    of = {result.way: result for result in ways}
-    choices = [of[way] for way in _PREFERENCE if way in of]
+    of = {result.mode: result for result in modes}
+    choices = [of[mode] for mode in _PREFERENCE if mode in of]
     if not choices:
-        (only,) = ways
+        (only,) = modes
         return _recommendation(only, "There is nothing to augment: none of the inputs is a volume.", stages)
     fastest = max(choices, key=lambda result: result.sustained)
     chosen = next(result for result in choices if result.sustained >= CLOSE * fastest.sustained)
@@ -89,38 +90,38 @@ def as_amount(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes < 1e9 else as_gb(num_bytes)
 
 
-def _recommendation(chosen: WayResult, reason: str, stages: Mapping[StageName, Stage]) -> Recommendation:
+def _recommendation(chosen: ModeResult, reason: str, stages: Mapping[StageName, Stage]) -> Recommendation:
     bottleneck = find_bottleneck(chosen, stages)
     return Recommendation(
-        way=chosen.way, reason=reason, bottleneck=bottleneck, advice=_advise(bottleneck, chosen, stages)
+        mode=chosen.mode, reason=reason, bottleneck=bottleneck, advice=_advise(bottleneck, chosen, stages)
     )
 
 
-def find_bottleneck(chosen: WayResult, stages: Mapping[StageName, Stage]) -> Bottleneck:
-    """Return what limits a way: the disk, the decoding, or the device that computes."""
+def find_bottleneck(chosen: ModeResult, stages: Mapping[StageName, Stage]) -> Bottleneck:
+    """Return what limits a mode: the disk, the decoding, or the device that computes."""
     if chosen.is_held_by_disk:
         return "disk"
     is_slow = "decode" in stages and stages["decode"].samples_per_second < AMPLE * chosen.samples_per_second
     return "decode" if chosen.wait_share > WAITING and is_slow else "device"
 
 
-def _reason(chosen: WayResult, fastest: WayResult, choices: Sequence[WayResult]) -> str:
-    pace = f"{chosen.sustained:,.1f} samples/s"
+def _reason(chosen: ModeResult, fastest: ModeResult, choices: Sequence[ModeResult]) -> str:
+    throughput = f"{chosen.sustained:,.1f} samples/s"
     if chosen is not fastest:
         gain = "needs no copies on disk and varies" if not chosen.copies_bytes else "varies"
         return (
-            f"{chosen.way} ({pace}) is within 5 % of {fastest.way} ({fastest.sustained:,.1f}), and it {gain} anew in "
-            "every epoch."
+            f"{chosen.mode} ({throughput}) is within 5 % of {fastest.mode} ({fastest.sustained:,.1f}), and it {gain} "
+            "anew in every epoch."
         )
     others = [result for result in choices if result is not chosen]
-    against = ", ".join(f"{result.way} {result.sustained:,.1f}" for result in others)
+    against = ", ".join(f"{result.mode} {result.sustained:,.1f}" for result in others)
     predicted = "is predicted to be" if chosen.is_predicted else "is"
     cost = f"; its copies take {as_amount(chosen.copies_bytes)}" if chosen.copies_bytes else ""
     free = "" if chosen.copies_bytes else ", needs no copies on disk and varies anew in every epoch"
-    return f"{chosen.way} {predicted} the fastest way that augments ({pace}; {against}){free}{cost}."
+    return f"{chosen.mode} {predicted} the fastest mode that augments ({throughput}; {against}){free}{cost}."
 
 
-def _advise(bottleneck: Bottleneck, chosen: WayResult, stages: Mapping[StageName, Stage]) -> str:
+def _advise(bottleneck: Bottleneck, chosen: ModeResult, stages: Mapping[StageName, Stage]) -> str:
     match bottleneck:
         case "disk":
             return (

@@ -1,4 +1,4 @@
-"""Make sure that stores elsewhere hold this study's samples; another study's would give its volumes our labels."""
+"""Make sure that remote stores hold this study's samples; another study's would give its volumes our labels."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ from mmdata.errors import StoreError, StudyError
 from mmdata.ledger.receipts import read_scan_receipts
 from mmdata.store.rows import row_checksum
 from mmdata.study import Study
-from mmtrain.config import TrainConfig
+from mmtrain.config.run import RunConfig
 from mmtrain.task import open_run_stores
 
 NUM_COMPARED = 8
 """Rows of each array at most; they are spread over the cohort."""
-_ADVICE = "Copy the stores there again, or give --stores the place of this study's copies."
+_ADVICE = "Copy the stores there again, or give --stores the folder of this study's copies."
 
 
-def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -> None:
+def require_own_stores(study: Study, config: RunConfig, rows: Sequence[int]) -> None:
     """Compare some rows that a run would read with the checksums that the ingest wrote down.
 
     Parameters
@@ -32,15 +32,16 @@ def require_own_stores(study: Study, config: TrainConfig, rows: Sequence[int]) -
         for receipt in read_scan_receipts(study.layout.receipts).values()
     }
     compared = rows[:: -(-len(rows) // NUM_COMPARED)]
+    location = config.execution.stores
     for modality, array in open_run_stores(study.layout, config).originals.items():
         name = array.location.name
         try:
             values = array.read_rows([(row,) for row in compared])
         except StoreError as error:
-            raise StudyError(f"{config.stores} does not hold all of this study's samples. {error}", _ADVICE) from error
+            raise StudyError(f"{location} does not hold all of this study's samples. {error}", _ADVICE) from error
         for row, value in zip(compared, values, strict=True):
             if checksums.get((modality, row), {}).get(name) != row_checksum(value):
                 raise StudyError(
-                    f"{config.stores} does not hold this study's samples: row {row} of {modality}/{name} is another.",
+                    f"{location} does not hold this study's samples: row {row} of {modality}/{name} is another.",
                     _ADVICE,
                 )

@@ -8,7 +8,7 @@ from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
 from catalog.tables.tables import TableReport
 from mmstudy.ingest import IngestResult
-from mmstudy.training import RunPlan
+from mmstudy.runs.plan import RunPlan
 from mmstudy.withdraw import WithdrawalResult
 from mmstudy.wording import without_numbers
 

@@ -12,9 +12,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from catalog.export.bins import as_date, year_edges
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
 from catalog.report import typical_value
-from catalog.targets import SPLITS, FeatureSummary
+from catalog.targets import FeatureSummary
+from mmbase.files import replace_file
+from mmbase.names import SPLITS
 
 SUFFIXES = (".png",)
 MAX_COLUMNS = 5

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
+from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
-from mmtrain.run import write_atomically
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 _logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     header = {"progress": state, "checksum": _checksum(state, tensors)}
     if path.exists():
         path.replace(previous_checkpoint(path))
-    write_atomically(path, save(tensors, metadata=header))
+    write_bytes(path, save(tensors, metadata=header))
 
 
 def previous_checkpoint(path: Path) -> Path:
@@ -75,7 +75,7 @@ def previous_checkpoint(path: Path) -> Path:
 
 
 def has_checkpoint(path: Path) -> bool:
-    """Return whether there is a checkpoint to go on from."""
+    """Return whether there is a checkpoint to resume from."""
     return path.exists() or previous_checkpoint(path).exists()
 
 
@@ -114,7 +114,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write a model's weights."""
-    write_atomically(path, save(_contiguous(model.state_dict())))
+    write_bytes(path, save(_contiguous(model.state_dict())))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

@@ -12,20 +12,23 @@ from torch.nn.parallel import DistributedDataParallel
 from mmtrain.data.order import derive_seed
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch
-from mmtrain.model import FusionNet, weight_penalty
+from mmtrain.models.registry import build_network
 from mmtrain.precision import parameter_dtype
+from mmtrain.ranks.dropout import BatchPart, require_independence, share_dropout
 from mmtrain.ranks.norm import synchronise
-from mmtrain.task import Task, build_model, forward, sample_losses
+from mmtrain.task import Task, forward, sample_losses
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
     """A network and its optimiser; the same on all ranks at every step."""
 
-    network: FusionNet
+    network: nn.Module
     replica: nn.Module
     """The network, which on several ranks shares its gradients with the others."""
     optimizer: torch.optim.Optimizer
+    part: BatchPart
+    """What the network's dropout looks at."""
 
     def sharing(self, shares: bool) -> AbstractContextManager[None]:
         """Let a backward pass share its gradients with the other ranks, or keep them for the next."""
@@ -36,36 +39,43 @@ class Learner:
 
 
 def build_learner(task: Task) -> Learner:
-    """Return the untrained network of a run, ready to learn on this rank's device."""
-    config, device = task.config, task.device
+    """Return the untrained network of a run, ready to learn on this rank's device.
+
+    Raises
+    ------
+    TrainError
+        There are several ranks, and the network would become another with their number.
+    """
+    config, device = task.config.optimisation, task.device
     _choose_algorithms(config.deterministic)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    network = build_model(task).to(device, parameter_dtype(task.dtype))
-    if network.cnn is not None:
-        network.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    if task.ranks.size > 1 and config.sync_batch_norm:
-        synchronise(network, device)
+    network = build_network(task.config.model.model, task.shape, device, parameter_dtype(task.dtype))
+    part = share_dropout(network)
+    if task.ranks.size > 1:
+        require_independence(network)
+        if config.sync_batch_norm:
+            synchronise(network, device)
     if config.compile:
         network.compile()
     replica: nn.Module = network
     if task.ranks.size > 1:
         replica = DistributedDataParallel(network, gradient_as_bucket_view=True)
-    return Learner(network, replica, torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True))
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+    return Learner(network, replica, optimizer, part)
 
 
 def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch, epoch: int) -> torch.Tensor:
     """Learn from one portion; return the sum of its samples' losses, without penalty, on the device."""
-    config, part = task.config, learner.network.part
-    part.start, part.whole = portion.start, portion.part_size
+    learner.part.start, learner.part.whole = portion.start, portion.part_size
     with learner.sharing(portion.ends_step):
         losses = sample_losses(task, forward(task, learner.replica, batch, epoch), portion.request.positions)
         loss = losses.sum() * (task.ranks.size / portion.batch_size)  # the mean over the batch: ranks are averaged
-        if portion.ends_step:
-            loss = loss + weight_penalty(learner.network, config.weight_penalty, config.connectivity_penalty)
+        if portion.ends_step and task.architecture.penalty is not None:
+            loss = loss + task.architecture.penalty(learner.network, task.config.model)
         loss.backward()
     if portion.ends_step:
-        if config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(learner.network.parameters(), config.clip_norm)
+        if task.config.optimisation.clip_norm is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), task.config.optimisation.clip_norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
     return losses.detach().sum()

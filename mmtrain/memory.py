@@ -5,14 +5,15 @@ from contextlib import contextmanager
 
 import torch
 
-from mmtrain.config import MIN_BATCH_SIZE, MIN_PART, TrainConfig
+from mmtrain.config.optimisation import MIN_BATCH_SIZE, MIN_PART
+from mmtrain.config.run import RunConfig
 from mmtrain.errors import TrainError
 
 _CPU_MESSAGE = "can't allocate memory"
 
 
 @contextmanager
-def explain_exhaustion(config: TrainConfig, num_ranks: int) -> Iterator[None]:
+def explain_exhaustion(config: RunConfig, num_ranks: int) -> Iterator[None]:
     """Turn an allocation that fails into advice.
 
     Raises
@@ -30,20 +31,20 @@ def explain_exhaustion(config: TrainConfig, num_ranks: int) -> Iterator[None]:
         raise TrainError(advise(config, num_ranks)) from error
 
 
-def advise(config: TrainConfig, num_ranks: int) -> str:
+def advise(config: RunConfig, num_ranks: int) -> str:
     """Say how a batch that does not fit may be made to fit."""
-    held = -(-config.batch_size // (config.accumulate * num_ranks))
-    says = f"The device's memory does not hold {held} samples at side {config.side}."
+    batch_size, accumulate = config.optimisation.batch_size, config.optimisation.accumulate
+    held = -(-batch_size // (accumulate * num_ranks))
+    says = f"The device's memory does not hold {held} samples at side {config.data.side}."
     least = num_ranks * MIN_PART
-    smaller = config.batch_size // 2
-    ways = []
-    if config.batch_size // (2 * config.accumulate) >= least:
-        ways.append(
-            f"--accumulate {2 * config.accumulate}, which computes the same batch of {config.batch_size} in parts "
-            "half as large"
+    smaller = batch_size // 2
+    choices = []
+    if batch_size // (2 * accumulate) >= least:
+        choices.append(
+            f"--accumulate {2 * accumulate}, which computes the same batch of {batch_size} in parts half as large"
         )
-    if smaller // config.accumulate >= least and smaller >= MIN_BATCH_SIZE:
-        ways.append(f"--batch-size {smaller}")
-    if not ways:
+    if smaller // accumulate >= least and smaller >= MIN_BATCH_SIZE:
+        choices.append(f"--batch-size {smaller}")
+    if not choices:
         return f"{says} Train on a smaller --side, or on a device with more memory."
-    return f"{says} Try {', or '.join(ways)}."
+    return f"{says} Try {', or '.join(choices)}."

@@ -1,13 +1,12 @@
 """The number type of the network's arithmetic, chosen from the device."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 
+from mmtrain.config.optimisation import Precision
 from mmtrain.errors import TrainError
 
-Precision = Literal["auto", "float32", "bfloat16", "float64"]
 _NATIVE_BFLOAT16 = (8, 0)
 """Compute capability from which GPUs have bfloat16 in hardware: A100 and later."""
 

@@ -1,9 +1,12 @@
 """A run's progress and metrics as text and tables for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
+
+from mmtrain.config.data import TargetConfig
+from mmtrain.metrics import IN_TARGET_UNIT
 
 
 def epoch_line(entry: Mapping[str, Any]) -> str:
@@ -15,13 +18,16 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Any], unit: str) -> Table:
-    """Show the validation and test metrics of a finished run."""
-    table = Table(
-        f"{metrics['target']} from {', '.join(metrics['inputs'])}", "validation", "test", box=None, pad_edge=False
-    )
-    table.add_row("n", str(metrics["n"]["val"]), str(metrics["n"]["test"]))
-    for name in metrics["test"]:
-        label = f"{name} ({unit})" if name == "mae" else name
-        table.add_row(label, f"{metrics['val'][name]:.3f}", f"{metrics['test'][name]:.3f}")
+def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> Table:
+    """Show the validation and test metrics of a finished run, target by target."""
+    title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
+    table = Table(title, "validation", "test", box=None, pad_edge=False)
+    for target in targets:
+        of_target = metrics["targets"][target.name] if "targets" in metrics else metrics
+        if "targets" in metrics:
+            table.add_row(target.name)
+        table.add_row("n", str(of_target["n"]["val"]), str(of_target["n"]["test"]))
+        for name in of_target["test"]:
+            label = f"{name} ({target.unit})" if name in IN_TARGET_UNIT else name
+            table.add_row(label, f"{of_target['val'][name]:.3f}", f"{of_target['test'][name]:.3f}")
     return table

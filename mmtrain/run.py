@@ -1,22 +1,23 @@
 """A run's directory: what lies where, written so that a kill never leaves half a file."""
 
-import fcntl
 import json
-import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mmdata.store.array import sync_directory
-from mmtrain.config import TrainConfig, parse_train_config
+from mmbase.files import write_json
+from mmbase.lock import LockHeldError, hold_lock
+from mmbase.version import VERSION
+from mmtrain.config.execution import ExecutionConfig
+from mmtrain.config.run import RunConfig, parse_execution, parse_run_config
 from mmtrain.errors import TrainError
 
-_RECORDED_PACKAGES = ("mm", "torch", "numpy", "numcodecs", "google-crc32c", "tensorstore", "scikit-learn")
+_RECORDED_PACKAGES = ("torch", "numpy", "numcodecs", "google-crc32c", "tensorstore", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class RunDirectory:
     def config(self) -> Path:
         """Settings and the versions of what computed."""
         return self.path / "config.json"
+
+    @property
+    def execution(self) -> Path:
+        """Where the run computes and reads now, for its ranks; there once it has been started on several."""
+        return self.path / "execution.json"
 
     @property
     def cohort(self) -> Path:
@@ -86,7 +92,7 @@ class RunDirectory:
         return self.path / "tensorboard"
 
 
-def create_run(runs: Path, config: TrainConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
+def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
     """Make the directory of a new run, named after its target, its inputs and the time.
 
     Parameters
@@ -94,7 +100,8 @@ def create_run(runs: Path, config: TrainConfig, *, findings: Sequence[Mapping[st
     findings
         What the audit of the labels found and the user accepted, for the record.
     """
-    stem = f"{config.target}_{'-'.join(config.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    targets = "-".join(target.name for target in config.data.targets)
+    stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)
         try:
@@ -104,12 +111,12 @@ def create_run(runs: Path, config: TrainConfig, *, findings: Sequence[Mapping[st
         for part in ("checkpoints", "plots", "tensorboard"):
             (path / part).mkdir(mode=0o700)
         run = RunDirectory(path)
-        write_json(run.config, {"train": config.to_json(), "environment": _environment(), "audit": list(findings)})
+        write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
 
 
-def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, TrainConfig]:
+def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
     """Return an existing run and its settings.
 
     Raises
@@ -121,7 +128,28 @@ def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, TrainConfig]:
     if not run.config.exists():
         known = sorted(path.name for path in runs.glob("*") if path.is_dir())
         raise TrainError(f"There is no run {run_id!r}. Known runs: {', '.join(known) or 'none'}.")
-    return run, parse_train_config(json.loads(run.config.read_text(encoding="utf-8"))["train"])
+    return run, parse_run_config(json.loads(run.config.read_text(encoding="utf-8"))["train"])
+
+
+def write_execution(run: RunDirectory, execution: ExecutionConfig) -> None:
+    """Tell the ranks of a run where to compute and read."""
+    write_json(run.execution, asdict(execution))
+
+
+def read_execution(run: RunDirectory) -> ExecutionConfig:
+    """Return what `write_execution` told.
+
+    Raises
+    ------
+    TrainError
+        It is there and cannot be used, or is not there.
+    """
+    try:
+        return parse_execution(json.loads(run.execution.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"{run.execution} cannot be read: {error}.", "Resume the run with mm train --resume."
+        ) from error
 
 
 @contextmanager
@@ -133,34 +161,23 @@ def hold_run(run: RunDirectory) -> Iterator[None]:
     TrainError
         Another process trains it.
     """
-    with (run.checkpoint.parent / "lock").open("a") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainError(f"Run {run.run_id} is being trained already, by another process.") from error
+            stack.enter_context(hold_lock(run.checkpoint.parent / "lock"))
+        except LockHeldError as error:
+            raise TrainError(
+                f"Run {run.run_id} is being trained already, by process {error.holder}.", "Wait for it to end."
+            ) from error
         yield
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step."""
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+def environment() -> dict[str, str]:
+    """Return the versions of what computes, as far as the distributions here tell them."""
+    return {"python": platform.python_version(), "mm": VERSION, **{name: _version(name) for name in _RECORDED_PACKAGES}}
 
 
-def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Write a file of one JSON object a line in one step."""
-    write_atomically(path, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whole and on the disk."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def _environment() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in _RECORDED_PACKAGES}}
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,9 +1,8 @@
 """The learning rate as a pure function of how far training has come."""
 
 import math
-from typing import Literal
 
-Schedule = Literal["constant", "cosine", "linear"]
+from mmtrain.config.optimisation import Schedule
 
 
 def learning_rate(schedule: Schedule, peak: float, *, epoch: float, epochs: int, warmup_epochs: float) -> float:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import polars as pl
 
-from mmdata.store.array import sync_directory
+from mmbase.files import draft_of, sync_directory, write_bytes, write_json
+from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory, write_atomically, write_json
+from mmtrain.run import RunDirectory
 
-SPLITS = ("train", "val", "test")
 SOMEBODY = "withdrawn"
 """Put in place of a sample's name in a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Leavers:
+class WithdrawnSamples:
     """The samples of participants who withdraw."""
 
     rows: Collection[int]
@@ -35,8 +35,8 @@ def list_runs(runs: Path) -> list[RunDirectory]:
     return [RunDirectory(path) for path in sorted(runs.glob("*")) if path.is_dir()]
 
 
-def count_leavers(run: RunDirectory, leavers: Leavers) -> dict[str, int]:
-    """Return for each file of a run that speaks of samples, how many of those who leave it has.
+def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str, int]:
+    """Return for each file of a run that speaks of samples, how many of the withdrawn it has.
 
     Raises
     ------
@@ -44,18 +44,18 @@ def count_leavers(run: RunDirectory, leavers: Leavers) -> dict[str, int]:
         A file of a finished run cannot be read.
     """
     cohort, predictions = _read(run, run.cohort), _read(run, run.predictions)
-    names = _names(leavers, cohort)
+    names = _names(withdrawn, cohort)
     settings = _read_settings(run)
     found = {run.config.name: sum(settings.count(name) for name in names)}
     if cohort is not None:
-        found[run.cohort.name] = cohort.filter(_in_cohort(leavers)).height
+        found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
     if predictions is not None:
         found[run.predictions.name] = predictions.filter(_in_predictions(names)).height
     return found
 
 
-def forget_leavers(run: RunDirectory, leavers: Leavers, date: str) -> None:
-    """Take those who leave out of a run's cohort and predictions, and mark the run if it had any of them.
+def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) -> None:
+    """Take withdrawn participants out of a run's cohort and predictions, and mark the run if it had any of them.
 
     The mark comes first and counts from the cohort as it was, so that a kill in between changes nothing of the outcome.
 
@@ -70,24 +70,24 @@ def forget_leavers(run: RunDirectory, leavers: Leavers, date: str) -> None:
         A file of a finished run cannot be read.
     """
     cohort, predictions = _read(run, run.cohort), _read(run, run.predictions)
-    names = _names(leavers, cohort)
-    if cohort is not None and cohort.filter(_in_cohort(leavers)).height:
-        _mark(run, cohort, cohort.filter(~_in_cohort(leavers)), date)
+    names = _names(withdrawn, cohort)
+    if cohort is not None and cohort.filter(_in_cohort(withdrawn)).height:
+        _mark(run, cohort, cohort.filter(~_in_cohort(withdrawn)), date)
     _forget_names(run, names)
     if predictions is not None:
         _keep(run.predictions, predictions, ~_in_predictions(names))
     if cohort is not None:
-        _keep(run.cohort, cohort, ~_in_cohort(leavers))
-    run.config.with_name(run.config.name + ".tmp").unlink(missing_ok=True)
+        _keep(run.cohort, cohort, ~_in_cohort(withdrawn))
+    draft_of(run.config).unlink(missing_ok=True)
     for path, table in ((run.cohort, cohort), (run.predictions, predictions)):
-        path.with_name(path.name + ".tmp").unlink(missing_ok=True)
+        draft_of(path).unlink(missing_ok=True)
         if table is None:
             path.unlink(missing_ok=True)  # torn by a kill; of no use to the run either
     sync_directory(run.path)
 
 
 def require_unmarked(run: RunDirectory) -> None:
-    """Refuse to go on with a run whose cohort is no longer what it was begun with.
+    """Refuse to resume a run whose cohort is no longer what it was begun with.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def require_unmarked(run: RunDirectory) -> None:
     """
     if run.withdrawn.exists():
         raise TrainError(
-            f"Participants of run {run.run_id} have withdrawn since it was begun, so it cannot go on. Start it anew: "
-            "mm train with the same options makes a cohort without them."
+            f"Participants of run {run.run_id} have withdrawn since it was begun, so it cannot be resumed.",
+            "Start it again: mm train with the same options makes a cohort without them.",
         )
 
 
@@ -116,18 +116,18 @@ def _read(run: RunDirectory, path: Path) -> pl.DataFrame | None:
         ) from error
 
 
-def _in_cohort(leavers: Leavers) -> pl.Expr:
-    return pl.col("row").is_in(sorted(leavers.rows))
+def _in_cohort(withdrawn: WithdrawnSamples) -> pl.Expr:
+    return pl.col("row").is_in(sorted(withdrawn.rows))
 
 
 def _in_predictions(names: Collection[str]) -> pl.Expr:
     return pl.col("sample_id").is_in(sorted(names))
 
 
-def _names(leavers: Leavers, cohort: pl.DataFrame | None) -> set[str]:
-    """Return the sample ids of those who leave, also where only the cohort still knows them."""
-    known = [] if cohort is None else cohort.filter(_in_cohort(leavers))["sample_id"].to_list()
-    return {*leavers.sample_ids, *known}
+def _names(withdrawn: WithdrawnSamples, cohort: pl.DataFrame | None) -> set[str]:
+    """Return the sample ids of withdrawn participants, also where only the cohort still knows them."""
+    known = [] if cohort is None else cohort.filter(_in_cohort(withdrawn))["sample_id"].to_list()
+    return {*withdrawn.sample_ids, *known}
 
 
 def _read_settings(run: RunDirectory) -> str:
@@ -139,7 +139,7 @@ def _forget_names(run: RunDirectory, names: Collection[str]) -> None:
     for name in names:
         forgotten = forgotten.replace(name, SOMEBODY)
     if forgotten != settings:
-        write_atomically(run.config, forgotten.encode())
+        write_bytes(run.config, forgotten.encode())
 
 
 def _mark(run: RunDirectory, cohort: pl.DataFrame, kept: pl.DataFrame, date: str) -> None:
@@ -160,4 +160,4 @@ def _keep(path: Path, table: pl.DataFrame, condition: pl.Expr) -> None:
     if kept.height < table.height:
         buffer = BytesIO()
         kept.write_parquet(buffer)
-        write_atomically(path, buffer.getvalue())
+        write_bytes(path, buffer.getvalue())

@@ -1,12 +1,22 @@
-"""A small synthetic release and a study made from it, through the command line, once for all tests."""
+"""A small synthetic release and a study made from it, through the command line, once for all tests.
 
+The tests may run in several processes at once (pytest-xdist). What takes long to make is made by the first process that
+needs it, in a folder that all share: see `make_once`.
+"""
+
+import fcntl
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
+
+# Threads of processes that share the cores wait for each other. Read once, when numpy or torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from cli import app
 
@@ -23,6 +33,27 @@ SETTINGS = (
 )
 
 RunMm = Callable[..., Result]
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Have a folder filled by the first process that asks for it, and return it to all. Tests must not change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = shared / name, shared / f"{name}.filled"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +67,14 @@ def run_mm() -> RunMm:
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm) -> Path:
+def release(make_once: MakeOnce, run_mm: RunMm) -> Path:
     """24 participants at 4 mm, with every deliberate fault."""
-    folder = tmp_path_factory.mktemp("release") / "ukb"
-    result = run_mm("synth", "ukb", folder, "--participants", 24, "--voxel-mm", 4, "--workers", 0)
-    assert result.exit_code == 0, result.output
-    return folder
+
+    def fill(folder: Path) -> None:
+        result = run_mm("synth", "ukb", folder / "ukb", "--participants", 24, "--voxel-mm", 4, "--workers", 0)
+        assert result.exit_code == 0, result.output
+
+    return make_once("release", fill) / "ukb"
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +91,16 @@ def make_study(run_mm: RunMm, release: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm, make_study: Callable[..., Path]) -> Path:
+def study(make_once: MakeOnce, run_mm: RunMm, make_study: Callable[..., Path]) -> Path:
     """The release, ingested and augmented. Tests must not change it."""
-    root = make_study(tmp_path_factory.mktemp("study") / "study")
-    for words in (("ingest", "ukb"), ("precompute-augs", "--copies", 2)):
-        result = run_mm("--study", root, *words, "--workers", 0)
-        assert result.exit_code == 0, result.output
-    return root
+
+    def fill(folder: Path) -> None:
+        root = make_study(folder / "study")
+        for words in (("ingest", "ukb"), ("precompute-augs", "--copies", 2)):
+            result = run_mm("--study", root, *words, "--workers", 0)
+            assert result.exit_code == 0, result.output
+
+    return make_once("study", fill) / "study"
 
 
 @pytest.fixture(scope="session")

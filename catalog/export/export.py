@@ -7,11 +7,12 @@ import duckdb
 import polars as pl
 
 from catalog.database import fetch_frame
-from catalog.export.files import replace_file, require_writable
+from catalog.export.files import require_writable
 from catalog.export.group_counts import GroupTable
 from catalog.features import feature_columns
 from catalog.fields import Dictionary
 from catalog.targets import choose_features
+from mmbase.files import replace_file
 
 SAMPLE_COLUMNS = ("sample_id", "row", "split")
 """What a sample has beside its features."""

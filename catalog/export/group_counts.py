@@ -16,7 +16,8 @@ from catalog.errors import CatalogError
 from catalog.export.bins import as_date, bin_labels, round_edges, year_edges
 from catalog.export.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from catalog.fields import Dictionary, FeatureDefinition
-from catalog.targets import SPLITS, choose_features
+from catalog.targets import choose_features
+from mmbase.names import SPLITS
 
 SPLIT = "split"
 MISSING, OTHER_VALUES = "missing", "other values"

@@ -8,9 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmbase.names import SPLITS
 from mmbase.records import NOT_TEST
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,7 +87,9 @@ def choose_scheme(fold: str | None, centre: int | None) -> SplitScheme:
         Both are asked for, or the fold is none.
     """
     if fold is not None and centre is not None:
-        raise CohortError("A run leaves out a fold or a centre, not both. Give one of --fold and --leave-out-centre.")
+        raise CohortError(
+            "A run leaves out a fold or a centre, not both.", "Give one of --fold and --leave-out-centre."
+        )
     if fold is not None:
         return parse_fold(fold)
     return StudySplit() if centre is None else LeaveOutCentre(centre)

@@ -33,7 +33,9 @@ def find_strata(
         Nobody has a value of a feature.
     """
     if unknown := [name for name in names if name not in dictionary]:
-        raise DictionaryError(f"splits.stratify in study.toml names {unknown[0]}, which is no feature. See mm targets.")
+        raise DictionaryError(
+            f"splits.stratify in study.toml names {unknown[0]}, which is no feature.", "See mm targets."
+        )
     first_visits = samples.sort("scan_instance").unique("eid", keep="first", maintain_order=True)
     strata = first_visits.select("sample_id", "eid")
     for name, values in derive_features(tables, first_visits, {name: dictionary[name] for name in names}):

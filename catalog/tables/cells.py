@@ -160,7 +160,8 @@ def _date_decoder(cells: FieldCells, labels: Labels, texts: Collection[str]) -> 
     if slashed and (month_first or not day_first):
         raise TableError(
             f"Field {cells.field} of {cells.table} holds dates with slashes, and nothing proves that they are "
-            "DD/MM/YYYY. Expected YYYY-MM-DD: export the table again, without opening it in a spreadsheet."
+            "DD/MM/YYYY.",
+            "Expected YYYY-MM-DD: export the table again, without opening it in a spreadsheet.",
         )
 
     def decode(text: str) -> Meaning:
@@ -189,10 +190,10 @@ def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int, nu
     where = f"Field {cells.field} of {cells.table} holds {num_unreadable} values"
     if cells.is_date:
         raise TableError(
-            f"{where} that are no dates of the form YYYY-MM-DD. Export the table again, without opening it in a "
-            "spreadsheet."
+            f"{where} that are no dates of the form YYYY-MM-DD.",
+            "Export the table again, without opening it in a spreadsheet.",
         )
-    raise TableError(f"{where} that are neither numbers nor labels whose codes are known. {HOW_TO_EXPORT_CODES}")
+    raise TableError(f"{where} that are neither numbers nor labels whose codes are known.", HOW_TO_EXPORT_CODES)
 
 
 def _answers(text: pl.Series, numbers: pl.Series, meanings: Mapping[str, Meaning]) -> list[pl.Series]:

@@ -69,8 +69,8 @@ def read_header(path: Path) -> TableHeader:
         raise TableError(f"{path.name} cannot be opened as a table ({error.strerror}).") from None
     if b"\x00" in start:
         raise TableError(
-            f"{path.name} is no plain text: it is UTF-16, a spreadsheet or an archive. Expected CSV or TSV in UTF-8. "
-            "Export it again, or save it as CSV UTF-8."
+            f"{path.name} is no plain text: it is UTF-16, a spreadsheet or an archive. Expected CSV or TSV in UTF-8.",
+            "Export it again, or save it as CSV UTF-8.",
         )
     text = _decode(line).rstrip("\r\n")
     if not text.strip():
@@ -80,7 +80,7 @@ def read_header(path: Path) -> TableHeader:
     try:
         names = _split(text, separator, quote)
     except csv.Error:
-        raise TableError(f"The first line of {path.name} is no row of column names. Export it again.") from None
+        raise TableError(f"The first line of {path.name} is no row of column names.", "Export it again.") from None
     header = TableHeader(
         names=tuple(name.strip() for name in names),
         separator=separator,
@@ -110,7 +110,8 @@ def find_participants(path: Path, header: TableHeader) -> tuple[int, bool]:
             return header.names.index(known), known in LABEL_HEADERS
     raise TableError(
         f"{path.name} has no eid column; expected one of {', '.join((*EID_HEADERS, *LABEL_HEADERS))}, and commas or "
-        "tabs between columns. The platform's table-exporter names columns so with -iheader_style=FIELD-NAME."
+        "tabs between columns.",
+        "The platform's table-exporter names columns so with -iheader_style=FIELD-NAME.",
     )
 
 
@@ -136,7 +137,7 @@ def _require_whole_last_row(path: Path, header: TableHeader) -> None:
     except csv.Error:  # inside a quoted cell
         num_cells = 0
     if num_cells < len(header.names):
-        raise TableError(f"{path.name} ends in the middle of a row. The copy was cut off: copy or export it again.")
+        raise TableError(f"{path.name} ends in the middle of a row.", "The copy was cut off: copy or export it again.")
 
 
 def _split(line: str, separator: str, quote: str | None) -> list[str]:

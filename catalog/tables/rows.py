@@ -60,16 +60,17 @@ def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: p
         # the parser's own words may quote a participant's row
         raise TableError(
             f"{path.name} cannot be read as a table ({type(error).__name__}). Expected a header and rows of as many "
-            "values, separated by commas or tabs, with text in double quotes. Export it again."
+            "values, separated by commas or tabs, with text in double quotes.",
+            "Export it again.",
         ) from None
     if rows.eids.is_empty() and not rows.num_without_eid:
-        raise TableError(f"{path.name} holds a header and no rows. Export it again.")
+        raise TableError(f"{path.name} holds a header and no rows.", "Export it again.")
     if rows.eids.is_empty():
-        raise TableError(f"The eid column of {path.name} holds no whole numbers above 0. Export the table again.")
+        raise TableError(f"The eid column of {path.name} holds no whole numbers above 0.", "Export the table again.")
     if num_ragged:
         raise TableError(
-            f"{path.name} cannot be read as a table: {num_ragged} rows have more or fewer values than the header. "
-            "Export it again; text that holds the separator must be in double quotes."
+            f"{path.name} cannot be read as a table: {num_ragged} rows have more or fewer values than the header.",
+            "Export it again; text that holds the separator must be in double quotes.",
         )
     return rows
 

@@ -199,7 +199,9 @@ def _require_unique(path: Path, header: TableHeader, columns: Sequence[FieldColu
     repeated = {f"field {field}" for (field, *_), number in places.items() if number > 1}
     repeated |= {name for name in names if spellings[name] > 1}
     if repeated:
-        raise TableError(f"{path.name} has more than one column for {', '.join(sorted(repeated))}. Remove one of them.")
+        raise TableError(
+            f"{path.name} has more than one column for {', '.join(sorted(repeated))}.", "Remove one of them."
+        )
 
 
 def _read_numbers(
@@ -258,7 +260,8 @@ def _require_agreement(tables: Sequence[_Table], fields: Collection[int], names:
         involved = dict.fromkeys(table.report.name for having in differing.values() for table in having)
         raise TableError(
             f"The tables {', '.join(involved)} give different values for the same participants in "
-            f"{', '.join(differing)}. Leave only the newest of them in the source folders."
+            f"{', '.join(differing)}.",
+            "Leave only the newest of them in the source folders.",
         )
 
 

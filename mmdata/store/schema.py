@@ -71,6 +71,11 @@ class StudyLayout:
         return self.root / "runs"
 
     @property
+    def audits(self) -> Path:
+        """Answers of audits, to be used again; they may name samples, and can be removed without harm."""
+        return self.root / "audits"
+
+    @property
     def slurm(self) -> Path:
         """Logs of SLURM jobs, while they run."""
         return self.root / "slurm"

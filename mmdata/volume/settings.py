@@ -8,12 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from mmbase.names import MODALITIES
+from mmbase.settings import STRICT
 from mmdata.store.spec import Codec, StoredDtype
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
-
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-"""Of every class of settings: unknown names are refused, docstrings become explanations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from mmdata.errors import StoreError
-from mmdata.store.array import StoredArray, damaged_message
+from mmdata.store.array import StoredArray
 from mmdata.store.chunks import extent_in, num_threads, read_index, shard_file
+from mmdata.store.failures import damaged_array
 
 Cache = Literal["cold", "warm", "unknown"]
 
@@ -63,7 +64,7 @@ def locate_chunks(array: StoredArray, rows: Sequence[int]) -> list[Chunk]:
         except FileNotFoundError:
             pass
         except ValueError as error:
-            raise StoreError(damaged_message(array.path)) from error
+            raise damaged_array(array.path) from error
         if extent is None:
             raise StoreError(f"Row {row} of {array.path.parent.name}/{array.path.name} was never stored.")
         chunks.append(Chunk(path, *extent))

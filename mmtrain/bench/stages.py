@@ -1,11 +1,11 @@
-"""How fast a run is on this machine: each stage by itself, and each way to augment from end to end.
+"""How fast a run is on this machine: each stage by itself, and each mode to augment from end to end.
 
 Terms
 -----
-stage   one thing that happens to every sample on its way: reading, decoding, conversion, augmentation, the step.
-way     how training samples are augmented: the setting `augment` of a run.
-pace    samples in some seconds.
-lap     one pass over the samples that are measured with; they stay in the page cache, so that all ways meet the
+stage   one thing that happens to every sample on its mode: reading, decoding, conversion, augmentation, the step.
+mode     how training samples are augmented: the setting `augment` of a run.
+throughput    samples in some seconds.
+lap     one pass over the samples that are measured with; they stay in the page cache, so that all modes meet the
         same, and the disk is a stage of its own.
 """
 
@@ -22,7 +22,8 @@ import torch
 
 from mmdata.augment.recipe import draw_geometry, draw_intensity
 from mmtrain.bench.disk import Cache, Chunk, DiskReading, locate_chunks, read_chunks
-from mmtrain.config import TrainConfig
+from mmtrain.config.augmentation import AugmentMode
+from mmtrain.config.run import RunConfig
 from mmtrain.data.augmentation import augment_channels
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, Stores, stream_batches, to_channels
@@ -30,18 +31,17 @@ from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.task import Task, stream_task, training_portions
 from mmtrain.waiting import WaitClock
 
-Way = Literal["none", "precomputed", "on-device", "hybrid"]
 StageName = Literal["disk", "decode", "transfer", "convert", "recipes", "augment", "step"]
-WAYS: tuple[Way, ...] = ("none", "precomputed", "on-device", "hybrid")
-WAYS_WITH_COPIES: tuple[Way, ...] = ("precomputed", "hybrid")
+MODES: tuple[AugmentMode, ...] = ("none", "precomputed", "on-device", "hybrid")
+MODES_WITH_COPIES: tuple[AugmentMode, ...] = ("precomputed", "hybrid")
 TURNS = 3
-"""Every way comes so often, in turns, so that a machine that is slow for a while is so for all of them."""
+"""Every mode comes so often, in turns, so that a machine that is slow for a while is so for all of them."""
 _LEAST_STEPS_STREAMED = 512
 _EPOCH = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
+class Throughput:
     """How many samples some seconds gave."""
 
     samples: int = 0
@@ -59,8 +59,8 @@ class Pace:
         """Share of the time that the device waited."""
         return self.wait_seconds / self.seconds
 
-    def __add__(self, other: "Pace") -> "Pace":
-        return Pace(
+    def __add__(self, other: "Throughput") -> "Throughput":
+        return Throughput(
             samples=self.samples + other.samples,
             seconds=self.seconds + other.seconds,
             wait_seconds=self.wait_seconds + other.wait_seconds,
@@ -86,7 +86,7 @@ class Stage:
 def stage_names(task: Task) -> tuple[StageName, ...]:
     """Return the stages that a run has."""
     names: list[StageName] = ["step"]
-    if task.config.volume_inputs:
+    if task.config.data.volume_inputs:
         names = ["transfer" if task.device.type == "cuda" else "convert", "recipes", "augment", *names]
     if task.stores.originals:
         names = ["decode", *names]
@@ -95,16 +95,16 @@ def stage_names(task: Task) -> tuple[StageName, ...]:
     return tuple(names)
 
 
-def ways_of(config: TrainConfig) -> tuple[Way, ...]:
-    """Return the ways to augment that a run has; there is nothing to augment without volumes."""
-    return WAYS if config.volume_inputs else ("none",)
+def modes_of(config: RunConfig) -> tuple[AugmentMode, ...]:
+    """Return the modes to augment that a run has; there is nothing to augment without volumes."""
+    return MODES if config.data.volume_inputs else ("none",)
 
 
-def in_way(task: Task, way: Way) -> Task:
-    """Return a task that augments in one way; without copies, the volumes themselves stand in for them."""
-    has_copies = way in WAYS_WITH_COPIES
+def in_mode(task: Task, mode: AugmentMode) -> Task:
+    """Return a task that augments in one mode; without copies, the volumes themselves stand in for them."""
+    has_copies = mode in MODES_WITH_COPIES
     stores = task.stores if has_copies else Stores(task.stores.originals, {}, 0)
-    return replace(task, config=replace(task.config, augment=way, copies=stores.num_copies), stores=stores)
+    return replace(task, config=task.config.changed(augment=mode, copies=stores.num_copies), stores=stores)
 
 
 def measure_stages(task: Task, seconds: float) -> Iterator[Stage]:
@@ -115,7 +115,7 @@ def measure_stages(task: Task, seconds: float) -> Iterator[Stage]:
     task
         With all copies there are; its training samples are those that are measured with.
     """
-    plain = in_way(task, "none")
+    plain = in_mode(task, "none")
     portions = first_batch(plain)
     held = [hold(plain, portion) for portion in portions]
     measures: Mapping[StageName, Callable[[], Stage]] = {
@@ -123,37 +123,37 @@ def measure_stages(task: Task, seconds: float) -> Iterator[Stage]:
         "decode": lambda: _decode(plain, seconds),
         "transfer": lambda: _convert("transfer", plain, held, seconds),
         "convert": lambda: _convert("convert", plain, held, seconds),
-        "recipes": lambda: _recipes(in_way(task, "on-device"), held, seconds),
-        "augment": lambda: _augment(in_way(task, "on-device"), held, seconds),
+        "recipes": lambda: _recipes(in_mode(task, "on-device"), held, seconds),
+        "augment": lambda: _augment(in_mode(task, "on-device"), held, seconds),
         "step": lambda: _step(plain, portions, held, seconds),
     }
     for name in stage_names(task):
         yield measures[name]()
 
 
-def measure_ways(task: Task, ways: Sequence[Way], seconds: float) -> Iterator[tuple[Way, Pace]]:
-    """Take real steps in each way, in turns; yield each turn's pace, at most `TURNS` of each.
+def measure_modes(task: Task, modes: Sequence[AugmentMode], seconds: float) -> Iterator[tuple[AugmentMode, Throughput]]:
+    """Take real steps in each mode, in turns; yield each turn's throughput, at most `TURNS` of each.
 
     Parameters
     ----------
     seconds
-        For each way over all its turns. Where one step takes longer there is one turn of one step.
+        For each mode over all its turns. Where one step takes longer there is one turn of one step.
     """
     learner = build_learner(task)
     learner.network.train()
-    for way in ways:
-        for _ in _read(in_way(task, way), training_portions(in_way(task, way), _EPOCH)):
+    for mode in modes:
+        for _ in _read(in_mode(task, mode), training_portions(in_mode(task, mode), _EPOCH)):
             pass  # into the page cache
-    paces = dict.fromkeys(ways, Pace())
+    throughputs = dict.fromkeys(modes, Throughput())
     for _ in range(TURNS):
-        for way in ways:
-            if paces[way].seconds < seconds:
-                pace = take_turn(in_way(task, way), learner, seconds / TURNS)
-                paces[way] += pace
-                yield way, pace
+        for mode in modes:
+            if throughputs[mode].seconds < seconds:
+                throughput = take_turn(in_mode(task, mode), learner, seconds / TURNS)
+                throughputs[mode] += throughput
+                yield mode, throughput
 
 
-def take_turn(task: Task, learner: Learner, seconds: float) -> Pace:
+def take_turn(task: Task, learner: Learner, seconds: float) -> Throughput:
     """Train for some seconds; the first step does not count unless it alone takes so long."""
     clock = WaitClock(task.device)
     steps = _take_steps(task, learner, clock)
@@ -164,25 +164,25 @@ def take_turn(task: Task, learner: Learner, seconds: float) -> Pace:
     return _timed(lambda: sum(_until(started + seconds, steps)), clock)
 
 
-def repeat(work: Callable[[], int], seconds: float, device: torch.device) -> Pace:
+def repeat(work: Callable[[], int], seconds: float, device: torch.device) -> Throughput:
     """Do work that returns its number of samples for some seconds; the first time counts only if it takes so long."""
-    pace = Pace()
+    throughput = Throughput()
     for attempt in range(sys.maxsize):
         started = time.perf_counter()
         samples = work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        once = Pace(samples=samples, seconds=time.perf_counter() - started)
+        once = Throughput(samples=samples, seconds=time.perf_counter() - started)
         if attempt or once.seconds >= seconds:
-            pace += once
-        if pace.seconds >= seconds:
+            throughput += once
+        if throughput.seconds >= seconds:
             break
-    return pace
+    return throughput
 
 
 def first_batch(task: Task) -> list[Portion]:
     """Return the portions of one step."""
-    return training_portions(task, _EPOCH)[: task.config.accumulate]
+    return training_portions(task, _EPOCH)[: task.config.optimisation.accumulate]
 
 
 def hold(task: Task, portion: Portion) -> StoredBatch:
@@ -193,7 +193,7 @@ def hold(task: Task, portion: Portion) -> StoredBatch:
 def laps(task: Task) -> list[Portion]:
     """Return portions for a while: of the same epoch again and again."""
     lap = training_portions(task, _EPOCH)
-    num_laps = -(-_LEAST_STEPS_STREAMED * task.config.accumulate // len(lap))
+    num_laps = -(-_LEAST_STEPS_STREAMED * task.config.optimisation.accumulate // len(lap))
     return list(chain.from_iterable(islice(iter(lambda: lap, None), num_laps)))
 
 
@@ -228,13 +228,13 @@ def _convert(name: StageName, task: Task, held: Sequence[StoredBatch], seconds: 
 
 
 def _recipes(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
-    names, settings = _names(task, held[0]), task.config.augmentation
+    names, settings = _names(task, held[0]), task.config.augmentation.augmentation
 
     def draw() -> int:
         for name in names:
-            draw_geometry(settings, task.config.seed, name, _EPOCH)
-            for modality in task.config.volume_inputs:
-                draw_intensity(settings, task.config.seed, name, _EPOCH, modality)
+            draw_geometry(settings, task.config.optimisation.seed, name, _EPOCH)
+            for modality in task.config.data.volume_inputs:
+                draw_intensity(settings, task.config.optimisation.seed, name, _EPOCH, modality)
         return len(names)
 
     return Stage(name="recipes", samples_per_second=repeat(draw, seconds, torch.device("cpu")).samples_per_second)
@@ -266,8 +266,8 @@ def _step(task: Task, portions: Sequence[Portion], held: Sequence[StoredBatch], 
             take_step(task, learner, portion, batch, _EPOCH)
         return sum(len(portion.request.rows) for portion in portions)
 
-    pace = repeat(step, seconds, task.device)
-    return Stage(name="step", samples_per_second=pace.samples_per_second, peak_bytes=_peak_bytes(task.device))
+    throughput = repeat(step, seconds, task.device)
+    return Stage(name="step", samples_per_second=throughput.samples_per_second, peak_bytes=_peak_bytes(task.device))
 
 
 def _take_steps(task: Task, learner: Learner, clock: WaitClock) -> Iterator[int]:
@@ -282,11 +282,11 @@ def _take_steps(task: Task, learner: Learner, clock: WaitClock) -> Iterator[int]
             samples = 0
 
 
-def _timed(work: Callable[[], int], clock: WaitClock) -> Pace:
+def _timed(work: Callable[[], int], clock: WaitClock) -> Throughput:
     started = time.perf_counter()
     samples = work()
     waited = clock.take_seconds()  # when the device has ended its work
-    return Pace(samples=samples, seconds=time.perf_counter() - started, wait_seconds=waited)
+    return Throughput(samples=samples, seconds=time.perf_counter() - started, wait_seconds=waited)
 
 
 def _until(end: float, steps: Iterator[int]) -> Iterator[int]:
@@ -301,7 +301,7 @@ def _read(task: Task, portions: Sequence[Portion]) -> Iterator[StoredBatch]:
     return stream_batches(
         task.stores,
         [portion.request for portion in portions],
-        prefetch_bytes=task.config.prefetch_bytes,
+        prefetch_bytes=task.config.execution.prefetch_bytes,
         pin_memory=task.device.type == "cuda",
     )
 

@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
 
 _FEATURE_PREFIX = "feature_"
+_TARGET, _TARGET_PREFIX = "target", "target_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,8 @@ class Cohort:
     """Index along the rows axis of every array of the study."""
     splits: NDArray[Any]
     """``train``, ``val`` or ``test``."""
-    targets: NDArray[np.float64]
-    """In the target's own unit; classes are 0 and 1."""
+    labels_NT: NDArray[np.float64]
+    """One column for each target of the run, in its own unit; classes are 0 and 1; NaN where missing."""
     is_augmented: NDArray[np.bool_]
     """Whether augmented copies of the sample are made: it is of the study's own training split."""
     features: dict[str, NDArray[np.float64]]
@@ -43,7 +45,12 @@ class Cohort:
     @property
     def split_sizes(self) -> dict[str, int]:
         """Return the number of samples of each split."""
-        return {split: len(self.members(split)) for split in ("train", "val", "test")}
+        return {split: len(self.members(split)) for split in SPLITS}
+
+    def labelled(self, split: str, target: int) -> NDArray[np.bool_]:
+        """Return which members of a split have a label of a target, by its index."""
+        known: NDArray[np.bool_] = ~np.isnan(self.labels_NT[self.members(split), target])
+        return known
 
 
 def read_cohort(path: Path) -> Cohort:
@@ -69,7 +76,10 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
     TrainError
         It lacks a column.
     """
-    missing = {"sample_id", "row", "split", "target", "augmented"} - set(table.columns)
+    missing = {"sample_id", "row", "split", "augmented"} - set(table.columns)
+    labels = [n for n in table.columns if n == _TARGET or n.startswith(_TARGET_PREFIX)]
+    if not labels:
+        missing.add(_TARGET)
     if missing:
         raise TrainError(f"The cohort lacks the columns {', '.join(sorted(missing))}.")
     features = table.select(pl.selectors.starts_with(_FEATURE_PREFIX).cast(pl.Float64).fill_null(float("nan")))
@@ -77,7 +87,7 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
         sample_ids=table["sample_id"].to_list(),
         rows=table["row"].to_numpy(),
         splits=np.asarray(table["split"].to_list()),
-        targets=table["target"].to_numpy().astype(np.float64),
+        labels_NT=table.select(pl.col(labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy(order="c"),
         is_augmented=table["augmented"].to_numpy(),
         features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in features},
     )

@@ -53,7 +53,7 @@ def divide(batch: NDArray[np.int64], parts: int, ranks: int) -> list[list[NDArra
 
 
 def balance_classes(
-    members: NDArray[np.int64], labels: NDArray[np.float64], *, seed: int, epoch: int
+    members: NDArray[np.int64], labels: NDArray[np.int64], *, seed: int, epoch: int
 ) -> NDArray[np.int64]:
     """Return all of the smaller class and as many of the larger, drawn anew each epoch.
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmtrain.config import MIN_PART, TrainConfig
+from mmtrain.config.optimisation import MIN_PART
+from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.order import balance_classes, choose_copies, divide, epoch_batches
 from mmtrain.data.stream import BatchRequest
 from mmtrain.errors import TrainError
+from mmtrain.targets.registry import load_kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +30,9 @@ class Portion:
 
 
 def epoch_portions(
-    cohort: Cohort, config: TrainConfig, epoch: int, *, num_copies: int, rank: int, size: int
+    cohort: Cohort, config: RunConfig, epoch: int, *, num_copies: int, rank: int, size: int
 ) -> list[Portion]:
-    """Return what one rank reads in one epoch, `config.accumulate` portions for each step.
+    """Return what one rank reads in one epoch, `accumulate` portions for each step.
 
     Parameters
     ----------
@@ -41,13 +43,28 @@ def epoch_portions(
     rank, size
         Which of how many ranks.
     """
-    members = cohort.members("train")
-    if config.kind == "classification" and config.balance == "undersample":
-        members = balance_classes(members, cohort.targets[members], seed=config.seed, epoch=epoch)
-    copies = choose_copies(cohort.sample_ids, num_copies, seed=config.seed, epoch=epoch)
+    optimisation = config.optimisation
+    copies = choose_copies(cohort.sample_ids, num_copies, seed=optimisation.seed, epoch=epoch)
     copies[~cohort.is_augmented] = 0
-    batches = epoch_batches(members, config.batch_size, seed=config.seed, epoch=epoch, drop_last=config.drop_last)
+    batches = epoch_batches(
+        epoch_members(cohort, config, epoch),
+        optimisation.batch_size,
+        seed=optimisation.seed,
+        epoch=epoch,
+        drop_last=optimisation.drop_last,
+    )
     return [portion for batch in batches for portion in _portions_of(batch, cohort, copies, config, rank, size)]
+
+
+def epoch_members(cohort: Cohort, config: RunConfig, epoch: int) -> NDArray[np.int64]:
+    """Return the positions of the samples that an epoch trains on, before they are shuffled."""
+    members = cohort.members("train")
+    if config.data.balance != "undersample" or len(config.data.targets) > 1:
+        return members
+    classes = load_kind(config.kind).classes(cohort.labels_NT[members, 0])
+    if classes is None:
+        return members
+    return balance_classes(members, classes, seed=config.optimisation.seed, epoch=epoch)
 
 
 def request_samples(
@@ -61,7 +78,7 @@ def request_samples(
     )
 
 
-def require_portions(cohort: Cohort, config: TrainConfig, size: int) -> None:
+def require_portions(cohort: Cohort, config: RunConfig, size: int) -> None:
     """Refuse batches too small to be divided among ranks.
 
     Raises
@@ -69,12 +86,13 @@ def require_portions(cohort: Cohort, config: TrainConfig, size: int) -> None:
     TrainError
         A part of a batch has not enough samples for batch normalisation on every rank.
     """
-    least = size if config.sync_batch_norm else size * MIN_PART
+    least = size if config.optimisation.sync_batch_norm else size * MIN_PART
     for portion in epoch_portions(cohort, config, 1, num_copies=0, rank=0, size=size):
         if portion.part_size < max(least, MIN_PART):
             raise TrainError(
-                f"A batch of {portion.batch_size} samples in {config.accumulate} parts is too small for {size} ranks: "
-                f"each part needs {max(least, MIN_PART)}. Use fewer --gpus, a larger --batch-size or less --accumulate."
+                f"A batch of {portion.batch_size} samples in {config.optimisation.accumulate} parts is too small for "
+                f"{size} ranks: each part needs {max(least, MIN_PART)}.",
+                "Use fewer --gpus, a larger --batch-size or less --accumulate.",
             )
 
 
@@ -82,11 +100,11 @@ def _portions_of(
     batch: NDArray[np.int64],
     cohort: Cohort,
     copies: NDArray[np.int64],
-    config: TrainConfig,
+    config: RunConfig,
     rank: int,
     size: int,
 ) -> list[Portion]:
-    parts = divide(batch, config.accumulate, size)
+    parts = divide(batch, config.optimisation.accumulate, size)
     return [
         Portion(
             request=request_samples(cohort, shares[rank], copies[shares[rank]]),

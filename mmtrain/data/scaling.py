@@ -1,37 +1,11 @@
-"""Scale targets and tabular features with statistics of the training split alone; both go into the model file."""
+"""Scale tabular features with statistics of the training split alone; they go into the model card."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mmtrain.errors import TrainError
-
-CLAMP_PERCENTILES = (0.5, 99.5)
-
-
-@dataclass(frozen=True, slots=True)
-class TargetScaler:
-    """A continuous target to [-1, 1] and back.
-
-    The reference clamps to percentiles, z-scores, then scales to [-1, 1]; the z-score between the other two changes
-    nothing, so the bounds say it all.
-    """
-
-    low: float
-    """0.5th percentile of the training targets, in their unit; becomes -1."""
-    high: float
-    """99.5th percentile; becomes 1."""
-
-    def scale(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Clamp and scale to [-1, 1]."""
-        return (np.clip(targets, self.low, self.high) - self.low) / (self.high - self.low) * 2 - 1
-
-    def unscale(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return to the target's own unit."""
-        return (scaled + 1) / 2 * (self.high - self.low) + self.low
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +28,20 @@ class FeatureScaler:
         scores = (features_NF - np.asarray(self.means)) / np.asarray(self.stds)
         return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
 
+    @classmethod
+    def from_json(cls, entries: Sequence[Mapping[str, Any]]) -> Self:
+        """Return what `to_json` gave."""
+        return cls(*(tuple(entry[key] for entry in entries) for key in ("name", "mean", "std", "shown")))
+
+    @staticmethod
+    def num_columns_of(names: Sequence[str]) -> int:
+        """Return the number of columns that features are scaled to."""
+        return 2 * len(names)
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return one entry for each feature."""
         entries = zip(self.names, self.means, self.stds, self.shown, strict=True)
         return [{"name": name, "mean": mean, "std": std, "shown": shown} for name, mean, std, shown in entries]
-
-
-def fit_target(training_targets: NDArray[np.float64]) -> TargetScaler:
-    """Fit the scaling of a continuous target.
-
-    Raises
-    ------
-    TrainError
-        All training samples have the same value.
-    """
-    low, high = (float(bound) for bound in np.percentile(training_targets, CLAMP_PERCENTILES))
-    if not high > low:
-        raise TrainError(f"The target is {low:g} for all training samples; there is nothing to learn.")
-    return TargetScaler(low, high)
-
-
-def weigh_classes(training_targets: NDArray[np.float64]) -> tuple[float, float]:
-    """Return weights of the losses of class 0 and 1 with which both count the same; they are 1 in the mean.
-
-    >>> weigh_classes(np.array([0.0, 0.0, 0.0, 1.0]))
-    (0.6666666666666666, 2.0)
-
-    Raises
-    ------
-    TrainError
-        The training split has one class only.
-    """
-    share = float(np.mean(training_targets))
-    if not 0 < share < 1:
-        raise TrainError(f"The target is {share:g} for all training samples; there is nothing to learn.")
-    return 0.5 / (1 - share), 0.5 / share
 
 
 def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbase.names import CONNECTIVITY, VOLUME_MODALITIES
 from mmdata.errors import StoreError
-from mmdata.store.array import StoredArray, array_exists, find_missing, open_array, wait_for_reads
+from mmdata.store.array import StoredArray, open_array, wait_for_reads
+from mmdata.store.description import array_exists
 from mmdata.store.location import BucketPath
-from mmdata.store.schema import CONNECTIVITY, FIRST_AUGMENTED_COPY, VOLUME_MODALITIES, StudyLayout
+from mmdata.store.rows import find_missing
+from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
-DEFAULT_PREFETCH_BYTES = 96 << 20
-"""A few batches: enough to keep reads running, little enough to stay near the processor."""
 
 _Reads: TypeAlias = dict[str, list[tuple[StoredArray, list[Any]]]]
 """Of one batch: for each modality the arrays that are being read, and the futures of these reads."""

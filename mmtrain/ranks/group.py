@@ -15,11 +15,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
-from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 
 from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import rank_of_process
-from mmtrain.ranks.watchdog import Heart, watch_ranks
+from mmtrain.ranks.failure import record_failure
+from mmtrain.ranks.watchdog import Heartbeat, watch_ranks
 from mmtrain.stopping import TrainingStopped
 
 COLLECTIVE_GRACE_SECONDS = 60.0
@@ -43,7 +43,7 @@ class Ranks:
     size: int
     control: dist.ProcessGroup | None
     """For small messages between processors, beside those between GPUs; None: there is one process."""
-    heart: Heart
+    heartbeat: Heartbeat
 
     @property
     def leads(self) -> bool:
@@ -80,7 +80,7 @@ class Ranks:
                 dist.broadcast(tensor, 0)
 
 
-ALONE = Ranks(rank=0, size=1, control=None, heart=Heart())
+ALONE = Ranks(rank=0, size=1, control=None, heartbeat=Heartbeat())
 """One process that trains by itself."""
 
 
@@ -117,8 +117,8 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
         raise TrainError(f"Rank {rank} of {size} could not join the others: {str(error).splitlines()[0]}") from error
     _joined.extend((dist.group.WORLD, control))
     try:
-        with watch_ranks(_shared_store(), rank, size, hang_seconds) as heart:
-            yield Ranks(rank, size, control, heart)
+        with watch_ranks(_shared_store(), rank, size, hang_seconds) as heartbeat:
+            yield Ranks(rank, size, control, heartbeat)
     except TrainingStopped:
         dist.destroy_process_group()
         raise
@@ -134,8 +134,3 @@ def _shared_store() -> Store:
     """Return what torchrun itself keeps for the ranks to find each other; it outlives any of them."""
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     return PrefixStore("mm", store)
-
-
-def record_failure(error: BaseException) -> None:
-    """Let torchrun, and so the user, know why this rank ends."""
-    ErrorHandler().record_exception(error)

@@ -17,13 +17,12 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
+from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
-from mmtrain.task import choose_device
-
-_OUR_ERRORS = ("TrainError: ", "StoreError: ", "CapacityError: ", "CatalogError: ")
+from mmtrain.ranks.failure import read_message
 
 
-def require_places(num_ranks: int, wanted: str) -> torch.device:
+def require_devices(num_ranks: int, wanted: str) -> torch.device:
     """Return the kind of device that ranks compute on, if this machine has one for each.
 
     Parameters
@@ -89,23 +88,17 @@ def _order(failure: ProcessFailure) -> tuple[int, int]:
     Ranks fail when another ends, and torchrun ends those that are left.
     """
     is_kill = failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
-    is_ours = _message(failure).startswith(_OUR_ERRORS)
+    _, is_ours = read_message(failure.message)
     return 0 if is_ours else 1 if is_kill else 2, failure.timestamp
-
-
-def _message(failure: ProcessFailure) -> str:
-    message: object = failure.message
-    return str(message.get("message", "") if isinstance(message, dict) else message)
 
 
 def _explain(rank: int, failure: ProcessFailure, num_ranks: int) -> str:
     if failure.exitcode < 0:
         return f"Rank {rank} of {num_ranks} was killed by {failure.signal_name()}. Did its memory run out?"
-    message = _message(failure)
-    for name in _OUR_ERRORS:
-        if message.startswith(name):
-            return message.removeprefix(name)
-    return f"Rank {rank} of {num_ranks} failed: {message or f'it ended with {failure.exitcode}'}"
+    message, is_ours = read_message(failure.message)
+    return (
+        message if is_ours else f"Rank {rank} of {num_ranks} failed: {message or f'it ended with {failure.exitcode}'}"
+    )
 
 
 @contextmanager

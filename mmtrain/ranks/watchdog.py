@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from torch._C._distributed_c10d import Store
-from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 
 from mmtrain.errors import TrainError
+from mmtrain.ranks.failure import record_failure
 
 CHECKS_PER_TIMEOUT = 20
 LONGEST_CHECK_SECONDS = 2.0
@@ -24,7 +24,7 @@ _KEY = "mm-beats-{}"
 
 
 @dataclass(slots=True)
-class Heart:
+class Heartbeat:
     """How many batches this rank has begun; in training, validation and all else."""
 
     beats: int = 0
@@ -36,7 +36,7 @@ class Heart:
 
 
 @contextmanager
-def watch_ranks(store: Store, rank: int, size: int, hang_seconds: float) -> Iterator[Heart]:
+def watch_ranks(store: Store, rank: int, size: int, hang_seconds: float) -> Iterator[Heartbeat]:
     """Watch all ranks while a block lasts.
 
     Parameters
@@ -46,13 +46,13 @@ def watch_ranks(store: Store, rank: int, size: int, hang_seconds: float) -> Iter
     hang_seconds
         Without a beat for so long, a rank hangs.
     """
-    heart = Heart()
-    thread = threading.Thread(target=_watch, args=(store, heart, rank, size, hang_seconds), daemon=True)
+    heartbeat = Heartbeat()
+    thread = threading.Thread(target=_watch, args=(store, heartbeat, rank, size, hang_seconds), daemon=True)
     thread.start()
     try:
-        yield heart
+        yield heartbeat
     finally:
-        heart.stopped.set()
+        heartbeat.stopped.set()
         thread.join()
 
 
@@ -78,20 +78,20 @@ def describe_hang(beats: Sequence[int], silent: Sequence[int], hang_seconds: flo
     )
 
 
-def _watch(store: Store, heart: Heart, rank: int, size: int, hang_seconds: float) -> None:
+def _watch(store: Store, heartbeat: Heartbeat, rank: int, size: int, hang_seconds: float) -> None:
     starter = os.getppid()
     seen, since = [-1] * size, time.monotonic()
     pulses, heard = [(0, 0)] * size, [since] * size
     num_checks = 0
-    while not heart.stopped.wait(min(hang_seconds / CHECKS_PER_TIMEOUT, LONGEST_CHECK_SECONDS)):
+    while not heartbeat.stopped.wait(min(hang_seconds / CHECKS_PER_TIMEOUT, LONGEST_CHECK_SECONDS)):
         num_checks += 1
         try:
             if os.getppid() != starter:
                 raise RuntimeError("torchrun has ended")
-            store.set(_KEY.format(rank), f"{heart.beats} {num_checks}")
+            store.set(_KEY.format(rank), f"{heartbeat.beats} {num_checks}")
             latest = [_pulse(store, other) for other in range(size)]
         except RuntimeError:  # so says the store, too
-            if heart.stopped.is_set():
+            if heartbeat.stopped.is_set():
                 return
             os._exit(1)  # nobody would hear of this rank, and a command that goes on with the run would meet it
         now = time.monotonic()
@@ -101,7 +101,7 @@ def _watch(store: Store, heart: Heart, rank: int, size: int, hang_seconds: float
             seen, since = beats, now
         elif now - since > hang_seconds:
             silent = [other for other, when in enumerate(heard) if now - when > hang_seconds / 2]
-            ErrorHandler().record_exception(TrainError(describe_hang(beats, silent, hang_seconds)))
+            record_failure(TrainError(describe_hang(beats, silent, hang_seconds)))
             os._exit(1)  # the main thread waits inside a collective operation and cannot be reached
 
 

@@ -14,7 +14,7 @@ from benchmarks.cohort import MadeCohort, make_cohort, write_niftis
 from benchmarks.projection import IMAGING_INPUTS, count_models, project_study
 from benchmarks.train import race_steps, require_equal_losses
 from benchmarks.train_device import Plan, count_flops, measure_peak, measure_ranks, measure_reference, measure_side
-from mmtrain.bench.stages import in_way
+from mmtrain.bench.stages import in_mode
 
 SIDE, CHANNELS = 16, (4, 6)
 SMALL = {"channels": CHANNELS, "batch_size": 8}
@@ -59,7 +59,7 @@ def test_operations_are_counted_as_by_hand(cohort: MadeCohort) -> None:
     forward = {"first": (3 * 4) * 28 * 16**3, "second": (4 * 4) * 27 * 16**3}
     forward |= {"third": (4 * 6) * 28 * 8**3, "fourth": (6 * 6) * 27 * 8**3}
     expected = 2 * (2 * forward["first"] + 3 * (sum(forward.values()) - forward["first"]))
-    counted = count_flops(in_way(cohort.prepare(**PLAN.settings), "none"))
+    counted = count_flops(in_mode(cohort.prepare(**PLAN.settings), "none"))
     assert expected < counted < 1.2 * expected
 
 
@@ -67,13 +67,13 @@ def test_what_is_measured_on_a_gpu_runs_through_on_a_processor(cohort: MadeCohor
     peak = measure_peak(torch.device("cpu"), edge=32, conv=(1, 2, 8), seconds=0.001)
     assert all(0 < value < math.inf for value in peak.values())
     measured = measure_side(cohort, PLAN, max(peak.values()))
-    assert list(measured["ways"]) == ["none", "precomputed", "on-device", "hybrid"]
+    assert list(measured["modes"]) == ["none", "precomputed", "on-device", "hybrid"]
     assert measured["share_of_peak"] > 0
     files = write_niftis(tmp_path / "nifti", 32)
     assert measure_reference(files, PLAN).samples >= PLAN.batch_size
 
 
-def test_the_pace_of_ranks_is_that_of_the_last_epoch(cohort: MadeCohort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_throughput_of_ranks_is_that_of_the_last_epoch(cohort: MadeCohort, monkeypatch: pytest.MonkeyPatch) -> None:
     def train_here(words: list[str], **_: object) -> None:
         assert words[-4:-1] == ["1", "-m", "benchmarks.rank"]
         monkeypatch.setattr(sys, "argv", words[-2:])
@@ -88,7 +88,7 @@ def test_the_study_has_700_models() -> None:
     assert sum(count_models().values()) == 700
 
 
-def test_the_hours_of_a_study_are_models_times_epochs_times_samples_over_pace() -> None:
+def test_the_hours_of_a_study_are_models_times_epochs_times_samples_over_throughput() -> None:
     once = project_study(dict.fromkeys(IMAGING_INPUTS, 1.0), epochs=1, training_samples=3600)
     assert once == 700
     assert project_study(dict.fromkeys(IMAGING_INPUTS, 10.0), epochs=60, training_samples=3600) == 4200

@@ -64,7 +64,7 @@ def aged(catalog: Any, samples: list[EnrolledSample]) -> list[EnrolledSample]:
 def test_a_cohort_has_exactly_the_complete_cases_in_the_order_of_rows(
     catalog: Any, aged: list[EnrolledSample], modalities: list[str], rows: range
 ) -> None:
-    cohort = build_cohort(catalog, UKB, "age", modalities, []).frame
+    cohort = build_cohort(catalog, UKB, ["age"], modalities, []).frame
     assert cohort["row"].to_list() == list(rows)
     assert cohort["target"].to_list() == [50.0 + row for row in rows]
     expected = [(aged[row].sample_id, aged[row].split) for row in rows]
@@ -72,7 +72,7 @@ def test_a_cohort_has_exactly_the_complete_cases_in_the_order_of_rows(
 
 
 def test_a_missing_feature_is_null_and_drops_nobody(catalog: Any, aged: list[EnrolledSample]) -> None:
-    cohort = build_cohort(catalog, UKB, "age", ["t1"], ["LDL", "Hb"]).frame
+    cohort = build_cohort(catalog, UKB, ["age"], ["t1"], ["LDL", "Hb"]).frame
     assert cohort.columns == [
         *("sample_id", "row", "split", "target", "weight", "augmented", "feature_LDL", "feature_Hb")
     ]
@@ -82,7 +82,7 @@ def test_a_missing_feature_is_null_and_drops_nobody(catalog: Any, aged: list[Enr
 
 def test_a_cohort_file_names_no_eid(catalog: Any, aged: list[EnrolledSample], tmp_path: Path) -> None:
     path = tmp_path / "cohort.parquet"
-    cohort = build_cohort(catalog, UKB, "age", ["t1"], ["LDL"]).frame
+    cohort = build_cohort(catalog, UKB, ["age"], ["t1"], ["LDL"]).frame
     write_cohort(cohort, path)
     read = pl.read_parquet(path)
     assert read.equals(cohort)
@@ -95,7 +95,9 @@ def test_a_cohort_file_names_no_eid(catalog: Any, aged: list[EnrolledSample], tm
 def test_the_withdrawn_are_in_no_cohort(catalog: Any, aged: list[EnrolledSample]) -> None:
     gone = catalog.execute("SELECT eid FROM samples WHERE row = 10").fetchone()[0]
     enrol(catalog, VISITS, salt="s" * 16, val=0.25, test=0.25, withdrawn_eids=frozenset({gone}))
-    assert build_cohort(catalog, UKB, "age", ["t1"], []).frame["row"].to_list() == [r for r in range(2, 60) if r != 10]
+    assert build_cohort(catalog, UKB, ["age"], ["t1"], []).frame["row"].to_list() == [
+        r for r in range(2, 60) if r != 10
+    ]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -105,19 +107,19 @@ def test_too_few_samples_of_a_split_are_refused(catalog: Any, samples: list[Enro
     give(catalog, "age", {s.row: 60.0 for s in [*others, *few]})
     refused = rf"Only {len(few)} {split} samples have a value of age and t1 stored; at least {len(few) + 1}"
     with pytest.raises(CohortError, match=refused):
-        build_cohort(catalog, UKB, "age", ["t1"], [])
+        build_cohort(catalog, UKB, ["age"], ["t1"], [])
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_one_class_alone_is_refused(catalog: Any, samples: list[EnrolledSample], split: str) -> None:
     give(catalog, "sex", {s.row: float(s.split != split and s.row % 2) for s in samples})
     with pytest.raises(CohortError, match=rf"All \d+ {split} samples .* have the same sex"):
-        build_cohort(catalog, UKB, "sex", ["t1"], [])
+        build_cohort(catalog, UKB, ["sex"], ["t1"], [])
 
 
 def test_an_unknown_target_is_refused(catalog: Any, samples: list[EnrolledSample]) -> None:
     with pytest.raises(UnknownTargetError, match="Did you mean age"):
-        build_cohort(catalog, UKB, "agee", ["t1"], [])
+        build_cohort(catalog, UKB, ["agee"], ["t1"], [])
 
 
 def relate(catalog: Any, *pairs: tuple[EnrolledSample, EnrolledSample]) -> None:
@@ -137,7 +139,7 @@ def test_relatives_of_those_held_out_are_left_out_and_counted(catalog: Any, aged
     relate(
         catalog, (train[0], test[0]), (test[1], val[0]), (val[1], train[1]), (train[2], train[3]), (val[0], train[4])
     )
-    selection = build_cohort(catalog, UKB, "age", ["t1"], [])
+    selection = build_cohort(catalog, UKB, ["age"], ["t1"], [])
     gone = {sample.row for sample in (train[0], val[0], train[1])}  # not train[4]: val[0] is not validated on
     assert selection.frame["row"].to_list() == [row for row in range(2, 60) if row not in gone]
     assert selection.left_out == {"relatives-in-test": 2, "relatives-in-validation": 1}
@@ -147,14 +149,14 @@ def test_relatives_whom_the_run_does_not_use_leave_nobody_out(catalog: Any, aged
     unused, train = aged[0], of_split(aged, "train")[0]  # the first has no age
     catalog.execute("UPDATE sample SET split = 'test' WHERE row = 0")
     relate(catalog, (unused, train))
-    selection = build_cohort(catalog, UKB, "age", ["t1"], [])
+    selection = build_cohort(catalog, UKB, ["age"], ["t1"], [])
     assert selection.frame.height == 58 and selection.left_out == {}
 
 
 def test_augmented_copies_are_those_of_the_studys_own_training_split(catalog: Any, aged: list[EnrolledSample]) -> None:
     split_of_row = {sample.row: sample.split for sample in aged}
     for scheme in (StudySplit(), Fold(2, 3)):
-        frame = build_cohort(catalog, UKB, "age", ["t1"], [], scheme).frame
+        frame = build_cohort(catalog, UKB, ["age"], ["t1"], [], scheme).frame
         assert frame["augmented"].to_list() == [split_of_row[row] == "train" for row in frame["row"]]
     assert not (frame["augmented"] == (frame["split"] == "train")).all()
 
@@ -166,7 +168,7 @@ def test_folds_keep_families_whole_and_are_the_same_for_every_target(catalog: An
     for number in (1, 2, 3):
         by_target = {}
         for target in ("age", "weight"):
-            selection = build_cohort(catalog, UKB, target, [], [], Fold(number, 3))
+            selection = build_cohort(catalog, UKB, [target], [], [], Fold(number, 3))
             assert selection.left_out == {}
             by_target[target] = dict(selection.frame.select("row", "split").rows())
         assert by_target["weight"].items() <= by_target["age"].items()
@@ -183,23 +185,23 @@ def test_a_cohort_that_leaves_a_centre_out_tests_on_it_and_counts_whose_centre_i
     train = [sample for sample in of_split(aged, "train") if centres.get(sample.row) == 11025]
     tested = [sample for sample in of_split(aged, "train") if centres.get(sample.row) == 11026]
     relate(catalog, (train[0], tested[0]))
-    selection = build_cohort(catalog, UKB, "age", ["t1"], ["LDL"], LeaveOutCentre(11026))
+    selection = build_cohort(catalog, UKB, ["age"], ["t1"], ["LDL"], LeaveOutCentre(11026))
     assert selection.left_out == {"unknown-centre": 10, "relatives-in-test": 1}
     split_of_row = {s.row: "val" if s.split == "val" else "train" for s in aged}
     for row, split in selection.frame.select("row", "split").rows():
         assert split == ("test" if centres[row] == 11026 else split_of_row[row])
     assert selection.frame.height == 47
     with pytest.raises(CohortError, match=r"No sample that .* scanned at centre 11028; those are of 11025, 11026\."):
-        build_cohort(catalog, UKB, "age", ["t1"], [], LeaveOutCentre(11028))
+        build_cohort(catalog, UKB, ["age"], ["t1"], [], LeaveOutCentre(11028))
 
 
 def test_relatives_who_come_later_change_nobodys_fold(catalog: Any, aged: list[EnrolledSample]) -> None:
-    before = dict(build_cohort(catalog, UKB, "age", [], [], Fold(1, 3)).frame.select("row", "split").rows())
+    before = dict(build_cohort(catalog, UKB, ["age"], [], [], Fold(1, 3)).frame.select("row", "split").rows())
     relatives = [Relatives(visit.eid, visit.eid + 1_000, 0.25) for visit in VISITS]
     more = [Visit(pair.relative_eid, 2) for pair in relatives]
     samples = enrol(catalog, more, salt="s" * 16, val=0.25, test=0.25, kinship=relatives).samples
     give(catalog, "age", {samples[visit].row: 60.0 for visit in more})
-    after = dict(build_cohort(catalog, UKB, "age", [], [], Fold(1, 3)).frame.select("row", "split").rows())
+    after = dict(build_cohort(catalog, UKB, ["age"], [], [], Fold(1, 3)).frame.select("row", "split").rows())
     assert before.items() <= after.items()
     for pair in relatives:
         row, relative_row = (samples[Visit(eid, 2)].row for eid in (pair.eid, pair.relative_eid))
@@ -211,7 +213,7 @@ def test_a_refusal_says_who_was_left_out(catalog: Any, aged: list[EnrolledSample
     relate(catalog, *((sample, tested) for sample in val))
     told = rf"Only 0 val samples have a value of age and t1 stored \(left out: {len(val)} relatives-in-test\)"
     with pytest.raises(CohortError, match=told):
-        build_cohort(catalog, UKB, "age", ["t1"], [])
+        build_cohort(catalog, UKB, ["age"], ["t1"], [])
 
 
 eids = st.integers(1_000_001, 1_000_060)
@@ -231,7 +233,7 @@ def test_no_relative_of_whom_is_held_out_is_trained_on_whenever_kinship_was_give
         enrol(catalog, visits, salt="s" * 16, val=0.25, test=0.25, kinship=kinship)
         for name, value in (("age", "60 + random()"), ("centre", "11025 + row % 4")):
             catalog.execute(f"INSERT INTO feature (row, name, value) SELECT row, '{name}', {value} FROM sample")
-        selection = build_cohort(catalog, UKB, "age", [], [], scheme)
+        selection = build_cohort(catalog, UKB, ["age"], [], [], scheme)
         eid_of_row = dict(catalog.execute("SELECT row, eid FROM samples").fetchall())
     assert selection.frame.height + sum(selection.left_out.values()) == len(visits)
     groups = {
@@ -242,3 +244,43 @@ def test_no_relative_of_whom_is_held_out_is_trained_on_whenever_kinship_was_give
     for one, other in [*pairs, *((other, one) for one, other in pairs)]:
         assert not (one in groups["test"] and other in groups["train"] | groups["val"])
         assert not (one in groups["val"] and other in groups["train"])
+
+
+def test_a_cohort_of_several_targets_has_whoever_has_one_of_them(catalog: Any, aged: list[EnrolledSample]) -> None:
+    frame = build_cohort(catalog, UKB, ["age", "LDL"], ["t1"], ["Hb"]).frame
+    assert frame.columns == [
+        *("sample_id", "row", "split", "target_age", "target_LDL", "weight", "augmented", "feature_Hb")
+    ]
+    assert frame["row"].to_list() == list(range(60))
+    assert frame["target_age"].to_list() == [None, None, *(50.0 + row for row in range(2, 60))]
+    assert frame["target_LDL"].to_list() == [row / 10 if row < 30 else None for row in range(60)]
+    with_flair = build_cohort(catalog, UKB, ["LDL", "age"], ["t1", "flair"], []).frame
+    assert with_flair["row"].to_list() == list(range(0, 60, 2))
+    alone = build_cohort(catalog, UKB, ["age"], ["t1"], []).frame
+    both = frame.filter(pl.col("target_age").is_not_null()).select(
+        "sample_id", "row", "split", "weight", "augmented", target="target_age"
+    )
+    assert both.select(alone.columns).equals(alone)
+
+
+def test_a_value_of_zero_is_a_value(catalog: Any, aged: list[EnrolledSample]) -> None:
+    give(catalog, "sex", {s.row: float(s.row % 2) for s in aged})
+    assert build_cohort(catalog, UKB, ["sex"], ["t1"], []).frame["target"].to_list() == [0.0, 1.0] * 30
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_every_one_of_several_targets_needs_enough_samples_and_both_classes(
+    catalog: Any, aged: list[EnrolledSample], split: str
+) -> None:
+    few = of_split(aged, split)[: 7 if split == "train" else 1]
+    give(catalog, "Hb", {s.row: 14.0 for s in [*few, *(s for s in aged if s.split != split)]})
+    with pytest.raises(CohortError, match=rf"Only {len(few)} {split} samples have a value of Hb and t1 stored"):
+        build_cohort(catalog, UKB, ["age", "Hb"], ["t1"], [])
+    give(catalog, "sex", {s.row: float(s.split != split and s.row % 2) for s in aged})
+    with pytest.raises(CohortError, match=rf"All \d+ {split} samples .* have the same sex"):
+        build_cohort(catalog, UKB, ["age", "sex"], ["t1"], [])
+
+
+def test_an_unknown_one_of_several_targets_is_refused(catalog: Any, aged: list[EnrolledSample]) -> None:
+    with pytest.raises(UnknownTargetError, match="Did you mean sex"):
+        build_cohort(catalog, UKB, ["age", "sexx"], ["t1"], [])

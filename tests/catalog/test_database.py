@@ -47,15 +47,30 @@ def test_a_catalogue_held_by_another_process_is_refused_at_once_by_name(
         pass
 
 
-def test_a_writer_may_wait_for_the_lock(path: Path, holder: subprocess.Popen[str]) -> None:
-    started = time.monotonic()
+def test_a_writer_may_wait_for_the_lock(
+    path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, naps = [0.0], []
+
+    def nap(seconds: float) -> None:
+        now[0] += seconds
+        naps.append(seconds)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", nap)
     with pytest.raises(CatalogLockedError), open_catalog(path, writable=True, wait_seconds=0.5):
         pass
-    assert time.monotonic() - started >= 0.5
-    assert holder.stdin
-    holder.stdin.close()
+    assert now[0] >= 0.5 and len(naps) > 1
+
+    def leave(_: float) -> None:
+        assert holder.stdin
+        holder.stdin.close()
+        holder.wait()
+
+    monkeypatch.setattr(time, "sleep", leave)
     with open_catalog(path, writable=True, wait_seconds=20) as connection:
         assert fetch_integer(connection, "SELECT 1") == 1
+    assert holder.returncode == 0
 
 
 def test_a_second_writer_of_mm_is_refused_by_name(path: Path) -> None:
@@ -165,6 +180,36 @@ def test_a_catalogue_of_the_second_schema_keeps_its_features(tmp_path: Path) -> 
     with open_catalog(path) as connection:
         assert connection.execute("SELECT * FROM features ORDER BY ALL").fetchall() == expected
         assert len(expected) == 2
+
+
+def test_a_catalogue_of_the_third_schema_keeps_its_runs_column_for_column(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute("CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        for migration in MIGRATIONS[:3]:
+            old.execute(migration.sql)
+            old.execute("INSERT INTO migration VALUES (?, ?)", [migration.version, migration.name])
+        old.execute(
+            "INSERT INTO run (run_id, target, kind, inputs, n_train, n_val, n_test, val_mae, test_mae, withdrawn) "
+            "VALUES ('age_1', 'age', 'regression', 't1', 80, 10, 11, 3.5, 4.5, 2)"
+        )
+        old.execute(
+            "INSERT INTO run (run_id, target, kind, inputs, n_train, n_val, n_test, val_balanced_accuracy, test_auc) "
+            "VALUES ('sex_1', 'sex', 'classification', 't1+dwi', 90, 20, 21, 0.75, 0.5)"
+        )
+        query = old.execute("SELECT * FROM runs ORDER BY run_id")
+        columns, expected = query.description, query.fetchall()
+    bring_up_to_date(path)
+    with open_catalog(path) as connection:
+        query = connection.execute("SELECT * FROM runs ORDER BY run_id")
+        assert (query.description, query.fetchall()) == (columns, expected)
+        metrics = connection.execute("SELECT * FROM metrics ORDER BY ALL").fetchall()
+    assert metrics == [
+        ("age_1", "age", "test", "mae", 4.5),
+        ("age_1", "age", "val", "mae", 3.5),
+        ("sex_1", "sex", "test", "auc", 0.5),
+        ("sex_1", "sex", "val", "balanced_accuracy", 0.75),
+    ]
 
 
 def test_two_readers_may_look_at_once(path: Path) -> None:

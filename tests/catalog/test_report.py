@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from catalog.export.group_counts import GroupTable
-from catalog.report import SUPPRESSED, feature_table, group_table, row_table, typical_value
+from catalog.report import SUPPRESSED, feature_table, group_table, row_table, run_table, typical_value
 from catalog.targets import FeatureSummary
 
 FEATURE = FeatureSummary(
@@ -94,3 +94,14 @@ def test_hidden_counts_are_marked() -> None:
     ]
     alone = replace(table, by="", groups=("",), counts_RC=((20,), (30,)), is_measured=False, means_C=(), sds_C=())
     assert words(group_table([alone]))[0] == "feature value participants"
+
+
+def test_a_run_is_shown_with_its_main_metrics_or_with_whatever_it_has() -> None:
+    run = {"run_id": "r", "target": "age", "kind": "regression", "n_train": 8, "n_val": 2, "n_test": 3}
+    measured = {"val_mae": 3.5, "val_r2": 0.25, "val_r": 0.5, "val_pinball": 1.0, "test_r2": 0.125}
+    assert words(run_table([run | measured, run, run | {"kind": "ordinal", "val_kappa": 0.5, "test_mae": 2.0}])) == [
+        "run target n validation test",
+        "r age 8/2/3 mae 3.500, r2 0.250 r2 0.125",
+        "r age 8/2/3",
+        "r age 8/2/3 kappa 0.500 mae 2.000",
+    ]

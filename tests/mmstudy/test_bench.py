@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from mmstudy.recommendation import WayResult, find_bottleneck, recommend
-from mmtrain.bench.stages import Stage, StageName, Way
+from mmstudy.recommendation import ModeResult, find_bottleneck, recommend
+from mmtrain.bench.stages import AugmentMode, Stage, StageName
 
 Invoke = Callable[..., Any]
 SMALL = ("--inputs", "dwi", "--channels", "2,2", "--batch-size", 4, "--seconds", 0.1, "--device", "cpu")
 
 
-def a_way(way: Way, rate: float, **changes: Any) -> WayResult:
+def a_way(mode: AugmentMode, rate: float, **changes: Any) -> ModeResult:
     settings: dict[str, Any] = {
         "wait_share": 0.0,
         "is_predicted": False,
-        "copies_bytes": 5_000_000_000 if way in ("precomputed", "hybrid") else 0,
+        "copies_bytes": 5_000_000_000 if mode in ("precomputed", "hybrid") else 0,
         "copies_are_projected": False,
         "read_bytes": 1,
         "stays_in_memory": True,
         "disk_samples_per_second": None,
     }
-    return WayResult(way=way, samples_per_second=rate, **{**settings, **changes})
+    return ModeResult(mode=mode, samples_per_second=rate, **{**settings, **changes})
 
 
 def stages(**rates: float) -> dict[StageName, Stage]:
@@ -34,7 +34,7 @@ OUT_OF_MEMORY = {"stays_in_memory": False, "read_bytes": 80_000_000_000}
 
 
 @pytest.mark.parametrize(
-    ("ways", "expected", "says"),
+    ("modes", "expected", "says"),
     [
         ({"none": 200, "precomputed": 100, "on-device": 80, "hybrid": 90}, "precomputed", "copies take 5.00 GB"),
         ({"none": 200, "precomputed": 100, "on-device": 96, "hybrid": 90}, "on-device", "within 5 % of precomputed"),
@@ -46,30 +46,30 @@ OUT_OF_MEMORY = {"stays_in_memory": False, "read_bytes": 80_000_000_000}
     ids=["fastest", "close", "not close", "close and varies", "fastest and free", "no volumes"],
 )
 def test_the_fastest_way_that_augments_is_recommended_unless_a_cheaper_one_is_close(
-    ways: dict[Way, float], expected: Way, says: str
+    modes: dict[AugmentMode, float], expected: AugmentMode, says: str
 ) -> None:
-    recommendation = recommend([a_way(way, rate) for way, rate in ways.items()], stages(decode=1e4))
-    assert recommendation.way == expected
+    recommendation = recommend([a_way(mode, rate) for mode, rate in modes.items()], stages(decode=1e4))
+    assert recommendation.mode == expected
     assert says in recommendation.reason
 
 
 def test_a_predicted_way_is_said_to_be_predicted() -> None:
-    ways = [a_way("precomputed", 100, is_predicted=True), a_way("on-device", 50)]
-    assert "is predicted to be the fastest" in recommend(ways, stages(decode=1e4)).reason
+    modes = [a_way("precomputed", 100, is_predicted=True), a_way("on-device", 50)]
+    assert "is predicted to be the fastest" in recommend(modes, stages(decode=1e4)).reason
 
 
 def test_copies_that_do_not_fit_into_memory_are_as_fast_as_the_disk() -> None:
-    ways = [
+    modes = [
         a_way("precomputed", 100, disk_samples_per_second=40, **OUT_OF_MEMORY),
         a_way("on-device", 60, disk_samples_per_second=40),
     ]
-    recommendation = recommend(ways, stages(decode=1e4, disk=40))
-    assert [way.sustained for way in ways] == [40, 60]
-    assert (recommendation.way, recommendation.bottleneck) == ("on-device", "device")
+    recommendation = recommend(modes, stages(decode=1e4, disk=40))
+    assert [mode.sustained for mode in modes] == [40, 60]
+    assert (recommendation.mode, recommendation.bottleneck) == ("on-device", "device")
 
 
 @pytest.mark.parametrize(
-    ("way", "decode", "expected", "says"),
+    ("mode", "decode", "expected", "says"),
     [
         (a_way("on-device", 100, wait_share=0.02), 110, "device", "as it should be"),
         (a_way("on-device", 100, wait_share=0.30), 110, "decode", "More processor cores"),
@@ -80,10 +80,12 @@ def test_copies_that_do_not_fit_into_memory_are_as_fast_as_the_disk() -> None:
     ],
     ids=["device", "decode", "waits without need", "disk", "fast disk", "unknown disk"],
 )
-def test_the_bottleneck_is_named_with_what_would_help(way: WayResult, decode: float, expected: str, says: str) -> None:
+def test_the_bottleneck_is_named_with_what_would_help(
+    mode: ModeResult, decode: float, expected: str, says: str
+) -> None:
     of_stage = stages(decode=decode, step=120)
-    assert find_bottleneck(way, of_stage) == expected
-    assert says in recommend([way], of_stage).advice
+    assert find_bottleneck(mode, of_stage) == expected
+    assert says in recommend([mode], of_stage).advice
 
 
 def fingerprint(root: Path) -> dict[str, str]:
@@ -112,13 +114,13 @@ def test_a_measurement_tells_stages_ways_and_what_is_recommended_and_leaves_the_
         "augment",
         "step",
     ]
-    ways = {way["way"]: way for way in content["ways"]}
-    assert list(ways) == ["none", "precomputed", "on-device", "hybrid"]
-    assert all(way["samples_per_second"] > 0 and 0 <= way["wait_share"] <= 1 for way in ways.values())
-    assert not any(way["is_predicted"] for way in ways.values())
+    modes = {mode["mode"]: mode for mode in content["modes"]}
+    assert list(modes) == ["none", "precomputed", "on-device", "hybrid"]
+    assert all(mode["samples_per_second"] > 0 and 0 <= mode["wait_share"] <= 1 for mode in modes.values())
+    assert not any(mode["is_predicted"] for mode in modes.values())
     stored = sum(file.stat().st_size for file in (study / "augmented.zarr").glob("*/32/**/*") if file.is_file())
-    assert [way["copies_bytes"] for way in ways.values()] == [0, stored, 0, stored]
-    assert content["recommendation"]["way"] in ("precomputed", "on-device", "hybrid")
+    assert [mode["copies_bytes"] for mode in modes.values()] == [0, stored, 0, stored]
+    assert content["recommendation"]["mode"] in ("precomputed", "on-device", "hybrid")
     assert content["recommendation"]["reason"].count(". ") == 0
 
 
@@ -126,11 +128,11 @@ def test_without_copies_their_figures_are_predicted_and_their_bytes_those_of_the
     run_mm: Invoke, study: Path
 ) -> None:
     result = run_mm("--study", study, "bench", *SMALL, "--side", 64, "--json")
-    ways = {way["way"]: way for way in json.loads(result.stdout)["ways"]}
-    assert {way for way, content in ways.items() if content["is_predicted"]} == {"precomputed", "hybrid"}
-    assert ways["precomputed"]["samples_per_second"] == ways["none"]["samples_per_second"]
+    modes = {mode["mode"]: mode for mode in json.loads(result.stdout)["modes"]}
+    assert {mode for mode, content in modes.items() if content["is_predicted"]} == {"precomputed", "hybrid"}
+    assert modes["precomputed"]["samples_per_second"] == modes["none"]["samples_per_second"]
     plan = run_mm("--study", study, "precompute-augs", "--side", 64, "--dry-run", "--json", "--device", "cpu")
-    assert ways["hybrid"]["copies_bytes"] == json.loads(plan.stdout)["disk_bytes"]
+    assert modes["hybrid"]["copies_bytes"] == json.loads(plan.stdout)["disk_bytes"]
     table = run_mm("--study", study, "bench", *SMALL, "--side", 64).output
     assert "precomputed*" in table and "mm precompute-augs --copies 4 --side 64" in table
 
@@ -149,7 +151,7 @@ def test_inputs_without_volumes_have_nothing_to_augment(
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert [stage["name"] for stage in content["stages"]] == expected
-    assert [way["way"] for way in content["ways"]] == ["none"]
+    assert [mode["mode"] for mode in content["modes"]] == ["none"]
     assert "nothing to augment" in content["recommendation"]["reason"]
 
 

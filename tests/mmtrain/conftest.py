@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import pickle
 import runpy
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,14 +15,17 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from matplotlib.image import imread
 from torch.distributed import TCPStore
 
 from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import parse_run_config
+from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory, create_run
+from mmtrain.task import Task, prepare_task
 
 SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
 SPLITS = ["train"] * 26 + ["val"] * 7 + ["test"] * 7
@@ -52,7 +54,7 @@ class TinyStudy:
 
     def begin(self, **settings: Any) -> RunDirectory:
         """Make a run's directory with a cohort of all samples and two features."""
-        config = parse_train_config(SETTINGS | settings)
+        config = parse_run_config(SETTINGS | settings)
         run = create_run(self.layout.runs, config)
         num = len(SPLITS)
         pl.DataFrame(
@@ -67,6 +69,11 @@ class TinyStudy:
             }
         ).write_parquet(run.cohort)
         return run
+
+    def prepare(self, **settings: Any) -> Task:
+        """Begin a run and return what it computes with."""
+        run = self.begin(**settings)
+        return prepare_task(read_cohort(run.cohort), self.layout, parse_run_config(SETTINGS | settings))
 
     def epochs(self, run: RunDirectory) -> list[dict[str, Any]]:
         """Return the entries of metrics.jsonl without what differs from time to time."""
@@ -132,6 +139,20 @@ def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
             array.write_shard(start, rows[start : start + ROWS_PER_SHARD], copy=copy)
 
 
+@pytest.fixture(scope="session")
+def require_picture() -> Callable[[Path], None]:
+    """Fail if a file is not a picture with something on it."""
+
+    def require(path: Path) -> None:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        pixels = imread(path)[..., :3]
+        assert min(pixels.shape[:2]) > 300
+        assert pixels.var() > 0.001
+        assert len(np.unique(pixels.reshape(-1, 3).round(2), axis=0)) > 10
+
+    return require
+
+
 @dataclass(frozen=True)
 class RunningRanks:
     """Processes that have been started, and where each leaves its result."""
@@ -179,7 +200,7 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
         stores = [
-            TCPStore("localhost", _free_port(), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+            TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
             for _ in arguments.get("runs", [None])
         ]
         ports = [str(store.port) for store in stores]
@@ -219,9 +240,3 @@ def on_ranks(start_ranks: StartRanks) -> OnRanks:
         return results
 
     return do
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+import mmtrain.epoch
+import mmtrain.results
 import mmtrain.train as training
 from mmdata.store.schema import StudyLayout
 from mmtrain.ranks.group import join_ranks
@@ -29,7 +31,7 @@ CPU = torch.device("cpu")
 
 
 def train_runs(
-    root: Path, runs: list[Path], *, resume: bool = False, stop_at: tuple[int, int] | None = None, signalled: int = 0
+    root: Path, runs: list[Path], *, resumed: bool = False, stop_at: tuple[int, int] | None = None, signalled: int = 0
 ) -> list[dict[str, Any]]:
     """Train runs that have been begun, one after the other; return their metrics, {} for one that was stopped.
 
@@ -43,13 +45,13 @@ def train_runs(
     results = []
     for port, run in zip(os.environ["PORTS"].split(), runs, strict=True):
         os.environ["MASTER_PORT"] = port  # ranks meet anew for each
-        results.append(_train_run(root, run, resume, stop_at if _rank() == signalled else None))
+        results.append(_train_run(root, run, resumed, stop_at if _rank() == signalled else None))
     return results
 
 
-def _train_run(root: Path, run: Path, resume: bool, stop_at: tuple[int, int] | None) -> dict[str, Any]:
+def _train_run(root: Path, run: Path, resumed: bool, stop_at: tuple[int, int] | None) -> dict[str, Any]:
     directory, config = find_run(run.parent, run.name)
-    take_step, steps = training.take_step, Counter[int]()
+    take_step, steps = mmtrain.epoch.take_step, Counter[int]()
 
     def take_step_and_signal(task: Any, learner: Any, portion: Any, batch: Any, epoch: int) -> torch.Tensor:
         steps[epoch] += portion.ends_step
@@ -57,14 +59,14 @@ def _train_run(root: Path, run: Path, resume: bool, stop_at: tuple[int, int] | N
             os.kill(os.getpid(), signal.SIGTERM)
         return take_step(task, learner, portion, batch, epoch)
 
-    training.take_step = take_step_and_signal
-    training.draw_pictures = lambda *_: None  # half of the time
+    mmtrain.epoch.take_step = take_step_and_signal
+    mmtrain.results.draw_pictures = lambda *_: None  # half of the time
     try:
-        return training.train(directory, StudyLayout(root), config, resume=resume)
+        return training.train(directory, StudyLayout(root), config, resumed=resumed)
     except TrainingStopped:
         return {}
     finally:
-        training.take_step = take_step
+        mmtrain.epoch.take_step = take_step
 
 
 def normalise(
@@ -119,7 +121,7 @@ def hang(stopped: int, behind: int, seconds: float) -> None:
     """Meet the others, then wait for a rank that has stopped, or that began a batch less."""
     with join_ranks(CPU, hang_seconds=seconds) as ranks:
         for _ in range(3 - (ranks.rank == behind)):
-            ranks.heart.beat()
+            ranks.heartbeat.beat()
         ranks.any(False)
         time.sleep(0.5)  # the counts are known to all
         if ranks.rank == stopped:

@@ -1,4 +1,3 @@
-import json
 import random
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from mmtrain.checkpoint import (
     save_weights,
 )
 from mmtrain.errors import TrainError
-from mmtrain.run import write_atomically, write_json, write_json_lines
 
 PROGRESS = Progress(
     epoch=3,
@@ -133,7 +131,7 @@ def test_two_damaged_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["write_atomically", "save"])
+@pytest.mark.parametrize("call", ["write_bytes", "save"])
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
@@ -209,30 +207,3 @@ def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     save_weights(tmp_path / "model.safetensors", model)
     load_weights(tmp_path / "model.safetensors", other)
     assert all((a == b).all() for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
-
-
-def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", fail)
-        with pytest.raises(OSError, match="No space left"):
-            write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    write_atomically(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_json_files_hold_what_was_given(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"r2": 1 / 3})
-    write_json_lines(tmp_path / "a.jsonl", [{"epoch": 1}, {"epoch": 2}])
-    assert json.loads((tmp_path / "a.json").read_text()) == {"r2": 1 / 3}
-    assert [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()] == [
-        {"epoch": 1},
-        {"epoch": 2},
-    ]

@@ -7,21 +7,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-import mmtrain.train as training
-from mmtrain.data.scaling import weigh_classes
-from mmtrain.errors import TrainError
+import mmtrain.epoch
+from mmtrain.config.model import ModelConfig
 from mmtrain.learner import Learner, build_learner, take_step
-from mmtrain.model import weight_penalty
+from mmtrain.models.networks.fusion import weight_penalty
 from mmtrain.run import find_run
-from mmtrain.task import Task, forward, prepare_task, sample_losses, stream_task, training_portions
+from mmtrain.task import Task, forward, sample_losses, stream_task, training_portions
+from mmtrain.train import train
 
+PENALTIES = ModelConfig(weight_penalty=1e-4, connectivity_penalty=1e-3)
 CLASSES = {"target": "sex", "kind": "classification", "balance": "none"}
 
 
 def prepare(tiny: Any, **settings: Any) -> tuple[Task, Learner]:
     """Return a task and its learner in float64, without dropout and batch moments, so that parts add up."""
-    run = tiny.begin(**{"inputs": ("connectivity",), "precision": "float64"} | settings)
-    task = prepare_task(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
+    task = tiny.prepare(**{"inputs": ("connectivity",), "precision": "float64"} | settings)
     learner = build_learner(task)
     learner.network.eval()
     return task, learner
@@ -29,7 +29,7 @@ def prepare(tiny: Any, **settings: Any) -> tuple[Task, Learner]:
 
 def step(task: Task, learner: Learner, num_steps: int = 1) -> list[float]:
     """Take the first steps of the first epoch; return the sum of losses of each portion."""
-    portions = training_portions(task, 1)[: num_steps * task.config.accumulate]
+    portions = training_portions(task, 1)[: num_steps * task.config.optimisation.accumulate]
     batches = stream_task(task, [portion.request for portion in portions])
     return [take_step(task, learner, *both, 1).item() for both in zip(portions, batches, strict=True)]
 
@@ -52,13 +52,13 @@ def test_a_step_follows_the_gradient_of_the_mean_loss_and_the_penalty(tiny: Any,
     portion = training_portions(task, 1)[0]
     batch = next(stream_task(task, [portion.request]))
     outputs = learner.network(None, batch.stored["connectivity"].double(), None)
-    truth = task.cohort.targets[portion.request.positions]
+    truth = task.cohort.labels_NT[portion.request.positions, 0]
     if settings:
         labels = torch.tensor(np.stack([1 - truth, truth], axis=1))
         expected = functional.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(1)
     else:
-        expected = (outputs[:, 0] - torch.from_numpy(task.target_scaler.scale(truth))) ** 2
-    whole = expected.mean() + weight_penalty(learner.network, 1e-4, 1e-3)
+        expected = (outputs[:, 0] - torch.from_numpy(task.targets.kinds[0].scale(truth))) ** 2
+    whole = expected.mean() + weight_penalty(learner.network, PENALTIES)
     names, parameters = zip(*learner.network.named_parameters(), strict=True)
     by_hand = dict(zip(names, torch.autograd.grad(whole, parameters), strict=True))
     assert step(task, prepare(tiny, **settings)[1])[0] == pytest.approx(expected.sum().item())
@@ -99,8 +99,8 @@ def test_every_step_draws_dropout_of_its_own_and_its_parts_one_after_the_other(
         states.append((torch.initial_seed(), torch.get_rng_state().numpy().tobytes()))
         return take_step(*words)
 
-    monkeypatch.setattr(training, "take_step", note_and_step)
-    training.train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
+    monkeypatch.setattr(mmtrain.epoch, "take_step", note_and_step)
+    train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
     assert len(states) == len(set(states)) == 2 * 4 * 2
     assert len({seed for seed, _ in states}) == 2 * 4
 
@@ -124,7 +124,7 @@ def test_balance_by_weight_gives_both_classes_the_same_say(tiny: Any) -> None:
     task, _ = prepare(tiny, **CLASSES | {"balance": "weight"})
     plain, _ = prepare(tiny, **CLASSES)
     members = task.cohort.members("train")
-    labels = task.cohort.targets[members]
+    labels = task.cohort.labels_NT[members, 0]
     outputs = torch.zeros((len(members), 2), dtype=torch.float64)
     losses = sample_losses(task, outputs, members).numpy()
     by_hand = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean())) * np.log(2)
@@ -136,14 +136,9 @@ def test_balance_by_weight_gives_both_classes_the_same_say(tiny: Any) -> None:
 
 def test_undersampling_leaves_losses_as_they_are(tiny: Any) -> None:
     task, _ = prepare(tiny, **CLASSES | {"balance": "undersample"})
-    assert task.class_weights == (1.0, 1.0)
-    labels = np.concatenate([task.cohort.targets[p.request.positions] for p in training_portions(task, 1)])
+    assert task.targets.kinds[0].class_weights == (1.0, 1.0)
+    labels = np.concatenate([task.cohort.labels_NT[p.request.positions, 0] for p in training_portions(task, 1)])
     assert (labels == 1).sum() == (labels == 0).sum() > 0
-
-
-def test_one_class_alone_cannot_be_weighted() -> None:
-    with pytest.raises(TrainError, match="nothing to learn"):
-        weigh_classes(np.ones(5))
 
 
 def test_validation_is_not_changed_on_the_device(tiny: Any) -> None:

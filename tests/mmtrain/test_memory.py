@@ -6,15 +6,16 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import mmtrain.train as training
-from mmtrain.config import TrainConfig, parse_train_config
+import mmtrain.epoch
+from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.memory import advise, explain_exhaustion
 from mmtrain.run import find_run
+from mmtrain.train import train
 
 
-def make(**changes: Any) -> TrainConfig:
-    return parse_train_config(
+def make(**changes: Any) -> RunConfig:
+    return parse_run_config(
         {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1",), "side": 64} | changes
     )
 
@@ -43,9 +44,9 @@ def test_advice_can_be_followed_and_needs_less_memory(batch_size: int, accumulat
     config = make(batch_size=batch_size, accumulate=accumulate)
     for option, value in re.findall(r"--(accumulate|batch-size) (\d+)", advise(config, num_ranks)):
         changed = make(**{"batch_size": batch_size, "accumulate": accumulate, option.replace("-", "_"): int(value)})
-        before, after = (c.batch_size / c.accumulate for c in (config, changed))
+        before, after = (c.batch_size / c.accumulate for c in (config.optimisation, changed.optimisation))
         assert after <= before / 2
-        assert changed.batch_size // changed.accumulate >= num_ranks
+        assert changed.optimisation.batch_size // changed.optimisation.accumulate >= num_ranks
 
 
 @pytest.mark.parametrize(
@@ -59,9 +60,9 @@ def test_an_allocation_that_fails_in_a_step_ends_in_advice(
     def exhaust(*_: Any) -> torch.Tensor:
         raise error
 
-    monkeypatch.setattr(training, "take_step", exhaust)
+    monkeypatch.setattr(mmtrain.epoch, "take_step", exhaust)
     with pytest.raises(TrainError, match=r"does not hold 8 samples at side 8\. Try --accumulate 2"):
-        training.train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
+        train(run, tiny.layout, find_run(tiny.layout.runs, run.run_id)[1])
 
 
 def test_an_allocation_that_really_fails_is_explained() -> None:

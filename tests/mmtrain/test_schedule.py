@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import parse_run_config
+from mmtrain.epoch import rate_of_step
 from mmtrain.schedule import Schedule, learning_rate
-from mmtrain.train import rate_of_step
 
 schedules = st.sampled_from(["constant", "cosine", "linear"])
 
@@ -62,6 +62,6 @@ def test_without_warm_up_training_begins_at_the_peak(schedule: Schedule, peak: f
 
 def test_the_rate_of_a_step_counts_epochs_from_one_and_goes_on_over_their_borders() -> None:
     given = {"target": "age", "kind": "regression", "unit": "", "inputs": ("connectivity",), "epochs": 4}
-    config = parse_train_config(given | {"schedule": "linear", "learning_rate": 1.0})
-    rates = [rate_of_step(config, epoch, step / 5) for epoch in range(1, 5) for step in range(5)]
+    config = parse_run_config(given | {"schedule": "linear", "learning_rate": 1.0})
+    rates = [rate_of_step(config.optimisation, epoch, step / 5) for epoch in range(1, 5) for step in range(5)]
     assert rates == pytest.approx([1 - i / 20 for i in range(20)])

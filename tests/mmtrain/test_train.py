@@ -13,7 +13,8 @@ from sklearn import metrics as sk
 from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmtrain.config import parse_train_config
+from mmtrain.config.run import parse_run_config
+from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import prepare_task, training_portions
@@ -77,7 +78,7 @@ def store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
 
 def begin(layout: StudyLayout, settings: dict[str, Any], *, targets: np.ndarray | None = None) -> RunDirectory:
     """Make a run's directory with a cohort of all samples and two features."""
-    config = parse_train_config(settings)
+    config = parse_run_config(settings)
     run = create_run(layout.runs, config)
     if targets is None:
         targets = AGES if config.kind == "regression" else CLASSES
@@ -98,7 +99,7 @@ def begin(layout: StudyLayout, settings: dict[str, Any], *, targets: np.ndarray 
 
 def fit(layout: StudyLayout, settings: dict[str, Any], **options: Any) -> tuple[RunDirectory, dict[str, Any]]:
     run = begin(layout, settings)
-    return run, train(run, layout, parse_train_config(settings), **options)
+    return run, train(run, layout, parse_run_config(settings), **options)
 
 
 def losses(run: RunDirectory) -> list[tuple[float, float]]:
@@ -182,11 +183,11 @@ def test_a_stopped_run_that_is_resumed_equals_an_uninterrupted_one(layout: Study
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(run, layout, parse_train_config(settings), on_epoch=stop)
+        train(run, layout, parse_run_config(settings), on_epoch=stop)
     assert not run.metrics.exists()
     assert losses(run) == losses(whole)[:2]
     found, config = find_run(layout.runs, run.run_id)
-    assert train(found, layout, config, resume=True) == expected
+    assert train(found, layout, config, resumed=True) == expected
     assert losses(run) == losses(whole)
     weights = load_file(whole.model)
     assert all((weights[name] == tensor).all() for name, tensor in load_file(run.model).items())
@@ -197,7 +198,7 @@ def test_a_run_stopped_in_its_first_epoch_is_begun_anew(layout: StudyLayout) -> 
     settings = REGRESSION | INPUTS["connectivity"] | {"epochs": 2}
     _, expected = fit(layout, settings)
     run = begin(layout, settings)
-    assert train(run, layout, parse_train_config(settings), resume=True) == expected
+    assert train(run, layout, parse_run_config(settings), resumed=True) == expected
 
 
 def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
@@ -211,10 +212,10 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("mmtrain.train.save_checkpoint", die)
-        train(run, layout, parse_train_config(settings))
+        patch.setattr("mmtrain.state.save_checkpoint", die)
+        train(run, layout, parse_run_config(settings))
     assert run.model.exists() and not run.checkpoint.exists()
-    assert train(run, layout, parse_train_config(settings), resume=True) == expected
+    assert train(run, layout, parse_run_config(settings), resumed=True) == expected
 
 
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
@@ -224,17 +225,19 @@ def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     assert {path.name for path in run.path.iterdir()} == expected
     assert sorted(path.name for path in run.plots.iterdir()) == ["loss.png", "test.png"]
     card = json.loads(run.model_card.read_text())
-    assert (card["target"], card["kind"], card["unit"], card["augmented_copies"]) == ("age", "regression", "years", 2)
+    (target,) = card["targets"]
+    assert (target["name"], target["kind"], target["unit"]) == ("age", "regression", "years")
+    assert card["trained_on"]["augmented_copies"] == 2
     low, high = np.percentile(AGES[:24], (0.5, 99.5))
-    assert card["target_scaling"] == pytest.approx({"low": low, "high": high})
+    assert target["scaling"] == pytest.approx({"low": low, "high": high})
 
 
 def test_scaling_is_fitted_on_the_training_split_alone(layout: StudyLayout) -> None:
     settings = REGRESSION | INPUTS["metadata"] | {"epochs": 1}
     run = begin(layout, settings, targets=np.where(np.asarray(SPLITS) == "train", AGES, 1000.0 + AGES))
-    train(run, layout, parse_train_config(settings))
+    train(run, layout, parse_run_config(settings))
     card = json.loads(run.model_card.read_text())
-    assert card["target_scaling"]["high"] < 80
+    assert card["targets"][0]["scaling"]["high"] < 80
     known = [AGES[i] for i in range(24) if i % 5]
     assert [(feature["name"], feature["shown"]) for feature in card["features"]] == [
         ("HDL", False),
@@ -250,16 +253,16 @@ def test_a_feature_that_is_not_shown_changes_nothing(layout: StudyLayout) -> Non
     cohort = pl.read_parquet(runs[1].cohort)
     cohort.with_columns(pl.lit(None, pl.Float64).alias("feature_LDL")).write_parquet(runs[1].cohort)
     for run in runs:
-        train(run, layout, parse_train_config(settings))
+        train(run, layout, parse_run_config(settings))
     assert losses(runs[0]) == losses(runs[1])
     shown = begin(layout, settings | {"shown_features": ("LDL", "sex")})
-    train(shown, layout, parse_train_config(settings | {"shown_features": ("LDL", "sex")}))
+    train(shown, layout, parse_run_config(settings | {"shown_features": ("LDL", "sex")}))
     assert losses(shown) != losses(runs[0])
 
 
 def test_a_sample_without_copies_is_read_as_it_is(layout: StudyLayout) -> None:
     settings = REGRESSION | INPUTS["volumes"]
-    task = prepare_task(begin(layout, settings), layout, parse_train_config(settings))
+    task = prepare_task(read_cohort(begin(layout, settings).cohort), layout, parse_run_config(settings))
     for epoch in range(1, 5):
         copies = {
             int(position): int(copy)
@@ -298,14 +301,14 @@ def test_a_cohort_that_lacks_a_column_is_refused(layout: StudyLayout) -> None:
     run = begin(layout, settings)
     pl.read_parquet(run.cohort).drop("split").write_parquet(run.cohort)
     with pytest.raises(TrainError, match="lacks the columns split"):
-        train(run, layout, parse_train_config(settings))
+        train(run, layout, parse_run_config(settings))
     run.cohort.unlink()
     with pytest.raises(TrainError, match="cannot be read"):
-        train(run, layout, parse_train_config(settings))
+        train(run, layout, parse_run_config(settings))
 
 
 def test_runs_begun_at_once_get_directories_of_their_own(layout: StudyLayout) -> None:
-    config = parse_train_config(REGRESSION | INPUTS["connectivity"])
+    config = parse_run_config(REGRESSION | INPUTS["connectivity"])
     runs = [create_run(layout.runs, config) for _ in range(3)]
     assert len({run.run_id for run in runs}) == 3
     assert all(run.run_id.startswith("age_connectivity_") for run in runs)
@@ -316,6 +319,6 @@ def test_runs_begun_at_once_get_directories_of_their_own(layout: StudyLayout) ->
 def test_an_unknown_run_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"no run 'x'\. Known runs: none"):
         find_run(tmp_path, "x")
-    create_run(tmp_path, parse_train_config(REGRESSION | INPUTS["connectivity"]))
+    create_run(tmp_path, parse_run_config(REGRESSION | INPUTS["connectivity"]))
     with pytest.raises(TrainError, match="Known runs: age_connectivity_"):
         find_run(tmp_path, "x")

@@ -4,9 +4,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory, write_atomically
-from mmtrain.withdrawn import Leavers, count_leavers, forget_leavers, list_runs, require_unmarked
+from mmtrain.run import RunDirectory
+from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn, list_runs, require_unmarked
 
 SPLITS = ["train", "train", "val", "test", "train", "val", "test", "train"]
 COHORT = pl.DataFrame(
@@ -36,8 +37,10 @@ def run(tmp_path: Path) -> RunDirectory:
     return run
 
 
-def leavers(*rows: int, named: bool = True) -> Leavers:
-    return Leavers(rows=frozenset(rows), sample_ids=frozenset(f"{row:016x}" for row in rows) if named else frozenset())
+def withdrawn(*rows: int, named: bool = True) -> WithdrawnSamples:
+    return WithdrawnSamples(
+        rows=frozenset(rows), sample_ids=frozenset(f"{row:016x}" for row in rows) if named else frozenset()
+    )
 
 
 def mark(run: RunDirectory) -> dict[str, object]:
@@ -52,20 +55,20 @@ def state(run: RunDirectory) -> dict[str, tuple[bytes, int]]:
 @pytest.mark.parametrize("named", [True, False])
 def test_samples_go_from_the_cohort_and_the_predictions_and_the_others_stay(run: RunDirectory, named: bool) -> None:
     predictions = pl.read_parquet(run.predictions)
-    forget_leavers(run, leavers(0, 3, 70, named=named), DATE)
+    forget_withdrawn(run, withdrawn(0, 3, 70, named=named), DATE)
     assert pl.read_parquet(run.cohort).equals(COHORT.filter(~pl.col("row").is_in([0, 3])))
     assert pl.read_parquet(run.predictions).equals(predictions.filter(pl.col("sample_id") != f"{3:016x}"))
     assert pl.read_parquet(run.cohort).schema == COHORT.schema
 
 
 def test_the_mark_says_how_many_of_how_many_and_not_who(run: RunDirectory) -> None:
-    forget_leavers(run, leavers(0, 3), DATE)
+    forget_withdrawn(run, withdrawn(0, 3), DATE)
     assert mark(run) == {
         "date": DATE,
         "cohort": {"train": 4, "val": 2, "test": 2},
         "withdrawn": {"train": 1, "val": 0, "test": 1},
     }
-    forget_leavers(run, leavers(4), "2026-02-03")
+    forget_withdrawn(run, withdrawn(4), "2026-02-03")
     assert mark(run) == {
         "date": "2026-02-03",
         "cohort": {"train": 4, "val": 2, "test": 2},
@@ -75,7 +78,7 @@ def test_the_mark_says_how_many_of_how_many_and_not_who(run: RunDirectory) -> No
 
 
 def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:
-    forget_leavers(run, leavers(3), DATE)
+    forget_withdrawn(run, withdrawn(3), DATE)
     assert json.loads(run.config.read_text())["audit"] == [{"text": f"withdrawn and {4:016x} look alike"}]
 
 
@@ -89,17 +92,17 @@ def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        write_atomically(path, content)
+        write_bytes(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmtrain.withdrawn.write_atomically", write_or_die)
-        patch.setattr("mmtrain.run.write_atomically", write_or_die)
+        patch.setattr("mmtrain.withdrawn.write_bytes", write_or_die)
+        patch.setattr("mmbase.files.write_bytes", write_or_die)
         if writes < 4:
             with pytest.raises(KeyboardInterrupt):
-                forget_leavers(run, leavers(3, 4), DATE)
+                forget_withdrawn(run, withdrawn(3, 4), DATE)
         else:
-            forget_leavers(run, leavers(3, 4), DATE)
-    forget_leavers(run, leavers(3, 4, named=False), DATE)
+            forget_withdrawn(run, withdrawn(3, 4), DATE)
+    forget_withdrawn(run, withdrawn(3, 4, named=False), DATE)
     assert mark(run)["withdrawn"] == {"train": 1, "val": 0, "test": 1}
     assert pl.read_parquet(run.cohort)["row"].to_list() == [0, 1, 2, 5, 6, 7]
     assert f"{3:016x}" not in pl.read_parquet(run.predictions)["sample_id"]
@@ -108,23 +111,23 @@ def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
 
 def test_a_run_without_them_is_left_alone(run: RunDirectory) -> None:
     before = state(run)
-    forget_leavers(run, leavers(70, 80), DATE)
+    forget_withdrawn(run, withdrawn(70, 80), DATE)
     assert state(run) == before
 
 
 def test_doing_it_again_writes_nothing(run: RunDirectory) -> None:
-    forget_leavers(run, leavers(3), DATE)
+    forget_withdrawn(run, withdrawn(3), DATE)
     before = state(run)
-    forget_leavers(run, leavers(3), "2027-01-01")
+    forget_withdrawn(run, withdrawn(3), "2027-01-01")
     assert state(run) == before
 
 
 def test_what_a_run_has_of_them_is_counted(run: RunDirectory) -> None:
     before = state(run)
-    assert count_leavers(run, leavers(0, 3)) == {"config.json": 1, "cohort.parquet": 2, "predictions.parquet": 1}
+    assert count_withdrawn(run, withdrawn(0, 3)) == {"config.json": 1, "cohort.parquet": 2, "predictions.parquet": 1}
     assert state(run) == before
-    forget_leavers(run, leavers(0, 3), DATE)
-    assert set(count_leavers(run, leavers(0, 3)).values()) == {0}
+    forget_withdrawn(run, withdrawn(0, 3), DATE)
+    assert set(count_withdrawn(run, withdrawn(0, 3)).values()) == {0}
 
 
 def test_files_that_a_kill_tore_before_the_run_was_finished_go(run: RunDirectory) -> None:
@@ -132,15 +135,15 @@ def test_files_that_a_kill_tore_before_the_run_was_finished_go(run: RunDirectory
     for path in (run.cohort, run.predictions):
         path.write_bytes(path.read_bytes()[:-20])
         path.with_name(path.name + ".tmp").write_bytes(b"half a file")
-    assert count_leavers(run, leavers(3)) == {"config.json": 1}
-    forget_leavers(run, leavers(3), DATE)
+    assert count_withdrawn(run, withdrawn(3)) == {"config.json": 1}
+    forget_withdrawn(run, withdrawn(3), DATE)
     assert [path.name for path in run.path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.parametrize("name", ["cohort", "predictions"])
 def test_a_damaged_file_of_a_finished_run_is_named_with_what_to_do(run: RunDirectory, name: str) -> None:
     (run.path / f"{name}.parquet").write_bytes(b"no table")
-    for look in (lambda: count_leavers(run, leavers(3)), lambda: forget_leavers(run, leavers(3), DATE)):
+    for look in (lambda: count_withdrawn(run, withdrawn(3)), lambda: forget_withdrawn(run, withdrawn(3), DATE)):
         with pytest.raises(
             TrainError, match=rf"{name}\.parquet of run age_t1_1 is damaged.*then run mm withdraw again"
         ):
@@ -151,13 +154,13 @@ def test_a_run_that_had_hardly_begun_has_nobody(tmp_path: Path) -> None:
     (tmp_path / "runs" / "new").mkdir(parents=True)
     (tmp_path / "runs" / "notes.txt").touch()
     (run,) = list_runs(tmp_path / "runs")
-    assert set(count_leavers(run, leavers(1)).values()) == {0}
-    forget_leavers(run, leavers(1), DATE)
+    assert set(count_withdrawn(run, withdrawn(1)).values()) == {0}
+    forget_withdrawn(run, withdrawn(1), DATE)
     assert list_runs(tmp_path / "none") == []
 
 
-def test_a_marked_run_may_not_go_on(run: RunDirectory) -> None:
+def test_a_marked_run_may_not_be_resumed(run: RunDirectory) -> None:
     require_unmarked(run)
-    forget_leavers(run, leavers(5), DATE)
-    with pytest.raises(TrainError, match=r"Participants of run age_t1_1 have withdrawn.*Start it anew"):
+    forget_withdrawn(run, withdrawn(5), DATE)
+    with pytest.raises(TrainError, match=r"Participants of run age_t1_1 have withdrawn.*Start it again"):
         require_unmarked(run)

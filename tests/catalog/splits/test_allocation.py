@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.splits.allocation import SPLITS, Newcomer, Shares, allocate, fix_test_list
+from catalog.splits.allocation import Newcomer, Shares, allocate, fix_test_list
 from catalog.splits.kinship import find_families
+from mmbase.names import SPLITS
 from mmbase.records import NOT_TEST
 
 SHARES = Shares(val=0.1, test=0.1)

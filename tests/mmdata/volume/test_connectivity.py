@@ -92,6 +92,18 @@ def test_table_is_read_back_with_its_empty_region(empty: str) -> None:
         ("bad-dimensions", table(series(360, 49))),
         ("bad-dimensions", gzip.compress(b"label_name\nR_1\n")),
     ],
+    ids=[
+        "not compressed",
+        "nothing",
+        "cut off",
+        "nothing compressed",
+        "text",
+        "no UTF-8",
+        "a region too few",
+        "a region too many",
+        "too short",
+        "no time",
+    ],
 )
 def test_what_is_no_table_of_time_series_is_rejected(reason: str, content: bytes) -> None:
     with pytest.raises(ScanRejected) as caught:

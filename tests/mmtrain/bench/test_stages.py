@@ -12,42 +12,31 @@ from mmdata.errors import StoreError
 from mmdata.store.array import open_array
 from mmdata.store.schema import VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmtrain import bench
+from mmtrain.bench import stages
 from mmtrain.bench.disk import forget_files, locate_chunks, read_chunks
 from mmtrain.bench.stages import (
-    WAYS,
-    Pace,
+    MODES,
+    Throughput,
     first_batch,
-    in_way,
+    in_mode,
     laps,
+    measure_modes,
     measure_stages,
-    measure_ways,
+    modes_of,
     repeat,
     stage_names,
     take_turn,
-    ways_of,
 )
-from mmtrain.config import parse_train_config
 from mmtrain.learner import build_learner
-from mmtrain.task import Task, prepare_task
+from mmtrain.task import Task
 
 CRC_BYTES = 4
 NO_TIME = 1e-9
 
 
-def prepare(tiny: Any, **settings: Any) -> Task:
-    run = tiny.begin(**settings)
-    return prepare_task(run, tiny.layout, parse_train_config(tiny_settings(settings)))
-
-
-def tiny_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    own = {"target": "age", "kind": "regression", "unit": "years", "side": 8, "channels": (4, 4), "batch_size": 8}
-    return own | {"device": "cpu"} | settings
-
-
 @pytest.fixture(scope="module")
 def volumes(tiny: Any) -> Task:
-    return prepare(tiny, inputs=("flair", "t1"))
+    return tiny.prepare(inputs=("flair", "t1"))
 
 
 def test_a_located_chunk_is_what_the_row_was_compressed_to(tiny: Any) -> None:
@@ -113,61 +102,61 @@ def test_files_just_read_are_not_called_cold_where_the_system_cannot_forget(
     ],
 )
 def test_stages_that_do_not_apply_are_left_out(tiny: Any, inputs: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    task = prepare(tiny, inputs=inputs)
+    task = tiny.prepare(inputs=inputs)
     assert stage_names(task) == expected
-    assert ways_of(task.config) == (WAYS if "t1" in inputs else ("none",))
-    stages = list(measure_stages(task, NO_TIME))
-    assert tuple(stage.name for stage in stages) == expected
-    assert all(stage.samples_per_second > 0 for stage in stages[1:])
+    assert modes_of(task.config) == (MODES if "t1" in inputs else ("none",))
+    measured = list(measure_stages(task, NO_TIME))
+    assert tuple(stage.name for stage in measured) == expected
+    assert all(stage.samples_per_second > 0 for stage in measured[1:])
 
 
 def test_metadata_alone_has_only_the_step(tiny: Any) -> None:
     features = {"metadata_blocks": ("serology",), "features": ("LDL", "sex"), "shown_features": ("LDL",)}
-    task = prepare(tiny, inputs=("metadata",), **features)
+    task = tiny.prepare(inputs=("metadata",), **features)
     assert [stage.name for stage in measure_stages(task, NO_TIME)] == ["step"]
-    assert [way for way, _ in measure_ways(task, ["none"], NO_TIME)] == ["none"]
+    assert [mode for mode, _ in measure_modes(task, ["none"], NO_TIME)] == ["none"]
 
 
-def test_each_way_reads_what_the_trainer_would_read(volumes: Task) -> None:
-    reads = {way: {int(c) for p in laps(in_way(volumes, way)) for c in p.request.copies} for way in WAYS}
+def test_each_mode_reads_what_the_trainer_would_read(volumes: Task) -> None:
+    reads = {mode: {int(c) for p in laps(in_mode(volumes, mode)) for c in p.request.copies} for mode in MODES}
     assert reads == {"none": {0}, "precomputed": {0, 1, 2}, "on-device": {0}, "hybrid": {0, 1, 2}}
-    assert [in_way(volumes, way).config.on_device for way in WAYS] == [False, False, True, True]
+    assert [in_mode(volumes, mode).config.augments_on_device for mode in MODES] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_turn_without_time_is_one_whole_step(tiny: Any, accumulate: int) -> None:
-    task = in_way(prepare(tiny, inputs=("t1",), accumulate=accumulate), "none")
+    task = in_mode(tiny.prepare(inputs=("t1",), accumulate=accumulate), "none")
     learner = build_learner(task)
     weights = [parameter.detach().clone() for parameter in learner.network.parameters()]
-    pace = take_turn(task, learner, NO_TIME)
-    assert pace.samples == sum(len(portion.request.rows) for portion in first_batch(task)) == 7
-    assert 0 <= pace.wait_share <= 1
+    throughput = take_turn(task, learner, NO_TIME)
+    assert throughput.samples == sum(len(portion.request.rows) for portion in first_batch(task)) == 7
+    assert 0 <= throughput.wait_share <= 1
     assert any(not torch.equal(a, b) for a, b in zip(weights, learner.network.parameters(), strict=True))
 
 
-def test_ways_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"none": iter([1.0, 1.0, 1.0]), "hybrid": iter([1.0, 2.5])}
 
-    def turn(task: Task, learner: Any, wanted: float) -> Pace:
+    def turn(task: Task, learner: Any, wanted: float) -> Throughput:
         assert wanted == 1.0 and learner.network.training
-        return Pace(samples=8, seconds=next(seconds[task.config.augment]))
+        return Throughput(samples=8, seconds=next(seconds[task.config.augmentation.augment]))
 
-    monkeypatch.setattr(bench, "take_turn", turn)
-    turns = [way for way, _ in measure_ways(volumes, ("none", "hybrid"), 3.0)]
+    monkeypatch.setattr(stages, "take_turn", turn)
+    turns = [mode for mode, _ in measure_modes(volumes, ("none", "hybrid"), 3.0)]
     assert turns == ["none", "hybrid", "none", "hybrid", "none"]
 
 
 @pytest.mark.parametrize(
     ("durations", "seconds", "expected"),
     [
-        ([5.0, 1.0, 1.0, 1.0], 2.0, Pace(samples=8, seconds=5.0)),
-        ([1.5, 1.0, 1.0, 1.0], 2.0, Pace(samples=16, seconds=2.0)),
-        ([1.5, 9.0, 1.0, 1.0], 2.0, Pace(samples=8, seconds=9.0)),
+        ([5.0, 1.0, 1.0, 1.0], 2.0, Throughput(samples=8, seconds=5.0)),
+        ([1.5, 1.0, 1.0, 1.0], 2.0, Throughput(samples=16, seconds=2.0)),
+        ([1.5, 9.0, 1.0, 1.0], 2.0, Throughput(samples=8, seconds=9.0)),
     ],
     ids=["one is long enough", "the first warms up", "never half a batch"],
 )
 def test_repeated_work_counts_behind_the_first(
-    monkeypatch: pytest.MonkeyPatch, durations: list[float], seconds: float, expected: Pace
+    monkeypatch: pytest.MonkeyPatch, durations: list[float], seconds: float, expected: Throughput
 ) -> None:
     def ticks() -> Iterator[float]:
         now = 0.0
@@ -177,5 +166,5 @@ def test_repeated_work_counts_behind_the_first(
             yield now
 
     clock = ticks()
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: next(clock))
     assert repeat(lambda: 8, seconds, torch.device("cpu")) == expected

@@ -86,7 +86,7 @@ def test_a_run_is_stopped_by_ctrl_c_and_resumed_to_the_end_of_one_that_one_proce
     ranks = command.ranks()
     os.killpg(command.process.pid, signal.SIGINT)  # as a terminal does
     assert command.end(ranks) == [
-        f"error: Stopped. Go on from its last checkpoint with: mm train --resume {run.run_id} --gpus 2"
+        f"error: The run was stopped. Resume it from its last checkpoint with: mm train --resume {run.run_id} --gpus 2"
     ]
     assert run.checkpoint.exists() and not run.metrics.exists()
     done = len(tiny.epochs(run))

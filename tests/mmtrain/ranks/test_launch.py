@@ -9,15 +9,17 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 import mmtrain.ranks.launch as launching
 from mmtrain.errors import TrainError
-from mmtrain.ranks.launch import launch_ranks, require_places
+from mmtrain.ranks.launch import launch_ranks, require_devices
 from mmtrain.ranks.watchdog import describe_hang
 
 
 def failure(folder: Path, rank: int, exitcode: int, message: str = "", second: int = 0) -> ProcessFailure:
-    """Return what torchrun knows of a rank that failed; with a message, the rank has left it."""
+    """Return what torchrun knows of a rank that failed; with a message, the rank has left it, ours without a type."""
     path = folder / f"{rank}.json"
     if message:
-        path.write_text(json.dumps({"message": {"message": message, "extraInfo": {"timestamp": str(second)}}}))
+        is_ours = "Error: " not in message
+        told = {"message": message, "is_for_users": is_ours, "extraInfo": {"timestamp": str(second)}}
+        path.write_text(json.dumps({"message": told}))
     return ProcessFailure(local_rank=rank, pid=100 + rank, exitcode=exitcode, error_file=str(path))
 
 
@@ -28,11 +30,11 @@ LOST = "RuntimeError: Connection closed by peer"
     ("failures", "told"),
     [
         (
-            [(1, LOST, 10), (1, "StoreError: Row 3 of t1/64 was never stored.", 11)],
+            [(1, LOST, 10), (1, "Row 3 of t1/64 was never stored.", 11)],
             "Row 3 of t1/64 was never stored.",
         ),
         ([(1, LOST, 10), (-signal.SIGKILL, "", 0)], "Rank 1 of 2 was killed by SIGKILL. Did its memory run out?"),
-        ([(-signal.SIGTERM, "", 0), (1, "TrainError: Rank 0 of 2 hangs.", 11)], "Rank 0 of 2 hangs."),
+        ([(-signal.SIGTERM, "", 0), (1, "Rank 0 of 2 hangs.", 11)], "Rank 0 of 2 hangs."),
         ([(1, "ValueError: odd", 12), (1, LOST, 13)], "Rank 0 of 2 failed: ValueError: odd"),
         ([(1, "ValueError: odd", 12), (-signal.SIGTERM, "", 0)], "Rank 0 of 2 failed: ValueError: odd"),
         ([(3, "", 0)], "Rank 0 of 2 failed: "),
@@ -74,10 +76,10 @@ def test_ranks_need_a_gpu_each_unless_the_processor_is_asked_for(
     monkeypatch.setattr("torch.cuda.is_available", lambda: num_gpus > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: num_gpus)
     if expected in ("cpu", "cuda"):
-        assert require_places(num_ranks, wanted) == torch.device(expected)
+        assert require_devices(num_ranks, wanted) == torch.device(expected)
     else:
         with pytest.raises(TrainError, match=expected):
-            require_places(num_ranks, wanted)
+            require_devices(num_ranks, wanted)
 
 
 @pytest.mark.parametrize(

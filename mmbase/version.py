@@ -1,0 +1,3 @@
+"""The version of this program; the distribution's metadata and every run take it from here."""
+
+VERSION = "0.2.0"

@@ -1,0 +1,89 @@
+"""What the user sees: results on stdout, everything else on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_PROGRESS_SECONDS = 10.0
+"""Between lines of progress where there is no terminal."""
+PIPED_WIDTH = 200
+"""Columns of a table where there is no terminal."""
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> None:
+    """Print the result: one JSON object, or lines and tables for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(content, indent=2) + "\n")
+        return
+    for line in lines:
+        out.print(line, markup=False) if isinstance(line, str) else out.print(line)
+
+
+def say(message: str) -> None:
+    """Tell how the work is going, a line."""
+    err.print(message, markup=False)
+
+
+def warn(message: str) -> None:
+    """Tell of something that is likely to be a mistake, and does not stop the work."""
+    say(f"warning: {message}")
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with exit code 1 and one line that says why and what to do."""
+    say(f"error: {message}")
+    raise typer.Exit(1)
+
+
+@contextmanager
+def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show progress: a bar with rate and time left on a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    what
+        What is counted, e.g. ``scans``.
+
+    Yields
+    ------
+    Callable[[int, int], None]
+        To be called with how many are done, of how many.
+    """
+    if not err.is_terminal:
+        yield _plain_progress(what)
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
+    with Progress(*columns, console=err) as bar:
+        bar_id = bar.add_task(what, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(bar_id, completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
+
+        yield show
+
+
+def _plain_progress(what: str) -> Callable[[int, int], None]:
+    started = time.monotonic()
+    last_shown = -PLAIN_PROGRESS_SECONDS
+
+    def show(done: int, total: int) -> None:
+        nonlocal last_shown
+        elapsed = time.monotonic() - started
+        if total and (done == total or elapsed - last_shown >= PLAIN_PROGRESS_SECONDS):
+            last_shown = elapsed
+            rate = done / elapsed if done and elapsed else 0.0
+            left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+            say(f"{what}: {done}/{total} ({rate:.1f}/s{left})")
+
+    return show

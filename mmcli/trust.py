@@ -1,0 +1,61 @@
+"""Find damage in what is stored, mend it, and look at the cohort."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmcli.console import fail, report, show_progress
+from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
+
+
+def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
+    """Read every stored row again and name the damaged ones."""
+    from mmdata.report import damage_table
+    from mmstudy.repair import find_damage
+
+    damaged = find_damage(study_of(context), workers, show_progress)
+    content = {"damaged": [asdict(row) for row in damaged]}
+    report(as_json, content, [damage_table(damaged) if damaged else "Every stored row is as it was written."])
+    if damaged:
+        fail(f"{len(damaged)} rows are damaged. Restore them with: mm --study {context.obj} repair")
+
+
+def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
+    """Restore the damaged rows.
+
+    Volumes and connectivity are read from their sources again, copies are made from the volumes.
+    """
+    from mmstudy.repair import run_repair
+
+    result = run_repair(study_of(context), workers, show_progress)
+    line = (
+        f"{result.num_damaged_rows} rows were damaged; {result.num_scans_read} scans were read again and "
+        f"{result.num_copies_made} copies made again."
+    )
+    report(as_json, asdict(result), [line])
+    if result.num_scans_left:
+        fail(
+            f"{result.num_scans_left} scans could not be stored again: they are not in the sources, or are rejected "
+            "now (mm status says why). Cohorts leave them out; add the sources again and run the same command again."
+        )
+
+
+def qc(
+    context: typer.Context,
+    output: Annotated[Path | None, typer.Option(help="The page to write; left out: qc.html in the study.")] = None,
+    max_unusual: Annotated[int, typer.Option(min=1, help="Unusual scans to show of each modality.")] = 24,
+    max_volumes: Annotated[int, typer.Option(min=1, help="Most samples to average for the mean images.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a page about the quality of the scans.
+
+    It shows means, distributions, unusual and rejected scans.
+    """
+    from mmstudy.quality import write_quality_page
+
+    study = study_of(context)
+    path = output or study.layout.qc_page
+    summary = write_quality_page(study, path, show_progress, max_unusual=max_unusual, max_volumes=max_volumes)
+    report(as_json, {"page": str(path), **asdict(summary)}, [f"Wrote {path}. Open it in a browser."])

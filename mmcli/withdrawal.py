@@ -1,0 +1,35 @@
+"""Remove participants who withdrew."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmcli.console import report, show_progress
+from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, study_of
+
+
+def withdraw(
+    context: typer.Context,
+    lists: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files with one participant number per line; none: finish what is pending."),
+    ] = None,
+    workers: WorkersOption = NUM_CORES,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove participants who withdrew, for good.
+
+    Nothing of them is left in any file of the study.
+    """
+    from mmstudy.report import removal_lines
+    from mmstudy.withdraw import preview_withdrawal, run_withdrawal
+
+    study = study_of(context)
+    if dry_run:
+        result = preview_withdrawal(study, lists or [], show_progress)
+    else:
+        result = run_withdrawal(study, lists or [], show_progress, workers=workers)
+    report(as_json, asdict(result), list(removal_lines(result, is_preview=dry_run)))

@@ -1,0 +1,223 @@
+"""Plan a run on a study: its settings, its cohort, and what the audit says of it. Nothing is written."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from catalog.audit.findings import Finding, sort_findings
+from catalog.cohorts import CohortSelection, build_cohort
+from catalog.database import Connection, open_catalog
+from catalog.fields import Dictionary, find_target, metadata_features, shown_features
+from catalog.splits.schemes import SplitScheme
+from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
+from mmdata.study import Study
+from mmstudy.audit import findings_for_run
+from mmstudy.dictionary import study_dictionary
+from mmstudy.remote_stores import require_own_stores
+from mmtrain.config.run import RunConfig, parse_run_config
+from mmtrain.data.cohort import parse_cohort
+from mmtrain.data.portions import require_portions
+from mmtrain.device import choose_device
+from mmtrain.errors import TrainError
+from mmtrain.targets.registry import kind_of_definition, load_kind
+from mmtrain.task import open_run_stores, shape_of_run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """A run that can begin."""
+
+    config: RunConfig
+    cohort: pl.DataFrame
+    left_out: Mapping[str, int]
+    """Why samples that have everything are not in the cohort, and how many."""
+    findings: tuple[Finding, ...]
+    """What the audit says of the run's labels, splits and inputs; critical ones were accepted by the user."""
+    accepted_in_vain: tuple[str, ...] = ()
+    """Codes of findings that the user accepts and the audit does not have."""
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Return the number of samples of each split."""
+        return {split: self.cohort.filter(pl.col("split") == split).height for split in SPLITS}
+
+
+def plan_run(
+    study: Study,
+    targets: Sequence[str],
+    given: Mapping[str, Any],
+    *,
+    scheme: SplitScheme,
+    accepted: Collection[str] = (),
+    num_ranks: int = 1,
+    audited: bool = True,
+) -> RunPlan:
+    """Return a new run, having made sure that the stores have what it reads and that its labels can be trusted.
+
+    Parameters
+    ----------
+    targets
+        What to predict; a sample needs a label of one of them at least.
+    given
+        Settings that come before the study's own, by their names in study.toml.
+    scheme
+        Who trains, validates and tests.
+    accepted
+        Codes of critical findings that the user accepts.
+    num_ranks
+        Among which each batch is to be divided.
+    audited
+        Look for mistakes in labels, splits and inputs; False where no result comes of the run.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        A setting is wrong, the study has not what the run needs, or the audit has a critical finding.
+    """
+    dictionary = study_dictionary(study)
+    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
+    _require_network(study, config)
+    with open_catalog(study.layout.catalog) as catalog:
+        selection = _select(catalog, dictionary, config, scheme)
+        findings = _audit(study, catalog, dictionary, config, selection.frame) if audited else []
+    _refuse_critical(findings, accepted)
+    require_portions(parse_cohort(selection.frame), config, num_ranks)
+    _require_own_stores(study, config, selection.frame)
+    return RunPlan(
+        config=config,
+        cohort=selection.frame,
+        left_out=selection.left_out,
+        findings=tuple(findings),
+        accepted_in_vain=tuple(code for code in accepted if code not in {finding.code for finding in findings}),
+    )
+
+
+def plan_cohort(
+    study: Study, targets: Sequence[str], given: Mapping[str, Any], *, scheme: SplitScheme
+) -> tuple[RunConfig, pl.DataFrame]:
+    """Return settings and cohort for a trainer that is not ours: no network is chosen, and no label audited.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        A setting is wrong, or the study has not what is asked for.
+    """
+    dictionary = study_dictionary(study)
+    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
+    with open_catalog(study.layout.catalog) as catalog:
+        cohort = _select(catalog, dictionary, config, scheme).frame
+    _require_own_stores(study, config, cohort)
+    return config, cohort
+
+
+def _select(catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme) -> CohortSelection:
+    data = config.data
+    names = [target.name for target in data.targets]
+    return build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
+
+
+def _configure(
+    study: Study, dictionary: Dictionary, targets: Sequence[str], given: Mapping[str, Any], scheme: SplitScheme
+) -> RunConfig:
+    """Return the settings of a run: the study's, those given, and what follows from its targets."""
+    definitions = [find_target(dictionary, target) for target in targets]
+    volumes = study.config.volumes
+    config = parse_run_config(
+        {
+            "inputs": [modality for modality in VOLUME_MODALITIES if modality in volumes.modalities],
+            **_defaults(study, given),
+            "connectivity": study.config.connectivity.name,
+            "augmentation": asdict(study.config.augment),
+            "extent_mm": volumes.extent_mm,
+            **given,
+            "targets": [
+                {"name": target, "kind": kind_of_definition(definition.kind), "unit": definition.unit}
+                for target, definition in zip(targets, definitions, strict=True)
+            ],
+            "split": str(scheme),
+        }
+    )
+    data = config.data
+    if data.volume_inputs and data.side not in volumes.sides:
+        raise TrainError(f"Side {data.side} is not stored; this study has {volumes.sides}.")
+    if METADATA not in data.inputs:
+        return config
+    shown = [
+        shown_features(dictionary, target, data.metadata_blocks, keep_own_block=data.keep_own_block)
+        for target in targets
+    ]
+    features = [name for name in metadata_features(dictionary, targets[0]) if name not in targets]
+    return config.changed(
+        features=features, shown_features=[name for name in features if all(name in of_target for of_target in shown)]
+    )
+
+
+def _defaults(study: Study, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the study's own settings of runs, but the groups of an input that is not asked for."""
+    without_metadata = METADATA not in given.get("inputs", [METADATA])
+    return {
+        name: value
+        for name, value in study.config.train.items()
+        if not (without_metadata and name == "metadata_blocks")
+    }
+
+
+def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
+    """Return the settings with the number of copies that there are; make sure that all that is read exists."""
+    augment, copies = config.augmentation.augment, config.augmentation.copies
+    if not config.augmentation.reads_copies:
+        if copies:
+            raise TrainError(f"--augment {augment} reads no copies; leave --copies {copies} out.")
+        config = config.changed(copies=0)
+    choose_device(config.execution.device)
+    stores = open_run_stores(study.layout, config)
+    if augment == "hybrid" and not stores.num_copies:
+        raise TrainError(
+            "--augment hybrid reads copies, and there are none. Run: mm precompute-augs, or use on-device."
+        )
+    return config.changed(copies=stores.num_copies)
+
+
+def _require_network(study: Study, config: RunConfig) -> None:
+    """Refuse a network that cannot take these inputs."""
+    num_outputs = sum(load_kind(target.kind).num_outputs for target in config.data.targets)
+    shape_of_run(config, open_run_stores(study.layout, config), num_outputs)
+
+
+def _require_own_stores(study: Study, config: RunConfig, cohort: pl.DataFrame) -> None:
+    if config.execution.stores:
+        require_own_stores(study, config, cohort["row"].to_list())
+
+
+def _audit(
+    study: Study, catalog: Connection, dictionary: Dictionary, config: RunConfig, cohort: pl.DataFrame
+) -> list[Finding]:
+    """Return what is to be said of each target of a run, once each."""
+    found = [
+        finding
+        for target in config.data.targets
+        for finding in findings_for_run(
+            study,
+            catalog,
+            dictionary,
+            target=target.name,
+            shown=config.data.shown_features,
+            modalities=config.data.modalities,
+            cohort=cohort,
+        )
+    ]
+    unique = [finding for index, finding in enumerate(found) if finding not in found[:index]]
+    return unique if len(config.data.targets) == 1 else sort_findings(unique)
+
+
+def _refuse_critical(findings: Collection[Finding], accepted: Collection[str]) -> None:
+    critical = [finding for finding in findings if finding.severity == "critical" and finding.code not in accepted]
+    if critical:
+        told = " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in critical)
+        codes = " ".join(f"--accept {code}" for code in dict.fromkeys(finding.code for finding in critical))
+        raise TrainError(
+            f"The audit has {len(critical)} critical findings about this run. {told}",
+            f"Mend them (mm audit shows all), or train all the same with {codes}; the run records it.",
+        )

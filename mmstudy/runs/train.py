@@ -1,0 +1,68 @@
+"""Resume a run that was stopped, and train on several ranks; needs neither catalogue nor image readers.
+
+A run that has begun is trained in this process by `mmtrain.train.train`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mmdata.study import Study
+from mmstudy.remote_stores import require_own_stores
+from mmtrain.checkpoint import has_checkpoint
+from mmtrain.config.run import RunConfig
+from mmtrain.data.cohort import read_cohort
+from mmtrain.data.portions import require_portions
+from mmtrain.errors import TrainError
+from mmtrain.ranks.environment import rank_of_process
+from mmtrain.ranks.launch import launch_ranks, require_devices
+from mmtrain.run import RunDirectory, find_run, read_execution, write_execution
+from mmtrain.withdrawn import require_unmarked
+
+
+def find_unfinished(study: Study, run_id: str, given: Mapping[str, Any]) -> tuple[RunDirectory, RunConfig]:
+    """Return a run that can be resumed, and its settings.
+
+    Parameters
+    ----------
+    given
+        Settings of `mmtrain.config.execution` that differ from those it began with: where it computes and reads, how
+        often it saves.
+
+    Raises
+    ------
+    TrainError
+        There is none of that name, it is finished, or participants of its cohort have withdrawn.
+    StudyError
+        The remote stores are not this study's.
+    """
+    run, config = find_run(study.layout.runs, run_id)
+    if run.metrics.exists():
+        raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
+    require_unmarked(run)
+    if rank_of_process() is not None and run.execution.exists():
+        config = replace(config, execution=read_execution(run))
+    config = config.changed(**given)
+    if config.execution.stores:
+        require_own_stores(study, config, read_cohort(run.cohort).rows.tolist())
+    return run, config
+
+
+def train_on_ranks(study: Study, run: RunDirectory, config: RunConfig, num_ranks: int, *, as_json: bool) -> None:
+    """Let several processes of this machine train together, each by `mm train --resume`; the first of them prints.
+
+    Raises
+    ------
+    TrainError
+        There are not enough devices, batches are too small to be divided, a rank failed, or the run was stopped.
+    """
+    device = require_devices(num_ranks, config.execution.device)
+    require_portions(read_cohort(run.cohort), config, num_ranks)
+    write_execution(run, config.changed(device=device.type).execution)
+    words = ["--study", str(study.layout.root), "train", "--resume", run.run_id]
+    launch_ranks([*words, *(["--json"] if as_json else [])], num_ranks, device)
+    if not run.metrics.exists():
+        again = f"mm train --resume {run.run_id} --gpus {num_ranks}"
+        if has_checkpoint(run.checkpoint):
+            raise TrainError("The run was stopped.", f"Resume it from its last checkpoint with: {again}")
+        raise TrainError("The run was stopped before its first checkpoint.", f"Begin it again with: {again}")

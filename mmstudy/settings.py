@@ -1,0 +1,98 @@
+"""A study's study.toml with its section `[train]`, whose settings are those of `mmtrain.config`."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from mmbase.settings import REQUIRED, Setting, settings_of
+from mmdata import study as study_files
+from mmdata.errors import StudyError
+from mmdata.study import Study, StudyConfig, render_config
+from mmtrain.config.run import SECTIONS, parse_run_config
+from mmtrain.errors import TrainError
+
+COMMENT_WIDTH = 100
+"""Of explanations in study.toml."""
+_SOME_TARGET = {"target": "any", "kind": "regression"}
+_SOME_INPUTS = {"inputs": ["t1"]}
+
+
+def train_settings() -> tuple[Setting, ...]:
+    """Return every setting that `[train]` of study.toml can have."""
+    return tuple(setting for setting in settings_of(*SECTIONS.values()) if setting.option.is_setting)
+
+
+def load_study(root: Path) -> Study:
+    """Open the study in a directory.
+
+    Raises
+    ------
+    StudyError
+        There is none, or its settings cannot be used.
+    """
+    study = study_files.load_study(root)
+    require_train_settings(study.config, str(study.layout.config))
+    return study
+
+
+def create_study(root: Path, config: StudyConfig) -> Study:
+    """Make a study directory with its explained settings.
+
+    Raises
+    ------
+    StudyError
+        A setting cannot be used, there is a study already, or the directory holds other things.
+    """
+    require_train_settings(config, "--set")
+    return study_files.create_study(root, config, render_study(config))
+
+
+def require_train_settings(config: StudyConfig, where: str) -> None:
+    """Refuse a section `[train]` with which no run could begin.
+
+    Parameters
+    ----------
+    where
+        Where the settings come from, for the message.
+
+    Raises
+    ------
+    StudyError
+        A setting is not known, is wrong, or the side is not stored.
+    """
+    known = {setting.name for setting in train_settings()}
+    if unknown := sorted(config.train.keys() - known):
+        raise StudyError(
+            f"{where}: train.{unknown[0]}: there is no such setting.", f"There are {', '.join(sorted(known))}."
+        )
+    try:
+        side = parse_run_config({**_SOME_INPUTS, **config.train, **_SOME_TARGET}).data.side
+    except TrainError as error:
+        raise StudyError(f"{where}: [train]: {error}") from error
+    if side not in config.volumes.sides:
+        raise StudyError(f"{where}: train.side is {side}, not one of volumes.sides {config.volumes.sides}")
+
+
+def render_study(config: StudyConfig) -> str:
+    """Return the text of study.toml: every setting under the sentence that explains it."""
+    document = tomlkit.parse(render_config(config))
+    document["train"] = _explained(config.train)
+    return tomlkit.dumps(document)
+
+
+def _explained(given: Mapping[str, Any]) -> Any:
+    """Return the section `[train]`: settings that have no value stand in a comment."""
+    section = tomlkit.table()
+    section.add(tomlkit.comment("Defaults of `mm train` for this study; an option on the command line comes first."))
+    for setting in train_settings():
+        for line in textwrap.wrap(setting.help, COMMENT_WIDTH):
+            section.add(tomlkit.comment(line))
+        value = given.get(setting.name, setting.default)
+        if value is None or value is REQUIRED:
+            section.add(tomlkit.comment(f"{setting.name} = ..."))
+        else:
+            section.add(setting.name, list(value) if isinstance(value, tuple) else value)
+    return section

@@ -1,0 +1,81 @@
+"""What a run predicts, and from what."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from mmbase.names import CONNECTIVITY, INPUTS, METADATA, VOLUME_MODALITIES
+from mmbase.settings import DERIVED, STRICT, Option
+from mmtrain.errors import TrainError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetConfig:
+    """One thing that is predicted."""
+
+    name: str
+    """Name in the field dictionary."""
+    kind: str
+    """regression for continuous targets, classification for binary ones: a file of mmtrain/targets/kinds."""
+    unit: str = ""
+    """For axes and tables."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """What a run predicts, and from what."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    targets: Annotated[tuple[TargetConfig, ...], DERIVED]
+    """What to predict, in the order of the network's outputs."""
+    inputs: Annotated[tuple[str, ...], Option(separators=",+")]
+    """Any of flair, t1, dwi, connectivity, metadata; left out: the study's volumes."""
+    metadata_blocks: Annotated[tuple[str, ...], Option("--metadata-block", repeatable=True)] = ()
+    """Group of tabular features that the model sees: constitutional, disease, serology, psychology, or your own."""
+    keep_own_block: Annotated[bool, Option(negatable=True)] = False
+    """Let the model see the target's own group too, if it was asked for; the reference never does."""
+    features: Annotated[tuple[str, ...], DERIVED] = ()
+    """Every tabular feature beside the targets, in the order of the network's inputs."""
+    shown_features: Annotated[tuple[str, ...], DERIVED] = ()
+    """Those of `features` that the model sees; it gets zeros for the others."""
+    split: Annotated[str, DERIVED] = "study"
+    """Who trains, validates and tests: the study's own split, a fold such as fold-2/5, or all centres but one, such as
+    without-centre-11025."""
+    side: int = 64
+    """Edge length of the volumes in voxels: a stored resolution level."""
+    connectivity: Annotated[str, DERIVED] = "glasser360"
+    """Name of the connectivity array."""
+    balance: Literal["undersample", "weight", "none"] = "undersample"
+    """Classes of a binary target: draw as many of the majority in each epoch as there are of the minority, or weight
+    the loss so that both count the same. Runs with several targets weight instead of drawing."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.inputs if name not in INPUTS]
+        if unknown or not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            raise TrainError(
+                f"Expected inputs among {', '.join(INPUTS)}, each once, got {' '.join(self.inputs) or 'none'}."
+            )
+        if self.metadata_blocks and METADATA not in self.inputs:
+            raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
+        if METADATA in self.inputs and not self.metadata_blocks:
+            raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
+        names = [target.name for target in self.targets]
+        if not names or len(set(names)) != len(names):
+            raise TrainError(f"Expected one target or several different ones, got {', '.join(names) or 'none'}.")
+
+    @property
+    def target(self) -> str:
+        """Return the names of the targets as one word, joined by commas."""
+        return ",".join(target.name for target in self.targets)
+
+    @property
+    def volume_inputs(self) -> tuple[str, ...]:
+        """Return the volumes among the inputs, in channel order."""
+        return tuple(modality for modality in VOLUME_MODALITIES if modality in self.inputs)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Return the inputs that are read from stores."""
+        return (*self.volume_inputs, *([CONNECTIVITY] if CONNECTIVITY in self.inputs else []))

@@ -1,0 +1,33 @@
+"""Which network is trained."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict
+
+from mmbase.settings import STRICT, Option
+from mmtrain.errors import TrainError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Which network is trained."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    model: str = "fusion"
+    """Network: fusion, the reference study's, takes any inputs; docs/networks.md has the others, and a wrong name lists
+    them."""
+    channels: tuple[int, ...] = ()
+    """Width of the network fusion at each stage, e.g. 16,32,64,128; left out: by side, as the reference."""
+    weight_penalty: Annotated[float, Option(minimum=0)] = 1e-4
+    """Of the network fusion: times the mean square of each weight tensor, added to the loss."""
+    connectivity_penalty: Annotated[float, Option(minimum=0)] = 1e-3
+    """The same for the first connectivity layer, which has most of the weights."""
+
+    def __post_init__(self) -> None:
+        if self.channels and min(self.channels) < 1:
+            raise TrainError(f"channels must be positive, got {' '.join(map(str, self.channels))}.")
+        for name in ("weight_penalty", "connectivity_penalty"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise TrainError(f"{name} must not be negative, got {getattr(self, name)}.")

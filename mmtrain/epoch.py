@@ -1,0 +1,138 @@
+"""One pass over the training split, and what follows it before validation.
+
+Whatever is random is seeded for its step, so an epoch that is resumed after any step ends as if it had never stopped.
+"""
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from mmtrain.calibration import recalibrate_batch_norm
+from mmtrain.config.optimisation import OptimisationConfig
+from mmtrain.data.order import derive_seed
+from mmtrain.data.portions import Portion
+from mmtrain.data.stream import StoredBatch
+from mmtrain.errors import TrainError
+from mmtrain.learner import take_step
+from mmtrain.models.protocol import Example
+from mmtrain.ranks.group import Ranks
+from mmtrain.ranks.norm import AnyBatchNorm
+from mmtrain.schedule import learning_rate
+from mmtrain.state import Run, checkpoint, is_checkpoint_due
+from mmtrain.stopping import TrainingStopped
+from mmtrain.task import Task, forward, network_inputs, sample_losses, stream_task
+from mmtrain.waiting import WaitClock
+
+
+def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
+    """Take the steps of an epoch, or those that are left of it; count them in `run.progress.part`.
+
+    Raises
+    ------
+    TrainingStopped
+        A signal asked for it; a checkpoint was written.
+    """
+    task, learner, part = run.task, run.learner, run.progress.part
+    config, epoch = task.config.optimisation, run.progress.epoch + 1
+    num_steps = len(portions) // config.accumulate
+    learner.network.train()
+    before = part.loss_sum if task.ranks.leads else 0.0
+    losses = torch.tensor(before, dtype=torch.float64, device=task.device)
+    started, clock = time.perf_counter(), WaitClock(task.device)
+    left = portions[part.steps * config.accumulate :]
+    batches = clock.watch(stream_task(task, [portion.request for portion in left]))
+    for portion, batch in zip(left, batches, strict=True):
+        if portion.begins_step:
+            torch.manual_seed(derive_seed(config.seed, "step", epoch, part.steps))
+            set_learning_rate(learner.optimizer, rate_of_step(config, epoch, part.steps / num_steps))
+        losses += take_step(task, learner, portion, batch, epoch)
+        part.num_samples += portion.part_size
+        if portion.ends_step:
+            part.steps += 1
+            stopping, saving = task.ranks.any(run.stop.made, task.ranks.leads and is_checkpoint_due(run))
+            if stopping or saving or part.steps == num_steps:
+                part.loss_sum = task.ranks.sum(losses).item()
+                part.wait_seconds += clock.take_seconds()
+                part.seconds += time.perf_counter() - started
+                started = time.perf_counter()
+            if stopping or saving:
+                checkpoint(run)
+            if stopping:
+                raise TrainingStopped
+
+
+def fit_at_once(run: Run, portions: Sequence[Portion]) -> None:
+    """Set the weights from all training samples together, for a network that needs no steps.
+
+    Raises
+    ------
+    TrainError
+        There are several ranks.
+    """
+    task, network, part = run.task, run.learner.network, run.progress.part
+    fit = task.architecture.fit
+    assert fit is not None
+    if task.ranks.size > 1:
+        raise TrainError(f"The network {task.config.model.model} is fitted by one process. Leave --gpus out.")
+    started, clock = time.perf_counter(), WaitClock(task.device)
+    batches = clock.watch(stream_task(task, [portion.request for portion in portions]))
+    examples = [_example(task, portion, batch) for portion, batch in zip(portions, batches, strict=True)]
+    fit(network, examples, task.targets.kinds)
+    network.eval()
+    with torch.inference_mode():
+        for portion, batch in zip(portions, stream_task(task, [portion.request for portion in portions]), strict=True):
+            part.loss_sum += sample_losses(task, forward(task, network, batch), portion.request.positions).sum().item()
+            part.num_samples += portion.part_size
+    part.wait_seconds, part.seconds = clock.take_seconds(), time.perf_counter() - started
+
+
+def calibrate(run: Run, portions: Sequence[Portion]) -> None:
+    """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
+    task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
+    if not any(isinstance(module, AnyBatchNorm) for module in network.modules()):
+        return
+    requests, num_samples = [], 0
+    for portion in portions:
+        if num_samples >= task.config.optimisation.calibration_samples:
+            break
+        requests.append(portion.request)
+        num_samples += portion.part_size
+    if requests:
+        recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch, epoch))
+    if not task.config.optimisation.sync_batch_norm:
+        average_moments(network, task.ranks)
+
+
+def average_moments(network: nn.Module, ranks: Ranks) -> None:
+    """Let all ranks continue with the mean of the moments that each has measured by itself."""
+    for name, buffer in network.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(ranks.sum(buffer) / ranks.size)
+
+
+def rate_of_step(config: OptimisationConfig, epoch: int, share: float) -> float:
+    """Return the learning rate of a step that comes when a share of an epoch, counted from 1, is done."""
+    return learning_rate(
+        config.schedule,
+        config.learning_rate,
+        epoch=epoch - 1 + share,
+        epochs=config.epochs,
+        warmup_epochs=config.warmup_epochs,
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the optimiser take steps of this size from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _example(task: Task, portion: Portion, batch: StoredBatch) -> Example:
+    """Return a batch by itself: what it is made from is overwritten by the next."""
+    inputs = network_inputs(task, batch)
+    tensors = (inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF)
+    volumes, edges, features = (None if t is None else t.float().cpu().numpy().copy() for t in tensors)
+    labels_BT = task.cohort.labels_NT[portion.request.positions]
+    return Example(volumes_BCXYZ=volumes, edges_BE=edges, features_BF=features, labels_BT=labels_BT)

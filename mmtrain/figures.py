@@ -1,0 +1,38 @@
+"""The look of a run's pictures, and the one that every run has: its losses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2563a8", "#d9772b", "#8a8f98"
+_WIDTH_INCHES, _HEIGHT_INCHES = 6.4, 4.8
+_DPI = 120
+
+
+def new_figure() -> tuple[Figure, Any]:
+    """Return a figure and its axes."""
+    figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def new_pair() -> tuple[Figure, Any]:
+    """Return a figure and two axes side by side."""
+    size = (2 * _WIDTH_INCHES * 0.8, _HEIGHT_INCHES * 0.9)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    return figure, figure.subplots(1, 2)
+
+
+def draw_losses(history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> Figure:
+    """Draw training and validation loss by epoch, the best epoch marked."""
+    figure, axes = new_figure()
+    epochs = [entry["epoch"] for entry in history]
+    axes.plot(epochs, [entry["train_loss"] for entry in history], color=BLUE, label="training")
+    axes.plot(epochs, [entry["val_loss"] for entry in history], color=ORANGE, label="validation")
+    axes.axvline(best_epoch, color=GREY, linestyle="--", linewidth=1, label=f"best epoch ({best_epoch})")
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,1 @@
+"""The networks, a file each; the file's `ARCHITECTURE` is a `mmtrain.models.protocol.Architecture`."""

@@ -1,0 +1,200 @@
+"""The reference study's network: an imaging CNN, two MLPs, and a head over whichever of them are asked for.
+
+Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, D embedding.
+Layer names are those of the published checkpoints. Source: Ruffle et al., NeuroImage 2024,
+doi 10.1016/j.neuroimage.2024.120600.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from mmbase.names import VOLUME_MODALITIES
+from mmtrain.config.model import ModelConfig
+from mmtrain.errors import TrainError
+from mmtrain.models.protocol import Architecture, NetworkShape
+
+NUM_CHANNELS = len(VOLUME_MODALITIES)
+MIN_STAGES, MAX_STAGES = 2, 6
+CHANNELS_BY_SIDE = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
+"""Of each stage of the imaging network; at side 32 a small one, the others are the reference's."""
+CONNECTIVITY_WIDTHS = (128, 128)
+METADATA_WIDTHS = (128, 64, 32)
+HEAD_WIDTHS = (256, 256)
+IMAGING_DROPOUT = METADATA_DROPOUT = HEAD_DROPOUT = 0.1
+CONNECTIVITY_DROPOUT = 0.5
+
+
+class ImagingNet(nn.Module):
+    """Residual stages that each halve the volume, then one dense layer.
+
+    Parameters
+    ----------
+    present
+        Which of the three channels are given, rising. The others count as zeros, and cost nothing.
+    """
+
+    def __init__(
+        self,
+        side: int,
+        channels: Sequence[int],
+        present: Sequence[int] = range(NUM_CHANNELS),
+    ) -> None:
+        super().__init__()
+        step = present[-1] - present[0] if len(present) == 2 else 1
+        self.present = slice(present[0], present[-1] + 1, step)
+        widths = [NUM_CHANNELS, *channels]
+        self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
+        self.conv_layers = nn.ModuleList(
+            nn.Conv3d(i, o, 3, padding=1) for a, b in pairwise(widths) for i, o in ((a, b), (b, b))
+        )
+        self.bn_layers = nn.ModuleList(nn.BatchNorm3d(b) for b in channels)
+        self.pool = nn.MaxPool3d(2)
+        self.dropout = nn.Dropout(IMAGING_DROPOUT)
+        self.width = imaging_width(side)
+        self.dense_layer = nn.Linear(channels[-1] * (side // 2 ** len(channels)) ** 3, self.width)
+        self.final_batch_norm = nn.BatchNorm1d(self.width)
+
+    def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (B, D); C is the number of channels that are present."""
+        x = volumes_BCXYZ.contiguous(memory_format=torch.channels_last_3d)
+        for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
+            first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
+            skipped, inner = (skip(x), first(x)) if k else (self._of_present(skip, x), self._of_present(first, x))
+            x = nn.functional.gelu(norm(second(nn.functional.gelu(inner)) + skipped))
+            x = self.dropout(self.pool(x))
+        embedding: torch.Tensor = nn.functional.gelu(self.final_batch_norm(self.dense_layer(x.flatten(1))))
+        return embedding
+
+    def _of_present(self, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """Apply a layer of all channels to those that are present."""
+        assert isinstance(layer, nn.Conv3d)
+        return nn.functional.conv3d(x, layer.weight[:, self.present], layer.bias, padding=layer.padding)
+
+
+class DenseNet(nn.Module):
+    """Linear, batch norm, GELU, dropout, repeated; optionally a plain output layer behind."""
+
+    def __init__(self, num_inputs: int, widths: Sequence[int], dropout: float, num_outputs: int = 0) -> None:
+        super().__init__()
+        sizes = [num_inputs, *widths]
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self.bn_layers = nn.ModuleList(nn.BatchNorm1d(b) for b in widths)
+        if num_outputs:
+            layers.append(nn.Linear(sizes[-1], num_outputs))
+        self.dense_layers = nn.ModuleList(layers)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BF: torch.Tensor) -> torch.Tensor:
+        """Return (B, last width) or (B, num_outputs)."""
+        x = x_BF
+        for dense, norm in zip(self.dense_layers, self.bn_layers, strict=False):
+            x = self.dropout(nn.functional.gelu(norm(dense(x))))
+        return self.dense_layers[-1](x) if len(self.dense_layers) > len(self.bn_layers) else x
+
+
+class FusionNet(nn.Module):
+    """The blocks that are asked for, joined by the head; the place of one that is not asked for holds zeros.
+
+    Parameters
+    ----------
+    side, channels
+        Of the volumes and the imaging network; no channels: no imaging.
+    present
+        Which of the volumes flair, t1 and dwi, counted from 0, are given.
+    num_edges, num_features
+        Of connectivity and metadata; 0: not asked for.
+    num_outputs
+        1 for a continuous target, 2 for a binary one.
+    """
+
+    def __init__(
+        self,
+        *,
+        side: int,
+        channels: Sequence[int],
+        present: Sequence[int] = range(NUM_CHANNELS),
+        num_edges: int,
+        num_features: int,
+        num_outputs: int,
+    ) -> None:
+        super().__init__()
+        self.cnn = ImagingNet(side, channels, present) if channels else None
+        self.mlp_connectivity = DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT) if num_edges else None
+        self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT) if num_features else None
+        self.widths = (CONNECTIVITY_WIDTHS[-1], METADATA_WIDTHS[-1], imaging_width(side))
+        self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, num_outputs)
+
+    def forward(
+        self, volumes_BCXYZ: torch.Tensor | None, edges_BE: torch.Tensor | None, features_BF: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return outputs (B, num_outputs): scaled targets or logits."""
+        given = [x for x in (volumes_BCXYZ, edges_BE, features_BF) if x is not None]
+        blocks = ((self.mlp_connectivity, edges_BE), (self.mlp_metadata, features_BF), (self.cnn, volumes_BCXYZ))
+        parts = [
+            block(x) if block is not None and x is not None else given[0].new_zeros((len(given[0]), width))
+            for (block, x), width in zip(blocks, self.widths, strict=True)
+        ]
+        outputs: torch.Tensor = self.mlp_logits(torch.cat(parts, dim=1))
+        return outputs
+
+
+def imaging_width(side: int) -> int:
+    """Return the width of the imaging embedding: 256 at side 128, 128 below."""
+    return 256 if side >= 128 else 128
+
+
+def weight_penalty(model: nn.Module, config: ModelConfig) -> torch.Tensor:
+    """Return the sum over weight tensors, not biases, of a factor times the mean of squares."""
+    first = "mlp_connectivity.dense_layers.0.weight"
+    terms = [
+        (config.connectivity_penalty if name == first else config.weight_penalty) * parameter.square().mean()
+        for name, parameter in model.named_parameters()
+        if name.endswith("weight")
+    ]
+    return torch.stack(terms).sum()
+
+
+def complete(shape: NetworkShape) -> NetworkShape:
+    """Choose the channels by side where none are given.
+
+    Raises
+    ------
+    TrainError
+        There is no default for this side, or the stages do not halve it evenly.
+    """
+    if not shape.volumes:
+        return replace(shape, parameters={"channels": []})
+    channels = tuple(shape.parameters.get("channels") or CHANNELS_BY_SIDE.get(shape.side, ()))
+    if not channels:
+        raise TrainError(f"There is no default network for side {shape.side}; give --channels.")
+    if not MIN_STAGES <= len(channels) <= MAX_STAGES or shape.side % 2 ** len(channels):
+        raise TrainError(
+            f"Expected {MIN_STAGES} to {MAX_STAGES} stages that halve side {shape.side} evenly, got {len(channels)}."
+        )
+    return replace(shape, parameters={"channels": list(channels)})
+
+
+def build(shape: NetworkShape) -> FusionNet:
+    """Return the untrained network."""
+    return FusionNet(
+        side=shape.side,
+        channels=shape.parameters["channels"],
+        present=[VOLUME_MODALITIES.index(modality) for modality in shape.volumes],
+        num_edges=shape.num_edges,
+        num_features=shape.num_features,
+        num_outputs=shape.num_outputs,
+    )
+
+
+def arrange(model: nn.Module) -> None:
+    """Keep the channels of a voxel side by side, in which convolutions are faster."""
+    assert isinstance(model, FusionNet)
+    if model.cnn is not None:
+        model.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+ARCHITECTURE = Architecture(build=build, complete=complete, arrange=arrange, penalty=weight_penalty)

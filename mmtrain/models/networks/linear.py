@@ -1,0 +1,111 @@
+"""Scikit-learn's ridge and logistic regression on whatever inputs there are, fitted at once: a plain comparison.
+
+The penalty of each target is chosen among `PENALTIES` by leave-one-out (ridge) or five-fold (logistic) validation
+within the training split. Inputs are standardised with the moments of the training split.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from torch import nn
+
+from mmtrain.errors import TrainError
+from mmtrain.models.protocol import Architecture, Example, NetworkShape
+from mmtrain.targets.protocol import TargetKind
+
+PENALTIES = np.logspace(-1, 7, 9)
+MAX_INPUTS = 1 << 18
+"""Numbers of one sample; the training split has to fit into memory as one float32 matrix."""
+
+
+class LinearNet(nn.Module):
+    """One linear layer over all inputs, standardised."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_inputs))
+        self.register_buffer("scale", torch.ones(num_inputs))
+        self.layer = nn.Linear(num_inputs, num_outputs)
+
+    def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
+        """Return outputs (B, K)."""
+        x_BD = torch.cat([given.flatten(1) for given in inputs if given is not None], dim=1)
+        outputs: torch.Tensor = self.layer((x_BD - self.mean) * self.scale)
+        return outputs
+
+
+def count_inputs(shape: NetworkShape) -> int:
+    """Return how many numbers the inputs of one sample have."""
+    return len(shape.volumes) * shape.side**3 + shape.num_edges + shape.num_features
+
+
+def complete(shape: NetworkShape) -> NetworkShape:
+    """Return the shape as it is.
+
+    Raises
+    ------
+    TrainError
+        There are more inputs than a matrix of all training samples can have, or channels were given.
+    """
+    if count_inputs(shape) > MAX_INPUTS:
+        raise TrainError(
+            f"The model linear takes at most {MAX_INPUTS} numbers of each sample, got {count_inputs(shape)}.",
+            "Use a smaller --side or fewer --inputs.",
+        )
+    if shape.parameters:
+        raise TrainError("--channels is for the network fusion; linear has none.")
+    return shape
+
+
+def build(shape: NetworkShape) -> LinearNet:
+    """Return the model before it is fitted."""
+    return LinearNet(count_inputs(shape), shape.num_outputs)
+
+
+def fit(model: nn.Module, examples: Sequence[Example], targets: Sequence[TargetKind]) -> None:
+    """Fit every target on the training samples that have it."""
+    assert isinstance(model, LinearNet)
+    x_ND = np.concatenate([_flat(example) for example in examples])
+    labels_NT = np.concatenate([example.labels_BT for example in examples])
+    mean, spread = x_ND.mean(axis=0), x_ND.std(axis=0)
+    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    x_ND = (x_ND - mean) * scale
+    layers = [
+        layer
+        for target, labels in zip(targets, labels_NT.T, strict=True)
+        for layer in _fit_target(target, x_ND[~np.isnan(labels)], labels[~np.isnan(labels)])
+    ]
+    with torch.no_grad():
+        model.mean.copy_(torch.from_numpy(mean))
+        model.scale.copy_(torch.from_numpy(scale))
+        model.layer.weight.copy_(torch.from_numpy(np.stack([weights for weights, _ in layers])))
+        model.layer.bias.copy_(torch.tensor([bias for _, bias in layers]))
+
+
+def _fit_target(
+    target: TargetKind, x_ND: NDArray[np.float32], labels: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Yield weights and bias of each output of one target."""
+    classes = target.classes(labels)
+    if classes is None:
+        ridge = RidgeCV(PENALTIES).fit(x_ND, target.scale(labels))
+        yield ridge.coef_, float(ridge.intercept_)
+        return
+    logistic = LogisticRegressionCV(Cs=1 / PENALTIES, cv=5, max_iter=1000).fit(x_ND, classes)
+    for sign in (-1.0, 1.0):  # the pair of outputs of a binary target
+        yield sign * logistic.coef_[0], float(sign * logistic.intercept_[0])
+
+
+def _flat(example: Example) -> NDArray[np.float32]:
+    given = (example.volumes_BCXYZ, example.edges_BE, example.features_BF)
+    return np.concatenate([part.reshape(len(part), prod(part.shape[1:])) for part in given if part is not None], axis=1)
+
+
+ARCHITECTURE = Architecture(build=build, complete=complete, fit=fit)

@@ -1,0 +1,77 @@
+"""What a network is to the trainer.
+
+Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mmbase.names import INPUTS
+from mmtrain.config.model import ModelConfig
+from mmtrain.targets.protocol import TargetKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkShape:
+    """What goes into a network and what comes out of it."""
+
+    volumes: tuple[str, ...]
+    """Modalities of the volumes, in the order of their channels; empty: no volumes."""
+    side: int
+    """Edge length of the volumes, in voxels."""
+    num_edges: int = 0
+    """Of connectivity; 0: not an input."""
+    num_features: int = 0
+    """Columns that tabular features are scaled to; 0: not an input."""
+    num_outputs: int
+    """Outputs of all targets together."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """What else the network depends on, by the names of `ModelConfig`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A batch of inputs with their labels, on the processor."""
+
+    volumes_BCXYZ: NDArray[np.float32] | None
+    edges_BE: NDArray[np.float32] | None
+    features_BF: NDArray[np.float32] | None
+    labels_BT: NDArray[np.float64]
+    """One column for each target, in its own unit; NaN where missing."""
+
+
+def _any_shape(shape: NetworkShape) -> NetworkShape:
+    return shape
+
+
+def _as_it_is(_: nn.Module) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """A network that can be chosen by name.
+
+    Its module is called with volumes (B, C, X, Y, Z) from -1, the background, to 1, edges (B, E) and features (B, F),
+    each None where it is not an input, and returns (B, K). Dropout and batch norm are PyTorch's own modules: the
+    trainer replaces them by ones that give the same result on any number of ranks.
+    """
+
+    build: Callable[[NetworkShape], nn.Module]
+    """Return the module with random weights."""
+    inputs: tuple[str, ...] = INPUTS
+    """What it can be trained on."""
+    complete: Callable[[NetworkShape], NetworkShape] = _any_shape
+    """Return the shape with parameters that were left out; raises a TrainError for a shape that it cannot have."""
+    arrange: Callable[[nn.Module], None] = _as_it_is
+    """Give weights the memory format in which they compute fastest."""
+    penalty: Callable[[nn.Module, ModelConfig], torch.Tensor] | None = None
+    """Return what is added to the loss of each step."""
+    fit: Callable[[nn.Module, Sequence[Example], Sequence[TargetKind]], None] | None = None
+    """Set the weights from all training samples at once, where no gradient steps are needed."""

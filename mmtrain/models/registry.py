@@ -1,0 +1,65 @@
+"""The networks by name, and how one is made for a run."""
+
+import torch
+from torch import nn
+
+from mmbase.names import METADATA
+from mmtrain.config.data import DataConfig
+from mmtrain.config.model import ModelConfig
+from mmtrain.discovery import choices_in, load_choice
+from mmtrain.errors import TrainError
+from mmtrain.models import networks
+from mmtrain.models.protocol import Architecture, NetworkShape
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the networks that can be chosen."""
+    return choices_in(networks)
+
+
+def load_architecture(name: str) -> Architecture:
+    """Return a network by its name.
+
+    Raises
+    ------
+    TrainError
+        There is none of that name.
+    """
+    architecture: Architecture = load_choice(networks, name, "ARCHITECTURE", "network (--model)")
+    return architecture
+
+
+def network_shape(
+    model: ModelConfig, data: DataConfig, *, num_edges: int, num_features: int, num_outputs: int
+) -> NetworkShape:
+    """Return the shape of the network that a run trains.
+
+    Raises
+    ------
+    TrainError
+        The network cannot take these inputs, or cannot have this shape.
+    """
+    architecture = load_architecture(model.model)
+    if refused := [name for name in data.inputs if name not in architecture.inputs]:
+        raise TrainError(
+            f"The network {model.model} takes {', '.join(architecture.inputs)}, not {', '.join(refused)}.",
+            "Choose other --inputs, or --model fusion, which takes any.",
+        )
+    return architecture.complete(
+        NetworkShape(
+            volumes=data.volume_inputs,
+            side=data.side,
+            num_edges=num_edges,
+            num_features=num_features if METADATA in data.inputs else 0,
+            num_outputs=num_outputs,
+            parameters={"channels": list(model.channels)} if model.channels else {},
+        )
+    )
+
+
+def build_network(name: str, shape: NetworkShape, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Return a network with random weights on a device, in the memory format in which it computes fastest."""
+    architecture = load_architecture(name)
+    network = architecture.build(shape).to(device, dtype)
+    architecture.arrange(network)
+    return network

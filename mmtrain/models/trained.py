@@ -1,0 +1,164 @@
+"""A trained model that predicts from arrays, with no study, cohort or catalogue at hand.
+
+Legend of shapes: B batch, S side in voxels, E edges, T targets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from mmbase.names import CONNECTIVITY
+from mmtrain.checkpoint import load_weights
+from mmtrain.errors import TrainError
+from mmtrain.models.card import ModelCard, read_card
+from mmtrain.models.registry import build_network
+from mmtrain.precision import parameter_dtype
+from mmtrain.run import RunDirectory
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A network with its card, in evaluation mode."""
+
+    card: ModelCard
+    network: nn.Module
+    device: torch.device
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        volumes: Mapping[str, NDArray[Any]] | None = None,
+        connectivity: NDArray[Any] | None = None,
+        features: Mapping[str, Sequence[float] | NDArray[Any]] | None = None,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Predict every target of a batch.
+
+        Parameters
+        ----------
+        volumes
+            Modality to an array (B, S, S, S) on the grid of `card.stores`, clamped and skull-stripped: integers as
+            they are stored, or floats from 0, the background, to 1.
+        connectivity
+            Shape (B, E), as stored.
+        features
+            Name to values of shape (B,), in their own unit, NaN where missing; all of `card.features`.
+
+        Returns
+        -------
+        dict
+            Target to values of shape (B,), in its unit, or probabilities of class 1.
+
+        Raises
+        ------
+        TrainError
+            An input is missing, is not one of this model's, or has another shape.
+        """
+        dtype = next(self.network.parameters()).dtype
+        given = [
+            self._volumes(volumes or {}),
+            self._edges(connectivity),
+            self._features(features or {}),
+        ]
+        if len({len(part) for part in given if part is not None}) > 1:
+            raise TrainError("Expected all inputs to have the same number of samples.")
+        tensors = [None if part is None else part.to(self.device, dtype) for part in given]
+        outputs = self.network(*tensors).double().cpu().numpy()
+        return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+
+    def _volumes(self, volumes: Mapping[str, NDArray[Any]]) -> torch.Tensor | None:
+        shape = self.card.shape
+        _require_names("volumes", volumes, shape.volumes)
+        if not shape.volumes:
+            return None
+        for name, array in volumes.items():
+            if array.shape[1:] != (shape.side,) * 3:
+                expected = f"(B, {shape.side}, {shape.side}, {shape.side})"
+                raise TrainError(f"Expected {name} of shape {expected}, got {array.shape}.")
+        return torch.stack([to_unit_range(torch.from_numpy(volumes[name])) for name in shape.volumes], dim=1)
+
+    def _edges(self, connectivity: NDArray[Any] | None) -> torch.Tensor | None:
+        num_edges = self.card.shape.num_edges
+        _require_names("inputs", [CONNECTIVITY] * (connectivity is not None), [CONNECTIVITY] * bool(num_edges))
+        if connectivity is None:
+            return None
+        if connectivity.shape[1:] != (num_edges,):
+            raise TrainError(f"Expected connectivity of shape (B, {num_edges}), got {connectivity.shape}.")
+        return torch.from_numpy(connectivity)
+
+    def _features(self, features: Mapping[str, Any]) -> torch.Tensor | None:
+        if not self.card.shape.num_features:
+            _require_names("features", features, ())
+            return None
+        names = self.card.features.names
+        _require_names("features", features, names)
+        values_NF = np.stack([np.asarray(features[name], np.float64) for name in names], axis=1)
+        return torch.from_numpy(self.card.features.scale(values_NF))
+
+
+def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> TrainedModel:
+    """Load the model of a run.
+
+    Parameters
+    ----------
+    run
+        The run's directory, with model.json and model.safetensors.
+    device, dtype
+        Where and in what to compute.
+
+    Raises
+    ------
+    TrainError
+        There is no card or no weights, or the two do not fit each other.
+    """
+    directory = RunDirectory(run)
+    shapes = _read_shapes(directory.model)
+    card = read_card(directory.model_card, shapes)
+    model = model_of_card(card, device, dtype)
+    try:
+        load_weights(directory.model, model.network)
+    except RuntimeError as error:
+        raise TrainError(f"The weights {directory.model} are not those of its model card.") from error
+    return model
+
+
+def model_of_card(card: ModelCard, device: torch.device, dtype: torch.dtype) -> TrainedModel:
+    """Return a model with random weights."""
+    network = build_network(card.network, card.shape, device, parameter_dtype(dtype))
+    return TrainedModel(card, network.eval(), device)
+
+
+def to_unit_range(volumes: torch.Tensor) -> torch.Tensor:
+    """Return volumes as a network takes them: float32 from -1, the background, to 1.
+
+    Parameters
+    ----------
+    volumes
+        Integers over the whole range of their type, or floats from 0 to 1.
+    """
+    scale = 1.0 if volumes.is_floating_point() else 1.0 / torch.iinfo(volumes.dtype).max
+    return volumes.to(torch.float32).mul(2.0 * scale).sub(1.0)
+
+
+def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise TrainError(f"The weights {weights} cannot be read: {error}.") from error
+
+
+def _require_names(what: str, given: Any, wanted: Any) -> None:
+    if set(given) != set(wanted):
+        raise TrainError(
+            f"Expected the {what} {', '.join(wanted) or 'none'}, got {', '.join(given) or 'none'}.",
+            "A model needs all that it was trained on, and takes nothing else.",
+        )

@@ -1,0 +1,105 @@
+"""A run while it is trained: what is fixed, what learns, how far it has come, and what of that is on the disk."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbase.files import write_json_lines
+from mmtrain.checkpoint import EpochPart, Progress, has_checkpoint, load_checkpoint, save_checkpoint, save_weights
+from mmtrain.errors import TrainError
+from mmtrain.learner import Learner
+from mmtrain.run import RunDirectory
+from mmtrain.stopping import StopRequest
+from mmtrain.targets.several import join_scores
+from mmtrain.task import Task, score
+
+EpochEntry = dict[str, Any]
+"""What metrics.jsonl says of one epoch."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A run while it is trained."""
+
+    directory: RunDirectory
+    task: Task
+    learner: Learner
+    progress: Progress
+    stop: StopRequest
+    saved_at: float = field(default_factory=time.monotonic)
+    """When the last checkpoint was written."""
+
+
+def resume(run: Run) -> None:
+    """Put the run back to its last checkpoint; without any it begins anew.
+
+    Raises
+    ------
+    TrainError
+        There is none although epochs were finished, or ranks read different ones.
+    """
+    directory, learner, ranks = run.directory, run.learner, run.task.ranks
+    if has_checkpoint(directory.checkpoint):
+        run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
+    elif directory.epochs.exists() and directory.epochs.stat().st_size:
+        raise TrainError(f"Run {directory.run_id} has finished epochs and no checkpoint any more. Start it again.")
+    steps = ranks.gather(torch.tensor([[run.progress.epoch, run.progress.part.steps]]))
+    if (steps != steps[0]).any():  # a network file system may show a renamed file late
+        raise TrainError(
+            "Ranks read different checkpoints of the run. Wait until all machines see the last, then try again."
+        )
+
+
+def is_checkpoint_due(run: Run) -> bool:
+    """Return whether the last checkpoint is old enough for another."""
+    return time.monotonic() - run.saved_at > run.task.config.execution.checkpoint_minutes * 60
+
+
+def checkpoint(run: Run) -> None:
+    """Write a checkpoint, if this is the rank that writes."""
+    if run.task.ranks.leads:
+        save_checkpoint(run.directory.checkpoint, run.learner.network, run.learner.optimizer, run.progress)
+    run.saved_at = time.monotonic()
+
+
+def end_epoch(run: Run, val_loss: float, prediction_NT: NDArray[np.float64]) -> EpochEntry:
+    """Close the epoch that has been trained and validated; return its entry.
+
+    Raises
+    ------
+    TrainError
+        The loss is not finite.
+    """
+    progress, part = run.progress, run.progress.part
+    epoch, train_loss = progress.epoch + 1, part.loss_sum / part.num_samples
+    if not math.isfinite(train_loss + val_loss):
+        raise TrainError(f"The loss is not a finite number in epoch {epoch}. Lower the learning_rate.")
+    entry: EpochEntry = {
+        "epoch": epoch,
+        "train_loss": train_loss,
+        "val_loss": val_loss,
+        "val": join_scores(score(run.task, "val", prediction_NT)),
+        "train_seconds": round(part.seconds, 3),
+        "samples_per_second": round(part.num_samples / part.seconds, 2),
+        "wait_share": round(part.wait_seconds / part.seconds, 4),
+        "ranks": run.task.ranks.size,
+    }
+    progress.epoch, progress.part = epoch, EpochPart()
+    progress.history.append(entry)
+    if val_loss < progress.best_val_loss:
+        progress.best_epoch, progress.best_val_loss = epoch, val_loss
+    return entry
+
+
+def keep_epoch(run: Run, entry: EpochEntry) -> None:
+    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint."""
+    directory, progress = run.directory, run.progress
+    if entry["epoch"] == progress.best_epoch:
+        save_weights(directory.model, run.learner.network)
+    checkpoint(run)
+    write_json_lines(directory.epochs, progress.history)  # last: epochs without a checkpoint are refused

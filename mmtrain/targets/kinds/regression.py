@@ -1,0 +1,99 @@
+"""Continuous targets: scaled to [-1, 1], learnt by squared error, judged in their own unit."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mmtrain.errors import TrainError
+from mmtrain.figures import BLUE, GREY, ORANGE, new_figure
+from mmtrain.metrics import OF_VALUES, Metric
+from mmtrain.targets.protocol import Labels
+
+CLAMP_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A continuous target to [-1, 1] and back.
+
+    The reference clamps to percentiles, z-scores, then scales to [-1, 1]; the z-score between the other two changes
+    nothing, so the bounds say it all.
+    """
+
+    name: ClassVar[str] = "regression"
+    dictionary_kind: ClassVar[str] = "continuous"
+    num_outputs: ClassVar[int] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = OF_VALUES
+
+    low: float
+    """0.5th percentile of the training labels, in their unit; becomes -1."""
+    high: float
+    """99.5th percentile; becomes 1."""
+
+    @classmethod
+    def fit(cls, training_labels: Labels, *, weighted: bool) -> Self:
+        """Fit the bounds.
+
+        Raises
+        ------
+        TrainError
+            All training samples have the same value.
+        """
+        low, high = (float(bound) for bound in np.percentile(training_labels, CLAMP_PERCENTILES))
+        if not high > low:
+            raise TrainError(f"The target is {low:g} for all training samples; there is nothing to learn.")
+        return cls(low, high)
+
+    @classmethod
+    def from_json(cls, scaling: Mapping[str, Any] | None) -> Self:
+        """Return what `to_json` gave."""
+        return cls(**(scaling or {}))
+
+    def to_json(self) -> dict[str, float]:
+        """Return the bounds."""
+        return asdict(self)
+
+    @staticmethod
+    def classes(labels: Labels) -> NDArray[np.int64] | None:
+        """Return None: values are no classes."""
+        return None
+
+    def scale(self, labels: Labels) -> Labels:
+        """Clamp and scale to [-1, 1]."""
+        return (np.clip(labels, self.low, self.high) - self.low) / (self.high - self.low) * 2 - 1
+
+    def losses(self, outputs_BK: torch.Tensor, labels: Labels) -> torch.Tensor:
+        """Return the squared error of the scaled target."""
+        return (outputs_BK[:, 0] - torch.from_numpy(self.scale(labels)).to(outputs_BK)).square()
+
+    def predictions(self, outputs_NK: Labels) -> Labels:
+        """Return to the target's own unit."""
+        return (outputs_NK[:, 0] + 1) / 2 * (self.high - self.low) + self.low
+
+    @staticmethod
+    def draw(truth: Labels, prediction: Labels, metrics: Mapping[str, float], title: str) -> Figure:
+        """Draw predicted against true values with the identity and the fitted line."""
+        figure, axes = new_figure()
+        low, high = min(truth.min(), prediction.min()), max(truth.max(), prediction.max())
+        margin = 0.04 * (high - low)
+        limits = (low - margin, high + margin)
+        axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, label="perfect")
+        slope, intercept = np.polyfit(truth, prediction, 1) if np.std(truth) > 0 else (0.0, prediction.mean())
+        ends = np.array([truth.min(), truth.max()])
+        axes.plot(ends, slope * ends + intercept, color=ORANGE, linewidth=1.5, label="fit")
+        axes.scatter(truth, prediction, s=18, color=BLUE, alpha=max(0.15, min(0.8, 60 / len(truth))), linewidths=0)
+        axes.set(
+            xlabel=f"true {title}",
+            ylabel=f"predicted {title}",
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+            title=f"test, n = {len(truth)}: MAE {metrics['mae']:.3g}, R² {metrics['r2']:.3f}, r {metrics['r']:.3f}",
+        )
+        axes.legend(frameon=False)
+        return figure

@@ -1,0 +1,83 @@
+"""What a kind of target must be able to do: the only place where kinds differ.
+
+Legend of shapes: B batch, N samples, K outputs of the network for one target.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mmtrain.metrics import Metric
+
+Labels = NDArray[np.float64]
+"""Values of a target, shape (N,), in its own unit; classes are numbers from 0."""
+
+
+class TargetKind(Protocol):
+    """One target of a run, fitted on the training labels; a frozen value that goes into the model card."""
+
+    name: ClassVar[str]
+    """As in config.json and metrics.json; the name of its file."""
+    dictionary_kind: ClassVar[str]
+    """What the field dictionary calls targets of this kind."""
+    num_outputs: ClassVar[int]
+    """K."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """How predictions of this kind are judged."""
+
+    @classmethod
+    def fit(cls, training_labels: Labels, *, weighted: bool) -> Self:
+        """Return the scaling that the training labels ask for.
+
+        Parameters
+        ----------
+        weighted
+            Let rare labels count more in the loss, where the kind knows how.
+
+        Raises
+        ------
+        TrainError
+            There is nothing to learn from these labels.
+        """
+        ...
+
+    @classmethod
+    def from_json(cls, scaling: Mapping[str, Any] | None) -> Self:
+        """Return what `to_json` gave."""
+        ...
+
+    def to_json(self) -> dict[str, float] | None:
+        """Return the scaling as plain values; None where there is none."""
+        ...
+
+    @staticmethod
+    def classes(labels: Labels) -> NDArray[np.int64] | None:
+        """Return the class of each label, of which an epoch may draw equally many; None where there are no classes."""
+        ...
+
+    def scale(self, labels: Labels) -> Labels:
+        """Return what the outputs are compared with, shape (N,)."""
+        ...
+
+    def losses(self, outputs_BK: torch.Tensor, labels: Labels) -> torch.Tensor:
+        """Return the loss of each sample, shape (B,)."""
+        ...
+
+    def predictions(self, outputs_NK: Labels) -> Labels:
+        """Turn the network's outputs into what is told to people, shape (N,)."""
+        ...
+
+    @staticmethod
+    def draw(truth: Labels, prediction: Labels, metrics: Mapping[str, float], title: str) -> Figure:
+        """Draw the predictions of the test split.
+
+        Parameters
+        ----------
+        title
+            Name and unit of the target.
+        """
+        ...

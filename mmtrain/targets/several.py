@@ -1,0 +1,92 @@
+"""The targets of one run together: which outputs are whose, and what counts where labels are missing.
+
+Legend of shapes: B batch, N samples, K outputs of all targets, T targets.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmtrain.config.data import DataConfig
+from mmtrain.metrics import measure
+from mmtrain.targets.protocol import Labels, TargetKind
+from mmtrain.targets.registry import load_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The fitted targets of a run, in the order of the network's outputs."""
+
+    names: tuple[str, ...]
+    kinds: tuple[TargetKind, ...]
+    shares: tuple[float, ...]
+    """Of the training samples that have a label of each: a rare label counts more, so that all targets count alike."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Return K."""
+        return sum(kind.num_outputs for kind in self.kinds)
+
+    @property
+    def _slices(self) -> list[slice]:
+        ends = accumulate((kind.num_outputs for kind in self.kinds), initial=0)
+        return [slice(start, end) for start, end in pairwise(ends)]
+
+    def losses(self, outputs_BK: torch.Tensor, labels_BT: NDArray[np.float64]) -> torch.Tensor:
+        """Return the loss of each sample, shape (B,): the mean over targets, a missing label counting nothing."""
+        if len(self.kinds) == 1:
+            return self.kinds[0].losses(outputs_BK, labels_BT[:, 0])
+        total = outputs_BK.new_zeros(len(outputs_BK))
+        for kind, share, columns, labels in zip(self.kinds, self.shares, self._slices, labels_BT.T, strict=True):
+            known = ~np.isnan(labels)
+            weights = torch.from_numpy(known / (share * len(self.kinds))).to(outputs_BK)
+            total = total + kind.losses(outputs_BK[:, columns], np.where(known, labels, 0.0)) * weights
+        return total
+
+    def predictions(self, outputs_NK: Labels) -> Labels:
+        """Turn outputs into what is told to people, shape (N, T)."""
+        columns = zip(self.kinds, self._slices, strict=True)
+        return np.stack([kind.predictions(outputs_NK[:, part]) for kind, part in columns], axis=1)
+
+    def score(self, truth_NT: Labels, prediction_NT: Labels) -> dict[str, dict[str, float]]:
+        """Return the metrics of each target, on the samples that have its label."""
+        scores = {}
+        for index, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
+            known = ~np.isnan(truth_NT[:, index])
+            scores[name] = measure(kind.metrics, truth_NT[known, index], prediction_NT[known, index])
+        return scores
+
+
+def fit_targets(data: DataConfig, training_labels_NT: Labels) -> Targets:
+    """Fit every target of a run on its training labels.
+
+    Raises
+    ------
+    TrainError
+        There is nothing to learn from the labels of one, or a kind is not known.
+    """
+    several = len(data.targets) > 1
+    weighted = data.balance == "weight" or (several and data.balance == "undersample")
+    known = [labels[~np.isnan(labels)] for labels in training_labels_NT.T]
+    return Targets(
+        names=tuple(target.name for target in data.targets),
+        kinds=tuple(
+            load_kind(target.kind).fit(labels, weighted=weighted)
+            for target, labels in zip(data.targets, known, strict=True)
+        ),
+        shares=tuple(len(labels) / max(1, len(training_labels_NT)) for labels in known),
+    )
+
+
+def join_scores(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the metrics of a run as one mapping; with several targets their names come first.
+
+    >>> join_scores({"age": {"mae": 3.0}, "sex": {"auc": 0.9}})
+    {'age.mae': 3.0, 'sex.auc': 0.9}
+    """
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    return {f"{target}.{name}": value for target, metrics in scores.items() for name, value in metrics.items()}

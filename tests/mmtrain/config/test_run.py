@@ -1,0 +1,72 @@
+import json
+from typing import Any
+
+import pytest
+
+from mmtrain.config.run import parse_run_config
+from mmtrain.errors import TrainError
+
+GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1", "connectivity")}
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"inputs": ("t2",)}, "Expected inputs among flair, t1, dwi, connectivity, metadata, each once, got t2"),
+        ({"inputs": ()}, "got none"),
+        ({"inputs": ("t1", "t1")}, "each once, got t1 t1"),
+        ({"inputs": ("metadata",)}, "give --metadata-block"),
+        ({"epochs": 0}, "epochs must be a positive number, got 0"),
+        ({"patience": -1}, "patience must be a positive number, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"batch_size": 0}, "batch_size must be a positive number, got 0"),
+        ({"batch_size": 1}, "batch normalisation"),
+        ({"batch_size": 2}, "batch normalisation"),
+        ({"accumulate": 0}, "accumulate must be a positive number, got 0"),
+        ({"batch_size": 7, "accumulate": 4}, "batch of 7 cannot be computed in 4 parts: each needs 2 samples"),
+        ({"clip_norm": 0.0}, "clip_norm must be a positive number, got 0"),
+        ({"warmup_epochs": -1.0}, "warmup_epochs must be 0 to 200, the epochs, got -1"),
+        ({"epochs": 5, "warmup_epochs": 6.0}, "warmup_epochs must be 0 to 5"),
+        ({"checkpoint_minutes": 0.0}, "checkpoint_minutes must be a positive number"),
+        ({"hang_seconds": -1.0}, "hang_seconds must be a positive number"),
+        ({"prefetch_bytes": 0}, "prefetch_bytes must be a positive number"),
+        ({"precision": "float16"}, "precision: .*got 'float16'"),
+        ({"schedule": "step"}, "schedule: .*got 'step'"),
+        ({"balance": "oversample"}, "balance: .*got 'oversample'"),
+        ({"copies": -1}, "copies must not be negative, got -1"),
+        ({"channels": (8, 0)}, "channels must be positive, got 8 0"),
+        ({"device": "tpu"}, "device: .*got 'tpu'"),
+        ({"epochs": "many"}, "epochs: .*integer.*, got 'many'"),
+        ({"channels": ("a", "b")}, "channels.0: .*, got 'a'"),
+        ({"epohcs": 3}, "there is no setting epohcs"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_name(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainError, match=message) as caught:
+        parse_run_config(GOOD | bad)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"inputs": ("metadata",), "metadata_blocks": ("serology",)},
+        {"channels": (4, 8, 8), "side": 32, "copies": 0, "drop_last": True, "learning_rate": 3e-4},
+    ],
+)
+def test_settings_survive_json(settings: dict[str, Any]) -> None:
+    config = parse_run_config(GOOD | settings)
+    assert parse_run_config(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_volumes_come_in_channel_order_whatever_was_typed() -> None:
+    config = parse_run_config(GOOD | {"inputs": ("connectivity", "dwi", "t1", "flair")})
+    assert config.data.volume_inputs == ("flair", "t1", "dwi")
+    assert config.data.modalities == ("flair", "t1", "dwi", "connectivity")
+
+
+def test_the_defaults_are_the_references() -> None:
+    config = parse_run_config(GOOD).optimisation
+    assert (config.batch_size, config.learning_rate, config.epochs, config.patience) == (64, 1e-4, 200, 30)
