@@ -57,6 +57,17 @@ class TinyStudy:
     splits: list[str]
     side: int
 
+    @property
+    def two_targets(self) -> dict[str, Any]:
+        """Return what to begin a run with that predicts age and sex, every fourth label of which is missing."""
+        ages = [None if i % 4 == 1 else float(age) for i, age in enumerate(self.ages)]
+        classes = [None if i % 4 == 3 else float(label) for i, label in enumerate(self.classes)]
+        kinds = {"age": ("regression", "years"), "sex": ("classification", "1 male")}
+        return {
+            "labels": {"target_age": ages, "target_sex": classes},
+            "targets": [{"name": name, "kind": kind, "unit": unit} for name, (kind, unit) in kinds.items()],
+        }
+
     def configure(self, **settings: Any) -> RunConfig:
         """Return the settings of a run with the tiny defaults."""
         return parse_run_config(SETTINGS | {"side": self.side} | settings)

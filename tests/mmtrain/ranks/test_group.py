@@ -44,6 +44,7 @@ RUNS: dict[str, dict[str, Any]] = {
 IN_PARTS = {"inputs": ("t1", "connectivity"), "accumulate": 2, "epochs": 2}
 ON_DEVICE = "on the device"
 ON_THREE = ("volumes", "in parts", ON_DEVICE)
+SEVERAL = "several targets"
 NUM_KILLS = int(os.environ.get("MM_KILLS", "2"))
 
 
@@ -53,6 +54,7 @@ def trained(tiny: Any, on_ranks: Any) -> dict[int, dict[str, RunDirectory]]:
     runs = {}
     for size, names in ((1, RUNS), (2, RUNS), (3, ON_THREE)):
         runs[size] = {name: tiny.begin(**EXACT | RUNS[name]) for name in names}
+        runs[size][SEVERAL] = tiny.begin(**EXACT, **tiny.two_targets, inputs=("t1", "connectivity"))
         on_ranks(size, "train_runs", root=tiny.layout.root, runs=[run.path for run in runs[size].values()])
     return runs
 
@@ -95,7 +97,7 @@ def are_same(tiny: Any, one: RunDirectory, other: RunDirectory) -> bool:
 
 @pytest.mark.parametrize(
     ("size", "name"),
-    [(size, name) for size, names in ((2, RUNS), (3, ON_THREE)) for name in names if name != ON_DEVICE],
+    [(size, name) for size, names in ((2, RUNS), (3, ON_THREE)) for name in (*names, SEVERAL) if name != ON_DEVICE],
 )
 def test_any_number_of_ranks_trains_the_same_model(tiny: Any, trained: Any, size: int, name: str) -> None:
     assert largest_difference(tiny, trained[1][name], trained[size][name]) < AGREED
