@@ -15,7 +15,6 @@ from mmdata.study import (
     SplitSettings,
     Study,
     StudyConfig,
-    TrainSettings,
     create_study,
     load_study,
     parse_config,
@@ -43,7 +42,7 @@ OTHER = StudyConfig(
         val=0.2, test=0.3, stratify=("sex", "age"), test_list="/data/test.csv", kinship="/data/rel.dat"
     ),
     augment=AugmentSettings(sides=(48, 96), elastic_mm=0.0),
-    train=TrainSettings(side=48, learning_rate=3e-5),
+    train={"side": 48, "learning_rate": 3e-5},
 )
 
 
