@@ -100,8 +100,9 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
 def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[str]:
     """Enter one finished run in place of what the catalogue held of it.
 
-    What it costs does not depend on the size of the catalogue, nor on the runs that are entered already, which are not
-    looked at. Finished runs beside it that a kill has kept out are entered with it.
+    What it costs does not depend on the size of the catalogue, and of the runs that are entered already no more than
+    their names is looked at. Those whose directory is gone are dropped, and finished runs that a kill has kept out are
+    entered with it.
 
     Parameters
     ----------
@@ -132,9 +133,13 @@ def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[st
                 f"{METRICS_FILE} of run {run.name} cannot be read ({type(error).__name__}), so the run is not entered.",
                 "Train it again, or move its directory out of the study.",
             ) from error
-        others, unreadable = _read_runs(path for path in _unentered(connection, run.parent) if path != run)
-        found = {**others, run.name: entries}
-        _replace_entries(connection, list(found), [entry for of_run in found.values() for entry in of_run])
+        known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
+        there = {path.name for path in os.scandir(run.parent)}
+        others = [run.parent / name for name in sorted(there - known - {run.name})]
+        found, unreadable = _read_runs(path for path in others if (path / METRICS_FILE).exists())
+        found[run.name] = entries
+        written = [*found, *sorted(known - there)]
+        _replace_entries(connection, written, [entry for of_run in found.values() for entry in of_run])
     return unreadable
 
 
@@ -165,13 +170,6 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
         except _UNREADABLE:
             unreadable.append(run.name)
     return found, unreadable
-
-
-def _unentered(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[Path]:
-    """Return the finished runs of a directory that the catalogue does not know, in the order of their names."""
-    known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
-    new = sorted({entry.name for entry in os.scandir(runs_directory)} - known)
-    return [runs_directory / name for name in new if (runs_directory / name / METRICS_FILE).exists()]
 
 
 def _read_entries(run: Path) -> list[RunEntry]:
