@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 import zarr
-from typer.testing import Result
 
-RunMm = Callable[..., Result]
+from tests.conftest import MakeOnce, RunMm
+
 SETTINGS = (
     "salt=salt-of-the-layout-tests",
     "volumes.sides=[32]",
@@ -59,21 +58,30 @@ def volume_bytes(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def zips(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm) -> Path:
-    folder = synthesise(run_mm, tmp_path_factory.mktemp("zips") / "release", "ukb", "--extras")
-    return ingest(run_mm, folder.parent / "study", str(folder), "ukb")
+def zips(make_once: MakeOnce, run_mm: RunMm) -> Path:
+    def fill(root: Path) -> None:
+        release = synthesise(run_mm, root / "release", "ukb", "--extras")
+        ingest(run_mm, root / "study", str(release), "ukb")
+
+    return make_once("layout_zips", fill) / "study"
 
 
 @pytest.fixture(scope="module")
-def bids(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm) -> Path:
-    folder = synthesise(run_mm, tmp_path_factory.mktemp("bids") / "dataset", "bids")
-    return ingest(run_mm, folder.parent / "study", f"bids:{folder}", "bids")
+def bids(make_once: MakeOnce, run_mm: RunMm) -> Path:
+    def fill(root: Path) -> None:
+        dataset = synthesise(run_mm, root / "dataset", "bids")
+        ingest(run_mm, root / "study", f"bids:{dataset}", "bids")
+
+    return make_once("layout_bids", fill) / "study"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, run_mm: RunMm) -> Path:
-    made = synthesise(run_mm, tmp_path_factory.mktemp("folder") / "data", "folder")
-    return ingest(run_mm, made.parent / "study", f"folder:{made}", "folder")
+def folder(make_once: MakeOnce, run_mm: RunMm) -> Path:
+    def fill(root: Path) -> None:
+        data = synthesise(run_mm, root / "data", "folder")
+        ingest(run_mm, root / "study", f"folder:{data}", "folder")
+
+    return make_once("layout_folder", fill) / "study"
 
 
 @pytest.mark.parametrize("layout", ["trees", "rap"])
