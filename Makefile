@@ -1,6 +1,6 @@
 # make demo   set up .venv and run the main job on a synthetic release     make test      set up and run the tests
 # make lint   ruff, mypy, import contracts                                 make test-all  the campaigns too, as CI does
-# make bench  measure against peers
+# make bench  measure against peers                                        make docs      write the table in docs/settings.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ DEMO_MM := $(BIN)/mm --study $(DEMO)/study
 WORKERS ?= logical
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: install demo test test-all lint bench clean
+.PHONY: install demo test test-all lint docs bench clean
 
 install: $(READY)
 
@@ -46,6 +46,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)
+	$(BIN)/python docs/make_settings.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -202,13 +202,20 @@ def _entered(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
 def _replace_entries(
     connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], entries: Sequence[RunEntry]
 ) -> None:
-    """Put entries in place of all that the catalogue holds of some runs."""
-    runs = [entry.row for entry in entries]
-    metrics = [row for entry in entries for row in entry.metric_rows]
-    for table, schema, rows in (("run", _RUN, runs), ("metric", _METRIC, metrics)):
-        connection.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($runs))", {"runs": list(run_ids)})
-        frame = pl.DataFrame(rows, schema=schema, orient="row")
-        insert_frame(connection, f"INSERT INTO {table} BY NAME SELECT * FROM incoming", frame)
+    """Put entries in place of all that the catalogue holds of some runs.
+
+    A row whose key stays is replaced, not deleted and inserted: DuckDB 1.2 takes that for a key that comes twice.
+    """
+    runs = pl.DataFrame([entry.row for entry in entries], schema=_RUN, orient="row")
+    metrics = pl.DataFrame([row for entry in entries for row in entry.metric_rows], schema=_METRIC, orient="row")
+    connection.execute("DELETE FROM metric WHERE run_id IN (SELECT unnest($runs))", {"runs": list(run_ids)})
+    insert_frame(connection, "INSERT INTO metric BY NAME SELECT * FROM incoming", metrics)
+    insert_frame(connection, "INSERT OR REPLACE INTO run BY NAME SELECT * FROM incoming", runs)
+    connection.execute(
+        "DELETE FROM run WHERE run_id IN (SELECT unnest($runs)) "
+        "AND (run_id, target) NOT IN (SELECT unnest($kept), unnest($targets))",
+        {"runs": list(run_ids), "kept": runs["run_id"].to_list(), "targets": runs["target"].to_list()},
+    )
 
 
 def _text(value: object) -> str:

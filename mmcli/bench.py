@@ -35,8 +35,8 @@ def bench(
     mm bench --side 128 --batch-size 32    another run
     mm bench --picture bench.png           draw it too
 
-    Says which mode of augmentation suits the machine. Takes the options of mm train that its speed depends on. The
-    study is not changed.
+    Says which mode of augmentation suits the machine. Takes the options of mm train that its speed depends on. Nothing
+    of the study is changed.
     """  # noqa: D301 - click wants the character itself
     from mmstudy.bench import run_bench
     from mmstudy.bench_picture import require_picture, write_picture

@@ -7,15 +7,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from catalog.errors import CatalogError
 from mmbase.errors import MmError
 from mmcli.console import fail
-from mmdata.errors import DataError
 from mmstudy.wording import without_numbers
-from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import rank_of_process
 
-USER_ERRORS = (MmError, CatalogError, DataError, TrainError)
 DISK_IS_FULL = (
     "The disk is full, or your quota of it is. What was stored is intact: free some space, then run the same command "
     "again."
@@ -36,7 +32,7 @@ class CommandGroup(TyperGroup):
             raise
         except Exception as error:
             message = explain(error)
-            _leave_to_torchrun(error if message is None else MmError(message))
+            _leave_to_torchrun(MmError(message) if message else error)
             if message is None:
                 raise
             fail(message)
@@ -44,7 +40,7 @@ class CommandGroup(TyperGroup):
 
 def explain(error: BaseException) -> str | None:
     """Return what to tell the user about an error; None: it is a mistake of ours."""
-    if isinstance(error, USER_ERRORS):
+    if isinstance(error, MmError):
         return str(error)
     if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes(error)):
         return DISK_IS_FULL

@@ -28,7 +28,7 @@ def page_with_table(page: str, table: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"Expected the lines {BEGIN!r} and {END!r} in the page.")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+    return f"{before}{BEGIN}\n\n{table}\n{END}{after}"
 
 
 def _section_lines(section: type) -> Iterator[str]:
@@ -56,4 +56,6 @@ def _option_cell(setting: Setting) -> str:
 def _default_cell(setting: Setting) -> str:
     if setting.value_type is bool and setting.default is not REQUIRED:
         return "on" if setting.default else "off"
+    if setting.option.factor != 1:
+        return f"{setting.default} ({setting.option_names[0]} {shown_default(setting)})"
     return shown_default(setting) or "–"

@@ -1,22 +1,41 @@
 """Audit a study: its labels and splits, the scans that are nearly identical, and what copies exist."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 
+import catalog as catalog_package
 from catalog.audit.audit import audit_catalog
 from catalog.audit.findings import Finding, sort_findings
-from catalog.audit.scans import SimilarScans, StoredScan, held_out_rows, record_similar_scans, stored_scans
+from catalog.audit.scans import (
+    SimilarScans,
+    StoredScan,
+    held_out_rows,
+    record_similar_scans,
+    stored_scans,
+    visible_rows,
+)
+from catalog.audit.scope import features_read
+from catalog.content import content_digest
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
 from mmbase.names import CONNECTIVITY
-from mmdata.ledger.receipts import REMOVED, read_copy_receipts, read_tombstones
+from mmdata.ledger.receipts import (
+    COPY_RECEIPTS,
+    REMOVED,
+    WITHDRAWAL_RECEIPTS,
+    read_copy_receipts,
+    read_tombstones,
+)
 from mmdata.qc.similarity import find_similar
 from mmdata.store.array import open_array
 from mmdata.study import Study
 from mmdata.study_arrays import stored_modalities
+from mmstudy.audit_answers import keep_answer, read_answer
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 
@@ -53,7 +72,7 @@ def run_audit(
     if compare:
         compare_scans(study, progress)
     with open_catalog(study.layout.catalog) as catalog:
-        return findings_for_run(study, catalog, dictionary, target=target, shown=shown, modalities=modalities)
+        return _audit(study, catalog, dictionary, target=target, shown=shown, modalities=modalities, cohort=None)
 
 
 def findings_for_run(
@@ -68,6 +87,9 @@ def findings_for_run(
 ) -> list[Finding]:
     """Return what is to be said of a run before it begins, worst first; no volume is read.
 
+    The answer is kept, and used again until the question or anything that it depends on changes; a run that is entered
+    changes nothing.
+
     Parameters
     ----------
     target, shown, modalities, cohort
@@ -78,6 +100,34 @@ def findings_for_run(
     UnknownTargetError
         The dictionary has no such target.
     """
+    question = {
+        "code": _code_digest(),
+        "catalog": content_digest(catalog, features_read(dictionary, target, shown)),
+        "receipts": [_stamp(study.layout.receipts / name) for name in (WITHDRAWAL_RECEIPTS, COPY_RECEIPTS)],
+        "dictionary": _digest(repr(list(dictionary.items()))),
+        "target": target,
+        "shown": list(shown),
+        "modalities": list(modalities),
+        "cohort": None if cohort is None else _digest(cohort.select("sample_id", "split").write_csv()),
+    }
+    findings = read_answer(study.layout, question)
+    if findings is None:
+        findings = _audit(study, catalog, dictionary, target=target, shown=shown, modalities=modalities, cohort=cohort)
+        keep_answer(study.layout, question, findings, visible_rows(catalog))
+    return findings
+
+
+def _audit(
+    study: Study,
+    catalog: Connection,
+    dictionary: Dictionary,
+    *,
+    target: str | None,
+    shown: Sequence[str],
+    modalities: Sequence[str],
+    cohort: pl.DataFrame | None,
+) -> list[Finding]:
+    """Work out what is to be said of a study, or of a run before it begins."""
     tombstones = read_tombstones(study.layout.receipts)
     pending = {key for key, tombstone in tombstones.items() if tombstone.status != REMOVED}
     findings = audit_catalog(
@@ -148,6 +198,25 @@ def compare_scans(study: Study, progress: Progress) -> None:
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
         for modality, pairs in found.items():
             record_similar_scans(catalog, modality, pairs)
+
+
+@cache
+def _code_digest() -> str:
+    """Return a digest of the programs that an audit's answer comes from."""
+    sources = [*sorted(Path(catalog_package.__file__ or "").parent.rglob("*.py")), Path(__file__)]
+    return _digest("".join(source.read_text(encoding="utf-8") for source in sources))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return what changes whenever a file is written; nothing where there is none."""
+    if not path.exists():
+        return []
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def _similar_scans(path: Path, scans: Sequence[StoredScan], on_read: Callable[[int], None]) -> list[SimilarScans]:

@@ -1,4 +1,4 @@
-"""Remove those who leave from every place of a study, in an order in which a kill loses nothing that is needed."""
+"""Remove withdrawn participants from every part of a study, in an order in which a kill loses nothing needed."""
 
 import shutil
 
@@ -12,15 +12,16 @@ from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
+from mmstudy.audit_answers import count_answers, forget_answers
 from mmstudy.progress import Progress
-from mmstudy.withdrawn_files import Leaving
+from mmstudy.withdrawn import WithdrawnParticipants
 from mmtrain.withdrawn import forget_withdrawn, list_runs
 
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""
 
 
-def hide(layout: StudyLayout, leaving: Leaving) -> None:
+def hide(layout: StudyLayout, withdrawn: WithdrawnParticipants) -> None:
     """Let the catalogue's views leave participants out.
 
     Raises
@@ -31,20 +32,24 @@ def hide(layout: StudyLayout, leaving: Leaving) -> None:
     if not layout.catalog.exists():
         return
     with open_catalog(layout.catalog) as catalog:
-        visible = leaving.keys - hidden_participants(catalog)
+        visible = withdrawn.keys - hidden_participants(catalog)
     if visible:
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
             hide_participants(catalog, visible)
 
 
 def count_disposable(layout: StudyLayout) -> dict[str, int]:
-    """Return which files go whoever leaves: they may show or name single scans, and can be made again."""
+    """Return which files go whoever has withdrawn: they may show or name single scans, and can be made again."""
     logs = sum(path.is_file() for path in layout.slurm.rglob("*"))
-    return {layout.qc_page.name: int(layout.qc_page.exists()), layout.slurm.name: logs}
+    return {
+        layout.qc_page.name: int(layout.qc_page.exists()),
+        layout.slurm.name: logs,
+        layout.audits.name: count_answers(layout),
+    }
 
 
-def remove(study: Study, leaving: Leaving, date: str, progress: Progress, workers: int) -> None:
-    """Remove those who leave. Doing it again does what a kill has left.
+def remove(study: Study, withdrawn: WithdrawnParticipants, date: str, progress: Progress, workers: int) -> None:
+    """Remove withdrawn participants. Doing it again does what a kill has left.
 
     The rows say what is to go, and nothing is needed later than it is there: duplicates are found by the receipts of
     scans, which go after the arrays; the catalogue, which is told what receipts and runs then say, comes after both.
@@ -55,25 +60,26 @@ def remove(study: Study, leaving: Leaving, date: str, progress: Progress, worker
         Something is damaged or the disk is full; what is left is done by the same command later.
     """
     layout = study.layout
-    if leaving.rows:
+    if withdrawn.rows:
         _remove_disposable(layout)
-    tasks = plan_erasure(layout, leaving.rows, leaving.duplicates)
+    tasks = plan_erasure(layout, withdrawn.rows, withdrawn.duplicates)
     with progress("shards") as on_progress:
         execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
     for run in list_runs(layout.runs):
-        forget_withdrawn(run, leaving.leavers, date)
-    forget_scans(layout.receipts, leaving.rows, leaving.duplicates)
+        forget_withdrawn(run, withdrawn.samples, date)
+    forget_scans(layout.receipts, withdrawn.rows, withdrawn.duplicates)
     if layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:
-            remove_participants(catalog, leaving.keys, leaving.rows)
+            remove_participants(catalog, withdrawn.keys, withdrawn.rows)
             record_outcomes(catalog, read_outcomes(study))
             index_runs(catalog, layout.runs)
-    forget_samples(layout.receipts, leaving.rows)
+    forget_samples(layout.receipts, withdrawn.rows)
 
 
 def _remove_disposable(layout: StudyLayout) -> None:
     """Remove pages and logs, and the temporary files that killed commands left."""
     layout.qc_page.unlink(missing_ok=True)
+    forget_answers(layout)
     if layout.slurm.exists():
         shutil.rmtree(layout.slurm)
     for directory in (layout.root, layout.receipts):

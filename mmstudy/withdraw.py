@@ -1,6 +1,6 @@
-"""Withdraw participants: out of the catalogue, every array, the receipts and the runs, and never back in.
+"""Withdraw participants: out of the catalogue, every array, the receipts and the runs, and never in again.
 
-The steps are in an order that leaves enough to go on with, wherever a kill falls between them:
+The steps are in an order that keeps enough to continue with, wherever a kill falls between them:
 
 1. A tombstone, with the key of the participant and then the rows that they give up. Rows are never reused, so they say
    for good what is to go, and all that follows can be found again by them.
@@ -39,7 +39,7 @@ from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
-from mmstudy.withdrawn_files import Leaving, find_leaving, survey
+from mmstudy.withdrawn import WithdrawnParticipants, find_withdrawn, survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +99,8 @@ def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) 
     tombstones = read_tombstones(layout.receipts)
     gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
     pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
-    leaving = find_leaving(layout, pending - gone)
-    return _summarise([_receipt(layout, 0, leaving, progress)], removed_before=len(gone))
+    withdrawn = find_withdrawn(layout, pending - gone)
+    return _summarise([_receipt(layout, 0, withdrawn, progress)], removed_before=len(gone))
 
 
 def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> WithdrawalResult:
@@ -115,11 +115,11 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
     pending = _plan_removal(layout)
     if not pending:
         return _summarise([])
-    leaving = find_leaving(layout, pending)
-    hide(layout, leaving)
+    withdrawn = find_withdrawn(layout, pending)
+    hide(layout, withdrawn)
     removals = _begin_removals(layout, pending, progress)
     if any(removal.places for removal in removals):
-        remove(study, leaving, _today(), progress, workers)
+        remove(study, withdrawn, _today(), progress, workers)
     _close_removals(layout, pending, removals)
     return _summarise(removals)
 
@@ -144,7 +144,7 @@ def _removed_keys(layout: StudyLayout, listed: frozenset[str]) -> frozenset[str]
 
 def _keys_gone(layout: StudyLayout, removed: frozenset[str], progress: Progress) -> frozenset[str]:
     """Return those of some removed participants of whom nothing is left: all, or none where anything has come back."""
-    if not removed or survey(layout, find_leaving(layout, removed), progress).places:
+    if not removed or survey(layout, find_withdrawn(layout, removed), progress).places:
         return frozenset()
     return removed
 
@@ -165,12 +165,12 @@ def _plan_removal(layout: StudyLayout) -> dict[str, WithdrawalReceipt]:
     unplanned = [key for key, tombstone in sorted(pending.items()) if not tombstone.removal]
     if not unplanned:
         return pending
-    leaving = find_leaving(layout, unplanned)
+    withdrawn = find_withdrawn(layout, unplanned)
     taken = {*read_removals(layout.receipts), *(tombstone.removal for tombstone in tombstones.values())}
     number = 1 + max(taken)
     planned = [
         WithdrawalReceipt(participant_key=key, date=_today(), removal=number, rows=sorted(rows))
-        for key, rows in leaving.rows_of.items()
+        for key, rows in withdrawn.rows_of.items()
     ]
     _append_tombstones(layout, planned)
     return pending | {tombstone.participant_key: tombstone for tombstone in planned}
@@ -183,21 +183,21 @@ def _begin_removals(
     removals = read_removals(layout.receipts)
     for number in sorted({tombstone.removal for tombstone in pending.values()} - removals.keys()):
         keys = [key for key, tombstone in pending.items() if tombstone.removal == number]
-        removals[number] = _receipt(layout, number, find_leaving(layout, keys), progress)
+        removals[number] = _receipt(layout, number, find_withdrawn(layout, keys), progress)
         append_receipts(layout.receipts / REMOVAL_RECEIPTS, [removals[number]])
     return [removals[number] for number in sorted({tombstone.removal for tombstone in pending.values()})]
 
 
-def _receipt(layout: StudyLayout, number: int, leaving: Leaving, progress: Progress) -> RemovalReceipt:
-    findings = survey(layout, leaving, progress)
-    disposable = {place: files for place, files in count_disposable(layout).items() if files and leaving.rows}
+def _receipt(layout: StudyLayout, number: int, withdrawn: WithdrawnParticipants, progress: Progress) -> RemovalReceipt:
+    findings = survey(layout, withdrawn, progress)
+    disposable = {place: files for place, files in count_disposable(layout).items() if files and withdrawn.rows}
     return RemovalReceipt(
         removal=number,
         status="begun",
         date=_today(),
-        participants=len(leaving.keys),
-        known=sum(bool(rows) for rows in leaving.rows_of.values()),
-        samples=len(leaving.rows),
+        participants=len(withdrawn.keys),
+        known=sum(bool(rows) for rows in withdrawn.rows_of.values()),
+        samples=len(withdrawn.rows),
         places=findings.places | disposable,
         runs=findings.runs,
     )

@@ -4,10 +4,10 @@
 """
 
 import hashlib
+import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -39,29 +39,23 @@ def start_ingest(root: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def start_dask(program: str, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"distributed.cli.dask_{program}", "--no-dashboard", *options]
+    return subprocess.Popen(command, **QUIET)  # type: ignore[call-overload,no-any-return]
 
 
 @contextmanager
-def dask_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def dask_cluster(description: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and two workers of their own, as an administrator would start them."""
-    address = f"tcp://127.0.0.1:{free_port()}"
-    port = address.rsplit(":", 1)[1]
-    base = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    processes = [
-        subprocess.Popen([*base, "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **QUIET),  # type: ignore[call-overload]
-        *[
-            subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"],
-                **QUIET,  # type: ignore[call-overload]
-            )
-            for _ in range(2)
-        ],
-    ]
+    description.unlink(missing_ok=True)
+    options = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(description))
+    processes = [start_dask("scheduler", *options)]
     try:
+        while not description.exists():
+            assert processes[0].poll() is None
+            time.sleep(0.05)
+        address = json.loads(description.read_text())["address"]
+        processes += [start_dask("worker", address, "--nthreads", "1") for _ in range(2)]
         yield address, processes
     finally:
         for process in processes:
@@ -84,7 +78,7 @@ def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
     """Run an ingest until it ends or something of it is killed; return whether it finished."""
     life_seconds = rng.uniform(2.0, LONGEST_LIFE_SECONDS)
     if rng.random() < 0.3:
-        with dask_cluster() as (address, processes):
+        with dask_cluster(root.parent / "scheduler.json") as (address, processes):
             command = start_ingest(root, "--scheduler", address)
             try:
                 command.wait(timeout=life_seconds + 6)
@@ -106,6 +100,7 @@ def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
     return command.returncode == 0
 
 
+@pytest.mark.slow  # of the same claim, tests/test_kill.py stops the command in two ways
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_random_kills_and_reruns_end_in_the_same_bytes(
     tmp_path: Path, make_study: Callable[..., Path], run_mm: Callable[..., object]

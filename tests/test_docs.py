@@ -10,6 +10,8 @@ import polars as pl
 from catalog.features import SAMPLE_SCHEMA, derive_features, wanted_fields
 from catalog.fields import FeatureDefinition, load_dictionary
 from catalog.tables.tables import read_tables
+from mmcli.settings_table import page_with_table, settings_table
+from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
@@ -76,6 +78,11 @@ def test_the_fields_of_ones_own_that_the_page_shows_can_be_used() -> None:
     assert own.keys() == {"grip", "diabetes"} and own.keys() <= dictionary.keys()
 
 
+def test_the_page_of_settings_says_what_the_fields_of_the_code_say() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == page_with_table(page, settings_table(*SECTIONS.values())), "run: make docs"
+
+
 def test_every_page_that_is_linked_to_exists() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     broken = [
@@ -90,5 +97,6 @@ def test_every_page_that_is_linked_to_exists() -> None:
 def test_every_option_that_a_message_names_exists() -> None:
     sources = [path for part in ("catalog", "mmcli", "mmstudy", "mmtrain") for path in (ROOT / part).rglob("*.py")]
     named = {option for path in sources for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())}
-    known = set(re.findall(r"--[a-z][a-z-]+", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")))
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("cli.md", "settings.md")]
+    known = {option for page in pages for option in re.findall(r"--[a-z][a-z-]+", page)}
     assert len(named) > 10 and named - OF_OTHER_PROGRAMS <= known

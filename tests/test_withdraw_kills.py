@@ -249,6 +249,7 @@ def run(root: Path, *words: object) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow  # of the same claim, tests/mmstudy/test_withdraw.py stops it after every step
 def test_killed_at_random_it_ends_in_the_same_study_without_a_byte_of_the_participant(
     before: Path, tmp_path: Path
 ) -> None:

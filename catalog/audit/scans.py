@@ -35,6 +35,11 @@ def stored_scans(connection: duckdb.DuckDBPyConnection, modality: str) -> list[S
     return [StoredScan(*row) for row in rows]
 
 
+def visible_rows(connection: duckdb.DuckDBPyConnection) -> frozenset[int]:
+    """Return the rows of all samples, but of those of participants who have withdrawn."""
+    return frozenset(row for (row,) in connection.execute("SELECT row FROM samples").fetchall())
+
+
 def held_out_rows(connection: duckdb.DuckDBPyConnection) -> frozenset[int]:
     """Return the rows of validation and test samples."""
     rows = connection.execute("SELECT row FROM samples JOIN splits USING (sample_id) WHERE split <> 'train'").fetchall()

@@ -76,6 +76,12 @@ class Scope:
         return self.connection.execute(query, parameters or None).fetchall()
 
 
+def features_read(dictionary: Dictionary, target: str | None, shown: Sequence[str]) -> frozenset[str]:
+    """Return every feature whose values an audit looks at."""
+    of_blocks = (name for name, definition in dictionary.items() if definition.block)
+    return frozenset((*_audited(dictionary, target, shown), *_JUDGES, *of_blocks))
+
+
 @contextmanager
 def open_scope(
     connection: duckdb.DuckDBPyConnection,
@@ -94,16 +100,13 @@ def open_scope(
         Samples and the splits they have in one run (columns sample_id, split); None: every sample that has the
         modalities, in the split of the study.
     """
-    if target is None:
-        audited = [name for name, definition in dictionary.items() if definition.kind in _NUMBERS]
-    else:
-        audited = [name for name in dictionary if name == target or name in shown]
+    audited = _audited(dictionary, target, shown)
     try:
         _lay_out_samples(connection, modalities, cohort)
         wanted = {*audited, *_JUDGES}
         connection.execute(_VALUES_SQL.format(names=", ".join(f"'{name}'" for name in sorted(wanted))))
-        of_blocks = (name for name, definition in dictionary.items() if definition.block)
-        connection.execute(_DRAWN_SQL, {"names": sorted(wanted.union(of_blocks)), "limit": MAX_DRAWN})
+        drawn = sorted(features_read(dictionary, target, shown))
+        connection.execute(_DRAWN_SQL, {"names": drawn, "limit": MAX_DRAWN})
         connection.execute(_COUNTS_SQL, {"names": audited})
         counts = dict(connection.execute("SELECT split, count(*) FROM audit_sample GROUP BY split").fetchall())
         yield Scope(
@@ -119,6 +122,12 @@ def open_scope(
     finally:
         for relation in _LAID_OUT:
             connection.execute("DROP {} IF EXISTS temp.{}".format(*relation.split()))
+
+
+def _audited(dictionary: Dictionary, target: str | None, shown: Sequence[str]) -> list[str]:
+    if target is None:
+        return [name for name, definition in dictionary.items() if definition.kind in _NUMBERS]
+    return [name for name in dictionary if name == target or name in shown]
 
 
 def _lay_out_samples(

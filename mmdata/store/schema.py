@@ -6,9 +6,7 @@ This is the public contract between what writes a study and what reads one, so i
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbase.names import CONNECTIVITY as CONNECTIVITY  # noqa: PLC0414 - until mmtrain imports it from there
-from mmbase.names import MODALITIES as MODALITIES  # noqa: PLC0414 - as above
-from mmbase.names import VOLUME_MODALITIES as VOLUME_MODALITIES  # noqa: PLC0414 - as above
+from mmbase.names import CONNECTIVITY
 from mmdata.store.location import Location
 
 SCHEMA_VERSION = 1
@@ -69,6 +67,11 @@ class StudyLayout:
     def runs(self) -> Path:
         """One directory for each trained model."""
         return self.root / "runs"
+
+    @property
+    def audits(self) -> Path:
+        """Answers of audits, to be used again; they may name samples, and can be removed without harm."""
+        return self.root / "audits"
 
     @property
     def slurm(self) -> Path:

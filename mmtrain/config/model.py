@@ -16,8 +16,8 @@ class ModelConfig:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     model: str = "fusion"
-    """Network: fusion (the reference study's, for any inputs), densenet121 (volumes alone) or linear (a ridge or
-    logistic regression that is fitted at once)."""
+    """Network: fusion, the reference study's, takes any inputs; docs/networks.md has the others, and a wrong name lists
+    them."""
     channels: tuple[int, ...] = ()
     """Width of the network fusion at each stage, e.g. 16,32,64,128; left out: by side, as the reference."""
     weight_penalty: Annotated[float, Option(minimum=0)] = 1e-4

@@ -47,15 +47,30 @@ def test_a_catalogue_held_by_another_process_is_refused_at_once_by_name(
         pass
 
 
-def test_a_writer_may_wait_for_the_lock(path: Path, holder: subprocess.Popen[str]) -> None:
-    started = time.monotonic()
+def test_a_writer_may_wait_for_the_lock(
+    path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, naps = [0.0], []
+
+    def nap(seconds: float) -> None:
+        now[0] += seconds
+        naps.append(seconds)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", nap)
     with pytest.raises(CatalogLockedError), open_catalog(path, writable=True, wait_seconds=0.5):
         pass
-    assert time.monotonic() - started >= 0.5
-    assert holder.stdin
-    holder.stdin.close()
+    assert now[0] >= 0.5 and len(naps) > 1
+
+    def leave(_: float) -> None:
+        assert holder.stdin
+        holder.stdin.close()
+        holder.wait()
+
+    monkeypatch.setattr(time, "sleep", leave)
     with open_catalog(path, writable=True, wait_seconds=20) as connection:
         assert fetch_integer(connection, "SELECT 1") == 1
+    assert holder.returncode == 0
 
 
 def test_a_second_writer_of_mm_is_refused_by_name(path: Path) -> None:

@@ -15,7 +15,9 @@ from tests.conftest import RunMm
 from tests.mmcli.conftest import SMALL_TRAINING
 from tests.mmcli.outcome import complaint, snapshot
 
-DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+DOCS = "".join(
+    (Path(__file__).parents[2] / "docs" / name).read_text(encoding="utf-8") for name in ("cli.md", "settings.md")
+)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_a_study_of_another_schema_version_is_refused(
         (["train", "--target", "age", "--inputs", "t1,t2"], "Expected inputs among flair, t1, dwi"),
         (["train", "--target", "age", "--inputs", "metadata"], "--metadata-block"),
         (["train", "--target", "age", "--inputs", "metadata", "--metadata-block", "blood"], "Unknown block 'blood'"),
-        (["train", "--target", "age", "--side", 48], "no default network for side 48"),
+        (["train", "--target", "age", "--side", 48], "Side 48 is not stored"),
         (["train", "--target", "age", "--batch-size", 1], "batch_size"),
         (["train", "--target", "age", "--channels", "8,many"], "channels.1"),
         (["train", "--target", "age", "--device", "tpu"], "'tpu'"),

@@ -1,9 +1,14 @@
 """A GPU node needs little installed, and help comes at once."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.conftest import RunMm
+from tests.mmcli.conftest import SMALL_TRAINING
 
 PROGRAM = """
 import sys
@@ -19,19 +24,33 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled())
 
-import cli
-import mmcli.training
-from typer.testing import CliRunner
+from cli import app
 
-result = CliRunner().invoke(cli.app, sys.argv[1:], catch_exceptions=False)
-assert result.exit_code == 0, result.output
+app(sys.argv[1:], standalone_mode=False)
 print(*sorted({"torch", "zarr", "tensorstore", "polars", "matplotlib"} & sys.modules.keys()))
 """
 
 
+def run_without_packages(*words: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command of mm where neither database, image readers nor scheduler are installed."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["ingest", "ukb", "--help"]], ids=" ".join)
 def test_help_needs_no_database_image_reader_or_scheduler_and_loads_nothing_slow(words: list[str]) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "\n", "")
+    result = run_without_packages(*words)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Usage: ") and result.stdout.splitlines()[-1] == ""
+
+
+def test_a_prepared_run_is_trained_where_there_is_no_database(run_mm: RunMm, copy: Path) -> None:
+    prepared = run_mm("--study", copy, "train", "--target", "age", *SMALL_TRAINING, "--prepare", "--json")
+    run_id = json.loads(prepared.stdout)["run_id"]
+    result = run_without_packages("--study", copy, "train", "--resume", run_id)
+    assert result.returncode == 0, result.stderr
+    assert (copy / "runs" / run_id / "metrics.json").is_file()
+    assert f"warning: duckdb is not installed here, so run {run_id} is not in the catalogue" in result.stderr
+    assert run_mm("--study", copy, "ingest", "ukb", "--workers", 0).exit_code == 0
+    runs = json.loads(run_mm("--study", copy, "status", "--json").stdout)["runs"]
+    assert run_id in {run["run_id"] for run in runs}

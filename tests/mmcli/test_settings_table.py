@@ -14,7 +14,7 @@ def test_the_table_has_every_setting_and_option_with_its_default_and_meaning() -
         "|---|---|---|---|\n"
         "| `inputs` | `--inputs` | – | Modalities, e.g. ``t1``; empty: all. |\n"
         "| `metadata_blocks` | `--metadata-block` | – | Group of features. |\n"
-        "| `prefetch_bytes` | `--prefetch-mb` | 96 | Memory for batches, in MiB. |\n"
+        "| `prefetch_bytes` | `--prefetch-mb` | 100663296 (--prefetch-mb 96) | Memory for batches, in MiB. |\n"
         "| – | `--stores` | – | Folder of the stores. |\n"
         "| `changes` | – | – | Set in the file alone. |\n"
         "\n"
@@ -36,7 +36,7 @@ def test_the_table_has_every_setting_and_option_with_its_default_and_meaning() -
 def test_a_page_keeps_everything_but_its_table() -> None:
     page = f"# Settings\n\n{BEGIN}\nold\n{END}\n\nMore.\n"
     written = page_with_table(page, "new\n")
-    assert written == f"# Settings\n\n{BEGIN}\nnew\n{END}\n\nMore.\n"
+    assert written == f"# Settings\n\n{BEGIN}\n\nnew\n\n{END}\n\nMore.\n"
     assert page_with_table(written, "new\n") == written
 
 

@@ -15,7 +15,6 @@ from mmdata.study import (
     SplitSettings,
     Study,
     StudyConfig,
-    TrainSettings,
     create_study,
     load_study,
     parse_config,
@@ -43,7 +42,7 @@ OTHER = StudyConfig(
         val=0.2, test=0.3, stratify=("sex", "age"), test_list="/data/test.csv", kinship="/data/rel.dat"
     ),
     augment=AugmentSettings(sides=(48, 96), elastic_mm=0.0),
-    train=TrainSettings(side=48, learning_rate=3e-5),
+    train={"side": 48, "learning_rate": 3e-5},
 )
 
 
@@ -91,7 +90,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"volumes": {"sides": [64, 48]}}, r"sides must divide.*64, 48"),
     ({"volumes": {"sides": [128, 64, 4]}}, "at least 8"),
     ({"volumes": {"sides": [64.5]}}, r"volumes\.sides\.0.*64\.5"),
-    ({"volumes": {"modalities": ["t2"]}}, r"volumes\.modalities\.0.*'t2'"),
+    ({"volumes": {"modalities": ["t2"]}}, r"volumes: .*modalities must name at least one of flair, t1, dwi.*'t2'"),
     ({"volumes": {"dwi_map": "fa"}}, r"volumes\.dwi_map.*'FA'.*got 'fa'"),
     ({"volumes": {"clamp_percentiles": [99, 1]}}, r"clamp_percentiles must rise.*99"),
     ({"volumes": {"clamp_percentiles": [0, 101]}}, "clamp_percentiles must rise"),

