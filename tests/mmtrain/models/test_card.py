@@ -41,9 +41,8 @@ def cards(draw: st.DrawFn) -> ModelCard:
     kinds = draw(st.lists(fitted, min_size=1, max_size=3))
     targets = tuple(TargetConfig(name=f"{draw(names)}{i}", kind=kind.name, unit="") for i, kind in enumerate(kinds))
     features = draw(st.lists(names, unique=True, max_size=3))
-    of_features = [draw(st.lists(values, min_size=len(features), max_size=len(features))) for values in (
-        finite, finite, st.booleans()
-    )]  # fmt: skip
+    num = len(features)
+    of_features = [draw(st.lists(values, min_size=num, max_size=num)) for values in (finite, finite, st.booleans())]
     return ModelCard(
         network=draw(st.sampled_from(["fusion", "densenet121", "linear"])),
         shape=NetworkShape(
