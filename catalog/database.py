@@ -46,7 +46,7 @@ _STORAGE: _Settings = {"storage_compatibility_version": "v1.0.0"}
 def open_catalog(
     path: Path, *, writable: bool = False, wait_seconds: float = 0.0, rewrite: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a study's catalogue; a writer creates it and brings it up to date.
+    """Open a study's catalogue, with today's schema: one that an older mm made is brought up to date first.
 
     A writer works on a copy of its own, which takes the catalogue's place in one step when the block ends, and is
     thrown away when the block fails. So a reader sees the catalogue as it was when it was opened, whatever is written
@@ -73,8 +73,14 @@ def open_catalog(
         return
     if not path.exists():
         raise CatalogError(f"The study has no {path.name} yet.", "Run: mm ingest ukb SOURCE")
+    connection = _connect_to_read(path, wait_seconds)
+    with closing(connection):
+        if not _is_old(connection):
+            yield connection
+            return
+    with open_catalog(path, writable=True, wait_seconds=READER_WAIT_SECONDS):
+        pass
     with closing(_connect_to_read(path, wait_seconds)) as connection:
-        _require_current(connection)
         yield connection
 
 
@@ -363,11 +369,18 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
                 connection.execute("INSERT INTO migration VALUES (?, ?)", [migration.version, migration.name])
 
 
-def _require_current(connection: duckdb.DuckDBPyConnection) -> None:
-    if _schema_version(connection) < MIGRATIONS[-1].version:
-        raise CatalogError(
-            "The catalogue is of an older mm or was never filled.", "Run mm ingest ukb to bring it up to date."
-        )
+def _is_old(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether an older mm made the catalogue.
+
+    Raises
+    ------
+    CatalogError
+        No mm has made it, or a newer one.
+    """
+    version = _schema_version(connection)
+    if version == 0:
+        raise CatalogError("The catalogue was never filled.", "Run: mm ingest ukb SOURCE")
+    return version < MIGRATIONS[-1].version
 
 
 def _schema_version(connection: duckdb.DuckDBPyConnection) -> int:
