@@ -106,7 +106,7 @@ def make_ingest_material(folder: Path) -> IngestMaterial:
     archives = [archive for of_dtype in by_dtype.values() for archive in of_dtype[: NUM_ARCHIVES // 2]]
     if len(archives) != NUM_ARCHIVES:
         raise RuntimeError(f"expected {NUM_ARCHIVES} archives of either number type, got {len(archives)}")
-    natives = [read_native(_candidate(archive, index), "FA") for index, archive in enumerate(archives)]
+    natives = [read_native(_candidate(archive, index), VolumeSettings()) for index, archive in enumerate(archives)]
     return IngestMaterial(
         archives=archives,
         niftis=[_unpack(archive, folder / "niftis" / f"{index}.nii.gz") for index, archive in enumerate(archives)],
@@ -172,7 +172,7 @@ def ingest_ratios(times: Mapping[str, Sequence[float]], scaling: Mapping[int, Sc
 
 def _write_in_full_field(cropped: Path, folder: Path) -> tuple[str, Path]:
     """Write an archive anew with zeros around its image; return the image's number type and the new archive."""
-    native = read_native(_candidate(cropped, 0), "FA")
+    native = read_native(_candidate(cropped, 0), VolumeSettings())
     volume, mni_from_native_44 = native.volume, native.mni_from_native_44
     assert mni_from_native_44 is not None
     missing = [full - size for full, size in zip(FIELD_OF_VIEW, volume.data_XYZ.shape, strict=True)]

@@ -100,8 +100,9 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
 def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[str]:
     """Enter one finished run in place of what the catalogue held of it.
 
-    What it costs does not depend on the size of the catalogue, nor on the runs that are entered already, which are not
-    looked at. Finished runs beside it that a kill has kept out are entered with it.
+    What it costs does not depend on the size of the catalogue, and of the runs that are entered already no more than
+    their names is looked at. Those whose directory is gone are dropped, and finished runs that a kill has kept out are
+    entered with it.
 
     Parameters
     ----------
@@ -132,9 +133,13 @@ def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[st
                 f"{METRICS_FILE} of run {run.name} cannot be read ({type(error).__name__}), so the run is not entered.",
                 "Train it again, or move its directory out of the study.",
             ) from error
-        others, unreadable = _read_runs(path for path in _unentered(connection, run.parent) if path != run)
-        found = {**others, run.name: entries}
-        _replace_entries(connection, list(found), [entry for of_run in found.values() for entry in of_run])
+        known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
+        there = {path.name for path in os.scandir(run.parent)}
+        others = [run.parent / name for name in sorted(there - known - {run.name})]
+        found, unreadable = _read_runs(path for path in others if (path / METRICS_FILE).exists())
+        found[run.name] = entries
+        written = [*found, *sorted(known - there)]
+        _replace_entries(connection, written, [entry for of_run in found.values() for entry in of_run])
     return unreadable
 
 
@@ -167,13 +172,6 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
     return found, unreadable
 
 
-def _unentered(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[Path]:
-    """Return the finished runs of a directory that the catalogue does not know, in the order of their names."""
-    known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
-    new = sorted({entry.name for entry in os.scandir(runs_directory)} - known)
-    return [runs_directory / name for name in new if (runs_directory / name / METRICS_FILE).exists()]
-
-
 def _read_entries(run: Path) -> list[RunEntry]:
     metrics = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
     return run_entries(run.name, metrics, withdrawn=_num_withdrawn(run / MARK_FILE))
@@ -202,13 +200,20 @@ def _entered(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
 def _replace_entries(
     connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], entries: Sequence[RunEntry]
 ) -> None:
-    """Put entries in place of all that the catalogue holds of some runs."""
-    runs = [entry.row for entry in entries]
-    metrics = [row for entry in entries for row in entry.metric_rows]
-    for table, schema, rows in (("run", _RUN, runs), ("metric", _METRIC, metrics)):
-        connection.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($runs))", {"runs": list(run_ids)})
-        frame = pl.DataFrame(rows, schema=schema, orient="row")
-        insert_frame(connection, f"INSERT INTO {table} BY NAME SELECT * FROM incoming", frame)
+    """Put entries in place of all that the catalogue holds of some runs.
+
+    A row whose key stays is replaced, not deleted and inserted: DuckDB 1.2 takes that for a key that comes twice.
+    """
+    runs = pl.DataFrame([entry.row for entry in entries], schema=_RUN, orient="row")
+    metrics = pl.DataFrame([row for entry in entries for row in entry.metric_rows], schema=_METRIC, orient="row")
+    connection.execute("DELETE FROM metric WHERE run_id IN (SELECT unnest($runs))", {"runs": list(run_ids)})
+    insert_frame(connection, "INSERT INTO metric BY NAME SELECT * FROM incoming", metrics)
+    insert_frame(connection, "INSERT OR REPLACE INTO run BY NAME SELECT * FROM incoming", runs)
+    connection.execute(
+        "DELETE FROM run WHERE run_id IN (SELECT unnest($runs)) "
+        "AND (run_id, target) NOT IN (SELECT unnest($kept), unnest($targets))",
+        {"runs": list(run_ids), "kept": runs["run_id"].to_list(), "targets": runs["target"].to_list()},
+    )
 
 
 def _text(value: object) -> str:

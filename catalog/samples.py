@@ -95,8 +95,7 @@ def enrol(
             for visit in visits
             if visit not in known and keys[visit.eid] not in withdrawn
         }
-        settled = {sample.participant_key: sample.split for sample in (*allocated.values(), *known.values())}
-        settled |= {keys[visit.eid]: allocated[name].split for name, visit in new.items() if name in allocated}
+        settled = _settled_splits(new, keys, known, allocated)
         kin = {pair: value for pair, value in hide_identities(salt, kinship).items() if withdrawn.isdisjoint(pair)}
         all_keys = keys | {visit.eid: sample.participant_key for visit, sample in known.items()}
         splits = settled | allocate(
@@ -106,13 +105,11 @@ def enrol(
             families=find_families(kin),
             strata=None if strata is None else {all_keys[eid]: strata[eid] for eid in strata.keys() & all_keys},
         )
-        taken_rows = [*(sample.row for sample in allocated.values()), *retired_rows]
-        first_free_row = max(num_allocated_rows(connection), max(taken_rows, default=-1) + 1)
+        first_free_row = max(num_allocated_rows(connection), _first_row_behind(allocated, retired_rows))
         added, num_rows = _allocate_rows(connection, new, keys, splits, allocated, first_free_row)
         _insert_samples(connection, added, keys, labels or {})
         samples = {**known, **added}
-        taking_part = {sample.participant_key for sample in samples.values()}
-        related = {pair: value for pair, value in kin.items() if taking_part.issuperset(pair)}
+        related = _related_samples(kin, samples)
         record_kinship(connection, related)
     return Enrolment(
         samples=samples,
@@ -126,6 +123,30 @@ def enrol(
         num_divided_pairs=sum(splits[one] != splits[other] for one, other in related),
         withdrawn_keys=withdrawn,
     )
+
+
+def _settled_splits(
+    new: Mapping[str, Visit],
+    keys: Mapping[int, str],
+    known: Mapping[Visit, EnrolledSample],
+    allocated: Mapping[str, EnrolledSample],
+) -> dict[str, str]:
+    """Return the split of every participant who has one already, by key."""
+    settled = {sample.participant_key: sample.split for sample in (*allocated.values(), *known.values())}
+    return settled | {keys[visit.eid]: allocated[name].split for name, visit in new.items() if name in allocated}
+
+
+def _first_row_behind(allocated: Mapping[str, EnrolledSample], retired_rows: Collection[int]) -> int:
+    """Return the first row that no receipt names."""
+    return max((*(sample.row for sample in allocated.values()), *retired_rows), default=-1) + 1
+
+
+def _related_samples(
+    kin: Mapping[tuple[str, str], float], samples: Mapping[Visit, EnrolledSample]
+) -> dict[tuple[str, str], float]:
+    """Return the pairs of relatives who both take part."""
+    taking_part = {sample.participant_key for sample in samples.values()}
+    return {pair: value for pair, value in kin.items() if taking_part.issuperset(pair)}
 
 
 def num_allocated_rows(connection: duckdb.DuckDBPyConnection) -> int:

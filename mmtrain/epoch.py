@@ -14,7 +14,6 @@ from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.data.order import derive_seed
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch
-from mmtrain.errors import TrainError
 from mmtrain.learner import take_step
 from mmtrain.models.protocol import Example
 from mmtrain.ranks.group import Ranks
@@ -64,27 +63,24 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
 
 
 def fit_at_once(run: Run, portions: Sequence[Portion]) -> None:
-    """Set the weights from all training samples together, for a network that needs no steps.
-
-    Raises
-    ------
-    TrainError
-        There are several ranks.
-    """
-    task, network, part = run.task, run.learner.network, run.progress.part
+    """Set the weights from all training samples together, for a network that needs no steps; there is one rank."""
+    task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
     fit = task.architecture.fit
     assert fit is not None
-    if task.ranks.size > 1:
-        raise TrainError(f"The network {task.config.model.model} is fitted by one process. Leave --gpus out.")
+    part = run.progress.part
+    requests = [portion.request for portion in portions]
     started, clock = time.perf_counter(), WaitClock(task.device)
-    batches = clock.watch(stream_task(task, [portion.request for portion in portions]))
-    examples = [_example(task, portion, batch) for portion, batch in zip(portions, batches, strict=True)]
-    fit(network, examples, task.targets.kinds)
+    fit(
+        network,
+        [_example(task, batch, epoch) for batch in clock.watch(stream_task(task, requests))],
+        task.targets.kinds,
+    )
     network.eval()
     with torch.inference_mode():
-        for portion, batch in zip(portions, stream_task(task, [portion.request for portion in portions]), strict=True):
-            part.loss_sum += sample_losses(task, forward(task, network, batch), portion.request.positions).sum().item()
-            part.num_samples += portion.part_size
+        for batch in clock.watch(stream_task(task, requests)):
+            losses = sample_losses(task, forward(task, network, batch, epoch), batch.request.positions)
+            part.loss_sum += losses.sum().item()
+            part.num_samples += len(losses)
     part.wait_seconds, part.seconds = clock.take_seconds(), time.perf_counter() - started
 
 
@@ -129,10 +125,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _example(task: Task, portion: Portion, batch: StoredBatch) -> Example:
+def _example(task: Task, batch: StoredBatch, epoch: int) -> Example:
     """Return a batch by itself: what it is made from is overwritten by the next."""
-    inputs = network_inputs(task, batch)
+    inputs = network_inputs(task, batch, epoch)
     tensors = (inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF)
     volumes, edges, features = (None if t is None else t.float().cpu().numpy().copy() for t in tensors)
-    labels_BT = task.cohort.labels_NT[portion.request.positions]
+    labels_BT = task.cohort.labels_NT[batch.request.positions]
     return Example(volumes_BCXYZ=volumes, edges_BE=edges, features_BF=features, labels_BT=labels_BT)

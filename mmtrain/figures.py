@@ -29,10 +29,12 @@ def draw_losses(history: Sequence[Mapping[str, Any]], best_epoch: int, title: st
     """Draw training and validation loss by epoch, the best epoch marked."""
     figure, axes = new_figure()
     epochs = [entry["epoch"] for entry in history]
-    axes.plot(epochs, [entry["train_loss"] for entry in history], color=BLUE, label="training")
-    axes.plot(epochs, [entry["val_loss"] for entry in history], color=ORANGE, label="validation")
+    training, validation = ([entry[name] for entry in history] for name in ("train_loss", "val_loss"))
+    axes.plot(epochs, training, color=BLUE, label="training")
+    axes.plot(epochs, validation, color=ORANGE, label="validation")
+    scale = "log" if min(training + validation) > 0 else "linear"  # a likelihood may be negative
     axes.axvline(best_epoch, color=GREY, linestyle="--", linewidth=1, label=f"best epoch ({best_epoch})")
-    axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=title)
+    axes.set(xlabel="epoch", ylabel="loss", yscale=scale, title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return figure

@@ -14,7 +14,7 @@ from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch
 from mmtrain.models.registry import build_network
 from mmtrain.precision import parameter_dtype
-from mmtrain.ranks.dropout import BatchPart, require_independence, share_dropout
+from mmtrain.ranks.dropout import BatchPart, share_dropout
 from mmtrain.ranks.norm import synchronise
 from mmtrain.task import Task, forward, sample_losses
 
@@ -39,22 +39,14 @@ class Learner:
 
 
 def build_learner(task: Task) -> Learner:
-    """Return the untrained network of a run, ready to learn on this rank's device.
-
-    Raises
-    ------
-    TrainError
-        There are several ranks, and the network would become another with their number.
-    """
+    """Return the untrained network of a run, ready to learn on this rank's device."""
     config, device = task.config.optimisation, task.device
     _choose_algorithms(config.deterministic)
     torch.manual_seed(derive_seed(config.seed, "weights"))
     network = build_network(task.config.model.model, task.shape, device, parameter_dtype(task.dtype))
     part = share_dropout(network)
-    if task.ranks.size > 1:
-        require_independence(network)
-        if config.sync_batch_norm:
-            synchronise(network, device)
+    if task.ranks.size > 1 and config.sync_batch_norm:
+        synchronise(network, device)
     if config.compile:
         network.compile()
     replica: nn.Module = network
@@ -66,7 +58,8 @@ def build_learner(task: Task) -> Learner:
 
 def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch, epoch: int) -> torch.Tensor:
     """Learn from one portion; return the sum of its samples' losses, without penalty, on the device."""
-    learner.part.start, learner.part.whole = portion.start, portion.part_size
+    part = learner.part
+    part.start, part.size, part.whole = portion.start, len(portion.request.positions), portion.part_size
     with learner.sharing(portion.ends_step):
         losses = sample_losses(task, forward(task, learner.replica, batch, epoch), portion.request.positions)
         loss = losses.sum() * (task.ranks.size / portion.batch_size)  # the mean over the batch: ranks are averaged

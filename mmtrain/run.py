@@ -38,7 +38,7 @@ class RunDirectory:
 
     @property
     def execution(self) -> Path:
-        """Where the run computes and reads now, for its ranks; there once it has been started on several."""
+        """Where the run computes and reads, for the ranks that `mm train --gpus` started last."""
         return self.path / "execution.json"
 
     @property
@@ -147,9 +147,7 @@ def read_execution(run: RunDirectory) -> ExecutionConfig:
     try:
         return parse_execution(json.loads(run.execution.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise TrainError(
-            f"{run.execution} cannot be read: {error}.", "Resume the run with mm train --resume."
-        ) from error
+        raise TrainError(f"{run.execution} cannot be read: {error}.", "Resume it with mm train --resume.") from error
 
 
 @contextmanager

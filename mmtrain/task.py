@@ -34,8 +34,9 @@ from mmtrain.models.protocol import Architecture, NetworkShape
 from mmtrain.models.registry import load_architecture, network_shape
 from mmtrain.precision import choose_precision, computing_in, parameter_dtype
 from mmtrain.ranks.group import ALONE, Ranks
+from mmtrain.ranks.independence import require_independence
 from mmtrain.run import environment
-from mmtrain.targets.several import Targets, fit_targets
+from mmtrain.targets.several import Targets, fit_targets, require_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,15 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
         A store is missing.
     """
     data = config.data
-    if cohort.labels_NT.shape[1] != len(data.targets):
-        raise TrainError(f"The cohort has {cohort.labels_NT.shape[1]} targets, the run {len(data.targets)}.")
+    require_targets(cohort, data)
     require_portions(cohort, config, ranks.size)
     training = cohort.members("train")
     features_NF = cohort.stack_features(data.features)
     feature_scaler = fit_features(data.features, features_NF[training], data.shown_features)
     targets = fit_targets(data, cohort.labels_NT[training])
     stores = open_run_stores(layout, config)
+    shape = shape_of_run(config, stores, targets.num_outputs)
+    require_independence(config.model.model, shape, ranks.size)
     device = choose_device(config.execution.device)
     largest_share = -(-min(config.optimisation.batch_size, max(cohort.split_sizes.values())) // ranks.size)
     return Task(
@@ -88,7 +90,7 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(features_NF),
         architecture=load_architecture(config.model.model),
-        shape=shape_of_run(config, stores, targets.num_outputs),
+        shape=shape,
         ranks=ranks,
         device=device,
         dtype=choose_precision(config.optimisation.precision, device),

@@ -135,8 +135,8 @@ def _watch_threads(connection: Connection) -> Iterator[int]:
         missing_seconds = asked - last_seen
         if missing_seconds > PATIENCE_SECONDS:
             raise ClusterError(
-                f"There were no workers for {PATIENCE_SECONDS:g} s. What was stored is intact.",
-                f"{connection.remedy} Then run the same command again to resume.",
+                f"No workers came for {PATIENCE_SECONDS:g} s. What was stored is intact: the same command resumes.",
+                connection.remedy,
             )
         if missing_seconds > TELL_SECONDS and not told:
             _logger.warning("Waiting for workers.")

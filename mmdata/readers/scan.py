@@ -95,8 +95,8 @@ def _read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
     if scan.form == "image":
         return read_image(scan, volumes.space)
     if volumes.space == "MNI152-nonlinear":
-        return read_warped(scan, volumes.map_of(scan.modality))
-    return read_native(scan, volumes.map_of(scan.modality))
+        return read_warped(scan, volumes)
+    return read_native(scan, volumes)
 
 
 def _load_connectivity(scan: ScanCandidate, settings: ConnectivitySettings) -> LoadedScan:

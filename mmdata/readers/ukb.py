@@ -21,17 +21,18 @@ from mmdata.volume.connectome import Connectome
 from mmdata.volume.flirt import world_from_flirt
 from mmdata.volume.geometry import Matrix44
 from mmdata.volume.nifti import Volume, decode_volume
+from mmdata.volume.settings import VolumeSettings
 
 MAX_TEXT_BYTES = 1 << 20
 
 
-def read_native(scan: ScanCandidate, map_name: str) -> NativeScan:
+def read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
     """Read a scan on its own grid, with its FLIRT matrix to MNI152 as a world transform.
 
     Parameters
     ----------
-    map_name
-        Which of the modality's maps to read; empty where it has one image alone.
+    volumes
+        Which of a modality's maps to read.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def read_native(scan: ScanCandidate, map_name: str) -> NativeScan:
     """
     files = VOLUME_FILES[scan.modality].ukb
     with open_members(scan.path) as members:
-        volume, mask = _read_image(members, files.images[map_name])
+        volume, mask = _read_image(members, files.images[volumes.map_of(scan.modality)])
         matrix = _read_matrix(members, files.matrix)
         base_from_scan = _read_matrix(members, files.matrix_to_base)
     if matrix is None and scan.transform_path is not None:
@@ -54,12 +55,12 @@ def read_native(scan: ScanCandidate, map_name: str) -> NativeScan:
     return NativeScan(volume=volume, mni_from_native_44=transform, brain_XYZ=brain_XYZ)
 
 
-def read_warped(scan: ScanCandidate, map_name: str) -> NativeScan:
+def read_warped(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
     """Read the image that UK Biobank warped to MNI152 with a nonlinear transform.
 
     Parameters
     ----------
-    map_name
+    volumes
         As for `read_native`.
 
     Raises
@@ -68,7 +69,7 @@ def read_warped(scan: ScanCandidate, map_name: str) -> NativeScan:
         As `read_native`.
     """
     with open_members(scan.path) as members:
-        name = VOLUME_FILES[scan.modality].ukb.images[map_name].warped
+        name = VOLUME_FILES[scan.modality].ukb.images[volumes.map_of(scan.modality)].warped
         return NativeScan(volume=decode_volume(read_member(members, name)), mni_from_native_44=np.eye(4))
 
 

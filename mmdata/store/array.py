@@ -20,14 +20,11 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
-from mmbase.files import sync_directory as sync_directory  # noqa: PLC0414 - until mmtrain imports it from there
 from mmdata.errors import StoreError
 from mmdata.store.chunks import ChunkReader, reader_of, shard_file
-from mmdata.store.description import array_exists as array_exists  # noqa: PLC0414 - as above
 from mmdata.store.description import read_description
 from mmdata.store.failures import damaged_array, explain_failure, full_disk, is_disk_full
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
-from mmdata.store.rows import find_missing as find_missing  # noqa: PLC0414 - as above
 from mmdata.store.rows import is_stored, missing_value, require_stored
 
 
@@ -263,8 +260,3 @@ def wait_for_reads(futures: Sequence[Any], location: Location) -> None:
             future.result()
     except (ValueError, OSError) as error:
         raise explain_failure(error, location) or damaged_array(location) from error
-
-
-def damaged_message(location: Location) -> str:
-    """Say that bytes of an array are damaged; until mmtrain raises `damaged_array`."""
-    return str(damaged_array(location))

@@ -6,9 +6,7 @@ This is the public contract between what writes a study and what reads one, so i
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbase.names import CONNECTIVITY as CONNECTIVITY  # noqa: PLC0414 - until mmtrain imports it from there
-from mmbase.names import MODALITIES as MODALITIES  # noqa: PLC0414 - as above
-from mmbase.names import VOLUME_MODALITIES as VOLUME_MODALITIES  # noqa: PLC0414 - as above
+from mmbase.names import CONNECTIVITY
 from mmdata.store.location import Location
 
 SCHEMA_VERSION = 1

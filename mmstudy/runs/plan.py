@@ -21,6 +21,7 @@ from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import require_portions
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
+from mmtrain.ranks.independence import require_independence
 from mmtrain.targets.registry import kind_of_definition, load_kind
 from mmtrain.task import open_run_stores, shape_of_run
 
@@ -78,7 +79,7 @@ def plan_run(
     """
     dictionary = study_dictionary(study)
     config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
-    _require_network(study, config)
+    _require_network(study, config, num_ranks)
     with open_catalog(study.layout.catalog) as catalog:
         selection = _select(catalog, dictionary, config, scheme)
         findings = _audit(study, catalog, dictionary, config, selection.frame) if audited else []
@@ -180,10 +181,11 @@ def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
     return config.changed(copies=stores.num_copies)
 
 
-def _require_network(study: Study, config: RunConfig) -> None:
-    """Refuse a network that cannot take these inputs."""
+def _require_network(study: Study, config: RunConfig, num_ranks: int) -> None:
+    """Refuse a network that cannot take these inputs, or that so many ranks cannot train together."""
     num_outputs = sum(load_kind(target.kind).num_outputs for target in config.data.targets)
-    shape_of_run(config, open_run_stores(study.layout, config), num_outputs)
+    shape = shape_of_run(config, open_run_stores(study.layout, config), num_outputs)
+    require_independence(config.model.model, shape, num_ranks)
 
 
 def _require_own_stores(study: Study, config: RunConfig, cohort: pl.DataFrame) -> None:

@@ -14,7 +14,7 @@ from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.data.portions import require_portions
 from mmtrain.errors import TrainError
-from mmtrain.ranks.environment import rank_of_process
+from mmtrain.ranks.environment import is_launched
 from mmtrain.ranks.launch import launch_ranks, require_devices
 from mmtrain.run import RunDirectory, find_run, read_execution, write_execution
 from mmtrain.withdrawn import require_unmarked
@@ -40,7 +40,7 @@ def find_unfinished(study: Study, run_id: str, given: Mapping[str, Any]) -> tupl
     if run.metrics.exists():
         raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
     require_unmarked(run)
-    if rank_of_process() is not None and run.execution.exists():
+    if is_launched():
         config = replace(config, execution=read_execution(run))
     config = config.changed(**given)
     if config.execution.stores:

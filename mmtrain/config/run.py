@@ -84,7 +84,7 @@ def parse_run_config(settings: Mapping[str, Any]) -> RunConfig:
         try:
             sections[section] = _adapter(cls).validate_python({n: flat[n] for n in _names(cls) if n in flat})
         except ValidationError as error:
-            faults += [f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {f['input']!r}" for f in error.errors()]
+            faults.append(_describe(error))
     if faults:
         raise TrainError(f"The settings of the run cannot be used: {'; '.join(faults)}")
     return RunConfig(**sections)
@@ -102,13 +102,17 @@ def parse_execution(settings: Mapping[str, Any]) -> ExecutionConfig:
         execution: ExecutionConfig = _adapter(ExecutionConfig).validate_python(dict(settings))
         return execution
     except ValidationError as error:
-        raise TrainError(f"execution.json of the run cannot be used: {error.errors()[0]['msg']}") from error
+        raise TrainError(f"execution.json of the run cannot be used: {_describe(error)}") from error
 
 
 @cache
 def _adapter(section: type) -> TypeAdapter[Any]:
     """Return what validates a section; it takes tens of milliseconds to make."""
     return TypeAdapter(section)
+
+
+def _describe(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {f['input']!r}" for f in error.errors())
 
 
 def _names(cls: type) -> list[str]:

@@ -27,6 +27,8 @@ class Cohort:
     """``train``, ``val`` or ``test``."""
     labels_NT: NDArray[np.float64]
     """One column for each target of the run, in its own unit; classes are 0 and 1; NaN where missing."""
+    targets: tuple[str, ...]
+    """Name of each column; ``target`` where there is one alone."""
     is_augmented: NDArray[np.bool_]
     """Whether augmented copies of the sample are made: it is of the study's own training split."""
     features: dict[str, NDArray[np.float64]]
@@ -88,6 +90,7 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
         rows=table["row"].to_numpy(),
         splits=np.asarray(table["split"].to_list()),
         labels_NT=table.select(pl.col(labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy(order="c"),
+        targets=tuple(name.removeprefix(_TARGET_PREFIX) for name in labels),
         is_augmented=table["augmented"].to_numpy(),
         features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in features},
     )

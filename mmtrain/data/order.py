@@ -55,17 +55,17 @@ def divide(batch: NDArray[np.int64], parts: int, ranks: int) -> list[list[NDArra
 def balance_classes(
     members: NDArray[np.int64], labels: NDArray[np.int64], *, seed: int, epoch: int
 ) -> NDArray[np.int64]:
-    """Return all of the smaller class and as many of the larger, drawn anew each epoch.
+    """Return all of the smallest class and as many of each other, drawn anew each epoch.
 
     Parameters
     ----------
     members
         Positions of the samples.
     labels
-        0 or 1 for each of the `members`.
+        The class of each of the `members`, counted from 0; there are two at least.
     """
     rng = np.random.default_rng(derive_seed(seed, "balance", epoch))
-    classes = [members[labels == label] for label in (0, 1)]
+    classes = [members[labels == label] for label in range(max(2, labels.max(initial=0) + 1))]
     least = min(map(len, classes))
     return np.sort(np.concatenate([rng.choice(of_class, least, replace=False) for of_class in classes]))
 

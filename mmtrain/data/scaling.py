@@ -31,7 +31,12 @@ class FeatureScaler:
     @classmethod
     def from_json(cls, entries: Sequence[Mapping[str, Any]]) -> Self:
         """Return what `to_json` gave."""
-        return cls(*(tuple(entry[key] for entry in entries) for key in ("name", "mean", "std", "shown")))
+        return cls(
+            names=tuple(str(entry["name"]) for entry in entries),
+            means=tuple(float(entry["mean"]) for entry in entries),
+            stds=tuple(float(entry["std"]) for entry in entries),
+            shown=tuple(bool(entry["shown"]) for entry in entries),
+        )
 
     @staticmethod
     def num_columns_of(names: Sequence[str]) -> int:

@@ -99,23 +99,23 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
 def parse_card(content: Mapping[str, Any]) -> ModelCard:
     """Return a card from what `ModelCard.to_json` gave."""
     network = dict(content["network"])
-    shape = {name: network.pop(name) for name in ("side", "num_edges", "num_features", "num_outputs")}
-    name, volumes = network.pop("name"), tuple(network.pop("volumes"))
+    sizes = {name: int(network.pop(name)) for name in ("side", "num_edges", "num_features", "num_outputs")}
+    name, volumes = str(network.pop("name")), tuple(map(str, network.pop("volumes")))
     targets = content["targets"]
     return ModelCard(
         network=name,
-        shape=NetworkShape(volumes=volumes, **shape, parameters=network),
+        shape=NetworkShape(volumes=volumes, **sizes, parameters=network),
         targets=tuple(TargetConfig(name=t["name"], kind=t["kind"], unit=t["unit"]) for t in targets),
         fitted=Targets(
             names=tuple(target["name"] for target in targets),
             kinds=tuple(load_kind(target["kind"]).from_json(target["scaling"]) for target in targets),
             shares=(1.0,) * len(targets),
         ),
-        inputs=tuple(content["inputs"]),
+        inputs=tuple(map(str, content["inputs"])),
         features=FeatureScaler.from_json(content["features"]),
-        stores=content["stores"],
-        trained_on=content["trained_on"],
-        versions=content["versions"],
+        stores=dict(content["stores"]),
+        trained_on=dict(content["trained_on"]),
+        versions=dict(content["versions"]),
     )
 
 

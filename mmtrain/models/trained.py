@@ -19,7 +19,7 @@ from mmtrain.checkpoint import load_weights
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network
-from mmtrain.precision import parameter_dtype
+from mmtrain.precision import computing_in, parameter_dtype
 from mmtrain.run import RunDirectory
 
 _CPU = torch.device("cpu")
@@ -32,6 +32,8 @@ class TrainedModel:
     card: ModelCard
     network: nn.Module
     device: torch.device
+    dtype: torch.dtype
+    """Of the arithmetic."""
 
     @torch.inference_mode()
     def predict(
@@ -62,16 +64,12 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
-        dtype = next(self.network.parameters()).dtype
-        given = [
-            self._volumes(volumes or {}),
-            self._edges(connectivity),
-            self._features(features or {}),
-        ]
-        if len({len(part) for part in given if part is not None}) > 1:
-            raise TrainError("Expected all inputs to have the same number of samples.")
+        given = (self._volumes(volumes or {}), self._edges(connectivity), self._features(features or {}))
+        dtype = parameter_dtype(self.dtype)
         tensors = [None if part is None else part.to(self.device, dtype) for part in given]
-        outputs = self.network(*tensors).double().cpu().numpy()
+        _require_equal_lengths([part for part in tensors if part is not None])
+        with computing_in(self.dtype, self.device):
+            outputs = self.network(*tensors).to(dtype).double().cpu().numpy()
         return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
 
     def _volumes(self, volumes: Mapping[str, NDArray[Any]]) -> torch.Tensor | None:
@@ -80,18 +78,18 @@ class TrainedModel:
         if not shape.volumes:
             return None
         for name, array in volumes.items():
-            if array.shape[1:] != (shape.side,) * 3:
-                expected = f"(B, {shape.side}, {shape.side}, {shape.side})"
-                raise TrainError(f"Expected {name} of shape {expected}, got {array.shape}.")
-        return torch.stack([to_unit_range(torch.from_numpy(volumes[name])) for name in shape.volumes], dim=1)
+            _require_shape(name, array, (shape.side,) * 3)
+            _require_fractions(name, array)
+        channels = [to_unit_range(torch.from_numpy(volumes[name])) for name in shape.volumes]
+        _require_equal_lengths(channels)
+        return torch.stack(channels, dim=1)
 
     def _edges(self, connectivity: NDArray[Any] | None) -> torch.Tensor | None:
         num_edges = self.card.shape.num_edges
         _require_names("inputs", [CONNECTIVITY] * (connectivity is not None), [CONNECTIVITY] * bool(num_edges))
         if connectivity is None:
             return None
-        if connectivity.shape[1:] != (num_edges,):
-            raise TrainError(f"Expected connectivity of shape (B, {num_edges}), got {connectivity.shape}.")
+        _require_shape(CONNECTIVITY, connectivity, (num_edges,))
         return torch.from_numpy(connectivity)
 
     def _features(self, features: Mapping[str, Any]) -> torch.Tensor | None:
@@ -100,8 +98,11 @@ class TrainedModel:
             return None
         names = self.card.features.names
         _require_names("features", features, names)
-        values_NF = np.stack([np.asarray(features[name], np.float64) for name in names], axis=1)
-        return torch.from_numpy(self.card.features.scale(values_NF))
+        columns = [np.asarray(features[name], np.float64) for name in names]
+        for name, column in zip(names, columns, strict=True):
+            _require_shape(name, column, ())
+        _require_equal_lengths(columns)
+        return torch.from_numpy(self.card.features.scale(np.stack(columns, axis=1)))
 
 
 def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> TrainedModel:
@@ -133,7 +134,7 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
 def model_of_card(card: ModelCard, device: torch.device, dtype: torch.dtype) -> TrainedModel:
     """Return a model with random weights."""
     network = build_network(card.network, card.shape, device, parameter_dtype(dtype))
-    return TrainedModel(card, network.eval(), device)
+    return TrainedModel(card, network.eval(), device, dtype)
 
 
 def to_unit_range(volumes: torch.Tensor) -> torch.Tensor:
@@ -154,6 +155,27 @@ def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
         raise TrainError(f"The weights {weights} cannot be read: {error}.") from error
+
+
+def _require_equal_lengths(parts: Sequence[Any]) -> None:
+    if len(lengths := {len(part) for part in parts}) > 1:
+        raise TrainError(f"Expected all inputs to have the same number of samples, got {sorted(lengths)}.")
+
+
+def _require_shape(name: str, array: NDArray[Any], of_sample: tuple[int, ...]) -> None:
+    if array.ndim != 1 + len(of_sample) or array.shape[1:] != of_sample:
+        expected = f"(B{''.join(f', {size}' for size in of_sample)})"
+        raise TrainError(f"Expected {name} of shape {expected}, got {array.shape}.")
+
+
+def _require_fractions(name: str, volumes: NDArray[Any]) -> None:
+    """Refuse intensities that are not what stores hold; a network would make something of any number."""
+    if volumes.dtype.kind == "u" or (volumes.dtype.kind == "f" and ((volumes >= 0) & (volumes <= 1)).all()):
+        return
+    raise TrainError(
+        f"Expected {name} as unsigned integers over the whole range of their type, or as floats from 0 to 1, got "
+        f"{volumes.dtype} from {volumes.min():g} to {volumes.max():g}."
+    )
 
 
 def _require_names(what: str, given: Any, wanted: Any) -> None:

@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from mmtrain.errors import TrainError
+from mmtrain.ranks.replacement import replace_layers
 
 _BY_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-_DEPENDENT = (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
-"""Layers that draw for the samples which they see, and of which there is no version here that does not."""
 
 
 @dataclass(slots=True)
@@ -20,6 +19,8 @@ class BatchPart:
     """First of its samples within the batch."""
     whole: int = 0
     """Samples of the batch over all ranks."""
+    size: int = 0
+    """Samples of this rank; 0: as many as come."""
 
 
 class PartDropout(nn.Module):
@@ -41,17 +42,18 @@ class PartDropout(nn.Module):
         self.by_channel = by_channel
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return a tensor of the shape of `x`, whose first axis is this rank's samples."""
+        """Return a tensor of the shape of `x`, whose first axis is this rank's samples, or as many pieces of each."""
         if not self.training:
             return x
+        start, num_rows = rows_of_part(self.part, len(x))
         sizes = [*x.shape[1:2], *[1] * (x.dim() - 2)] if self.by_channel else x.shape[1:]
-        whole = [max(self.part.whole, len(x)), *sizes]
+        whole = [num_rows, *sizes]
         if x.dim() == 5:  # drawn with channels last, as the network's volumes lie
             batch, channels, *sides = whole
             kept = _draw_mask([batch, *sides, channels], self.probability, x.device).permute(0, 4, 1, 2, 3)
         else:
             kept = _draw_mask(whole, self.probability, x.device)
-        return x * kept[self.part.start : self.part.start + len(x)] / (1 - self.probability)
+        return x * kept[start : start + len(x)] / (1 - self.probability)
 
 
 def share_dropout(network: nn.Module) -> BatchPart:
@@ -63,38 +65,40 @@ def share_dropout(network: nn.Module) -> BatchPart:
         What all its layers look at.
     """
     part = BatchPart()
-    _replace(network, part)
+
+    def make(layer: nn.Module) -> PartDropout | None:
+        if not isinstance(layer, (nn.Dropout, *_BY_CHANNEL)):
+            return None
+        return PartDropout(layer.p, part, by_channel=isinstance(layer, _BY_CHANNEL))
+
+    replace_layers(network, make)
     return part
 
 
-def require_independence(network: nn.Module) -> None:
-    """Refuse to divide a network among ranks whose result would depend on their number.
+def rows_of_part(part: BatchPart, num_rows: int) -> tuple[int, int]:
+    """Return where a rank's rows begin among those of the whole batch, and how many all are.
+
+    >>> rows_of_part(BatchPart(start=2, whole=5, size=3), 3)
+    (2, 5)
+    >>> rows_of_part(BatchPart(start=2, whole=5, size=3), 12)
+    (8, 20)
 
     Raises
     ------
     TrainError
-        Names the layers.
+        The batch is divided, and the samples do not have equally many rows.
     """
-    dependent = {
-        type(module).__name__
-        for module in network.modules()
-        if isinstance(module, _DEPENDENT)
-        or (isinstance(module, (nn.MultiheadAttention, nn.RNNBase)) and module.dropout > 0)
-    }
-    if dependent:
+    size = part.size or num_rows
+    if size >= part.whole:
+        return 0, num_rows
+    pieces, left = divmod(num_rows, size)
+    if left:
         raise TrainError(
-            f"The network has layers that draw at random on each GPU for itself ({', '.join(sorted(dependent))}), so "
-            "that several would train another model than one.",
-            "Train it without --gpus.",
+            f"A dropout layer of the network gets {num_rows} rows for {size} samples, so that nobody can tell which of "
+            "them are of which sample.",
+            "Train the network without --gpus.",
         )
-
-
-def _replace(network: nn.Module, part: BatchPart) -> None:
-    for name, child in network.named_children():
-        if isinstance(child, (nn.Dropout, *_BY_CHANNEL)):
-            setattr(network, name, PartDropout(child.p, part, by_channel=isinstance(child, _BY_CHANNEL)))
-        else:
-            _replace(child, part)
+    return part.start * pieces, part.whole * pieces
 
 
 def _draw_mask(shape: list[int], probability: float, device: torch.device) -> torch.Tensor:

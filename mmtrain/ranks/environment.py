@@ -1,6 +1,14 @@
-"""Which of the processes that torchrun started this one is; told by environment variables, so it costs no imports."""
+"""What environment variables tell a process of the ranks that it is among, so that it costs no imports."""
 
 import os
+
+LAUNCHED = "MM_LAUNCHED"
+"""Set for ranks that `mmtrain.ranks.launch` starts."""
+
+
+def is_launched() -> bool:
+    """Return whether `mm train --gpus` started this process, and not somebody's own torchrun."""
+    return LAUNCHED in os.environ
 
 
 def rank_of_process() -> int | None:

@@ -19,6 +19,7 @@ from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
+from mmtrain.ranks.environment import LAUNCHED
 from mmtrain.ranks.failure import read_message
 
 
@@ -114,7 +115,7 @@ def _torchrun_silenced() -> Iterator[None]:
 @contextmanager
 def _environment_for(num_ranks: int, device: torch.device) -> Iterator[None]:
     """Set what ranks on one machine need, where the user has not."""
-    wanted = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # its warnings come with pages of addresses
+    wanted = {LAUNCHED: "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # its warnings come with pages of addresses
     if sys.platform == "linux":
         wanted["GLOO_SOCKET_IFNAME"] = "lo"
     if device.type == "cpu":

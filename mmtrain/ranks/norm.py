@@ -5,16 +5,14 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as AnyBatchNorm
 
+from mmtrain.ranks.replacement import replace_layers
+
 __all__ = ["AnyBatchNorm", "CpuSyncBatchNorm", "synchronise"]
 
 
 def synchronise(network: nn.Module, device: torch.device) -> None:
     """Let every batch norm of a network take its moments over all ranks; parameters and their names stay."""
-    for name, child in network.named_children():
-        if isinstance(child, AnyBatchNorm):
-            setattr(network, name, _synchronised(child, device))
-        else:
-            synchronise(child, device)
+    replace_layers(network, lambda layer: _synchronised(layer, device) if isinstance(layer, AnyBatchNorm) else None)
 
 
 class CpuSyncBatchNorm(AnyBatchNorm):
@@ -31,7 +29,7 @@ class CpuSyncBatchNorm(AnyBatchNorm):
             )
         axes = [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
-        assert self.weight is not None and self.bias is not None and self.running_mean is not None
+        assert self.running_mean is not None  # `require_independence` refuses others
         given, x = x.dtype, x.to(self.running_mean)
         count = _SumOverRanks.apply(x.new_full((1,), x.numel() / x.shape[1]))
         mean = _SumOverRanks.apply(x.sum(axes)) / count
@@ -39,8 +37,10 @@ class CpuSyncBatchNorm(AnyBatchNorm):
         variance = _SumOverRanks.apply(centred.square().sum(axes)) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1))
         normal = centred * torch.rsqrt(variance + self.eps).view(shape)
-        scaled: torch.Tensor = normal * self.weight.view(shape) + self.bias.view(shape)
-        return scaled.to(given)
+        if self.affine:
+            normal = normal * self.weight.view(shape) + self.bias.view(shape)
+        scaled: torch.Tensor = normal.to(given)
+        return scaled
 
     def _check_input_dim(self, x: torch.Tensor) -> None:
         """Take any number of axes, as `torch.nn.SyncBatchNorm`."""
@@ -72,6 +72,6 @@ class _SumOverRanks(torch.autograd.Function):
 
 def _synchronised(norm: AnyBatchNorm, device: torch.device) -> AnyBatchNorm:
     kind = nn.SyncBatchNorm if device.type == "cuda" else CpuSyncBatchNorm
-    synced = kind(norm.num_features, norm.eps, norm.momentum).to(norm.weight)
+    synced = kind(norm.num_features, norm.eps, norm.momentum, norm.affine).to(norm.running_mean)
     synced.load_state_dict(norm.state_dict())
     return synced

@@ -59,6 +59,10 @@ class TargetKind(Protocol):
         """Return the class of each label, of which an epoch may draw equally many; None where there are no classes."""
         ...
 
+    def sample_weights(self, labels: Labels) -> Labels:
+        """Return how much each sample counts in the loss, shape (N,)."""
+        ...
+
     def scale(self, labels: Labels) -> Labels:
         """Return what the outputs are compared with, shape (N,)."""
         ...

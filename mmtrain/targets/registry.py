@@ -1,6 +1,7 @@
 """The kinds of targets by name."""
 
 from mmtrain.discovery import choices_in, load_choice
+from mmtrain.errors import TrainError
 from mmtrain.targets import kinds
 from mmtrain.targets.protocol import TargetKind
 
@@ -22,5 +23,13 @@ def kind_of_definition(dictionary_kind: str) -> str:
 
     >>> kind_of_definition("binary")
     'classification'
+
+    Raises
+    ------
+    TrainError
+        There is none.
     """
-    return next(name for name in choices_in(kinds) if load_kind(name).dictionary_kind == dictionary_kind)
+    found = {load_kind(name).dictionary_kind: name for name in choices_in(kinds)}
+    if dictionary_kind not in found:
+        raise TrainError(f"Expected a target that is {' or '.join(found)}, got one that is {dictionary_kind}.")
+    return found[dictionary_kind]

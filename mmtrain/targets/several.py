@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtrain.config.data import DataConfig
+from mmtrain.config.data import DataConfig, TargetConfig
+from mmtrain.data.cohort import Cohort
+from mmtrain.errors import TrainError
 from mmtrain.metrics import measure
 from mmtrain.targets.protocol import Labels, TargetKind
 from mmtrain.targets.registry import load_kind
@@ -60,6 +62,22 @@ class Targets:
         return scores
 
 
+def require_targets(cohort: Cohort, data: DataConfig) -> None:
+    """Refuse a cohort with other targets than the run's, or in another order.
+
+    Raises
+    ------
+    TrainError
+        Names both.
+    """
+    names = tuple(target.name for target in data.targets)
+    if len(cohort.targets) != len(names) or (len(names) > 1 and cohort.targets != names):
+        raise TrainError(
+            f"Expected a cohort with a column of labels for {', '.join(names)}, in this order, got "
+            f"{', '.join(cohort.targets)}."
+        )
+
+
 def fit_targets(data: DataConfig, training_labels_NT: Labels) -> Targets:
     """Fit every target of a run on its training labels.
 
@@ -73,12 +91,18 @@ def fit_targets(data: DataConfig, training_labels_NT: Labels) -> Targets:
     known = [labels[~np.isnan(labels)] for labels in training_labels_NT.T]
     return Targets(
         names=tuple(target.name for target in data.targets),
-        kinds=tuple(
-            load_kind(target.kind).fit(labels, weighted=weighted)
-            for target, labels in zip(data.targets, known, strict=True)
-        ),
-        shares=tuple(len(labels) / max(1, len(training_labels_NT)) for labels in known),
+        kinds=tuple(_fit(target, labels, weighted) for target, labels in zip(data.targets, known, strict=True)),
+        shares=tuple(len(labels) / len(training_labels_NT) for labels in known),
     )
+
+
+def _fit(target: TargetConfig, labels: Labels, weighted: bool) -> TargetKind:
+    if not len(labels):
+        raise TrainError(f"No training sample has a label of {target.name}.")
+    try:
+        return load_kind(target.kind).fit(labels, weighted=weighted)
+    except TrainError as error:
+        raise TrainError(f"{target.name}: {error.what_happened}", error.what_to_do) from error
 
 
 def join_scores(scores: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -198,6 +198,13 @@ def test_a_run_that_a_kill_kept_out_is_entered_with_the_next(file: Path, runs: P
     assert listed(file) == [expected("age_1", AGE), expected("sex_1", SEX)]
 
 
+def test_a_run_whose_directory_is_gone_is_dropped_with_the_next(file: Path, runs: Path) -> None:
+    enter_run(file, runs / "sex_1")
+    shutil.rmtree(runs / "age_1")
+    enter_run(file, runs / "sex_1")
+    assert listed(file) == [expected("sex_1", SEX)]
+
+
 def test_entering_a_run_again_replaces_all_of_it(file: Path, runs: Path) -> None:
     run = add(runs, "both_1", BOTH)
     for name in ("age_1", "sex_1"):

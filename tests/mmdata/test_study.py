@@ -15,7 +15,6 @@ from mmdata.study import (
     SplitSettings,
     Study,
     StudyConfig,
-    TrainSettings,
     create_study,
     load_study,
     parse_config,
@@ -43,7 +42,7 @@ OTHER = StudyConfig(
         val=0.2, test=0.3, stratify=("sex", "age"), test_list="/data/test.csv", kinship="/data/rel.dat"
     ),
     augment=AugmentSettings(sides=(48, 96), elastic_mm=0.0),
-    train=TrainSettings(side=48, learning_rate=3e-5),
+    train={"side": 48, "learning_rate": 3e-5},
 )
 
 
@@ -72,7 +71,7 @@ def test_every_setting_is_explained_in_the_line_above_it() -> None:
     start, end = text.index("noise = ", text.index("\n[augment.probabilities]")), text.index("[train]")
     lines = (text[:start] + text[end:]).splitlines()  # chances are explained once, under their heading
     named = [number for number, line in enumerate(lines) if " = " in line and not line.startswith("#")]
-    assert len(named) == 57
+    assert len(named) == 50
     assert [lines[number] for number in named if not lines[number - 1].startswith("# ")] == []
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
     assert len(headings) == 8 and all(lines[number + 1].startswith("# ") for number in headings)
@@ -91,7 +90,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"volumes": {"sides": [64, 48]}}, r"sides must divide.*64, 48"),
     ({"volumes": {"sides": [128, 64, 4]}}, "at least 8"),
     ({"volumes": {"sides": [64.5]}}, r"volumes\.sides\.0.*64\.5"),
-    ({"volumes": {"modalities": ["t2"]}}, r"volumes\.modalities\.0.*'t2'"),
+    ({"volumes": {"modalities": ["t2"]}}, r"volumes: .*modalities must name at least one of flair, t1, dwi.*'t2'"),
     ({"volumes": {"dwi_map": "fa"}}, r"volumes\.dwi_map.*'FA'.*got 'fa'"),
     ({"volumes": {"clamp_percentiles": [99, 1]}}, r"clamp_percentiles must rise.*99"),
     ({"volumes": {"clamp_percentiles": [0, 101]}}, "clamp_percentiles must rise"),
@@ -110,8 +109,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"splits": {"val": 0.5, "test": 0.5}}, "val and test must"),
     ({"augment": {"probability": 1.5}}, r"probability must be 0 to 1, got 1\.5"),
     ({"augment": {"rotation_degrees": -1}}, "must be a number from 0"),
-    ({"train": {"side": 32}}, r"train\.side is 32, not one of volumes\.sides \(128, 64\)"),
-    ({"train": {"epochs": "many"}}, r"train\.epochs.*'many'"),
     ({"salt": "short"}, "salt must have"),
     ({"salt": "x" * 65}, "salt must have"),
     ({"salt": 5}, "salt"),

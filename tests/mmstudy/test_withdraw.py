@@ -31,11 +31,11 @@ from mmdata.ledger.receipts import (
 from mmdata.ledger.verify import execute_verification, plan_verification
 from mmdata.store.array import open_array
 from mmdata.study import Study, load_study
+from mmstudy.presence import require_present
 from mmstudy.withdraw import (
     WithdrawalResult,
     finish_removals,
     preview_withdrawal,
-    require_present,
     run_withdrawal,
 )
 
@@ -236,7 +236,7 @@ STEPS = [
     (mmstudy.withdraw, "append_receipts", 2),  # what was found
     (mmstudy.removal, "_remove_disposable", 1),
     (mmstudy.removal, "execute_erasure", 1),
-    (mmstudy.removal, "forget_leavers", 1),
+    (mmstudy.removal, "forget_withdrawn", 1),
     (mmstudy.removal, "forget_scans", 1),
     (mmstudy.removal, "remove_participants", 1),
     (mmstudy.removal, "index_runs", 1),

@@ -1,14 +1,17 @@
 """A study of tiny samples to train on, and ranks that start at once."""
 
+import importlib
 import json
 import multiprocessing
 import pickle
 import runpy
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,10 +25,11 @@ from mmdata.store.array import open_array
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
-from mmtrain.config.run import parse_run_config
+from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory, create_run
 from mmtrain.task import Task, prepare_task
+from mmtrain.train import train
 
 SIDE, EDGES, ROWS_PER_SHARD = 8, 12, 8
 SPLITS = ["train"] * 26 + ["val"] * 7 + ["test"] * 7
@@ -35,7 +39,6 @@ SETTINGS: dict[str, Any] = {
     "target": "age",
     "kind": "regression",
     "unit": "years",
-    "side": SIDE,
     "channels": (4, 4),
     "epochs": 3,
     "batch_size": 8,
@@ -51,29 +54,58 @@ class TinyStudy:
     layout: StudyLayout
     ages: np.ndarray
     classes: np.ndarray
+    splits: list[str]
+    side: int
 
-    def begin(self, **settings: Any) -> RunDirectory:
-        """Make a run's directory with a cohort of all samples and two features."""
-        config = parse_run_config(SETTINGS | settings)
+    @property
+    def two_targets(self) -> dict[str, Any]:
+        """Return what to begin a run with that predicts age and sex, every fourth label of which is missing."""
+        ages = [None if i % 4 == 1 else float(age) for i, age in enumerate(self.ages)]
+        classes = [None if i % 4 == 3 else float(label) for i, label in enumerate(self.classes)]
+        kinds = {"age": ("regression", "years"), "sex": ("classification", "1 male")}
+        return {
+            "labels": {"target_age": ages, "target_sex": classes},
+            "targets": [{"name": name, "kind": kind, "unit": unit} for name, (kind, unit) in kinds.items()],
+        }
+
+    def configure(self, **settings: Any) -> RunConfig:
+        """Return the settings of a run with the tiny defaults."""
+        return parse_run_config(SETTINGS | {"side": self.side} | settings)
+
+    def begin(self, labels: Mapping[str, Sequence[float | None]] | None = None, **settings: Any) -> RunDirectory:
+        """Make a run's directory with a cohort of all samples and two features.
+
+        Parameters
+        ----------
+        labels
+            Columns of the cohort; left out: `target`, the age or the class.
+        """
+        config = self.configure(**settings)
         run = create_run(self.layout.runs, config)
-        num = len(SPLITS)
+        num = len(self.splits)
         pl.DataFrame(
             {
                 "sample_id": [f"{i:016x}" for i in range(num)],
                 "row": range(num),
-                "split": SPLITS,
-                "target": self.ages if config.kind == "regression" else self.classes,
-                "augmented": [split == "train" for split in SPLITS],
+                "split": self.splits,
+                **(labels or {"target": self.ages if config.kind == "regression" else self.classes}),
+                "augmented": [split == "train" for split in self.splits],
                 "feature_LDL": [None if i % 5 == 0 else float(self.ages[i]) for i in range(num)],
                 "feature_sex": self.classes,
             }
         ).write_parquet(run.cohort)
         return run
 
-    def prepare(self, **settings: Any) -> Task:
+    def prepare(self, labels: Mapping[str, Sequence[float | None]] | None = None, **settings: Any) -> Task:
         """Begin a run and return what it computes with."""
-        run = self.begin(**settings)
-        return prepare_task(read_cohort(run.cohort), self.layout, parse_run_config(SETTINGS | settings))
+        run = self.begin(labels, **settings)
+        return prepare_task(read_cohort(run.cohort), self.layout, self.configure(**settings))
+
+    def train(self, labels: Mapping[str, Sequence[float | None]] | None = None, **settings: Any) -> RunDirectory:
+        """Begin a run and train it to its end."""
+        run = self.begin(labels, **settings)
+        train(run, self.layout, self.configure(**settings))
+        return run
 
     def epochs(self, run: RunDirectory) -> list[dict[str, Any]]:
         """Return the entries of metrics.jsonl without what differs from time to time."""
@@ -91,32 +123,38 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def make_tiny_study(root: Path) -> TinyStudy:
+def write_tiny_study(root: Path, splits: Sequence[str] = SPLITS, side: int = SIDE) -> TinyStudy:
     """Write the stores of a study without any source."""
     layout = create_study(root, parse_config({"salt": "salt-of-a-tiny-study"}, "test")).layout
     rng = np.random.default_rng(7)
-    num = len(SPLITS)
+    num = len(splits)
     ages = rng.uniform(45, 80, num)
-    t1 = ((ages - 40) / 45)[:, None, None, None] * rng.uniform(0.8, 1.0, (num, SIDE, SIDE, SIDE)) * 65535
+    t1 = ((ages - 40) / 45)[:, None, None, None] * rng.uniform(0.8, 1.0, (num, side, side, side)) * 65535
     for modality, volumes in (("t1", t1), ("flair", rng.uniform(0, 65535, t1.shape))):
-        _store(layout.volume_array(modality, SIDE), volumes.astype(np.uint16), VOLUME_DIMENSIONS)
+        _store(layout.volume_array(modality, side), volumes.astype(np.uint16), VOLUME_DIMENSIONS)
         copies = np.stack([volumes * 0.9, volumes * 0.8]).astype(np.uint16)
-        _store(layout.augmented_array(modality, SIDE), copies, AUGMENTED_DIMENSIONS)
+        _store(layout.augmented_array(modality, side), copies, AUGMENTED_DIMENSIONS)
     edges = ((ages - 60) / 20)[:, None] + rng.normal(0, 0.1, (num, EDGES))
     _store(layout.connectivity_array("glasser360"), edges.astype(np.float32), EDGE_DIMENSIONS)
-    return TinyStudy(layout, ages, np.tile([0.0, 0.0, 1.0, 0.0], num // 4))
+    return TinyStudy(layout, ages, np.tile([0.0, 0.0, 1.0, 0.0], num // 4), list(splits), side)
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
     """A tiny study; tests add runs to it."""
-    return make_tiny_study(tmp_path_factory.mktemp("tiny") / "study")
+    return write_tiny_study(tmp_path_factory.mktemp("tiny") / "study")
+
+
+@pytest.fixture(scope="session")
+def make_tiny_study() -> Callable[..., TinyStudy]:
+    """Make a tiny study of other samples or another side; see `write_tiny_study`."""
+    return write_tiny_study
 
 
 @pytest.fixture
 def fresh_tiny(tmp_path: Path) -> TinyStudy:
     """A tiny study to damage."""
-    return make_tiny_study(tmp_path / "study")
+    return write_tiny_study(tmp_path / "study")
 
 
 def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
@@ -137,6 +175,25 @@ def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:
         rows = values if copy is None else values[copy]
         for start in range(0, len(rows), ROWS_PER_SHARD):
             array.write_shard(start, rows[start : start + ROWS_PER_SHARD], copy=copy)
+
+
+AddModule = Callable[[ModuleType, str, str], Path]
+
+
+@pytest.fixture
+def add_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddModule:
+    """Add a module to a package, as a new file in its folder would; return the folder that holds it."""
+
+    def add(package: ModuleType, name: str, text: str) -> Path:
+        folder = tmp_path / package.__name__
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(text)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+        importlib.invalidate_caches()
+        return folder
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import mmtrain.epoch
+import mmtrain.models.networks
 import mmtrain.results
 import mmtrain.train as training
 from mmdata.store.schema import StudyLayout
@@ -31,7 +32,13 @@ CPU = torch.device("cpu")
 
 
 def train_runs(
-    root: Path, runs: list[Path], *, resumed: bool = False, stop_at: tuple[int, int] | None = None, signalled: int = 0
+    root: Path,
+    runs: list[Path],
+    *,
+    resumed: bool = False,
+    stop_at: tuple[int, int] | None = None,
+    signalled: int = 0,
+    networks: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train runs that have been begun, one after the other; return their metrics, {} for one that was stopped.
 
@@ -41,7 +48,11 @@ def train_runs(
         Epoch and step in which SIGTERM comes.
     signalled
         The only rank that gets it.
+    networks
+        Folder of further networks.
     """
+    if networks is not None:
+        mmtrain.models.networks.__path__.append(str(networks))
     results = []
     for port, run in zip(os.environ["PORTS"].split(), runs, strict=True):
         os.environ["MASTER_PORT"] = port  # ranks meet anew for each
@@ -70,11 +81,17 @@ def _train_run(root: Path, run: Path, resumed: bool, stop_at: tuple[int, int] | 
 
 
 def normalise(
-    shares: list[torch.Tensor], weights: list[torch.Tensor], momentum: float | None, state: dict[str, torch.Tensor]
+    shares: list[torch.Tensor],
+    weights: list[torch.Tensor],
+    momentum: float | None,
+    affine: bool,
+    state: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """Give this rank's share of a batch to a batch norm over all ranks, twice, and return all that comes of it."""
     with join_ranks(CPU, hang_seconds=60) as ranks:
-        network = torch.nn.Sequential(torch.nn.BatchNorm3d(shares[0].shape[1], momentum=momentum).double())
+        network = torch.nn.Sequential(
+            torch.nn.BatchNorm3d(shares[0].shape[1], momentum=momentum, affine=affine).double()
+        )
         network.load_state_dict(state)
         synchronise(network, CPU)
         assert isinstance(network[0], CpuSyncBatchNorm)

@@ -6,8 +6,10 @@ import pytest
 from mmtrain.figures import draw_losses
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 30])
-def test_the_loss_curve_is_drawn(tmp_path: Path, require_picture: Any, epochs: int) -> None:
-    history = [{"epoch": e, "train_loss": 1 / e, "val_loss": 2 / e} for e in range(1, epochs + 1)]
+@pytest.mark.parametrize(("epochs", "least"), [(1, 0.0), (2, 0.0), (30, 0.0), (30, -0.5)])
+def test_the_loss_curve_is_drawn_also_where_losses_are_negative(
+    tmp_path: Path, require_picture: Any, epochs: int, least: float
+) -> None:
+    history = [{"epoch": e, "train_loss": 1 / e + least, "val_loss": 2 / e + least} for e in range(1, epochs + 1)]
     draw_losses(history, epochs, "age from t1").savefig(tmp_path / "loss.png")
     require_picture(tmp_path / "loss.png")

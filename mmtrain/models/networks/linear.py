@@ -10,7 +10,8 @@ from math import prod
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from mmtrain.errors import TrainError
@@ -18,6 +19,8 @@ from mmtrain.models.protocol import Architecture, Example, NetworkShape
 from mmtrain.targets.protocol import TargetKind
 
 PENALTIES = np.logspace(-1, 7, 9)
+NUM_FOLDS, MIN_FOLDS = 5, 2
+MAX_ITERATIONS = 1000
 MAX_INPUTS = 1 << 18
 """Numbers of one sample; the training split has to fit into memory as one float32 matrix."""
 
@@ -89,18 +92,35 @@ def fit(model: nn.Module, examples: Sequence[Example], targets: Sequence[TargetK
         model.layer.bias.copy_(torch.tensor([bias for _, bias in layers]))
 
 
+def search_penalty(classes: NDArray[np.int64]) -> GridSearchCV:
+    """Return a logistic regression that is validated in five folds, or in as many as the smaller class has samples.
+
+    Raises
+    ------
+    TrainError
+        A class has fewer than two samples.
+    """
+    smallest = int(np.bincount(classes, minlength=2).min())
+    if smallest < MIN_FOLDS:
+        raise TrainError(f"The model linear needs {MIN_FOLDS} training samples of each class, got {smallest} of one.")
+    logistic, penalties = LogisticRegression(max_iter=MAX_ITERATIONS), {"C": 1 / PENALTIES}
+    return GridSearchCV(logistic, penalties, scoring="neg_log_loss", cv=min(NUM_FOLDS, smallest))
+
+
 def _fit_target(
     target: TargetKind, x_ND: NDArray[np.float32], labels: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """Yield weights and bias of each output of one target."""
-    classes = target.classes(labels)
-    if classes is None:
-        ridge = RidgeCV(PENALTIES).fit(x_ND, target.scale(labels))
+    classes, weights = target.classes(labels), target.sample_weights(labels)
+    if classes is None and target.num_outputs == 1:
+        ridge = RidgeCV(PENALTIES).fit(x_ND, target.scale(labels), sample_weight=weights)
         yield ridge.coef_, float(ridge.intercept_)
-        return
-    logistic = LogisticRegressionCV(Cs=1 / PENALTIES, cv=5, max_iter=1000).fit(x_ND, classes)
-    for sign in (-1.0, 1.0):  # the pair of outputs of a binary target
-        yield sign * logistic.coef_[0], float(sign * logistic.intercept_[0])
+    elif classes is not None and target.num_outputs == 2:
+        logistic = search_penalty(classes).fit(x_ND, classes, sample_weight=weights).best_estimator_
+        for sign in (-1.0, 1.0):  # the pair of outputs of a binary target
+            yield sign * logistic.coef_[0], float(sign * logistic.intercept_[0])
+    else:
+        raise TrainError(f"The model linear knows no targets of the kind {target.name}.", "Choose another --model.")
 
 
 def _flat(example: Example) -> NDArray[np.float32]:

@@ -54,6 +54,10 @@ class Kind:
         """Return the labels as whole numbers."""
         return labels.astype(np.int64)
 
+    def sample_weights(self, labels: Labels) -> Labels:
+        """Return the weight of each label's class."""
+        return np.asarray(self.class_weights)[labels.astype(np.int64)]
+
     def scale(self, labels: Labels) -> Labels:
         """Return the classes as they are."""
         return labels

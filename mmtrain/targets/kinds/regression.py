@@ -52,7 +52,8 @@ class Kind:
     @classmethod
     def from_json(cls, scaling: Mapping[str, Any] | None) -> Self:
         """Return what `to_json` gave."""
-        return cls(**(scaling or {}))
+        bounds = scaling or {}
+        return cls(float(bounds["low"]), float(bounds["high"]))
 
     def to_json(self) -> dict[str, float]:
         """Return the bounds."""
@@ -62,6 +63,10 @@ class Kind:
     def classes(labels: Labels) -> NDArray[np.int64] | None:
         """Return None: values are no classes."""
         return None
+
+    def sample_weights(self, labels: Labels) -> Labels:
+        """Return 1 for each: all values count the same."""
+        return np.ones_like(labels)
 
     def scale(self, labels: Labels) -> Labels:
         """Clamp and scale to [-1, 1]."""

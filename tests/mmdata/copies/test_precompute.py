@@ -26,7 +26,7 @@ from mmdata.copies.preview import WHOLE_COPIES, draw_sheet, kind_alone, preview_
 from mmdata.errors import StoreError, StudyError
 from mmdata.store.array import open_array
 from mmdata.store.spec import ensure_array
-from mmdata.study import Study, StudyConfig, TrainSettings, create_study
+from mmdata.study import Study, StudyConfig, create_study
 from mmdata.study_arrays import array_specs
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
@@ -175,7 +175,7 @@ def small_study(folder: Path, side: int = 16, **augment: Any) -> Study:
         volumes=VolumeSettings(modalities=("t1", "flair"), sides=(side, 8), rows_per_shard=4),
         connectivity=ConnectivitySettings(enabled=False),
         augment=AugmentSettings(sides=(side,), **augment),
-        train=TrainSettings(side=side),
+        train={"side": side},
     )
     study = create_study(folder, config)
     volumes = np.random.default_rng(4).integers(1, 65535, (6, side, side, side), np.uint16)

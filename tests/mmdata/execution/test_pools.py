@@ -38,7 +38,7 @@ class DaskByHand:
         description = folder / "scheduler.json"
         options = ("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
         self.scheduler = self._start("dask_scheduler", *options, "--scheduler-file", str(description))
-        while not description.exists():
+        while not description.exists() or not description.read_text():
             assert self.scheduler.poll() is None
             time.sleep(0.05)
         self.address: str = json.loads(description.read_text())["address"]
@@ -169,7 +169,9 @@ def test_all_workers_lost_ends_in_one_clear_error(dask: DaskByHand, monkeypatch:
     results = run_tasks(time.sleep, [0.1, 600, 600], workers=dask.pool)
     next(results)
     worker.kill()
-    with pytest.raises(ClusterError, match=r"no workers for 2 s\. Start some .* What was stored is intact"):
+    with pytest.raises(
+        ClusterError, match=r"No workers came for 2 s\. What was stored is intact: .* Start some on each machine"
+    ):
         next(results)
 
 

@@ -134,14 +134,18 @@ def test_jobs_that_end_without_working_end_the_work(
     monkeypatch.setenv("RUN", "true")
     monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 2.0)
     with pytest.raises(
-        ClusterError, match=r"no workers for 2 s\. The jobs ended.*logs are in .*/slurm\..*run the same"
+        ClusterError,
+        match=r"No workers came for 2 s\. .* is intact: .*The jobs ended.*logs are in .*/slurm",
     ):
         list(run_tasks(abs, [-1], workers=SlurmPool(jobs=2, directory=tmp_path / "slurm")))
 
 
 def test_options_that_slurm_refuses_are_shown_with_its_words(jobs: Path, tmp_path: Path) -> None:
     pool = SlurmPool(jobs=1, directory=tmp_path / "slurm", options=("--partition=nowhere",))
-    with pytest.raises(ClusterError, match=r"--slurm-option: sbatch: error: invalid partition specified: nowhere$"):
+    with pytest.raises(
+        ClusterError,
+        match=r"SLURM refuses the job: sbatch: error: invalid partition specified: nowhere\. Check --walltime",
+    ):
         list(run_tasks(abs, [-1], workers=pool))
     assert list(jobs.iterdir()) == []
 

@@ -283,7 +283,7 @@ def test_a_full_disk_leaves_the_shard_as_it_was_and_says_what_to_do(
         patch.setattr(
             "mmdata.ledger.erase.open_array", lambda p: replace(a := open_array(p), handle=FullDisk(a.handle))
         )
-        with pytest.raises(CapacityError, match="free some space, then run the same command again"):
+        with pytest.raises(CapacityError, match="Free some space, then run the same command again"):
             erase(layout, {1})
     assert state(layout) == before
 

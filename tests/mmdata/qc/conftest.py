@@ -15,7 +15,7 @@ from mmbase.records import MEASURES
 from mmdata.store.array import open_array
 from mmdata.store.rows import missing_value
 from mmdata.store.spec import ensure_array
-from mmdata.study import Study, StudyConfig, TrainSettings, create_study
+from mmdata.study import Study, StudyConfig, create_study
 from mmdata.study_arrays import array_specs
 from mmdata.volume.preprocess import quantise
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
@@ -81,7 +81,7 @@ def make_cohort(tmp_path: Path) -> Callable[..., Cohort]:
             salt="salt-of-the-tests-of-qc",
             volumes=VolumeSettings(sides=(SIDE,), modalities=("t1",), rows_per_shard=ROWS_PER_SHARD),
             connectivity=ConnectivitySettings(name="tian16"),
-            train=TrainSettings(side=SIDE),
+            train={"side": SIDE},
         )
         study = create_study(tmp_path / name, config)
         rng = np.random.default_rng(5)

@@ -1,6 +1,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from mmbase.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.readers.native import NativeScan
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.nifti import encode_volume
+from mmdata.volume.settings import VolumeSettings
 
 EID = 7654321
+VOLUMES = VolumeSettings()
 AFFINE_44 = np.diag([1.0, 1.0, 1.0, 1.0])
 T1_IMAGE, T1_MATRIX = "T1/T1_unbiased_brain.nii.gz", "T1/transforms/T1_to_MNI_linear.mat"
 FLAIR_IMAGE = "T2_FLAIR/T2_FLAIR_unbiased_brain.nii.gz"
@@ -49,7 +53,7 @@ def matrix_of(native: NativeScan) -> np.ndarray:
 
 def rejection(candidate: ScanCandidate) -> ScanRejected:
     with pytest.raises(ScanRejected) as caught:
-        read_native(candidate, "FA")
+        read_native(candidate, VOLUMES)
     assert str(EID) not in str(caught.value)
     return caught.value
 
@@ -60,7 +64,7 @@ def t1(tmp_path: Path) -> Path:
 
 
 def test_image_and_matrix_are_read(t1: Path) -> None:
-    native = read_native(scan(t1), "FA")
+    native = read_native(scan(t1), VOLUMES)
     assert native.volume.data_XYZ.shape == (9, 10, 11) and (native.volume.data_XYZ == 5).all()
     # native world (0, 0, 0): FSL x is 8 (nine columns turned around), 12 after the matrix, world 90 - 12
     np.testing.assert_allclose(matrix_of(native)[:3, 3], [78.0, -126.0, -72.0])
@@ -70,10 +74,10 @@ def test_image_and_matrix_are_read(t1: Path) -> None:
 def test_only_the_bias_corrected_image_is_read_wherever_it_lies(tmp_path: Path, prefix: str) -> None:
     members = {"T1/T1_brain.nii.gz": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)}
     path = zipped(tmp_path / "a.zip", {prefix + name: content for name, content in members.items()})
-    assert (read_native(scan(path), "FA").volume.data_XYZ == 2).all()
+    assert (read_native(scan(path), VOLUMES).volume.data_XYZ == 2).all()
     path = zipped(tmp_path / "b.zip", {prefix + name: c for name, c in members.items() if name != T1_IMAGE})
     with pytest.raises(ScanRejected, match="missing-image"):
-        read_native(scan(path), "FA")
+        read_native(scan(path), VOLUMES)
 
 
 @pytest.mark.parametrize(("dwi_map", "member"), [("FA", "dti_FA"), ("MD", "dti_MD"), ("ICVF", "NODDI_ICVF")])
@@ -81,22 +85,35 @@ def test_diffusion_map_is_the_one_asked_for(tmp_path: Path, dwi_map: str, member
     names = ("dti_FA", "dti_MD", "NODDI_ICVF")
     members = {f"dMRI/dMRI/{name}.nii.gz": image(value) for value, name in enumerate(names, start=1)}
     path = zipped(tmp_path / "a.zip", {**members, DWI_MATRIX: matrix(0)})
-    assert (read_native(scan(path, "dwi"), dwi_map).volume.data_XYZ == names.index(member) + 1).all()
+    assert (
+        read_native(scan(path, "dwi"), VolumeSettings(dwi_map=dwi_map)).volume.data_XYZ == names.index(member) + 1
+    ).all()
 
 
 def test_flair_without_a_matrix_takes_that_of_its_t1(tmp_path: Path, t1: Path) -> None:
     flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3)})
-    native = read_native(scan(flair, "flair", t1), "FA")
+    native = read_native(scan(flair, "flair", t1), VOLUMES)
     assert (native.volume.data_XYZ == 3).all()
-    np.testing.assert_array_equal(matrix_of(native), matrix_of(read_native(scan(t1), "FA")))
-    assert read_native(scan(flair, "flair"), "FA").mni_from_native_44 is None
+    np.testing.assert_array_equal(matrix_of(native), matrix_of(read_native(scan(t1), VOLUMES)))
+    assert read_native(scan(flair, "flair"), VOLUMES).mni_from_native_44 is None
     bare_t1 = zipped(tmp_path / "bare.zip", {T1_IMAGE: image(1)})
-    assert read_native(scan(flair, "flair", bare_t1), "FA").mni_from_native_44 is None
+    assert read_native(scan(flair, "flair", bare_t1), VOLUMES).mni_from_native_44 is None
+
+
+def test_a_matrix_to_the_t1_is_taken_through_that_of_the_t1(
+    tmp_path: Path, t1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swi = replace(VOLUME_FILES["flair"].ukb, matrix="", matrix_to_base="SWI/SWI_to_T1.mat")
+    monkeypatch.setitem(VOLUME_FILES, "flair", replace(VOLUME_FILES["flair"], ukb=swi))
+    path = zipped(tmp_path / "swi.zip", {FLAIR_IMAGE: image(3), "SWI/SWI_to_T1.mat": matrix(30)})
+    assert matrix_of(read_native(scan(path, "flair", t1), VOLUMES))[0, 3] == pytest.approx(90 - 8 - 30 - 4)
+    without = zipped(tmp_path / "without.zip", {FLAIR_IMAGE: image(3)})
+    assert read_native(scan(without, "flair", t1), VOLUMES).mni_from_native_44 is None
 
 
 def test_flair_prefers_its_own_matrix(tmp_path: Path, t1: Path) -> None:
     flair = zipped(tmp_path / "flair.zip", {FLAIR_IMAGE: image(3), FLAIR_MATRIX: matrix(30)})
-    assert matrix_of(read_native(scan(flair, "flair", t1), "FA"))[0, 3] == pytest.approx(90 - 8 - 30)
+    assert matrix_of(read_native(scan(flair, "flair", t1), VOLUMES))[0, 3] == pytest.approx(90 - 8 - 30)
 
 
 @pytest.mark.parametrize("mark", ["unusable", "incompatible"])
@@ -104,7 +121,7 @@ def test_what_the_archive_marks_is_not_data(tmp_path: Path, mark: str) -> None:
     path = zipped(tmp_path / "a.zip", {f"T1/{mark}/T1_unbiased_brain.nii.gz": image(1), T1_MATRIX: matrix(0)})
     assert rejection(scan(path)).reason == "unusable"
     path = zipped(tmp_path / "b.zip", {f"{mark}/{T1_IMAGE}": image(1), T1_IMAGE: image(2), T1_MATRIX: matrix(0)})
-    assert (read_native(scan(path), "FA").volume.data_XYZ == 2).all()
+    assert (read_native(scan(path), VOLUMES).volume.data_XYZ == 2).all()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +172,7 @@ def test_damaged_archive_is_rejected_or_reads_the_same(
     path = tmp_path_factory.getbasetemp() / "damaged.zip"
     path.write_bytes(INTACT[:position] + noise + INTACT[position + len(noise) :])
     try:
-        native = read_native(scan(path), "FA")
+        native = read_native(scan(path), VOLUMES)
     except ScanRejected:
         return
     assert (native.volume.data_XYZ == 5).all()
@@ -193,7 +210,9 @@ def test_an_unpacked_archive_reads_the_same(tmp_path: Path, t1: Path) -> None:
     folder = tmp_path / "unpacked"
     with zipfile.ZipFile(t1) as archive:
         archive.extractall(folder)
-    np.testing.assert_array_equal(matrix_of(read_native(scan(folder), "FA")), matrix_of(read_native(scan(t1), "FA")))
+    np.testing.assert_array_equal(
+        matrix_of(read_native(scan(folder), VOLUMES)), matrix_of(read_native(scan(t1), VOLUMES))
+    )
     (folder / T1_IMAGE).rename(folder / "T1" / "unusable_T1_unbiased_brain.nii.gz")
     assert rejection(scan(folder)).reason == "unusable"
 
@@ -206,7 +225,7 @@ def test_the_whole_head_comes_with_its_mask_where_there_is_no_brain_image(tmp_pa
         "T1/T1_brain_mask.nii.gz": encode_volume(brain, AFFINE_44, np.uint8),
         T1_MATRIX: matrix(0),
     }
-    native = read_native(scan(zipped(tmp_path / "a.zip", members)), "FA")
+    native = read_native(scan(zipped(tmp_path / "a.zip", members)), VOLUMES)
     assert (native.volume.data_XYZ == 7).all() and native.brain_XYZ is not None
     np.testing.assert_array_equal(native.brain_XYZ, brain > 0)
     members["T1/T1_brain_mask.nii.gz"] = encode_volume(brain[1:], AFFINE_44, np.uint8)
@@ -223,7 +242,9 @@ def test_the_whole_head_comes_with_its_mask_where_there_is_no_brain_image(tmp_pa
     ],
 )
 def test_warped_images_lie_in_template_space(tmp_path: Path, modality: str, dwi_map: str, member: str) -> None:
-    native = read_warped(scan(zipped(tmp_path / "a.zip", {member: image(4)}), modality), dwi_map)
+    native = read_warped(
+        scan(zipped(tmp_path / "a.zip", {member: image(4)}), modality), VolumeSettings(dwi_map=dwi_map)
+    )
     assert (native.volume.data_XYZ == 4).all()
     np.testing.assert_array_equal(matrix_of(native), np.eye(4))
 

@@ -1,11 +1,14 @@
 import json
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmtrain.config.run import parse_run_config
+from mmtrain.config.run import SECTIONS, parse_run_config
 from mmtrain.errors import TrainError
 
+BEFORE_SECTIONS = Path(__file__).with_name("config_before_sections.json")
 GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", "inputs": ("t1", "connectivity")}
 
 
@@ -70,3 +73,28 @@ def test_volumes_come_in_channel_order_whatever_was_typed() -> None:
 def test_the_defaults_are_the_references() -> None:
     config = parse_run_config(GOOD).optimisation
     assert (config.batch_size, config.learning_rate, config.epochs, config.patience) == (64, 1e-4, 200, 30)
+
+
+def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> None:
+    stored = json.loads(BEFORE_SECTIONS.read_text())["train"]
+    config = parse_run_config(stored)
+    assert (config.data.target, config.kind, config.data.targets[0].unit) == ("age", "regression", "years")
+    assert config.model.model == "fusion"
+    assert stored.items() <= json.loads(json.dumps(config.to_json())).items()
+    assert config.to_json().keys() - stored.keys() == {"model"}
+
+
+def test_several_faults_are_told_at_once() -> None:
+    with pytest.raises(TrainError, match=r"epochs: .*; .*device: .*got 'tpu'"):
+        parse_run_config(GOOD | {"epochs": "many", "device": "tpu"})
+
+
+def test_targets_have_to_be_different_ones() -> None:
+    age = {"name": "age", "kind": "regression"}
+    with pytest.raises(TrainError, match="one target or several different ones, got age, age"):
+        parse_run_config({"inputs": ("t1",), "targets": [age, age]})
+
+
+def test_every_setting_is_of_one_section() -> None:
+    names = [field.name for section in SECTIONS.values() for field in fields(section)]
+    assert len(names) == len(set(names))

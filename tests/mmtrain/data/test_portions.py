@@ -23,6 +23,7 @@ def make_cohort(num_training: int) -> Cohort:
         rows=position[::-1] * 3,
         splits=np.where(position % 2 == 0, "train", "val"),
         labels_NT=(position % 3 == 0).astype(np.float64)[:, None],
+        targets=("target",),
         is_augmented=position % 7 != 0,
         features={},
     )

@@ -2,8 +2,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from mmtrain.ranks.dropout import BatchPart, PartDropout
+from mmtrain.errors import TrainError
+from mmtrain.ranks.dropout import BatchPart, PartDropout, share_dropout
 
 SHAPES = {"features": (5,), "volumes": (3, 4, 2, 3)}
 
@@ -59,3 +61,47 @@ def test_nothing_is_dropped_in_evaluation() -> None:
 def test_an_unset_part_is_the_whole_batch() -> None:
     batch = torch.rand(3, 7)
     assert torch.equal(drop(batch, 0, 0), drop(batch, 0, 3))
+
+
+class Layers(nn.Module):
+    """Every kind of dropout that PyTorch has for ranks to share, one of them twice, and one in front of windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.volumes = nn.Sequential(nn.Dropout3d(0.3), nn.Conv3d(2, 3, 1), nn.Dropout(0.3), nn.Flatten(2))
+        self.channels, self.pictures = nn.Dropout1d(0.3), nn.Dropout2d(0.3)
+        twice = nn.Dropout(0.3)
+        self.values = nn.Sequential(twice, nn.Linear(8, 8), twice)
+        self.windows = nn.Dropout(0.3)
+
+    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+        x = self.pictures(self.channels(self.volumes(volumes)).unflatten(2, (2, 4)))
+        x = self.values(x.flatten(2))
+        return self.windows(x.flatten(0, 1)).unflatten(0, (-1, 3))
+
+
+@pytest.mark.parametrize("num_parts", [1, 2, 3])
+def test_a_network_drops_the_same_whatever_the_number_of_parts(num_parts: int) -> None:
+    network = Layers().double()
+    part = share_dropout(network)
+    assert not any(isinstance(layer, nn.Dropout) for layer in network.modules())
+    batch = torch.rand(7, 2, 2, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 1
+    outputs, start = [], 0
+    for share in batch.tensor_split(num_parts):
+        part.start, part.size, part.whole = start, len(share), len(batch)
+        torch.manual_seed(5)
+        outputs.append(network(share))
+        start += len(share)
+    torch.manual_seed(5)
+    part.start, part.size, part.whole = 0, 7, 7
+    whole = network(batch)
+    torch.testing.assert_close(torch.cat(outputs), whole)
+    assert 0.1 < (whole == 0).double().mean() < 0.9
+    assert not torch.equal(network(batch), whole)
+
+
+def test_rows_that_are_not_of_samples_are_dropped_by_one_rank_and_refused_on_several() -> None:
+    rows = torch.ones(5, 100)
+    assert (PartDropout(0.5, BatchPart(0, 3, 3))(rows) == 0).any()
+    with pytest.raises(TrainError, match=r"gets 5 rows for 3 samples.*without --gpus"):
+        PartDropout(0.5, BatchPart(0, 6, 3))(rows)

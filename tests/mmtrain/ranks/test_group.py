@@ -47,6 +47,7 @@ RUNS: dict[str, dict[str, Any]] = {
 IN_PARTS = {"inputs": ("t1", "connectivity"), "accumulate": 2, "epochs": 2}
 ON_DEVICE = "on the device"
 ON_THREE = ("volumes", "in parts", ON_DEVICE)
+SEVERAL = "several targets"
 NUM_KILLS = pytest.mark.parametrize(
     "num_kills", [1, pytest.param(int(os.environ.get("MM_KILLS", "4")), marks=pytest.mark.slow, id="many")]
 )
@@ -60,7 +61,9 @@ def trained(make_once: MakeOnce, on_ranks: Any) -> dict[int, dict[str, RunDirect
         tiny = make_tiny_study(folder / "study")
         runs = {}
         for size, names in ((1, RUNS), (2, RUNS), (3, ON_THREE)):
-            runs[size] = {name: str(tiny.begin(**EXACT | RUNS[name]).path) for name in names}
+            begun = {name: tiny.begin(**EXACT | RUNS[name]) for name in names}
+            begun[SEVERAL] = tiny.begin(**EXACT, **tiny.two_targets, inputs=("t1", "connectivity"))
+            runs[size] = {name: str(run.path) for name, run in begun.items()}
             on_ranks(size, "train_runs", root=tiny.layout.root, runs=[Path(path) for path in runs[size].values()])
         (folder / "runs.json").write_text(json.dumps(runs))
 
@@ -106,7 +109,7 @@ def are_same(tiny: Any, one: RunDirectory, other: RunDirectory) -> bool:
 
 @pytest.mark.parametrize(
     ("size", "name"),
-    [(size, name) for size, names in ((2, RUNS), (3, ON_THREE)) for name in names if name != ON_DEVICE],
+    [(size, name) for size, names in ((2, RUNS), (3, ON_THREE)) for name in (*names, SEVERAL) if name != ON_DEVICE],
 )
 def test_any_number_of_ranks_trains_the_same_model(tiny: Any, trained: Any, size: int, name: str) -> None:
     assert largest_difference(tiny, trained[1][name], trained[size][name]) < AGREED
@@ -281,21 +284,22 @@ def test_random_kills_of_ranks_and_resumes_on_other_numbers_of_ranks_end_in_the_
         assert largest_difference(tiny, trained[1]["everything"], run) < AGREED
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize(("momentum", "affine"), [(0.1, True), (None, True), (0.1, False)])
 @pytest.mark.parametrize("sizes", [(2, 3), (1, 2, 4)])
 def test_batch_norm_over_ranks_is_batch_norm_over_their_samples(
-    on_ranks: Any, sizes: tuple[int, ...], momentum: float | None
+    on_ranks: Any, sizes: tuple[int, ...], momentum: float | None, affine: bool
 ) -> None:
     generator = torch.Generator().manual_seed(3)
     whole = torch.randn(sum(sizes), 3, 2, 3, 2, dtype=torch.float64, generator=generator) * 4 + 5
     weights = torch.randn(whole.shape, dtype=torch.float64, generator=generator)
-    expected = torch.nn.BatchNorm3d(3, momentum=momentum).double()
+    expected = torch.nn.BatchNorm3d(3, momentum=momentum, affine=affine).double()
     with torch.no_grad():
-        expected.weight.uniform_(0.5, 2, generator=generator)
-        expected.bias.uniform_(-1, 1, generator=generator)
+        if affine:
+            expected.weight.uniform_(0.5, 2, generator=generator)
+            expected.bias.uniform_(-1, 1, generator=generator)
     state = {f"0.{name}": value.clone() for name, value in expected.state_dict().items()}
     given = {"shares": list(whole.split(sizes)), "weights": list(weights.split(sizes))}
-    results = on_ranks(len(sizes), "normalise", **given, momentum=momentum, state=state)
+    results = on_ranks(len(sizes), "normalise", **given, momentum=momentum, affine=affine, state=state)
 
     samples = whole.clone().requires_grad_()
     expected(samples + 1)
@@ -306,17 +310,19 @@ def test_batch_norm_over_ranks_is_batch_norm_over_their_samples(
     evaluated = expected.eval()(samples).detach()
     torch.testing.assert_close(torch.cat([r["evaluated"] for r in results]), evaluated)
     for result in results:
-        torch.testing.assert_close(result["gradients"], [expected.weight.grad, expected.bias.grad])
+        torch.testing.assert_close(result["gradients"], [parameter.grad for parameter in expected.parameters()])
         assert {name.removeprefix("0.") for name in result["state"]} == set(expected.state_dict())
         for name, value in expected.state_dict().items():
             torch.testing.assert_close(result["state"][f"0.{name}"], value)
 
 
-def test_batch_norm_is_synchronised_at_any_depth_and_keeps_its_weights() -> None:
-    network = torch.nn.Sequential(torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 2)))
+def test_batch_norm_is_synchronised_at_any_depth_and_in_every_place_and_keeps_its_weights() -> None:
+    norm = torch.nn.BatchNorm1d(2)
+    network = torch.nn.Sequential(torch.nn.Sequential(norm, torch.nn.Linear(2, 2)), norm)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     synchronise(network, torch.device("cpu"))
     assert type(network[0][0]).__name__ == "CpuSyncBatchNorm"
+    assert network[1] is network[0][0]
     assert network.state_dict().keys() == before.keys()
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
 

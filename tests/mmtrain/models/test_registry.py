@@ -1,0 +1,61 @@
+from typing import Any
+
+import pytest
+
+from mmtrain.errors import TrainError
+from mmtrain.models import networks
+from mmtrain.models.registry import load_architecture, network_names
+from mmtrain.models.trained import load_model
+
+OWN = '''
+"""Means of the volumes, and the edges, to one layer; a penalty of its own."""
+
+import torch
+from torch import nn
+
+from mmtrain.models.protocol import Architecture
+
+
+class Means(nn.Module):
+    def __init__(self, num_inputs, num_outputs):
+        super().__init__()
+        self.dropout, self.layer = nn.Dropout(0.2), nn.Linear(num_inputs, num_outputs)
+
+    def forward(self, volumes, edges, features):
+        assert features is None
+        return self.layer(self.dropout(torch.cat([volumes.mean((2, 3, 4)), edges], dim=1)))
+
+
+def build(shape):
+    return Means(len(shape.volumes) + shape.num_edges, shape.num_outputs)
+
+
+def penalty(network, config):
+    return config.weight_penalty * network.layer.weight.square().sum()
+
+
+ARCHITECTURE = Architecture(build=build, inputs=("t1", "flair", "connectivity"), penalty=penalty)
+'''
+
+
+def test_a_network_is_one_file(tiny: Any, add_module: Any) -> None:
+    add_module(networks, "means", OWN)
+    assert network_names() == ("densenet121", "fusion", "linear", "means")
+    settings = {"model": "means", "channels": (), "inputs": ("t1", "connectivity"), "epochs": 20, "learning_rate": 0.02}
+    run = tiny.train(**settings)
+    assert tiny.epochs(run)[-1]["val_loss"] < tiny.epochs(run)[0]["val_loss"] / 2
+    assert load_model(run.path).network.layer.weight.shape == (1, 13)
+    shrunk = tiny.train(**settings, weight_penalty=100.0)
+    one, other = (load_model(of.path).network.layer.weight.abs().sum().item() for of in (run, shrunk))
+    assert other < one / 2
+
+
+def test_inputs_that_it_does_not_name_are_refused(tiny: Any, add_module: Any) -> None:
+    add_module(networks, "means", OWN)
+    with pytest.raises(TrainError, match="The network means takes t1, flair, connectivity, not metadata"):
+        tiny.prepare(model="means", channels=(), inputs=("metadata",), metadata_blocks=("serology",))
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(TrainError, match=r"network \(--model\) to be one of densenet121, fusion, linear, got 'resnet'"):
+        load_architecture("resnet")
