@@ -123,7 +123,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def write_tiny_study(root: Path, splits: Sequence[str] = SPLITS, side: int = SIDE) -> TinyStudy:
+def make_tiny_study(root: Path, splits: Sequence[str] = SPLITS, side: int = SIDE) -> TinyStudy:
     """Write the stores of a study without any source."""
     layout = create_study(root, parse_config({"salt": "salt-of-a-tiny-study"}, "test")).layout
     rng = np.random.default_rng(7)
@@ -142,19 +142,13 @@ def write_tiny_study(root: Path, splits: Sequence[str] = SPLITS, side: int = SID
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
     """A tiny study; tests add runs to it."""
-    return write_tiny_study(tmp_path_factory.mktemp("tiny") / "study")
-
-
-@pytest.fixture(scope="session")
-def make_tiny_study() -> Callable[..., TinyStudy]:
-    """Make a tiny study of other samples or another side; see `write_tiny_study`."""
-    return write_tiny_study
+    return make_tiny_study(tmp_path_factory.mktemp("tiny") / "study")
 
 
 @pytest.fixture
 def fresh_tiny(tmp_path: Path) -> TinyStudy:
     """A tiny study to damage."""
-    return write_tiny_study(tmp_path / "study")
+    return make_tiny_study(tmp_path / "study")
 
 
 def _store(path: Path, values: np.ndarray, dimensions: tuple[str, ...]) -> None:

@@ -1,7 +1,6 @@
 """A trained model by itself: arrays in, predictions out."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from mmdata.store.array import open_array
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import TrainedModel, load_model
+from tests.mmtrain.conftest import make_tiny_study
 
 EVERYTHING = {
     "inputs": ("t1", "connectivity", "metadata"),
@@ -50,9 +50,7 @@ def read_inputs(study: Any, inputs: tuple[str, ...], samples: range) -> dict[str
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_model_without_its_study_predicts_what_the_run_predicted(
-    make_tiny_study: Callable[..., Any], tmp_path: Path, name: str
-) -> None:
+def test_a_model_without_its_study_predicts_what_the_run_predicted(tmp_path: Path, name: str) -> None:
     study = make_tiny_study(tmp_path / "study")
     run = study.train(**RUNS[name])
     parts = [read_inputs(study, RUNS[name]["inputs"], samples) for samples in (range(26, 33), range(33, 40))]

@@ -1,7 +1,6 @@
 """MONAI's DenseNet-121 as any other network of a run."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from mmtrain.errors import TrainError
 from mmtrain.models import networks
 from mmtrain.models.registry import network_shape
 from mmtrain.ranks.independence import require_independence
+from tests.mmtrain.conftest import make_tiny_study
 
 SIDE = 32
 SETTINGS = {
@@ -43,7 +43,7 @@ ARCHITECTURE = replace(densenet121.ARCHITECTURE, build=build)
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, make_tiny_study: Callable[..., Any]) -> Any:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Twelve samples at the smallest side that the network can have."""
     splits = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
     return make_tiny_study(tmp_path_factory.mktemp("side32") / "study", splits, SIDE)
