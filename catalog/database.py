@@ -126,11 +126,8 @@ def bring_up_to_date(path: Path) -> None:
         _remove(_draft(path))
     if not path.exists():
         return
-    with closing(_connect_to_read(path)) as connection:
-        is_current = _schema_version(connection) == MIGRATIONS[-1].version
-    if not is_current:
-        with open_catalog(path, writable=True):
-            pass
+    with open_catalog(path):
+        pass
 
 
 @contextmanager

@@ -66,6 +66,8 @@ class OptimisationConfig:
                 f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one "
                 "sample that smaller batches may leave over."
             )
+        if self.calibration_samples < 0:
+            raise TrainError(f"calibration_samples must not be negative, got {self.calibration_samples}.")
         if self.accumulate * MIN_PART > self.batch_size:
             raise TrainError(
                 f"A batch of {self.batch_size} cannot be computed in {self.accumulate} parts: "
