@@ -195,15 +195,6 @@ def test_fewer_samples_than_ranks_are_refused(opened: OpenStudy, monkeypatch: py
         next(iter(batches))
 
 
-def test_fewer_samples_than_ranks_are_refused(opened: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = opened.batches("age", inputs=["t1"], split="val", side=SIDE, batch_size=64)
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 64)
-    monkeypatch.setattr("torch.distributed.get_rank", lambda: 63)
-    with pytest.raises(StudyError, match="cannot be shared by 64 ranks"):
-        next(iter(batches))
-
-
 def test_what_the_study_has_not_is_refused(opened: OpenStudy) -> None:
     with pytest.raises(UnknownTargetError, match="hight"):
         opened.batches("hight")

@@ -59,9 +59,6 @@ def test_every_setting_is_there_and_explained_in_the_line_above_it() -> None:
         ({"calibration_samples": -5}, r"train\.calibration_samples must be at least 0, got -5"),
         ({"prefetch_bytes": 5}, r"train\.prefetch_bytes must be at least 1\.04858e\+06, got 5"),
         ({"model": "nope"}, r"study\.toml: \[train\]: Expected the network .* got 'nope'"),
-        ({"calibration_samples": -5}, r"train\.calibration_samples must be at least 0, got -5"),
-        ({"prefetch_bytes": 5}, r"train\.prefetch_bytes must be at least 1\.04858e\+06, got 5"),
-        ({"model": "nope"}, r"study\.toml: \[train\]: Expected the network .* got 'nope'"),
         ({"target": "age"}, r"train\.target: there is no such setting"),
         ({"features": ["sex"]}, r"train\.features: there is no such setting"),
     ],
@@ -70,13 +67,6 @@ def test_a_setting_with_which_no_run_could_begin_is_refused(train: dict[str, Any
     with pytest.raises(StudyError, match=message) as caught:
         settings.require_train_settings(config_with(train), "study.toml")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "train", [{"metadata_blocks": ["serology"]}, {"inputs": ["t1", "metadata"]}, {"copies": 2, "augment": "none"}]
-)
-def test_defaults_that_only_some_runs_need_are_accepted(train: dict[str, Any]) -> None:
-    settings.require_train_settings(config_with({"side": 32, **train}), "study.toml")
 
 
 @pytest.mark.parametrize(
