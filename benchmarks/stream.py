@@ -137,7 +137,7 @@ def measure_cold(fixtures: Fixtures) -> tuple[dict[str, Any], float]:
     states = set()
     for _ in range(COLD_REPEATS):
         order = rng.permutation(len(samples))
-        reading = read_chunks([samples[place] for place in order], seconds=600)
+        reading = read_chunks([samples[index] for index in order], seconds=600)
         rates["plain_reads"].append(reading.num_bytes / reading.seconds / 1e6)
         states |= {reading.cache, forget_files(files)}
         seconds = _seconds(

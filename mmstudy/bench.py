@@ -28,7 +28,9 @@ from mmtrain.bench.stages import (
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import epoch_members
+from mmtrain.errors import TrainError
 from mmtrain.memory import explain_exhaustion
+from mmtrain.models.registry import load_architecture
 from mmtrain.task import Task, prepare_task
 
 DEFAULT_COPIES = 4
@@ -99,6 +101,9 @@ def run_bench(
     plan = plan_run(
         study, targets, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False
     )
+    model = plan.config.model.model
+    if load_architecture(model).fit is not None:
+        raise TrainError(f"The network {model} is fitted at once; there are no training steps to measure.")
     with explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
         task = prepare(study, plan)
         stages, throughputs = measure(task, seconds, on_progress)
