@@ -379,7 +379,7 @@ def _is_old(connection: duckdb.DuckDBPyConnection) -> bool:
     """
     version = _schema_version(connection)
     if version == 0:
-        raise CatalogError("The catalogue was never filled.", "Run: mm ingest ukb SOURCE")
+        raise CatalogError("The catalogue was never filled.", "Run mm ingest ukb SOURCE first.")
     return version < MIGRATIONS[-1].version
 
 

@@ -51,7 +51,7 @@ def dask_cluster(description: Path) -> Iterator[tuple[str, list[subprocess.Popen
     options = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(description))
     processes = [start_dask("scheduler", *options)]
     try:
-        while not description.exists():
+        while not description.exists() or not description.read_text():
             assert processes[0].poll() is None
             time.sleep(0.05)
         address = json.loads(description.read_text())["address"]

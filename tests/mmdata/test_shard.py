@@ -43,12 +43,11 @@ def head(dtype: type) -> NDArray[np.generic]:
 @pytest.mark.parametrize(
     ("dtype", "ingest"),
     [
-        (np.int16, IngestSettings()),
-        (np.float32, IngestSettings()),
-        (np.float64, IngestSettings()),
-        (np.float32, IngestSettings(register="affine", min_registration_nmi=0.0)),
+        pytest.param(np.int16, IngestSettings(), marks=pytest.mark.slow, id="int16"),
+        pytest.param(np.float32, IngestSettings(), marks=pytest.mark.slow, id="float32"),
+        pytest.param(np.float64, IngestSettings(), id="float64"),
+        pytest.param(np.float32, IngestSettings(register="affine", min_registration_nmi=0.0), id="registered"),
     ],
-    ids=["int16", "float32", "float64", "registered"],
 )
 def test_a_worker_stays_within_its_projection(tmp_path: Path, dtype: type, ingest: IngestSettings) -> None:
     affine_44 = np.array([[-0.7, 0, 0, 111.65], [0, 0.7, 0, -111.65], [0, 0, 0.7, -111.65], [0, 0, 0, 1]])

@@ -13,21 +13,34 @@ def slow_batches(num: int, seconds: float) -> Iterator[int]:
         yield number
 
 
+@pytest.fixture
+def _time_passes_in_sleep_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+
+@pytest.mark.usefixtures("_time_passes_in_sleep_alone")
 def test_the_time_between_batches_counts_and_the_time_with_them_does_not() -> None:
     clock = WaitClock(torch.device("cpu"))
     for _ in clock.watch(slow_batches(5, 0.01)):
         time.sleep(0.03)
-    assert 0.05 <= clock.take_seconds() < 0.12
+    assert clock.take_seconds() == pytest.approx(0.05)
 
 
+@pytest.mark.usefixtures("_time_passes_in_sleep_alone")
 def test_what_was_taken_does_not_count_again() -> None:
     clock = WaitClock(torch.device("cpu"))
     watched = clock.watch(slow_batches(2, 0.02))
     next(watched)
-    assert clock.take_seconds() >= 0.02
+    assert clock.take_seconds() == pytest.approx(0.02)
     assert clock.take_seconds() == 0
     next(watched)
-    assert clock.take_seconds() >= 0.02
+    assert clock.take_seconds() == pytest.approx(0.02)
 
 
 class Event:

@@ -17,7 +17,8 @@ from mmtrain.config.model import ModelConfig
 from mmtrain.errors import TrainError
 from mmtrain.models.protocol import Architecture, NetworkShape
 
-NUM_CHANNELS = len(VOLUME_MODALITIES)
+NUM_CHANNELS = 3
+"""Of the reference: flair, t1, dwi. A modality that comes behind them in the registry adds channels."""
 MIN_STAGES, MAX_STAGES = 2, 6
 CHANNELS_BY_SIDE = {32: (16, 32, 64, 128), 64: (32, 64, 128, 256, 256), 128: (32, 64, 128, 256, 256, 256)}
 """Of each stage of the imaging network; at side 32 a small one, the others are the reference's."""
@@ -34,7 +35,7 @@ class ImagingNet(nn.Module):
     Parameters
     ----------
     present
-        Which of the three channels are given, rising. The others count as zeros, and cost nothing.
+        Which channels are given, rising. The others count as zeros, and cost nothing.
     """
 
     def __init__(
@@ -44,9 +45,8 @@ class ImagingNet(nn.Module):
         present: Sequence[int] = range(NUM_CHANNELS),
     ) -> None:
         super().__init__()
-        step = present[-1] - present[0] if len(present) == 2 else 1
-        self.present = slice(present[0], present[-1] + 1, step)
-        widths = [NUM_CHANNELS, *channels]
+        self.present = _as_index(present)
+        widths = [max(NUM_CHANNELS, present[-1] + 1), *channels]
         self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.conv_layers = nn.ModuleList(
             nn.Conv3d(i, o, 3, padding=1) for a, b in pairwise(widths) for i, o in ((a, b), (b, b))
@@ -73,6 +73,17 @@ class ImagingNet(nn.Module):
         """Apply a layer of all channels to those that are present."""
         assert isinstance(layer, nn.Conv3d)
         return nn.functional.conv3d(x, layer.weight[:, self.present], layer.bias, padding=layer.padding)
+
+
+def _as_index(channels: Sequence[int]) -> slice | list[int]:
+    """Return what selects channels: a slice, which copies nothing, where they are evenly spaced.
+
+    >>> _as_index([0, 2]), _as_index([0, 1, 3])
+    (slice(0, 3, 2), [0, 1, 3])
+    """
+    step = channels[1] - channels[0] if len(channels) > 1 else 1
+    evenly = slice(channels[0], channels[-1] + 1, step)
+    return evenly if list(range(evenly.start, evenly.stop, step)) == list(channels) else list(channels)
 
 
 class DenseNet(nn.Module):
@@ -104,7 +115,7 @@ class FusionNet(nn.Module):
     side, channels
         Of the volumes and the imaging network; no channels: no imaging.
     present
-        Which of the volumes flair, t1 and dwi, counted from 0, are given.
+        Which of the volumes, as channels of `mmbase.names.MODALITIES`, are given.
     num_edges, num_features
         Of connectivity and metadata; 0: not asked for.
     num_outputs

@@ -288,7 +288,7 @@ def test_a_modality_that_comes_later_gets_the_copies_of_one_go(tmp_path: Path) -
 def test_the_time_is_estimated_without_storing_anything(tmp_path: Path) -> None:
     study = small_study(tmp_path / "s")
     plan = small_plan(study)
-    assert 0 < estimate_seconds(plan, workers=0) < 60
+    assert 0 < estimate_seconds(plan, workers=0) < 3600
     assert not study.layout.augmented.exists()
     make_copies(study, 2)
     assert estimate_seconds(small_plan(study), workers=2) == 0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class DaskByHand:
         for process in reversed(self.processes):
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             for member in family:
-                member.kill()
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
             process.wait()
 
     def _start(self, program: str, *options: str) -> subprocess.Popen[bytes]:
