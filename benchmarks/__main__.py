@@ -23,7 +23,7 @@ from benchmarks.ingest import (
     SCALED_SCANS,
     WHAT_EACH_DOES,
     ingest_ratios,
-    make_ingest_material,
+    make_ingest_fixtures,
     measure_ingest,
     measure_scaling,
 )
@@ -62,9 +62,9 @@ def main() -> None:
 
 def bench_ingest(folder: Path) -> Findings:
     """Measure the ingest of 1 mm T1 archives."""
-    material = make_ingest_material(folder)
-    times = measure_ingest(material, folder)
-    scaling = measure_scaling(material, folder)
+    fixtures = make_ingest_fixtures(folder)
+    times = measure_ingest(fixtures, folder)
+    scaling = measure_scaling(fixtures, folder)
     measured = {
         "archives": NUM_ARCHIVES,
         "repeats": INGEST_REPEATS,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torchio as tio
 
-from benchmarks.material import make_material
+from benchmarks.fixtures import make_fixtures
 from mmdata.augment.apply import augment_batch
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import Geometry, Intensity, draw_geometry, draw_intensity, rotation_33
@@ -57,14 +57,14 @@ Contender = Callable[[Brains, int, int], torch.Tensor]
 
 def bench_augment(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     """Measure copies of synthetic T1 brains at both sides; return what was measured, and the ratios."""
-    material = make_material(folder, PARTICIPANTS)
+    fixtures = make_fixtures(folder, PARTICIPANTS)
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times: dict[int, dict[str, list[float]]] = {}
     parity: dict[int, dict[str, float]] = {}
     likeness: dict[int, dict[str, float]] = {}
     for side in SIDES:
-        brains = _read_brains(material.layout.volume_array("t1", side), material.rows[:NUM_VOLUMES])
+        brains = _read_brains(fixtures.layout.volume_array("t1", side), fixtures.rows[:NUM_VOLUMES])
         contenders = _contenders()
         parity[side] = require_parity(brains)
         likeness[side] = {name: _likeness(brains, contenders[name]) for name in ("mm", "torchio")}

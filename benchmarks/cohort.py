@@ -80,11 +80,11 @@ def make_volumes(side: int, *, seed: int) -> NDArray[np.uint16]:
     """Return a few volumes, shape (n, side, side, side)."""
     rng = np.random.default_rng(seed)
     axis_mm = (np.arange(side) + 0.5) * _EXTENT_MM / side - _EXTENT_MM / 2
-    places = np.stack(np.meshgrid(axis_mm, axis_mm, axis_mm, indexing="ij"))
-    inside = sum((place / radius) ** 2 for place, radius in zip(places, _SEMI_AXES_MM, strict=True)) < 1
+    points_mm = np.stack(np.meshgrid(axis_mm, axis_mm, axis_mm, indexing="ij"))
+    inside = sum((axis / radius) ** 2 for axis, radius in zip(points_mm, _SEMI_AXES_MM, strict=True)) < 1
     volumes = np.zeros((_NUM_DIFFERENT, side, side, side), np.uint16)
     for volume in volumes:
-        wave = np.cos(np.tensordot(rng.uniform(-0.08, 0.08, 3), places, 1) + rng.uniform(0, 6))
+        wave = np.cos(np.tensordot(rng.uniform(-0.08, 0.08, 3), points_mm, 1) + rng.uniform(0, 6))
         contrast = 0.55 + 0.25 * wave + rng.normal(0, 0.02, wave.shape)
         volume[inside] = (np.clip(contrast, 0, 1) * 65535)[inside]
     return volumes

@@ -66,11 +66,11 @@ _PIECE_BYTES = 1 << 20
 _IMAGE, _MATRIX = "T1/T1_unbiased_brain.nii.gz", "T1/transforms/T1_to_MNI_linear.mat"
 
 Levels: TypeAlias = dict[int, NDArray[Any]]
-Contender: TypeAlias = Callable[["IngestMaterial", int], Levels]
+Contender: TypeAlias = Callable[["IngestFixtures", int], Levels]
 
 
 @dataclass(frozen=True, slots=True)
-class IngestMaterial:
+class IngestFixtures:
     """The same scans in every form the contenders want them in."""
 
     archives: list[Path]
@@ -92,7 +92,7 @@ class Scaling:
     """From the call to its return, the start of the processes and their imports included."""
 
 
-def make_ingest_material(folder: Path) -> IngestMaterial:
+def make_ingest_fixtures(folder: Path) -> IngestFixtures:
     """Synthesise T1 archives at 1 mm, half of them int16 and half float32, and unpack their images."""
     for name in ("archives", "niftis"):
         (folder / name).mkdir(parents=True)
@@ -107,7 +107,7 @@ def make_ingest_material(folder: Path) -> IngestMaterial:
     if len(archives) != NUM_ARCHIVES:
         raise RuntimeError(f"expected {NUM_ARCHIVES} archives of either number type, got {len(archives)}")
     natives = [read_native(_candidate(archive, index), VolumeSettings()) for index, archive in enumerate(archives)]
-    return IngestMaterial(
+    return IngestFixtures(
         archives=archives,
         niftis=[_unpack(archive, folder / "niftis" / f"{index}.nii.gz") for index, archive in enumerate(archives)],
         native_affines_44=[native.volume.affine_44 for native in natives],
@@ -116,7 +116,7 @@ def make_ingest_material(folder: Path) -> IngestMaterial:
     )
 
 
-def measure_ingest(material: IngestMaterial, folder: Path) -> dict[str, list[float]]:
+def measure_ingest(fixtures: IngestFixtures, folder: Path) -> dict[str, list[float]]:
     """Time every contender, turn and turn about, in this process; return milliseconds for each scan over repeats."""
     limit_threads(1)
     peers: dict[str, Contender] = {
@@ -130,12 +130,12 @@ def measure_ingest(material: IngestMaterial, folder: Path) -> dict[str, list[flo
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for repeat in range(-1, REPEATS):
-        study, candidates = _make_study(folder / f"repeat{repeat}", material, NUM_ARCHIVES)
+        study, candidates = _make_study(folder / f"repeat{repeat}", fixtures, NUM_ARCHIVES)
         started = time.perf_counter()
         _ingest(study, candidates, workers=0)
         elapsed_ms = {"ingest": (time.perf_counter() - started) * 1000}
         for name, contender in peers.items():
-            elapsed_ms[name] = _run_peer(name, contender, material, study)
+            elapsed_ms[name] = _run_peer(name, contender, fixtures, study)
         if repeat >= 0:
             for name, total_ms in elapsed_ms.items():
                 times[name].append(total_ms / NUM_ARCHIVES)
@@ -143,14 +143,14 @@ def measure_ingest(material: IngestMaterial, folder: Path) -> dict[str, list[flo
     return times
 
 
-def measure_scaling(material: IngestMaterial, folder: Path, workers: Sequence[int] = (1, 2)) -> dict[int, Scaling]:
+def measure_scaling(fixtures: IngestFixtures, folder: Path, workers: Sequence[int] = (1, 2)) -> dict[int, Scaling]:
     """Time the ingest of the same scans by different numbers of worker processes, turn and turn about."""
-    volumes = dataclasses.replace(material.volumes, rows_per_shard=SCALED_ROWS_PER_SHARD)
-    material = dataclasses.replace(material, volumes=volumes)
+    volumes = dataclasses.replace(fixtures.volumes, rows_per_shard=SCALED_ROWS_PER_SHARD)
+    fixtures = dataclasses.replace(fixtures, volumes=volumes)
     scaling = {number: Scaling([], []) for number in workers}
     for repeat in range(SCALED_REPEATS):
         for number in workers:
-            study, candidates = _make_study(folder / f"scaling{repeat}-{number}", material, SCALED_SCANS)
+            study, candidates = _make_study(folder / f"scaling{repeat}-{number}", fixtures, SCALED_SCANS)
             started = time.perf_counter()
             finished = _ingest(study, candidates, workers=number)
             scaling[number].whole.append(SCALED_SCANS / (time.perf_counter() - started))
@@ -198,10 +198,10 @@ def _candidate(archive: Path, index: int) -> ScanCandidate:
     return ScanCandidate(visit=Visit(eid=1_000_000 + index, instance=2), modality="t1", path=archive)
 
 
-def _make_study(root: Path, material: IngestMaterial, num_scans: int) -> tuple[Study, list[ScanCandidate]]:
+def _make_study(root: Path, fixtures: IngestFixtures, num_scans: int) -> tuple[Study, list[ScanCandidate]]:
     """Make an empty study, and candidates that go round the archives as often as needed."""
-    config = StudyConfig(volumes=material.volumes, connectivity=ConnectivitySettings(enabled=False))
-    archives = material.archives
+    config = StudyConfig(volumes=fixtures.volumes, connectivity=ConnectivitySettings(enabled=False))
+    archives = fixtures.archives
     return create_study(root, config), [_candidate(archives[i % len(archives)], i) for i in range(num_scans)]
 
 
@@ -220,12 +220,12 @@ def _ingest(study: Study, candidates: Sequence[ScanCandidate], *, workers: int) 
     return finished[1:]
 
 
-def _run_peer(name: str, contender: Contender, material: IngestMaterial, study: Study) -> float:
+def _run_peer(name: str, contender: Contender, fixtures: IngestFixtures, study: Study) -> float:
     """Return the milliseconds a contender takes for all scans; check that it made the volumes that the study holds."""
     elapsed_ms = 0.0
     for index in range(NUM_ARCHIVES):
         started = time.perf_counter()
-        levels = contender(material, index)
+        levels = contender(fixtures, index)
         elapsed_ms += (time.perf_counter() - started) * 1000
         for side, level in levels.items():
             ours = open_array(study.layout.volume_array("t1", side)).read_rows([(index,)])[0]
@@ -235,41 +235,41 @@ def _run_peer(name: str, contender: Contender, material: IngestMaterial, study: 
     return elapsed_ms
 
 
-def _monai(material: IngestMaterial, index: int) -> Levels:
-    side = round(material.volumes.extent_mm)  # 1 mm, about the scan's own
-    fine = Resize([FINE_SIDE] * 3, mode="area")(_monai_resampled(material, index, side, SpatialResample()))
+def _monai(fixtures: IngestFixtures, index: int) -> Levels:
+    side = round(fixtures.volumes.extent_mm)  # 1 mm, about the scan's own
+    fine = Resize([FINE_SIDE] * 3, mode="area")(_monai_resampled(fixtures, index, side, SpatialResample()))
     coarse = Resize([SIDE] * 3, mode="area")(fine)
     return {FINE_SIDE: np.asarray(fine)[0], SIDE: np.asarray(coarse)[0]}
 
 
-def _monai_aliased(material: IngestMaterial, index: int) -> Levels:
-    fine = _monai_resampled(material, index, FINE_SIDE, SpatialResample(dtype=np.float32))
+def _monai_aliased(fixtures: IngestFixtures, index: int) -> Levels:
+    fine = _monai_resampled(fixtures, index, FINE_SIDE, SpatialResample(dtype=np.float32))
     coarse = Resize([SIDE] * 3, mode="area")(fine)
     return {FINE_SIDE: np.asarray(fine)[0], SIDE: np.asarray(coarse)[0]}
 
 
-def _monai_resampled(material: IngestMaterial, index: int, side: int, resample: SpatialResample) -> Any:
-    low, high = material.volumes.clamp_percentiles
-    image = EnsureChannelFirst()(LoadImage(image_only=True)(material.niftis[index]))
+def _monai_resampled(fixtures: IngestFixtures, index: int, side: int, resample: SpatialResample) -> Any:
+    low, high = fixtures.volumes.clamp_percentiles
+    image = EnsureChannelFirst()(LoadImage(image_only=True)(fixtures.niftis[index]))
     clamped: Any = ScaleIntensityRangePercentiles(low, high, 0.0, 1.0, clip=True)(image)
-    native_from_mni_44 = np.linalg.inv(material.mni_from_native_44[index])
-    native_from_grid_44 = torch.from_numpy(native_from_mni_44 @ material.volumes.grid(side).affine_44)
+    native_from_mni_44 = np.linalg.inv(fixtures.mni_from_native_44[index])
+    native_from_grid_44 = torch.from_numpy(native_from_mni_44 @ fixtures.volumes.grid(side).affine_44)
     return resample(clamped, dst_affine=native_from_grid_44, spatial_size=[side] * 3, padding_mode="zeros")
 
 
-def _torchio(material: IngestMaterial, index: int, *, antialias: bool) -> Levels:
-    image = tio.ScalarImage(material.niftis[index], to_mni=material.mni_from_native_44[index])
-    clamp = tio.RescaleIntensity((0, 1), material.volumes.clamp_percentiles, masking_method=lambda values: values > 0)
+def _torchio(fixtures: IngestFixtures, index: int, *, antialias: bool) -> Levels:
+    image = tio.ScalarImage(fixtures.niftis[index], to_mni=fixtures.mni_from_native_44[index])
+    clamp = tio.RescaleIntensity((0, 1), fixtures.volumes.clamp_percentiles, masking_method=lambda values: values > 0)
     to_fine, to_coarse = (
-        tio.Resample(([side] * 3, material.volumes.grid(side).affine_44), pre_affine_name=name, antialias=antialias)
+        tio.Resample(([side] * 3, fixtures.volumes.grid(side).affine_44), pre_affine_name=name, antialias=antialias)
         for side, name in ((FINE_SIDE, "to_mni"), (SIDE, None))
     )
     fine = to_fine(clamp(tio.ToCanonical()(image)))
     return {FINE_SIDE: fine.numpy()[0], SIDE: to_coarse(fine).numpy()[0]}
 
 
-def _limit(material: IngestMaterial, index: int) -> Levels:
-    stream = IGzipFile(fileobj=io.BytesIO(material.niftis[index].read_bytes()), mode="rb")
+def _limit(fixtures: IngestFixtures, index: int) -> Levels:
+    stream = IGzipFile(fileobj=io.BytesIO(fixtures.niftis[index].read_bytes()), mode="rb")
     header = nib.Nifti1Header(stream.read(348))
     stream.read(4)
     voxels = np.empty(header.get_data_shape(), header.get_data_dtype(), order="F")
@@ -277,8 +277,8 @@ def _limit(material: IngestMaterial, index: int) -> Levels:
     for start in range(0, len(content), _PIECE_BYTES):
         stream.readinto(content[start : start + _PIECE_BYTES])
     image = sitk.GetImageFromArray(voxels.T)
-    source_from_mni_44 = np.linalg.inv(material.mni_from_native_44[index] @ material.native_affines_44[index])
-    source_from_grid_44 = source_from_mni_44 @ material.volumes.grid(FINE_SIDE).affine_44
+    source_from_mni_44 = np.linalg.inv(fixtures.mni_from_native_44[index] @ fixtures.native_affines_44[index])
+    source_from_grid_44 = source_from_mni_44 @ fixtures.volumes.grid(FINE_SIDE).affine_44
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(source_from_grid_44[:3, :3].ravel().tolist())
     transform.SetTranslation(source_from_grid_44[:3, 3].tolist())

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.material import Material, as_uint8, folder_bytes, make_material
+from benchmarks.fixtures import Fixtures, as_uint8, folder_bytes, make_fixtures
 from benchmarks.stream_peers import (
     NUM_CORES,
     decode_only,
@@ -60,12 +60,12 @@ COLD = Scale(side=128, batch_size=8, num_samples=64, passes=1)
 def bench_stream(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     """Measure the streaming of training batches; return what was measured, and the ratios."""
     keep_freed_memory()  # for every contender, as mm train does
-    material = make_material(folder, PARTICIPANTS)
-    materials = {"uint16": material, "uint8": as_uint8(material, folder / "uint8", [scale.side for scale in SCALES])}
+    fixtures = make_fixtures(folder, PARTICIPANTS)
+    fixtures_of = {"uint16": fixtures, "uint8": as_uint8(fixtures, folder / "uint8", [scale.side for scale in SCALES])}
     measured: dict[str, Any] = {"threads_or_workers": NUM_CORES, "repeats": REPEATS}
     ratios: dict[str, float] = {}
     for scale in SCALES:
-        parts = {dtype: _first(of_dtype, scale.num_samples) for dtype, of_dtype in materials.items()}
+        parts = {dtype: _first(of_dtype, scale.num_samples) for dtype, of_dtype in fixtures_of.items()}
         cache = folder / f"persistent_{scale.side}"
         for dtype, part in parts.items():
             require_equal_batches(part, scale, cache, least=0.999 if dtype == "uint16" else 0.99)
@@ -79,11 +79,11 @@ def bench_stream(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
             "megabytes_on_disk": _megabytes(parts, scale, cache),
         }
         ratios |= _ratios({name: median(ms) for name, ms in times.items()}, scale.side)
-    measured["cold"], ratios["stream_cold_vs_disk"] = measure_cold(material)
+    measured["cold"], ratios["stream_cold_vs_disk"] = measure_cold(fixtures)
     return measured, ratios
 
 
-def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> tuple[Times, Times]:
+def measure_side(parts: dict[str, Fixtures], scale: Scale, cache: Path) -> tuple[Times, Times]:
     """Time every contender, turn and turn about.
 
     Returns
@@ -92,9 +92,9 @@ def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> tuple
         Milliseconds for each volume over the repeats: by the clock, and of all cores together, which neighbours on the
         machine disturb less. The latter only for contenders without processes of their own.
     """
-    material = parts["uint16"]
-    persistent = persistent_dataset(material, scale.side, cache)
-    reference = reference_dataset(material, scale.side)
+    fixtures = parts["uint16"]
+    persistent = persistent_dataset(fixtures, scale.side, cache)
+    reference = reference_dataset(fixtures, scale.side)
     contenders: dict[str, Contender] = {
         "reference": lambda order: load(reference, order, scale.batch_size, workers=NUM_CORES),
         "persistent_here": lambda order: load(persistent, order, scale.batch_size, workers=0),
@@ -121,7 +121,7 @@ def measure_side(parts: dict[str, Material], scale: Scale, cache: Path) -> tuple
     return times, processor_times
 
 
-def measure_cold(material: Material) -> tuple[dict[str, Any], float]:
+def measure_cold(fixtures: Fixtures) -> tuple[dict[str, Any], float]:
     """Read every chunk once from the disk, as the stream does and with as many plain reads at once.
 
     Returns
@@ -129,19 +129,19 @@ def measure_cold(material: Material) -> tuple[dict[str, Any], float]:
     measured, ratio
         Megabytes of chunks a second over the repeats; the stream's median over the plain reads'.
     """
-    stores, rng = _open(material, COLD.side), np.random.default_rng(0)
-    samples = locate_samples(stores, material.rows)
+    stores, rng = _open(fixtures, COLD.side), np.random.default_rng(0)
+    samples = locate_samples(stores, fixtures.rows)
     num_bytes = sum(chunk.size for sample in samples for chunk in sample)
     files = {chunk.file for sample in samples for chunk in sample}
     rates: dict[str, list[float]] = {"stream": [], "plain_reads": []}
     states = set()
     for _ in range(COLD_REPEATS):
         order = rng.permutation(len(samples))
-        reading = read_chunks([samples[place] for place in order], seconds=600)
+        reading = read_chunks([samples[index] for index in order], seconds=600)
         rates["plain_reads"].append(reading.num_bytes / reading.seconds / 1e6)
         states |= {reading.cache, forget_files(files)}
         seconds = _seconds(
-            lambda order: _stream(stores, material, order, COLD), order, -(-len(order) // COLD.batch_size)
+            lambda order: _stream(stores, fixtures, order, COLD), order, -(-len(order) // COLD.batch_size)
         )
         rates["stream"].append(num_bytes / seconds / 1e6)
     measured = {
@@ -153,21 +153,21 @@ def measure_cold(material: Material) -> tuple[dict[str, Any], float]:
     return measured, round(median(rates["stream"]) / median(rates["plain_reads"]), 3)
 
 
-def require_equal_batches(material: Material, scale: Scale, cache: Path, least: float) -> None:
+def require_equal_batches(fixtures: Fixtures, scale: Scale, cache: Path, least: float) -> None:
     """Check that the stream and MONAI's cache hand the trainer nearly the same numbers, so that the race is fair."""
-    ours = next(_stream_as_floats(_open(material, scale.side), material, np.arange(1), scale))[0]
-    theirs = torch.as_tensor(persistent_dataset(material, scale.side, cache)[0]["volumes"])
+    ours = next(_stream_as_floats(_open(fixtures, scale.side), fixtures, np.arange(1), scale))[0]
+    theirs = torch.as_tensor(persistent_dataset(fixtures, scale.side, cache)[0]["volumes"])
     agreement = np.corrcoef(ours.numpy().ravel(), theirs.numpy().ravel())[0, 1]
     if ours.shape != theirs.shape or agreement < least:
         raise RuntimeError(f"the contenders read different volumes: correlation {agreement:.4f}")
 
 
-def _our_contenders(dtype: str, material: Material, scale: Scale) -> dict[str, Contender]:
-    stores = _open(material, scale.side)
+def _our_contenders(dtype: str, fixtures: Fixtures, scale: Scale) -> dict[str, Contender]:
+    stores = _open(fixtures, scale.side)
     return {
-        f"stream_{dtype}": lambda order: _stream(stores, material, order, scale),
-        f"stream_as_floats_{dtype}": lambda order: _stream_as_floats(stores, material, order, scale),
-        f"limit_{dtype}": lambda order: decode_only(stores, material.rows, order, scale.batch_size),
+        f"stream_{dtype}": lambda order: _stream(stores, fixtures, order, scale),
+        f"stream_as_floats_{dtype}": lambda order: _stream_as_floats(stores, fixtures, order, scale),
+        f"limit_{dtype}": lambda order: decode_only(stores, fixtures.rows, order, scale.batch_size),
     }
 
 
@@ -184,7 +184,7 @@ def _ratios(ms: dict[str, float], side: int) -> dict[str, float]:
     return ratios
 
 
-def _megabytes(parts: dict[str, Material], scale: Scale, cache: Path) -> dict[str, float]:
+def _megabytes(parts: dict[str, Fixtures], scale: Scale, cache: Path) -> dict[str, float]:
     num_bytes = {"reference": folder_bytes([path for paths in parts["uint16"].nifti_paths for path in paths.values()])}
     num_bytes["persistent"] = folder_bytes([cache])
     for dtype, part in parts.items():
@@ -202,16 +202,16 @@ def _seconds(contender: Contender, order: Order, num_batches: int) -> float:
     return seconds
 
 
-def _first(material: Material, num: int) -> Material:
-    return replace(material, rows=material.rows[:num], nifti_paths=material.nifti_paths[:num])
+def _first(fixtures: Fixtures, num: int) -> Fixtures:
+    return replace(fixtures, rows=fixtures.rows[:num], nifti_paths=fixtures.nifti_paths[:num])
 
 
-def _open(material: Material, side: int) -> Stores:
-    return open_stores(material.layout, VOLUME_MODALITIES, side=side, connectivity="", copies=0)
+def _open(fixtures: Fixtures, side: int) -> Stores:
+    return open_stores(fixtures.layout, VOLUME_MODALITIES, side=side, connectivity="", copies=0)
 
 
-def _stream(stores: Stores, material: Material, order: Order, scale: Scale) -> Iterator[Any]:
-    rows = np.asarray(material.rows)
+def _stream(stores: Stores, fixtures: Fixtures, order: Order, scale: Scale) -> Iterator[Any]:
+    rows = np.asarray(fixtures.rows)
     requests = [
         BatchRequest(part, rows[part], np.zeros(len(part), np.int64))
         for part in (order[i : i + scale.batch_size] for i in range(0, len(order), scale.batch_size))
@@ -221,7 +221,7 @@ def _stream(stores: Stores, material: Material, order: Order, scale: Scale) -> I
     return stream_batches(stores, requests, prefetch_bytes=prefetch_bytes)
 
 
-def _stream_as_floats(stores: Stores, material: Material, order: Order, scale: Scale) -> Iterator[torch.Tensor]:
+def _stream_as_floats(stores: Stores, fixtures: Fixtures, order: Order, scale: Scale) -> Iterator[torch.Tensor]:
     channels = allocate_channels(scale.batch_size, scale.side, len(VOLUME_MODALITIES), torch.device("cpu"))
-    for batch in _stream(stores, material, order, scale):
+    for batch in _stream(stores, fixtures, order, scale):
         yield to_channels(batch, channels)

@@ -24,7 +24,7 @@ from numcodecs import blosc
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from benchmarks.material import FINE_SIDE, Material
+from benchmarks.fixtures import FINE_SIDE, Fixtures
 from mmbase.names import VOLUME_MODALITIES
 from mmdata.store.chunks import CRC_BYTES
 from mmtrain.bench.disk import Chunk, locate_chunks
@@ -33,14 +33,14 @@ from mmtrain.data.stream import Stores
 NUM_CORES = torch.get_num_threads()
 
 
-def reference_dataset(material: Material, side: int) -> Any:
+def reference_dataset(fixtures: Fixtures, side: int) -> Any:
     """Return the reference study's way: decode, resize, normalise and scale each file in every epoch."""
-    return Dataset(material.nifti_paths, _transforms(side))
+    return Dataset(fixtures.nifti_paths, _transforms(side))
 
 
-def persistent_dataset(material: Material, side: int, cache: Path) -> Any:
+def persistent_dataset(fixtures: Fixtures, side: int, cache: Path) -> Any:
     """Return MONAI's cache on disk of what the reference's transforms give."""
-    return PersistentDataset(material.nifti_paths, _transforms(side), cache_dir=cache)
+    return PersistentDataset(fixtures.nifti_paths, _transforms(side), cache_dir=cache)
 
 
 def load(dataset: Any, order: NDArray[np.int64], batch_size: int, *, workers: int) -> Any:

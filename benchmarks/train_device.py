@@ -171,7 +171,7 @@ class NiftiSamples(Dataset[torch.Tensor]):
 
 
 def measure_reference(files: Sequence[Sequence[Path]], plan: Plan) -> Throughput:
-    """Train the reference's mode for some seconds behind its first step."""
+    """Train as the reference does for some seconds behind its first step."""
     device = torch.device(plan.device)
     net = ReferenceNet(plan.side, plan.channels, imaging_width(plan.side)).to(device)
     optimizer = reference_optimizer(net)

@@ -101,8 +101,9 @@ def run_bench(
     plan = plan_run(
         study, targets, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False
     )
-    if load_architecture(plan.config.model.model).fit is not None:
-        raise TrainError(f"The network {plan.config.model.model} takes no steps, so there is nothing to measure.")
+    model = plan.config.model.model
+    if load_architecture(model).fit is not None:
+        raise TrainError(f"The network {model} is fitted at once; there are no training steps to measure.")
     with explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
         task = prepare(study, plan)
         stages, throughputs = measure(task, seconds, on_progress)

@@ -89,7 +89,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     """
     previous = previous_checkpoint(path)
     if not path.exists() and not previous.exists():
-        raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it anew.")
+        raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it again.")
     try:
         progress, tensors = _read(path if path.exists() else previous)  # a kill may come between renaming and writing
     except TrainError as error:

@@ -23,6 +23,10 @@ def explain_exhaustion(config: RunConfig, num_ranks: int) -> Iterator[None]:
     """
     try:
         yield
+    except MemoryError as error:  # of a network that is fitted to all samples together
+        raise TrainError(
+            "The memory of this machine does not hold the training samples.", "Use a smaller --side or fewer --inputs."
+        ) from error
     except torch.OutOfMemoryError as error:
         raise TrainError(advise(config, num_ranks)) from error
     except RuntimeError as error:

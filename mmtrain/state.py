@@ -36,7 +36,7 @@ class Run:
 
 
 def resume(run: Run) -> None:
-    """Put the run back to its last checkpoint; without any it begins anew.
+    """Put the run back to its last checkpoint; without any it begins again.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory
 
 SOMEBODY = "withdrawn"
-"""Put in place of a sample's name in a text."""
+"""Replaces a sample's name in a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

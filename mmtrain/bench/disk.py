@@ -54,13 +54,13 @@ def locate_chunks(array: StoredArray, rows: Sequence[int]) -> list[Chunk]:
     """
     chunks = []
     for row in rows:
-        shard, place = divmod(row, array.rows_per_shard)
+        shard, index = divmod(row, array.rows_per_shard)
         path = shard_file(array.path, shard, len(array.row_shape))
         extent = None
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                extent = extent_in(read_index(file.fileno(), size, array.rows_per_shard), place)
+                extent = extent_in(read_index(file.fileno(), size, array.rows_per_shard), index)
         except FileNotFoundError:
             pass
         except ValueError as error:
@@ -74,7 +74,7 @@ def locate_chunks(array: StoredArray, rows: Sequence[int]) -> list[Chunk]:
 def forget_files(files: Collection[Path]) -> Cache:
     """Ask the system to forget what it holds of some files in memory; return whether it did.
 
-    A hint that changes no file: what was not written yet, or is in use elsewhere, stays.
+    A hint that changes no file: what was not written yet, or is in use by others, stays.
     """
     if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
         return "unknown"

@@ -2,9 +2,9 @@
 
 Terms
 -----
-stage   one thing that happens to every sample on its way: reading, decoding, conversion, augmentation, the step.
-mode     how training samples are augmented: the setting `augment` of a run.
-throughput    samples in some seconds.
+stage   one thing that happens to every sample: reading, decoding, conversion, augmentation, the step.
+mode    how training samples are augmented: the setting `augment` of a run.
+throughput  samples in some seconds.
 lap     one pass over the samples that are measured with; they stay in the page cache, so that all modes meet the
         same, and the disk is a stage of its own.
 """

@@ -19,6 +19,7 @@ from mmdata.store.description import array_exists
 from mmdata.store.location import BucketPath
 from mmdata.store.rows import find_missing
 from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
+from mmtrain.data.intensity import unit_scale
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
@@ -159,14 +160,13 @@ def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
     read = [modality for modality in VOLUME_MODALITIES if modality in batch.stored]
     for index, modality in enumerate(read):
         stored = batch.stored[modality].to(channels.device)
-        scale = 1.0 if stored.is_floating_point() else 1.0 / torch.iinfo(stored.dtype).max
-        filled[:, index].copy_(stored).mul_(2.0 * scale).sub_(1.0)
+        filled[:, index].copy_(stored).mul_(2.0 * unit_scale(stored.dtype)).sub_(1.0)
     return filled
 
 
 def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: NDArray[Any]) -> None:
-    for place in find_missing(stored):
-        row, copy = int(request.rows[place]), int(request.copies[place])
+    for index in find_missing(stored):
+        row, copy = int(request.rows[index]), int(request.copies[index])
         if copy == 0 or modality not in stores.augmented:
             raise _missing_row(stores, modality, row)
         raise _missing_copy(stores, modality, row, copy)

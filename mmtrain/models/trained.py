@@ -16,6 +16,7 @@ from torch import nn
 
 from mmbase.names import CONNECTIVITY
 from mmtrain.checkpoint import load_weights
+from mmtrain.data.intensity import unit_scale
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network
@@ -153,8 +154,7 @@ def to_unit_range(volumes: torch.Tensor) -> torch.Tensor:
     volumes
         Integers over the whole range of their type, or floats from 0 to 1.
     """
-    scale = 1.0 if volumes.is_floating_point() else 1.0 / torch.iinfo(volumes.dtype).max
-    return volumes.to(torch.float32).mul(2.0 * scale).sub(1.0)
+    return volumes.to(torch.float32).mul(2.0 * unit_scale(volumes.dtype)).sub(1.0)
 
 
 def _native(array: Any) -> NDArray[Any]:

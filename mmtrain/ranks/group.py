@@ -1,6 +1,6 @@
 """The processes that train one model together. Each is a rank; one process alone is rank 0 of 1.
 
-torchrun starts them and tells each its place by environment variables; `mmtrain.ranks.launch` does so on one machine.
+torchrun starts them and tells each its rank by environment variables; `mmtrain.ranks.launch` does so on one machine.
 Source: https://docs.pytorch.org/docs/stable/elastic/run.html.
 """
 
@@ -37,7 +37,7 @@ would hang instead of ending."""
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """The place of this process among those that train one model."""
+    """One process among those that train a model, and what it needs to talk with the others."""
 
     rank: int
     size: int

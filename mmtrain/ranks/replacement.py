@@ -6,12 +6,12 @@ from torch import nn
 
 
 def replace_layers(network: nn.Module, make: Callable[[nn.Module], nn.Module | None]) -> None:
-    """Replace layers at any depth; one that stands in several places is replaced by one.
+    """Replace layers at any depth; one that is used several times is replaced by one.
 
     Parameters
     ----------
     make
-        Returns what takes the place of a layer, or None where it stays.
+        Returns the other layer, or None where it stays.
     """
     made: dict[nn.Module, nn.Module | None] = {}
     for path, layer in list(network.named_modules(remove_duplicate=False)):

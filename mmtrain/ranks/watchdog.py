@@ -31,7 +31,7 @@ class Heartbeat:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def beat(self) -> None:
-        """Say that this rank goes on."""
+        """Say that this rank has begun a batch."""
         self.beats += 1
 
 
@@ -93,7 +93,7 @@ def _watch(store: Store, heartbeat: Heartbeat, rank: int, size: int, hang_second
         except RuntimeError:  # so says the store, too
             if heartbeat.stopped.is_set():
                 return
-            os._exit(1)  # nobody would hear of this rank, and a command that goes on with the run would meet it
+            os._exit(1)  # nobody would hear of this rank, and a command that resumes the run would meet it
         now = time.monotonic()
         heard = [before if old == new else now for before, old, new in zip(heard, pulses, latest, strict=True)]
         pulses, beats = latest, [count for count, _ in latest]

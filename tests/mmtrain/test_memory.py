@@ -1,6 +1,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
@@ -68,6 +69,11 @@ def test_an_allocation_that_fails_in_a_step_ends_in_advice(
 def test_an_allocation_that_really_fails_is_explained() -> None:
     with pytest.raises(TrainError, match="does not hold"), explain_exhaustion(make(), 1):
         torch.empty(1 << 60, dtype=torch.uint8)
+
+
+def test_samples_that_do_not_fit_together_are_explained() -> None:
+    with pytest.raises(TrainError, match="does not hold the training samples"), explain_exhaustion(make(), 1):
+        np.empty(1 << 60)
 
 
 def test_other_errors_stay_what_they_are() -> None:

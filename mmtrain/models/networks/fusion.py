@@ -108,7 +108,7 @@ class DenseNet(nn.Module):
 
 
 class FusionNet(nn.Module):
-    """The blocks that are asked for, joined by the head; the place of one that is not asked for holds zeros.
+    """The blocks that are asked for, joined by the head; zeros stand for one that is not asked for.
 
     Parameters
     ----------

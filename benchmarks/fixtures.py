@@ -22,7 +22,7 @@ FINE_SIDE, SIDE = 128, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class Fixtures:
     """Samples that have all three modalities, in the study's store and as NIfTI files."""
 
     layout: StudyLayout
@@ -31,7 +31,7 @@ class Material:
     """Modality to a 128³ ``.nii.gz`` file of float32, for each row."""
 
 
-def make_material(folder: Path, participants: int) -> Material:
+def make_fixtures(folder: Path, participants: int) -> Fixtures:
     """Synthesise, ingest, and write the 128³ volumes as the reference keeps them."""
     study = folder / "study"
     _run("synth", "ukb", folder / "release", "--participants", participants, "--voxel-mm", 2)
@@ -40,14 +40,14 @@ def make_material(folder: Path, participants: int) -> Material:
     layout = StudyLayout(study.resolve())
     with open_catalog(layout.catalog) as catalog:
         rows = build_cohort(catalog, load_dictionary(), ["age"], VOLUME_MODALITIES, []).frame["row"].to_list()
-    return Material(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
+    return Fixtures(layout, rows, _write_niftis(layout, rows, folder / "nifti"))
 
 
-def as_uint8(material: Material, folder: Path, sides: Sequence[int]) -> Material:
+def as_uint8(fixtures: Fixtures, folder: Path, sides: Sequence[int]) -> Fixtures:
     """Return the same samples in stores of uint8, as an ingest with that number type rounds them."""
     layout = StudyLayout(folder)
     for modality, side in product(VOLUME_MODALITIES, sides):
-        source = open_array(material.layout.volume_array(modality, side))
+        source = open_array(fixtures.layout.volume_array(modality, side))
         path = layout.volume_array(modality, side)
         ensure_array(
             ArraySpec(
@@ -63,7 +63,7 @@ def as_uint8(material: Material, folder: Path, sides: Sequence[int]) -> Material
         target = open_array(path)
         for start in range(0, source.shape[0], source.rows_per_shard):
             target.write_shard(start, np.rint(source.read_shard(start) / 257).astype(np.uint8))
-    return replace(material, layout=layout)
+    return replace(fixtures, layout=layout)
 
 
 def folder_bytes(paths: Sequence[Path]) -> int:
