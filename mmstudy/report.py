@@ -114,7 +114,7 @@ def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iter
         yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
     if result.samples:
         yield (
-            "Make the page of mm qc anew. What was copied out of the study, by mm export or by hand, is out of mm's "
+            "Make the page of mm qc again. What was copied out of the study, by mm export or by hand, is out of mm's "
             "reach: see to it, and to the source files and tables."
         )
 

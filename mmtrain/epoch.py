@@ -94,7 +94,7 @@ def fit_at_once(run: Run) -> None:
 
 
 def calibrate(run: Run, portions: Sequence[Portion]) -> None:
-    """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
+    """Measure batch norm again on the first batches of an epoch: evaluation then sees the weights as they are now."""
     task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
     if not any(isinstance(module, AnyBatchNorm) for module in network.modules()):
         return
