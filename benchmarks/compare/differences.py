@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+SHOWN_CHARACTERS = 40
+"""Of a leaf: enough for any number."""
 Tree: TypeAlias = Any
 """None, a bool, an int, a float, a str, an array, or a list or str-keyed mapping of trees."""
 
@@ -145,4 +147,5 @@ def _show(tree: Tree) -> str:
             return f"{len(tree)} entries"
         case list():
             return f"list of {len(tree)}"
-    return repr(tree)
+    text = repr(tree)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
