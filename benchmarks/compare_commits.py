@@ -6,8 +6,8 @@ study with augmented copies and several runs; one of them is stopped within an e
 bit are the bytes of the stores, losses, metrics, predictions, weights, cohorts and the catalogue, and what AFTER makes
 of BEFORE's study and of a run that was begun there.
 
-The exit status is 0 if nothing differs, 1 if something does or a command failed. On two cores that are otherwise idle
-it takes about three minutes; --keep DIR keeps what was made, 1 GB.
+The exit status is 0 if nothing differs, 1 if something does or a command failed. It takes about four minutes of
+processor time, on two cores about half of that when nothing else is at work; --keep DIR keeps what was made, 1 GB.
 """
 
 import argparse

@@ -58,7 +58,7 @@ def open_catalog(
     wait_seconds
         How long to wait for another process that writes.
     rewrite
-        Write every page of the file anew, so that nothing of what was deleted stays in it.
+        Write every page of the file again, so that nothing of what was deleted stays in it.
 
     Raises
     ------
@@ -126,11 +126,8 @@ def bring_up_to_date(path: Path) -> None:
         _remove(_draft(path))
     if not path.exists():
         return
-    with closing(_connect_to_read(path)) as connection:
-        is_current = _schema_version(connection) == MIGRATIONS[-1].version
-    if not is_current:
-        with open_catalog(path, writable=True):
-            pass
+    with open_catalog(path):
+        pass
 
 
 @contextmanager
@@ -355,7 +352,7 @@ def _locked(path: Path, holder: str) -> CatalogLockedError:
 def _damaged(path: Path, error: duckdb.Error) -> CatalogError:
     return CatalogError(
         f"{path.name} is damaged or not a DuckDB file. DuckDB says: {str(error).splitlines()[0]}",
-        "Move it away and run mm ingest ukb again: it is filled anew without reading the images again.",
+        "Move it away and run mm ingest ukb again: it is filled again without reading the images again.",
     )
 
 

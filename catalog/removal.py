@@ -80,7 +80,7 @@ def count_entries(
 def remove_participants(connection: duckdb.DuckDBPyConnection, keys: Collection[str], rows: Collection[int]) -> None:
     """Delete every entry of some participants, and of samples that had these rows.
 
-    The free pages of the file still hold them until it is written anew: open it with ``rewrite=True``.
+    The free pages of the file still hold them until it is written again: open it with ``rewrite=True``.
     """
     with transaction(connection):
         for table, condition in _ENTRIES.items():

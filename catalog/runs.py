@@ -167,7 +167,7 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
     for run in runs:
         try:
             found[run.name] = _read_entries(run)
-        except _UNREADABLE:
+        except (OSError, *_UNREADABLE):
             unreadable.append(run.name)
     return found, unreadable
 

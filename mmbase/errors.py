@@ -9,7 +9,7 @@ class MmError(Exception):
     what_happened
         What was expected, what came, and where; whole sentences.
     what_to_do
-        How to go on; empty where `what_happened` says it already.
+        What to do next; empty where `what_happened` says it already.
 
     Examples
     --------

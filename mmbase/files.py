@@ -41,8 +41,8 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     draft = draft_of(path)
     try:
-        with draft.open("wb") as file:
-            draft.chmod(PRIVATE_MODE)
+        with open(draft, "wb", opener=_open_private) as file:
+            draft.chmod(PRIVATE_MODE)  # of a draft that a killed writer has left
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -51,6 +51,10 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
         draft.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE_MODE)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -23,16 +23,14 @@ class Modality:
     """As in tables and pictures."""
     kind: Literal["volume", "edges"]
     """A volume on the study's grid, or the edges of a connectivity matrix."""
-    channel: int | None = None
-    """Index among the channels of an imaging network; None for edges."""
 
 
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality(name="flair", title="FLAIR", kind="volume", channel=0),
-        Modality(name="t1", title="T1", kind="volume", channel=1),
-        Modality(name="dwi", title="diffusion", kind="volume", channel=2),
+        Modality(name="flair", title="FLAIR", kind="volume"),
+        Modality(name="t1", title="T1", kind="volume"),
+        Modality(name="dwi", title="diffusion", kind="volume"),
         Modality(name="connectivity", title="connectivity", kind="edges"),
     )
 }

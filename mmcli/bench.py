@@ -41,11 +41,12 @@ def bench(
     from mmstudy.bench import run_bench
     from mmstudy.bench_picture import require_picture, write_picture
     from mmstudy.bench_report import bench_lines
+    from mmstudy.runs.plan import parse_targets
 
     study = study_of(context)
     if picture:
         require_picture(picture, overwrite=overwrite)
-    result = run_bench(study, target.split(","), given, seconds, show_progress)
+    result = run_bench(study, parse_targets(target), given, seconds, show_progress)
     lines = list(bench_lines(result))
     if picture:
         write_picture(result, picture)

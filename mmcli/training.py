@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbase.errors import MmError
 from mmcli.console import fail, report, say, warn
 from mmcli.options import DryRunOption, JsonOption, study_of
 from mmcli.settings_options import with_settings
@@ -80,12 +79,12 @@ def train(
     if target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
     from catalog.splits.schemes import choose_scheme
-    from mmstudy.runs.plan import plan_run
+    from mmstudy.runs.plan import parse_targets, plan_run
 
     if gpus is not None and not prepare:  # what is prepared may run on another machine
-        _require_devices(gpus, given)
+        _require_devices(gpus, study, given)
     scheme = choose_scheme(fold, leave_out_centre)
-    plan = plan_run(study, target.split(","), given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
+    plan = plan_run(study, parse_targets(target), given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
     if dry_run:
         _show_plan(plan, as_json=as_json)
     elif prepare:
@@ -105,10 +104,10 @@ def _require_resumable(given: dict[str, Any], *others: Any) -> None:
         )
 
 
-def _require_devices(gpus: int, given: dict[str, Any]) -> None:
+def _require_devices(gpus: int, study: "Study", given: dict[str, Any]) -> None:
     from mmtrain.ranks.launch import require_devices
 
-    require_devices(gpus, given.get("device", "auto"))
+    require_devices(gpus, {"device": "auto", **study.config.train, **given}["device"])
 
 
 def _show_plan(plan: "RunPlan", *, as_json: bool) -> None:
@@ -148,6 +147,7 @@ def _train(
     study: "Study", run: "RunDirectory", config: "RunConfig", gpus: int | None, *, resumed: bool, as_json: bool
 ) -> None:
     """Train in this process, which may be one of several ranks, or start ranks; the first of them prints."""
+    from mmstudy.runs.enter import enter_run
     from mmstudy.runs.train import train_on_ranks
     from mmtrain.report import epoch_line, metrics_table
     from mmtrain.stopping import TrainingStopped
@@ -169,34 +169,25 @@ def _train(
         return
     if rank not in (None, 0):
         return
-    _enter(study, run)
+    problems = enter_run(study, run)
+    for problem in problems:
+        warn(problem)
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
     report(
         as_json,
-        {"run_id": run.run_id, "run_directory": str(run.path), "pictures": pictures, **metrics},
+        {
+            "run_id": run.run_id,
+            "run_directory": str(run.path),
+            "pictures": pictures,
+            "entered": not problems,
+            **metrics,
+        },
         [
             metrics_table(metrics, config.data.targets),
             f"run directory  {run.path}",
             *[f"picture        {path}" for path in pictures],
         ],
     )
-
-
-def _enter(study: "Study", run: "RunDirectory") -> None:
-    """Enter a run into the catalogue, or say why it is not entered yet; what was trained is kept in either case."""
-    later = "the next run that ends, or mm ingest, enters it"
-    try:
-        from mmstudy.runs.enter import enter_run
-    except ImportError as error:
-        warn(f"{error.name} is not installed here, so run {run.run_id} is not in the catalogue; {later}.")
-        return
-    try:
-        unreadable = enter_run(study, run)
-    except MmError as error:
-        warn(f"run {run.run_id} is not in the catalogue; {later}. {error}")
-        return
-    for run_id in unreadable:
-        warn(f"the metrics.json of run {run_id} cannot be read; the run is left out.")
 
 
 def _say_nothing(_: str) -> None:

@@ -137,7 +137,7 @@ def execute_ingest(
 def read_outcomes(study: Study) -> list[ScanOutcome]:
     """Return what became of every scan so far, for the catalogue.
 
-    Two scans of one modality with the very same voxels cannot both be right, and nobody can tell which is: they stay in
+    Two scans of one modality with the very same voxels cannot both be right, and it is not known which is: they stay in
     the store and count as rejected.
     """
     receipts = read_scan_receipts(study.layout.receipts)

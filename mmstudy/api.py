@@ -8,6 +8,7 @@
 No person's number comes out of it: samples are named by their keyed hash. docs/python.md shows each part at work.
 """
 
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +21,27 @@ from numpy.typing import NDArray
 
 from catalog.database import fetch_frame, open_catalog
 from catalog.features import feature_columns
-from catalog.splits.schemes import StudySplit
-from mmbase.names import MODALITIES
+from catalog.splits.schemes import StudySplit, choose_scheme
+from mmbase.names import MODALITIES, SPLITS
 from mmdata.errors import StudyError
 from mmdata.store.array import open_array
 from mmdata.store.schema import FIRST_AUGMENTED_COPY
 from mmdata.study import Study
-from mmstudy.batches import Batches, prepare_batches
+from mmstudy.batches import Batches, prepare_batches, require_batches
+from mmstudy.dictionary import study_dictionary
 from mmstudy.runs.begin import begin_run
 from mmstudy.runs.enter import enter_run
-from mmstudy.runs.plan import plan_cohort, plan_run
+from mmstudy.runs.plan import parse_targets, plan_cohort, plan_run
 from mmstudy.settings import load_study
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.device import choose_device
+from mmtrain.errors import TrainError
 from mmtrain.models.trained import TrainedModel, load_model
+from mmtrain.stopping import TrainingStopped
 from mmtrain.train import train
 
+BATCH_SETTINGS = frozenset({"metadata_blocks", "keep_own_block", "copies", "drop_last", "stores", "prefetch_bytes"})
+"""Settings of a run that batches depend on, beside those that `OpenStudy.batches` names."""
 _SAMPLES_SQL = """
     SELECT sample_id, instance, row, split
     FROM samples JOIN splits USING (sample_id)
@@ -80,9 +86,12 @@ class OpenStudy:
 
         Raises
         ------
-        CatalogError
-            The catalogue cannot be read.
+        CatalogError, StudyError
+            The catalogue cannot be read, or there is no such split, modality or feature.
         """
+        _require_known("split", [split] if split else [], SPLITS)
+        _require_known("modality", inputs, MODALITIES)
+        _require_known("feature", features, study_dictionary(self.study))
         with open_catalog(self.study.layout.catalog) as catalog:
             frame = fetch_frame(catalog, _SAMPLES_SQL, {"modalities": list(inputs)})
             frame = frame.with_columns(feature_columns(catalog, frame["row"], list(features)))
@@ -148,7 +157,7 @@ class OpenStudy:
         device
             Where the tensors are to be.
         **settings
-            Any other setting of a run, by its name in docs/settings.md, e.g. ``metadata_blocks`` or ``copies``.
+            Others of a run, by their names in docs/settings.md: those of `BATCH_SETTINGS`.
 
         Raises
         ------
@@ -160,26 +169,45 @@ class OpenStudy:
             given["inputs"] = tuple(inputs)
         if side is not None:
             given["side"] = side
+        require_batches(split, batch_size)
+        if unused := sorted(settings.keys() - BATCH_SETTINGS):
+            raise StudyError(f"Batches have no setting {unused[0]}.", f"There are {', '.join(sorted(BATCH_SETTINGS))}.")
         config, cohort = plan_cohort(self.study, _names(target), given, scheme=StudySplit())
         return prepare_batches(self.study.layout, config, cohort, split, batch_size)
 
-    def train(self, target: str | Sequence[str], **settings: Any) -> str:
-        """Train a model as `mm train` does; return the run's id.
+    def train(
+        self,
+        target: str | Sequence[str],
+        *,
+        fold: str | None = None,
+        leave_out_centre: int | None = None,
+        accept: Collection[str] = (),
+        **settings: Any,
+    ) -> str:
+        """Train a model in this process as `mm train` does; return the run's id.
 
         Parameters
         ----------
+        fold, leave_out_centre, accept
+            As the options of `mm train`.
         **settings
             By their names in docs/settings.md.
 
         Raises
         ------
         CatalogError, DataError, TrainError
-            As `mm train`.
+            As `mm train`; also when it is stopped: the message says how to resume it.
         """
-        plan = plan_run(self.study, _names(target), settings, scheme=StudySplit())
+        scheme = choose_scheme(fold, leave_out_centre)
+        plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept)
         run = begin_run(self.study, plan)
-        train(run, self.study.layout, plan.config)
-        enter_run(self.study, run)
+        try:
+            train(run, self.study.layout, plan.config)
+        except TrainingStopped as stop:
+            again = f"Resume it with: mm --study {self.study.layout.root} train --resume {run.run_id}"
+            raise TrainError(f"The run {run.run_id} was stopped, with a checkpoint.", again) from stop
+        for problem in enter_run(self.study, run):
+            warnings.warn(problem, stacklevel=2)
         return run.run_id
 
     def runs(self) -> pl.DataFrame:
@@ -215,5 +243,11 @@ def open_study(path: str | Path) -> OpenStudy:
     return OpenStudy(load_study(Path(path)))
 
 
+def _require_known(what: str, names: Collection[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise StudyError(f"There is no {what} {name!r}.", f"There are {', '.join(known)}.")
+
+
 def _names(target: str | Sequence[str]) -> list[str]:
-    return target.split(",") if isinstance(target, str) else list(target)
+    return parse_targets(target) if isinstance(target, str) else list(target)

@@ -166,7 +166,7 @@ def find_held_out_copies(study: Study, catalog: Connection, modalities: Sequence
             message=f"{num_copies[modality]} augmented {modality} copies are of {len(rows[modality])} validation or "
             "test samples: they were training samples when the copies were made.",
             remedy="Models trained before have seen them. Remove augmented.zarr and receipts/copies.jsonl, run "
-            "mm precompute-augs, and train anew.",
+            "mm precompute-augs, and train again.",
             num_samples=len(rows[modality]),
             numbers={"copies": num_copies[modality], "samples": len(rows[modality])},
         )

@@ -10,7 +10,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from mmbase.names import CONNECTIVITY, METADATA
+from mmbase.names import CONNECTIVITY, METADATA, SPLITS
+from mmdata.errors import StudyError
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
 from mmtrain.config.run import RunConfig
@@ -85,7 +86,13 @@ class Batches:
             num_copies, seed = self.stores.num_copies, self.config.optimisation.seed
             copies = choose_copies(self.cohort.sample_ids, num_copies, seed=seed, epoch=epoch)
             copies[~self.cohort.is_augmented] = 0
-        shares = [divide(batch, 1, size)[0][rank] for batch in self._positions(epoch)]
+        batches = self._positions(epoch)
+        if (smallest := min(map(len, batches))) < size:
+            raise StudyError(
+                f"A batch of {smallest} samples of the split {self.split} cannot be shared by {size} ranks.",
+                "Use a larger batch_size or fewer ranks.",
+            )
+        shares = [divide(batch, 1, size)[0][rank] for batch in batches]
         return [request_samples(self.cohort, share, None if copies is None else copies[share]) for share in shares]
 
     def _as_tensors(self, batch: StoredBatch, epoch: int) -> Batch:
@@ -104,6 +111,21 @@ class Batches:
             tensors["features"] = torch.from_numpy(self.features_NF[positions]).to(self.device)
         labels = torch.from_numpy(self.cohort.labels_NT[positions]).to(self.device, torch.float32)
         return {**tensors, "targets": labels[:, 0] if labels.shape[1] == 1 else labels, "sample_ids": sample_ids}
+
+
+def require_batches(split: str, batch_size: int) -> None:
+    """Refuse what no batch can be made of.
+
+    Raises
+    ------
+    StudyError
+        There is no such split, or batches would be empty.
+    """
+    if split not in SPLITS:
+        raise StudyError(f"Expected the split to be one of {', '.join(SPLITS)}, got {split!r}.")
+    num_ranks = dist.get_world_size() if dist.is_initialized() else 1
+    if batch_size < num_ranks:
+        raise StudyError(f"Expected batches of at least {num_ranks} samples, one for each rank, got {batch_size}.")
 
 
 def prepare_batches(

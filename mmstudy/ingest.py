@@ -27,10 +27,11 @@ from mmdata.ledger.receipts import (
     record_withdrawals,
 )
 from mmdata.sources.every import Source, find_sources
-from mmdata.study import Study, create_study, save_changes
+from mmdata.study import Study, save_changes
 from mmdata.study_arrays import stored_modalities
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
+from mmstudy.settings import create_study
 from mmstudy.withdraw import WithdrawalResult, finish_removals
 
 

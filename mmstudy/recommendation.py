@@ -69,7 +69,7 @@ class Recommendation:
 def recommend(modes: Sequence[ModeResult], stages: Mapping[StageName, Stage]) -> Recommendation:
     """Choose among the modes that augment the one with most samples a second.
 
-    Of those within 5 % of it, the one that needs no copies on disk and varies anew in every epoch.
+    Of those within 5 % of it, the one that needs no copies on disk and differs in every epoch.
     """
     of = {result.mode: result for result in modes}
     choices = [of[mode] for mode in _PREFERENCE if mode in of]
@@ -111,13 +111,13 @@ def _reason(chosen: ModeResult, fastest: ModeResult, choices: Sequence[ModeResul
         gain = "needs no copies on disk and varies" if not chosen.copies_bytes else "varies"
         return (
             f"{chosen.mode} ({throughput}) is within 5 % of {fastest.mode} ({fastest.sustained:,.1f}), and it {gain} "
-            "anew in every epoch."
+            "again in every epoch."
         )
     others = [result for result in choices if result is not chosen]
     against = ", ".join(f"{result.mode} {result.sustained:,.1f}" for result in others)
     predicted = "is predicted to be" if chosen.is_predicted else "is"
     cost = f"; its copies take {as_amount(chosen.copies_bytes)}" if chosen.copies_bytes else ""
-    free = "" if chosen.copies_bytes else ", needs no copies on disk and varies anew in every epoch"
+    free = "" if chosen.copies_bytes else ", needs no copies on disk and differs in every epoch"
     return f"{chosen.mode} {predicted} the fastest mode that augments ({throughput}; {against}){free}{cost}."
 
 

@@ -114,8 +114,8 @@ def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iter
         yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
     if result.samples:
         yield (
-            "Make the page of mm qc anew. What was copied out of the study, by mm export or by hand, is out of mm's "
-            "reach: see to it, and to the source files and tables."
+            "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
+            "from whatever was copied out of the study, by mm export or by hand."
         )
 
 

@@ -7,17 +7,19 @@ from typing import Any
 
 import tomlkit
 
+from mmbase.names import METADATA
 from mmbase.settings import REQUIRED, Setting, settings_of
 from mmdata import study as study_files
 from mmdata.errors import StudyError
 from mmdata.study import Study, StudyConfig, render_config
+from mmtrain.config.model import ModelConfig
 from mmtrain.config.run import SECTIONS, parse_run_config
 from mmtrain.errors import TrainError
+from mmtrain.models.registry import load_architecture
 
 COMMENT_WIDTH = 100
 """Of explanations in study.toml."""
 _SOME_TARGET = {"target": "any", "kind": "regression"}
-_SOME_INPUTS = {"inputs": ["t1"]}
 
 
 def train_settings() -> tuple[Setting, ...]:
@@ -68,12 +70,32 @@ def require_train_settings(config: StudyConfig, where: str) -> None:
         raise StudyError(
             f"{where}: train.{unknown[0]}: there is no such setting.", f"There are {', '.join(sorted(known))}."
         )
+    _require_minima(config, where)
     try:
-        side = parse_run_config({**_SOME_INPUTS, **config.train, **_SOME_TARGET}).data.side
+        side = parse_run_config({**_consistent_inputs(config.train), **_SOME_TARGET}).data.side
+        load_architecture(config.train.get("model", ModelConfig().model))
     except TrainError as error:
         raise StudyError(f"{where}: [train]: {error}") from error
     if side not in config.volumes.sides:
         raise StudyError(f"{where}: train.side is {side}, not one of volumes.sides {config.volumes.sides}")
+
+
+def _require_minima(config: StudyConfig, where: str) -> None:
+    for setting in train_settings():
+        value = config.train.get(setting.name)
+        if setting.option.minimum is None or not isinstance(value, int | float):
+            continue
+        least = setting.option.minimum * setting.option.factor
+        if value < least:
+            raise StudyError(f"{where}: train.{setting.name} must be at least {least:g}, got {value}.")
+
+
+def _consistent_inputs(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with inputs that go together: whether a run's do is looked at when it is planned."""
+    inputs, blocks = list(train.get("inputs", ["t1"])), list(train.get("metadata_blocks", []))
+    if blocks and METADATA not in inputs:
+        inputs.append(METADATA)
+    return {**train, "inputs": inputs, "metadata_blocks": blocks or ["any"] * (METADATA in inputs)}
 
 
 def render_study(config: StudyConfig) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from mmdata.errors import DataError
 from mmdata.sources.every import Source, SourceKind, parse_source
 from mmdata.store.schema import StudyLayout
-from mmdata.study import Study, StudyConfig, load_study, with_changes
+from mmdata.study import Study, StudyConfig, with_changes
+from mmstudy.settings import load_study
 
 
 def study_with_source(

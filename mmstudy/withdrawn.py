@@ -83,7 +83,7 @@ def survey(study: StudyLayout, withdrawn: WithdrawnParticipants, progress: Progr
     Raises
     ------
     CatalogError, DataError, TrainError
-        Something is damaged so that nobody can tell what it holds.
+        Something is damaged so that its content is not known.
     """
     places = Counter[str]()
     if study.catalog.exists():

@@ -6,13 +6,14 @@ Whatever is random is seeded for its step, so an epoch that is resumed after any
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
 from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.data.order import derive_seed
-from mmtrain.data.portions import Portion
+from mmtrain.data.portions import Portion, request_samples
 from mmtrain.data.stream import StoredBatch
 from mmtrain.learner import take_step
 from mmtrain.models.protocol import Example
@@ -62,30 +63,38 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
                 raise TrainingStopped
 
 
-def fit_at_once(run: Run, portions: Sequence[Portion]) -> None:
-    """Set the weights from all training samples together, for a network that needs no steps; there is one rank."""
-    task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
+def fit_at_once(run: Run) -> None:
+    """Set the weights from all training samples together, for a network that needs no steps; there is one rank.
+
+    Every training sample is read once, as it is: copies, drawing of classes and dropped batches belong to epochs.
+
+    Raises
+    ------
+    TrainingStopped
+        A signal asked for it before the fit began.
+    """
+    task, network, part = run.task, run.learner.network, run.progress.part
     fit = task.architecture.fit
     assert fit is not None
-    part = run.progress.part
-    requests = [portion.request for portion in portions]
+    members = task.cohort.members("train")
+    num_batches = -(-len(members) // task.config.optimisation.batch_size)
+    requests = [request_samples(task.cohort, positions) for positions in np.array_split(members, num_batches)]
     started, clock = time.perf_counter(), WaitClock(task.device)
-    fit(
-        network,
-        [_example(task, batch, epoch) for batch in clock.watch(stream_task(task, requests))],
-        task.targets.kinds,
-    )
+    examples = [_example(task, batch) for batch in clock.watch(stream_task(task, requests))]
+    if run.stop.made:
+        raise TrainingStopped
+    fit(network, examples, task.targets.kinds)
     network.eval()
     with torch.inference_mode():
         for batch in clock.watch(stream_task(task, requests)):
-            losses = sample_losses(task, forward(task, network, batch, epoch), batch.request.positions)
+            losses = sample_losses(task, forward(task, network, batch), batch.request.positions)
             part.loss_sum += losses.sum().item()
             part.num_samples += len(losses)
     part.wait_seconds, part.seconds = clock.take_seconds(), time.perf_counter() - started
 
 
 def calibrate(run: Run, portions: Sequence[Portion]) -> None:
-    """Measure batch norm anew on the first batches of an epoch, so that evaluation sees the weights as they are now."""
+    """Measure batch norm again on the first batches of an epoch: evaluation then sees the weights as they are now."""
     task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
     if not any(isinstance(module, AnyBatchNorm) for module in network.modules()):
         return
@@ -125,9 +134,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _example(task: Task, batch: StoredBatch, epoch: int) -> Example:
+def _example(task: Task, batch: StoredBatch) -> Example:
     """Return a batch by itself: what it is made from is overwritten by the next."""
-    inputs = network_inputs(task, batch, epoch)
+    inputs = network_inputs(task, batch)
     tensors = (inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF)
     volumes, edges, features = (None if t is None else t.float().cpu().numpy().copy() for t in tensors)
     labels_BT = task.cohort.labels_NT[batch.request.positions]

@@ -1,9 +1,12 @@
 """The look of a run's pictures, and the one that every run has: its losses."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from mmbase.files import replace_file
 
 BLUE, ORANGE, GREY = "#2563a8", "#d9772b", "#8a8f98"
 _WIDTH_INCHES, _HEIGHT_INCHES = 6.4, 4.8
@@ -23,6 +26,12 @@ def new_pair() -> tuple[Figure, Any]:
     size = (2 * _WIDTH_INCHES * 0.8, _HEIGHT_INCHES * 0.9)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     return figure, figure.subplots(1, 2)
+
+
+def write_picture(path: Path, figure: Figure) -> None:
+    """Write a figure to a PNG file in one step, for its owner alone."""
+    with replace_file(path) as file:
+        figure.savefig(file, format="png")
 
 
 def draw_losses(history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> Figure:

@@ -13,7 +13,7 @@ from mmbase.files import write_bytes, write_json
 from mmtrain.checkpoint import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
-from mmtrain.figures import draw_losses
+from mmtrain.figures import draw_losses, write_picture
 from mmtrain.run import RunDirectory
 from mmtrain.targets.several import join_scores
 from mmtrain.task import Task, score
@@ -65,7 +65,7 @@ def write_results(
     Raises
     ------
     TrainError
-        Participants of the cohort have withdrawn while the run went on.
+        Participants of the cohort have withdrawn while the run was trained.
     """
     tables = [table for split, prediction in predictions.items() for table in _tables_of(task, split, prediction)]
     write_predictions(run, pl.concat(tables))
@@ -95,13 +95,13 @@ def draw_pictures(directory: Path, task: Task, progress: Progress, prediction_NT
     """Draw the loss curve and, for each target, truth against prediction of the test split."""
     data = task.config.data
     title = f"{data.target} from {', '.join(data.inputs)}"
-    draw_losses(progress.history, progress.best_epoch, title).savefig(directory / "loss.png")
+    write_picture(directory / "loss.png", draw_losses(progress.history, progress.best_epoch, title))
     scores = score(task, "test", prediction_NT)
     for index, (target, kind) in enumerate(zip(data.targets, task.targets.kinds, strict=True)):
         known = task.cohort.labelled("test", index)
         truth = _truth(task.cohort, "test", index)[known]
         figure = kind.draw(truth, prediction_NT[known, index], scores[target.name], f"{target.name} ({target.unit})")
-        figure.savefig(directory / ("test.png" if len(data.targets) == 1 else f"test_{target.name}.png"))
+        write_picture(directory / ("test.png" if len(data.targets) == 1 else f"test_{target.name}.png"), figure)
 
 
 def _tables_of(task: Task, split: str, prediction_NT: NDArray[np.float64]) -> Iterator[pl.DataFrame]:

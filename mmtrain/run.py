@@ -20,6 +20,10 @@ from mmtrain.errors import TrainError
 _RECORDED_PACKAGES = ("torch", "numpy", "numcodecs", "google-crc32c", "tensorstore", "scikit-learn")
 
 
+NAMED_TARGETS = 3
+"""A run of more is named after the first two, for file systems have names of 255 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """Where the parts of one run lie."""
@@ -100,7 +104,8 @@ def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str,
     findings
         What the audit of the labels found and the user accepted, for the record.
     """
-    targets = "-".join(target.name for target in config.data.targets)
+    names = [target.name for target in config.data.targets]
+    targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
     stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)

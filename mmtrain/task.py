@@ -76,7 +76,8 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
     training = cohort.members("train")
     features_NF = cohort.stack_features(data.features)
     feature_scaler = fit_features(data.features, features_NF[training], data.shown_features)
-    targets = fit_targets(data, cohort.labels_NT[training])
+    architecture = load_architecture(config.model.model)
+    targets = fit_targets(data, cohort.labels_NT[training], draws=architecture.fit is None)
     stores = open_run_stores(layout, config)
     shape = shape_of_run(config, stores, targets.num_outputs)
     require_independence(config.model.model, shape, ranks.size)
@@ -89,7 +90,7 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
         targets=targets,
         feature_scaler=feature_scaler,
         features_NF=feature_scaler.scale(features_NF),
-        architecture=load_architecture(config.model.model),
+        architecture=architecture,
         shape=shape,
         ranks=ranks,
         device=device,

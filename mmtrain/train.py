@@ -78,7 +78,7 @@ def train_as_rank(run: Run, *, resumed: bool, on_epoch: Callable[[EpochEntry], N
             if task.architecture.fit is None:
                 train_epoch(run, portions)
             else:
-                fit_at_once(run, portions)
+                fit_at_once(run)
             calibrate(run, portions)
             val_loss, prediction_NT = evaluate(task, run.learner.network, "val")
             entry = end_epoch(run, val_loss, prediction_NT)

@@ -111,7 +111,7 @@ def _read(run: RunDirectory, path: Path) -> pl.DataFrame | None:
         if not run.metrics.exists():
             return None
         raise TrainError(
-            f"{path.name} of run {run.run_id} is damaged, so nobody can tell who is in it. Delete it or move the run "
+            f"{path.name} of run {run.run_id} is damaged, so it is not known who is in it. Delete it or move the run "
             "out of the study, then run mm withdraw again."
         ) from error
 
@@ -155,7 +155,7 @@ def _sizes(cohort: pl.DataFrame) -> dict[str, int]:
 
 
 def _keep(path: Path, table: pl.DataFrame, condition: pl.Expr) -> None:
-    """Write a table anew with the rows that meet a condition; leave the file alone where all do."""
+    """Write a table again with the rows that meet a condition; leave the file alone where all do."""
     kept = table.filter(condition)
     if kept.height < table.height:
         buffer = BytesIO()

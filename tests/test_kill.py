@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -25,32 +26,55 @@ def store_bytes(root: Path) -> dict[str, str]:
     }
 
 
-def start(root: Path, *words: str) -> subprocess.Popen[str]:
+def start(root: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     command = [str(MM), "--study", str(root), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True, **pipes)
+
+
+def path_behind(folder: Path) -> str:
+    """Return PYTHONPATH with a folder in front, whose sitecustomize.py every new interpreter runs."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def wait_for_receipts(root: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if (root / RECEIPTS).exists() and (root / RECEIPTS).stat().st_size:
-            return
+    while not ((root / RECEIPTS).exists() and (root / RECEIPTS).stat().st_size):
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    pytest.fail("the ingest ended before it could be stopped: " + process.communicate()[1])
+
+
+ENDLESS_SCAN = """
+import os
+import time
+import mmdata.readers.scan as scan
+
+load = scan.load_scan
+
+def wait_or_load(candidate, settings):
+    if candidate.path.name == os.environ["MM_TEST_ENDLESS"]:
+        time.sleep(600)
+    return load(candidate, settings)
+
+scan.load_scan = wait_or_load
+"""
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stopped_ingest_goes_on_to_the_same_bytes(
-    stop: signal.Signals, tmp_path: Path, make_study: Callable[..., Path], study: Path
+    stop: signal.Signals, tmp_path: Path, make_study: Callable[..., Path], study: Path, release: Path
 ) -> None:
     root = make_study(tmp_path / "study")
-    process = start(root, "ingest", "ukb", "--workers", "2")
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS_SCAN)
+    last = sorted(release.rglob("*_20252_2_0.zip"))[-1]
+    process = start(
+        root, "ingest", "ukb", "--workers", "2", PYTHONPATH=path_behind(tmp_path), MM_TEST_ENDLESS=last.name
+    )
     wait_for_receipts(root, process)
     if stop == signal.SIGKILL:
         os.kill(process.pid, stop)
     else:
         os.killpg(process.pid, stop)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "Traceback" not in messages
     if stop == signal.SIGINT:
@@ -85,7 +109,7 @@ def test_a_scan_that_brings_its_process_down_costs_itself_alone(
     victim = sorted(release.rglob("*_20252_2_0.zip"))[3]
     (tmp_path / "sitecustomize.py").write_text(CRASHING_SCAN)
     root = make_study(tmp_path / "study")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "MM_TEST_CRASHING": victim.name}
+    environment = {**os.environ, "PYTHONPATH": path_behind(tmp_path), "MM_TEST_CRASHING": victim.name}
     command = [str(MM), "--study", str(root), "ingest", "ukb", "--workers", "2"]
     ingest = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert ingest.returncode == 0, ingest.stderr

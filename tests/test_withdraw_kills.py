@@ -144,7 +144,7 @@ def before(study: Path, run_mm: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def spread_out(catalog: Path) -> None:
-    """Write a catalogue anew without compression, so that a search of its bytes finds whatever its pages hold."""
+    """Write a catalogue again without compression, so that a search of its bytes finds whatever its pages hold."""
     plain = catalog.with_suffix(".plain")
     with duckdb.connect(":memory:", config={"storage_compatibility_version": "v1.0.0"}) as connection:
         connection.execute("SET force_compression = 'uncompressed'")

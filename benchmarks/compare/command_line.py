@@ -98,7 +98,7 @@ class CommandLine:
             deadline = time.monotonic() + SECONDS_AT_MOST
             while process.poll() is None and time.monotonic() < deadline:
                 begun = set((study / "runs").iterdir()) - known
-                if any(list(run.glob("checkpoints/*.safetensors")) for run in begun):
+                if any(list(run.glob("checkpoints/**/*.safetensors")) for run in begun):
                     break
                 time.sleep(0.002)
             process.send_signal(signal.SIGTERM)
@@ -106,10 +106,10 @@ class CommandLine:
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
-        (run,) = set((study / "runs").iterdir()) - known
-        if process.returncode != 1 or (run / "metrics.json").exists():
+        begun = set((study / "runs").iterdir()) - known
+        if process.returncode != 1 or len(begun) != 1 or any((run / "metrics.json").exists() for run in begun):
             raise CommandFailed(f"{self.label}: expected that a run stops within an epoch, got", messages)
-        return run
+        return begun.pop()
 
     def _line(self, words: tuple[object, ...]) -> list[str]:
         return [str(self.python), "-P", "-m", "cli", *map(str, words)]

@@ -38,7 +38,7 @@ def find_divided_participants(scope: Scope) -> Iterator[Finding]:
             message=f"{num_participants} participants have samples in more than one split ({num_samples} samples): the "
             "model is tested on people it was trained on.",
             remedy="mm never divides a participant, so the catalogue was changed: move it away and run mm ingest. It "
-            "is made anew from the receipts.",
+            "is made again from the receipts.",
             num_samples=num_samples,
             numbers={"participants": num_participants, "samples": num_samples},
         )

@@ -32,7 +32,7 @@ def find_other_visits(scope: Scope) -> Iterator[Finding]:
                 subject=name,
                 message=f"{num_other} values of {name} are of another visit than the image, though the imaging visit "
                 "has one.",
-                remedy="Run mm ingest again with the tables: it derives the values anew. If they stay, look for a "
+                remedy="Run mm ingest again with the tables: it derives the values again. If they stay, look for a "
                 "table whose instances are mixed up.",
                 num_samples=num_other,
                 numbers={"other_visit": num_other, "policy": policy},

@@ -123,7 +123,7 @@ def _add_noise(volumes: torch.Tensor, recipes: Sequence[Intensity]) -> torch.Ten
 def _noise_pool(size: int, device: torch.device) -> torch.Tensor:
     """Return standard normal numbers, the same on every device; a copy takes a stretch of them from a drawn start.
 
-    Drawing them anew would take longer than the rest of a copy's contrast, and differ between processors and GPUs.
+    Drawing them again would take longer than the rest of a copy's contrast, and differ between processors and GPUs.
     """
     return torch.randn(size, generator=torch.Generator().manual_seed(_POOL_SEED)).to(device)
 

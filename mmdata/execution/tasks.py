@@ -123,7 +123,7 @@ def _run_on(
 
 
 def _watch_threads(connection: Connection) -> Iterator[int]:
-    """Yield how many tasks the workers can run at once, asked anew every few seconds; raise when long without any."""
+    """Yield how many tasks the workers can run at once, asked again every few seconds; raise when long without any."""
     last_seen = time.monotonic()
     told = False
     while True:

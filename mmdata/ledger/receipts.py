@@ -189,7 +189,7 @@ def count_changes(path: Path, change: ReceiptChange) -> int:
 def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
     """Change a file's receipts, or take some out, in one step; without any change the file is left alone.
 
-    A torn line goes too: nobody can tell of whom it speaks.
+    A torn line goes too: it is not known of whom it is.
     """
     if not count_changes(path, change) and not _is_torn(path):
         return
@@ -224,7 +224,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 raise StoreError(
                     f"Line {number} of receipts/{path.name} is damaged.",
-                    "Take that line out, then run mm ingest again: what it spoke of is read anew.",
+                    "Take that line out, then run mm ingest again: its scans are read again.",
                 ) from error
 
 

@@ -169,7 +169,7 @@ class StoredArray:
     def erase_rows(self, rows: Collection[int], *, copy: int | None = None) -> set[int]:
         """Turn rows of one shard into missing ones; return those that held anything.
 
-        The shard is written anew in one step, or not at all where nothing is to be erased. The others keep their
+        The shard is written again in one step, or not at all where nothing is to be erased. The others keep their
         values; those that are damaged become missing, since what cannot be read cannot be written. A shard without rows
         has no file.
 

@@ -29,7 +29,7 @@ _Decoder: TypeAlias = Callable[[memoryview, NDArray[Any]], Any]
 """Takes what an encoder made, and the memory to put the values into, all of it."""
 
 _Version: TypeAlias = tuple[int, int, int]
-"""Inode, time of the last change in ns and bytes of a file: a shard that is written anew is another file."""
+"""Inode, time of the last change in ns and bytes of a file: a shard that is written again is another file."""
 
 CRC_BYTES = 4
 _CRC_OF_BYTES_AND_THEIR_CRC = 0x48674BC7

@@ -112,5 +112,5 @@ def _compressors(spec: ArraySpec) -> list[Any]:
 
 def _how_to_begin_anew(path: Path) -> str:
     if "augmented.zarr" in path.parts:
-        return "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies anew"
+        return "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies again"
     return "start a new study"

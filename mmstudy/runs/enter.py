@@ -1,19 +1,21 @@
 """Enter a finished run into the catalogue."""
 
-from catalog import runs
-from catalog.database import CATALOG_WAIT_SECONDS
+from mmbase.errors import MmError
 from mmdata.study import Study
 from mmtrain.run import RunDirectory
 
+_LATER = "The next run that ends, or mm ingest, enters it."
+
 
 def enter_run(study: Study, run: RunDirectory) -> list[str]:
-    """Enter one run into the catalogue; return others that are not entered because they cannot be read.
-
-    Raises
-    ------
-    CatalogLockedError
-        The catalogue is in use.
-    CatalogError
-        The metrics of the run cannot be read, or the catalogue is damaged.
-    """
-    return runs.enter_run(study.layout.catalog, run.path, wait_seconds=CATALOG_WAIT_SECONDS)
+    """Enter one run into the catalogue; return what went wrong, for what was trained is kept in either case."""
+    try:
+        from catalog.database import CATALOG_WAIT_SECONDS  # noqa: PLC0415 - a node that trains may be without duckdb
+        from catalog.runs import enter_run as enter  # noqa: PLC0415
+    except ImportError as error:
+        return [f"{error.name} is not installed here, so run {run.run_id} is not in the catalogue. {_LATER}"]
+    try:
+        unreadable = enter(study.layout.catalog, run.path, wait_seconds=CATALOG_WAIT_SECONDS)
+    except MmError as error:
+        return [f"Run {run.run_id} is not in the catalogue. {_LATER} {error}"]
+    return [f"The metrics.json of run {name} cannot be read; that run is left out." for name in unreadable]

@@ -1,4 +1,4 @@
-"""Plan a run on a study: its settings, its cohort, and what the audit says of it. Nothing is written."""
+"""Plan a run on a study: its settings, its cohort, and what the audit says of it. Only the audit's answer is kept."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
+from mmstudy.runs.defaults import applicable_defaults, require_known, require_network_settings
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import require_portions
@@ -43,6 +44,15 @@ class RunPlan:
     def split_sizes(self) -> dict[str, int]:
         """Return the number of samples of each split."""
         return {split: self.cohort.filter(pl.col("split") == split).height for split in SPLITS}
+
+
+def parse_targets(text: str) -> list[str]:
+    """Return the targets in a text with commas.
+
+    >>> parse_targets("age, sex")
+    ['age', 'sex']
+    """
+    return [name.strip() for name in text.split(",")]
 
 
 def plan_run(
@@ -123,12 +133,13 @@ def _configure(
     study: Study, dictionary: Dictionary, targets: Sequence[str], given: Mapping[str, Any], scheme: SplitScheme
 ) -> RunConfig:
     """Return the settings of a run: the study's, those given, and what follows from its targets."""
+    require_known(given)
     definitions = [find_target(dictionary, target) for target in targets]
     volumes = study.config.volumes
     config = parse_run_config(
         {
             "inputs": [modality for modality in VOLUME_MODALITIES if modality in volumes.modalities],
-            **_defaults(study, given),
+            **applicable_defaults(study, given),
             "connectivity": study.config.connectivity.name,
             "augmentation": asdict(study.config.augment),
             "extent_mm": volumes.extent_mm,
@@ -140,6 +151,7 @@ def _configure(
             "split": str(scheme),
         }
     )
+    require_network_settings(given, config.model.model)
     data = config.data
     if data.volume_inputs and data.side not in volumes.sides:
         raise TrainError(f"Side {data.side} is not stored; this study has {volumes.sides}.")
@@ -153,16 +165,6 @@ def _configure(
     return config.changed(
         features=features, shown_features=[name for name in features if all(name in of_target for of_target in shown)]
     )
-
-
-def _defaults(study: Study, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the study's own settings of runs, but the groups of an input that is not asked for."""
-    without_metadata = METADATA not in given.get("inputs", [METADATA])
-    return {
-        name: value
-        for name, value in study.config.train.items()
-        if not (without_metadata and name == "metadata_blocks")
-    }
 
 
 def _settle_copies(study: Study, config: RunConfig) -> RunConfig:

@@ -10,6 +10,8 @@ from mmdata.augment.parameters import AugmentSettings
 from mmtrain.errors import TrainError
 
 AugmentMode = Literal["precomputed", "on-device", "hybrid", "none"]
+READING_COPIES: tuple[AugmentMode, ...] = ("precomputed", "hybrid")
+"""Modes that read copies which exist."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +37,7 @@ class AugmentationConfig:
     @property
     def reads_copies(self) -> bool:
         """Return whether training samples are read from precomputed copies."""
-        return self.augment in ("precomputed", "hybrid")
+        return self.augment in READING_COPIES
 
     @property
     def changes_batches(self) -> bool:

@@ -61,6 +61,8 @@ class DataConfig:
             raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
+        if self.side < 1:
+            raise TrainError(f"side must be positive, got {self.side}.")
         names = [target.name for target in self.targets]
         if not names or len(set(names)) != len(names):
             raise TrainError(f"Expected one target or several different ones, got {', '.join(names) or 'none'}.")

@@ -44,7 +44,7 @@ class OptimisationConfig:
     sync_batch_norm: Annotated[bool, Option(negatable=True)] = True
     """With several GPUs: take the moments of batch norm over the whole batch, so that their number changes nothing."""
     calibration_samples: Annotated[int, Option(minimum=0)] = 512
-    """Training samples on which batch norm is measured anew before each validation; 0: never, as the reference."""
+    """Training samples on which batch norm is measured again before each validation; 0: never, as the reference."""
     precision: Precision = "auto"
     """Number type of the arithmetic; auto is bfloat16 on a GPU that has it and float32 elsewhere, float64 is for
     comparing runs without rounding noise."""
@@ -66,6 +66,8 @@ class OptimisationConfig:
                 f"batch_size must be at least {MIN_BATCH_SIZE}: batch normalisation has no variance over the one "
                 "sample that smaller batches may leave over."
             )
+        if self.calibration_samples < 0:
+            raise TrainError(f"calibration_samples must not be negative, got {self.calibration_samples}.")
         if self.accumulate * MIN_PART > self.batch_size:
             raise TrainError(
                 f"A batch of {self.batch_size} cannot be computed in {self.accumulate} parts: "

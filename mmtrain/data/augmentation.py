@@ -1,4 +1,4 @@
-"""Augment batches on the device that trains, with recipes drawn anew for every sample in every epoch.
+"""Augment batches on the device that trains, with recipes drawn again for every sample in every epoch.
 
 A recipe is a pure function of (run seed, epoch, sample): neither its batch nor its rank matters.
 """

@@ -55,7 +55,7 @@ def divide(batch: NDArray[np.int64], parts: int, ranks: int) -> list[list[NDArra
 def balance_classes(
     members: NDArray[np.int64], labels: NDArray[np.int64], *, seed: int, epoch: int
 ) -> NDArray[np.int64]:
-    """Return all of the smallest class and as many of each other, drawn anew each epoch.
+    """Return all of the smallest class and as many of each other, drawn again each epoch.
 
     Parameters
     ----------

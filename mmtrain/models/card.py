@@ -91,7 +91,7 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
             )
         return parse_card(content)
     except FileNotFoundError as error:
-        raise TrainError(f"There is no model card {path}, so nobody can tell what the weights expect.") from error
+        raise TrainError(f"There is no model card {path}, so it is not known what the weights expect.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainError(f"The model card {path} is damaged: {error!r}.") from error
 

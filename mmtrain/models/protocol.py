@@ -67,6 +67,8 @@ class Architecture:
     """Return the module with random weights."""
     inputs: tuple[str, ...] = INPUTS
     """What it can be trained on."""
+    settings: tuple[str, ...] = ()
+    """Those of `ModelConfig` that it has."""
     complete: Callable[[NetworkShape], NetworkShape] = _any_shape
     """Return the shape with parameters that were left out; raises a TrainError for a shape that it cannot have."""
     arrange: Callable[[nn.Module], None] = _as_it_is

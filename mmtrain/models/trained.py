@@ -53,7 +53,7 @@ class TrainedModel:
         connectivity
             Shape (B, E), as stored.
         features
-            Name to values of shape (B,), in their own unit, NaN where missing; all of `card.features`.
+            Name to values of shape (B,), in their own unit, NaN where missing; those of `card.features` that are shown.
 
         Returns
         -------
@@ -65,7 +65,11 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
-        given = (self._volumes(volumes or {}), self._edges(connectivity), self._features(features or {}))
+        given = (
+            self._volumes({name: _native(array) for name, array in (volumes or {}).items()}),
+            self._edges(None if connectivity is None else _native(connectivity)),
+            self._features(features or {}),
+        )
         dtype = parameter_dtype(self.dtype)
         tensors = [None if part is None else part.to(self.device, dtype) for part in given]
         _require_equal_lengths([part for part in tensors if part is not None])
@@ -91,19 +95,23 @@ class TrainedModel:
         if connectivity is None:
             return None
         _require_shape(CONNECTIVITY, connectivity, (num_edges,))
+        if not np.isfinite(connectivity).all():
+            raise TrainError("Expected finite numbers in connectivity, got NaN or infinity.")
         return torch.from_numpy(connectivity)
 
     def _features(self, features: Mapping[str, Any]) -> torch.Tensor | None:
         if not self.card.shape.num_features:
             _require_names("features", features, ())
             return None
-        names = self.card.features.names
-        _require_names("features", features, names)
-        columns = [np.asarray(features[name], np.float64) for name in names]
-        for name, column in zip(names, columns, strict=True):
+        scaler = self.card.features
+        shown = [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
+        _require_names("features", [name for name in features if name not in scaler.names or name in shown], shown)
+        columns = {name: np.asarray(features[name], np.float64) for name in shown}
+        for name, column in columns.items():
             _require_shape(name, column, ())
-        _require_equal_lengths(columns)
-        return torch.from_numpy(self.card.features.scale(np.stack(columns, axis=1)))
+        _require_equal_lengths(list(columns.values()))
+        unseen = np.full(len(columns[shown[0]]), np.nan)
+        return torch.from_numpy(scaler.scale(np.stack([columns.get(name, unseen) for name in scaler.names], axis=1)))
 
 
 def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> TrainedModel:
@@ -114,7 +122,7 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
     run
         The run's directory, with model.json and model.safetensors.
     device, dtype
-        Where and in what to compute.
+        Where and in what to compute: float32, float64 or bfloat16.
 
     Raises
     ------
@@ -147,6 +155,12 @@ def to_unit_range(volumes: torch.Tensor) -> torch.Tensor:
         Integers over the whole range of their type, or floats from 0 to 1.
     """
     return volumes.to(torch.float32).mul(2.0 * unit_scale(volumes.dtype)).sub(1.0)
+
+
+def _native(array: Any) -> NDArray[Any]:
+    """Return numbers as PyTorch takes them: in C order, in this machine's byte order, in memory of their own."""
+    numbers = np.asarray(array)
+    return np.array(numbers, dtype=numbers.dtype.newbyteorder("="), order="C")
 
 
 def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:

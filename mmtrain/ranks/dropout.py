@@ -94,7 +94,7 @@ def rows_of_part(part: BatchPart, num_rows: int) -> tuple[int, int]:
     pieces, left = divmod(num_rows, size)
     if left:
         raise TrainError(
-            f"A dropout layer of the network gets {num_rows} rows for {size} samples, so that nobody can tell which of "
+            f"A dropout layer of the network gets {num_rows} rows for {size} samples, so that it is not known which of "
             "them are of which sample.",
             "Train the network without --gpus.",
         )

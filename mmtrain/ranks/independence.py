@@ -34,7 +34,7 @@ def require_independence(name: str, shape: NetworkShape, num_ranks: int) -> None
     Raises
     ------
     TrainError
-        Names the layers, or says that nobody can tell.
+        Names the layers, or says that it is not known.
     """
     if num_ranks == 1:
         return
@@ -47,7 +47,7 @@ def require_independence(name: str, shape: NetworkShape, num_ranks: int) -> None
         draws = find_draws(network, shape)
     except (RuntimeError, TypeError, ValueError) as error:
         raise TrainError(
-            f"Nobody can tell whether the network {name} is the same on several GPUs as on one, for it does not run "
+            f"It is not known whether the network {name} is the same on several GPUs as on one, for it does not run "
             f"on PyTorch's device meta: {str(error).splitlines()[0]}",
             _REMEDY,
         ) from error

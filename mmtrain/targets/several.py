@@ -78,16 +78,21 @@ def require_targets(cohort: Cohort, data: DataConfig) -> None:
         )
 
 
-def fit_targets(data: DataConfig, training_labels_NT: Labels) -> Targets:
+def fit_targets(data: DataConfig, training_labels_NT: Labels, *, draws: bool = True) -> Targets:
     """Fit every target of a run on its training labels.
+
+    Parameters
+    ----------
+    draws
+        Whether epochs draw equally many samples of each class where that is asked for; otherwise classes are weighted.
 
     Raises
     ------
     TrainError
         There is nothing to learn from the labels of one, or a kind is not known.
     """
-    several = len(data.targets) > 1
-    weighted = data.balance == "weight" or (several and data.balance == "undersample")
+    draws = draws and len(data.targets) == 1
+    weighted = data.balance == "weight" or (data.balance == "undersample" and not draws)
     known = [labels[~np.isnan(labels)] for labels in training_labels_NT.T]
     return Targets(
         names=tuple(target.name for target in data.targets),

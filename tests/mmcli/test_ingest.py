@@ -62,7 +62,9 @@ def test_ingest_makes_the_study_where_there_is_none(run_mm: RunMm, tmp_path: Pat
     assert result.exit_code == 0, result.output
     assert (root / "study.toml").is_file()
     assert (root / "volumes.zarr" / "t1" / "128").is_dir()
-    assert str(source) in (root / "study.toml").read_text()
+    text = (root / "study.toml").read_text()
+    assert str(source) in text
+    assert "# Passes over the training samples, at most.\nepochs = 200\n" in text
     assert all(path.stat().st_mode & 0o077 == 0 for path in (root, root / "study.toml", root / "catalog.duckdb"))
 
 

@@ -186,11 +186,31 @@ def test_ranks_share_every_batch(opened: OpenStudy, monkeypatch: pytest.MonkeyPa
     assert [one + other for one, other in zip(*shares, strict=True)] == whole
 
 
+def test_fewer_samples_than_ranks_are_refused(opened: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = opened.batches("age", inputs=["t1"], split="val", side=SIDE, batch_size=64)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 64)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 63)
+    with pytest.raises(StudyError, match="cannot be shared by 64 ranks"):
+        next(iter(batches))
+
+
 def test_what_the_study_has_not_is_refused(opened: OpenStudy) -> None:
     with pytest.raises(UnknownTargetError, match="hight"):
         opened.batches("hight")
-    with pytest.raises(TrainError, match="there is no setting bach_size"):
+    with pytest.raises(StudyError, match="Batches have no setting bach_size"):
         opened.batches("age", bach_size=3)
+    with pytest.raises(StudyError, match="Batches have no setting epochs"):
+        opened.batches("age", epochs=3)
+    with pytest.raises(StudyError, match="one of train, val, test, got 'validation'"):
+        opened.batches("age", split="validation")
+    with pytest.raises(StudyError, match="at least 1 samples, one for each rank, got 0"):
+        opened.batches("age", batch_size=0)
+    with pytest.raises(TrainError, match="There is no setting features"):
+        opened.train("age", features=("age",))
+    for wrong in ({"split": "validation"}, {"inputs": ["T1"]}, {"features": ["aeg"]}):
+        with pytest.raises(StudyError, match="There is no"):
+            opened.samples(**wrong)
     with pytest.raises(TrainError, match="Side 48 is not stored"):
         opened.batches("age", side=48)
     with pytest.raises(StudyError, match="is not a study"):

@@ -156,7 +156,5 @@ def test_an_unknown_target_is_refused_before_anything_is_read(study: Path) -> No
 
 @pytest.mark.parametrize(("sides", "read"), [((128, 64, 32), 64), ((64, 16), 64), ((32, 16), 32), ((192, 96), 96)])
 def test_the_coarsest_level_that_shows_a_copy_is_read(sides: tuple[int, ...], read: int, study: Path) -> None:
-    config = StudyConfig(
-        salt="s" * 16, volumes=VolumeSettings(sides=sides), train=replace(StudyConfig().train, side=sides[0])
-    )
+    config = StudyConfig(salt="s" * 16, volumes=VolumeSettings(sides=sides))
     assert _compared_array(Study(load_study(study).layout, config), "t1").name == str(read)

@@ -39,7 +39,7 @@ OUT_OF_MEMORY = {"stays_in_memory": False, "read_bytes": 80_000_000_000}
         ({"none": 200, "precomputed": 100, "on-device": 80, "hybrid": 90}, "precomputed", "copies take 5.00 GB"),
         ({"none": 200, "precomputed": 100, "on-device": 96, "hybrid": 90}, "on-device", "within 5 % of precomputed"),
         ({"none": 200, "precomputed": 100, "on-device": 94, "hybrid": 90}, "precomputed", "on-device 94.0"),
-        ({"none": 200, "precomputed": 100, "on-device": 80, "hybrid": 97}, "hybrid", "it varies anew"),
+        ({"none": 200, "precomputed": 100, "on-device": 80, "hybrid": 97}, "hybrid", "it varies again"),
         ({"none": 200, "precomputed": 100, "on-device": 120, "hybrid": 90}, "on-device", "needs no copies on disk"),
         ({"none": 200}, "none", "nothing to augment"),
     ],

@@ -56,6 +56,9 @@ def test_every_setting_is_there_and_explained_in_the_line_above_it() -> None:
         ({"epochs": "many"}, r"study\.toml: \[train\]: .*epochs.*'many'"),
         ({"learning_rate": -1.0}, r"study\.toml: \[train\]: learning_rate must be a positive number, got -1"),
         ({"bach_size": 8}, r"study\.toml: train\.bach_size: there is no such setting\. There are accumulate, augment"),
+        ({"calibration_samples": -5}, r"train\.calibration_samples must be at least 0, got -5"),
+        ({"prefetch_bytes": 5}, r"train\.prefetch_bytes must be at least 1\.04858e\+06, got 5"),
+        ({"model": "nope"}, r"study\.toml: \[train\]: Expected the network .* got 'nope'"),
         ({"target": "age"}, r"train\.target: there is no such setting"),
         ({"features": ["sex"]}, r"train\.features: there is no such setting"),
     ],
@@ -64,6 +67,13 @@ def test_a_setting_with_which_no_run_could_begin_is_refused(train: dict[str, Any
     with pytest.raises(StudyError, match=message) as caught:
         settings.require_train_settings(config_with(train), "study.toml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "train", [{"metadata_blocks": ["serology"]}, {"inputs": ["t1", "metadata"]}, {"copies": 2, "augment": "none"}]
+)
+def test_defaults_that_only_some_runs_need_are_accepted(train: dict[str, Any]) -> None:
+    settings.require_train_settings(config_with({"side": 32, **train}), "study.toml")
 
 
 def test_a_study_with_a_wrong_setting_is_neither_made_nor_opened(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def train_runs(
         mmtrain.models.networks.__path__.append(str(networks))
     results = []
     for port, run in zip(os.environ["PORTS"].split(), runs, strict=True):
-        os.environ["MASTER_PORT"] = port  # ranks meet anew for each
+        os.environ["MASTER_PORT"] = port  # ranks meet again for each
         results.append(_train_run(root, run, resumed, stop_at if _rank() == signalled else None))
     return results
 

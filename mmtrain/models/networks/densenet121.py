@@ -33,14 +33,12 @@ def complete(shape: NetworkShape) -> NetworkShape:
     Raises
     ------
     TrainError
-        There are no volumes, they cannot be halved so often, or channels were given.
+        There are no volumes, or they cannot be halved so often.
     """
     if not shape.volumes:
         raise TrainError(f"The network densenet121 needs at least one of {', '.join(VOLUME_MODALITIES)} as an input.")
     if shape.side % 2**HALVINGS:
         raise TrainError(f"The network densenet121 needs a side that {2**HALVINGS} divides, got {shape.side}.")
-    if shape.parameters:
-        raise TrainError("--channels is for the network fusion; densenet121 has its own.")
     return shape
 
 

@@ -208,4 +208,10 @@ def arrange(model: nn.Module) -> None:
         model.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
-ARCHITECTURE = Architecture(build=build, complete=complete, arrange=arrange, penalty=weight_penalty)
+ARCHITECTURE = Architecture(
+    settings=("channels", "weight_penalty", "connectivity_penalty"),
+    build=build,
+    complete=complete,
+    arrange=arrange,
+    penalty=weight_penalty,
+)

@@ -1,7 +1,8 @@
 """Scikit-learn's ridge and logistic regression on whatever inputs there are, fitted at once: a plain comparison.
 
 The penalty of each target is chosen among `PENALTIES` by leave-one-out (ridge) or five-fold (logistic) validation
-within the training split. Inputs are standardised with the moments of the training split.
+within the training split. Inputs are standardised with the moments of the training split. Every training sample counts
+once, as it is: classes that are to be balanced are weighted, and augmented copies are not read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ PENALTIES = np.logspace(-1, 7, 9)
 NUM_FOLDS, MIN_FOLDS = 5, 2
 MAX_ITERATIONS = 1000
 MAX_INPUTS = 1 << 18
-"""Numbers of one sample; the training split has to fit into memory as one float32 matrix."""
+"""Numbers of one sample. Memory: about four times the training split as float32, for scikit-learn makes copies."""
 
 
 class LinearNet(nn.Module):
@@ -55,15 +56,13 @@ def complete(shape: NetworkShape) -> NetworkShape:
     Raises
     ------
     TrainError
-        There are more inputs than a matrix of all training samples can have, or channels were given.
+        There are more inputs than a matrix of all training samples can have.
     """
     if count_inputs(shape) > MAX_INPUTS:
         raise TrainError(
             f"The model linear takes at most {MAX_INPUTS} numbers of each sample, got {count_inputs(shape)}.",
             "Use a smaller --side or fewer --inputs.",
         )
-    if shape.parameters:
-        raise TrainError("--channels is for the network fusion; linear has none.")
     return shape
 
 
@@ -75,11 +74,12 @@ def build(shape: NetworkShape) -> LinearNet:
 def fit(model: nn.Module, examples: Sequence[Example], targets: Sequence[TargetKind]) -> None:
     """Fit every target on the training samples that have it."""
     assert isinstance(model, LinearNet)
-    x_ND = np.concatenate([_flat(example) for example in examples])
+    x_ND = _matrix(examples)
     labels_NT = np.concatenate([example.labels_BT for example in examples])
-    mean, spread = x_ND.mean(axis=0), x_ND.std(axis=0)
+    mean, spread = (moment(x_ND, axis=0, dtype=np.float64).astype(np.float32) for moment in (np.mean, np.std))
     scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    x_ND = (x_ND - mean) * scale
+    x_ND -= mean
+    x_ND *= scale
     layers = [
         layer
         for target, labels in zip(targets, labels_NT.T, strict=True)
@@ -123,9 +123,19 @@ def _fit_target(
         raise TrainError(f"The model linear knows no targets of the kind {target.name}.", "Choose another --model.")
 
 
-def _flat(example: Example) -> NDArray[np.float32]:
-    given = (example.volumes_BCXYZ, example.edges_BE, example.features_BF)
-    return np.concatenate([part.reshape(len(part), prod(part.shape[1:])) for part in given if part is not None], axis=1)
+def _matrix(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """Return the inputs of all samples, one after the other, in one matrix."""
+    inputs = [
+        [part.reshape(len(part), prod(part.shape[1:])) for part in given if part is not None]
+        for given in ((example.volumes_BCXYZ, example.edges_BE, example.features_BF) for example in examples)
+    ]
+    num_samples, num_inputs = sum(len(parts[0]) for parts in inputs), sum(part.shape[1] for part in inputs[0])
+    x_ND = np.empty((num_samples, num_inputs), np.float32)
+    row = 0
+    for parts in inputs:
+        np.concatenate(parts, axis=1, out=x_ND[row : row + len(parts[0])])
+        row += len(parts[0])
+    return x_ND
 
 
 ARCHITECTURE = Architecture(build=build, complete=complete, fit=fit)

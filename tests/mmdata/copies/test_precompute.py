@@ -345,7 +345,7 @@ def test_other_amounts_are_refused(tmp_path: Path) -> None:
     study = small_study(tmp_path / "s")
     make_copies(study, 1)
     other = replace(study, config=replace(study.config, augment=replace(study.config.augment, noise=0.1)))
-    advice = "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies anew"
+    advice = "remove augmented.zarr and receipts/copies.jsonl from the study, and make all copies again"
     with pytest.raises(StoreError, match=rf"other settings \(augmentation\).* or {advice}"):
         make_copies(other, 2)
     shutil.rmtree(study.layout.root / "augmented.zarr")

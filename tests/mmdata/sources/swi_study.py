@@ -16,7 +16,7 @@ def add_modality() -> None:
     from mmbase.names import MODALITIES, Modality
     from mmdata.sources.volume_files import ONLY_IMAGE, VOLUME_FILES, BidsFiles, UkbFiles, UkbImage, VolumeFiles
 
-    MODALITIES["swi"] = Modality(name="swi", title="SWI", kind="volume", channel=3)
+    MODALITIES["swi"] = Modality(name="swi", title="SWI", kind="volume")
     VOLUME_FILES["swi"] = VolumeFiles(
         ukb=UkbFiles(
             field=20251,

@@ -27,7 +27,7 @@ SWI = VolumeFiles(
 
 @pytest.fixture
 def _swi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODALITIES, "swi", Modality(name="swi", title="SWI", kind="volume", channel=3))
+    monkeypatch.setitem(MODALITIES, "swi", Modality(name="swi", title="SWI", kind="volume"))
     monkeypatch.setitem(VOLUME_FILES, "swi", SWI)
 
 

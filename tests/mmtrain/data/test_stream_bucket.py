@@ -2,12 +2,12 @@
 
 import http.client
 import shutil
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Condition, Thread
 from typing import Any
 
 import boto3
@@ -203,6 +203,9 @@ class MoodyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Passing)
         self.behind = behind.removeprefix("http://")
         self.num_requests = 0
+        self.asked: Counter[tuple[str, str | None]] = Counter()
+        """How often for each object and range."""
+        self.was_asked = Condition()
         self.mood: Callable[[int], str] = lambda _: "good"
 
 
@@ -214,10 +217,14 @@ class Passing(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.server.num_requests += 1
-        mood = self.server.mood(self.server.num_requests)
-        if mood == "slow":
-            time.sleep(2.5)
+        wanted = self.path, self.headers.get("Range")
+        with self.server.was_asked:
+            self.server.num_requests += 1
+            self.server.asked[wanted] += 1
+            self.server.was_asked.notify_all()
+            mood, before = self.server.mood(self.server.num_requests), self.server.asked[wanted]
+            if mood == "slow":
+                self.server.was_asked.wait_for(lambda: self.server.asked[wanted] > before, timeout=300)
         if mood in {"busy", "refused"}:
             self.answer(503 if mood == "busy" else 403, {}, b"")
             return
@@ -247,6 +254,7 @@ def test_a_request_that_fails_or_hangs_is_made_again(layout: StudyLayout, moody:
     moody.mood = lambda number: mood if number in (2, 9) else "good"
     assert same(read_all(elsewhere(layout)), read_all(layout))
     assert moody.num_requests > 9
+    assert sum(moody.asked.values()) - len(moody.asked) >= 2
 
 
 def test_refused_access_is_said_in_one_line(layout: StudyLayout, moody: MoodyServer) -> None:

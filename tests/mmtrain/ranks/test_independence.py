@@ -108,7 +108,7 @@ def test_norms_that_depend_on_how_samples_are_divided_are_refused(monkeypatch: p
 
 
 def test_a_network_of_which_nobody_can_tell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrainError, match=r"Nobody can tell whether the network own .* Train it without") as caught:
+    with pytest.raises(TrainError, match=r"It is not known whether the network own .* Train it without") as caught:
         require(monkeypatch, Choice)
     assert "\n" not in str(caught.value)
 

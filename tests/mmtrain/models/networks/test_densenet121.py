@@ -88,7 +88,6 @@ def test_it_can_be_divided_among_ranks(study: Any) -> None:
         ({"inputs": ("t1", "connectivity")}, r"takes flair, t1, dwi, not connectivity\. Choose other --inputs, or"),
         ({"inputs": ("connectivity",)}, "not connectivity"),
         ({"side": 48}, "needs a side that 32 divides, got 48"),
-        ({"channels": (4, 4)}, "channels is for the network fusion; densenet121 has its own"),
     ],
 )
 def test_what_it_cannot_take_is_refused(study: Any, changes: dict[str, Any], message: str) -> None:
