@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner, Result
 
 # Threads of processes that share the cores wait for each other. Read once, when numpy or torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from cli import app
+
+settings.register_profile("mm", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no clock decides a test
+settings.load_profile("mm")
 
 SETTINGS = (
     "salt=salt-of-the-test-study",

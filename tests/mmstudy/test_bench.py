@@ -13,7 +13,7 @@ Invoke = Callable[..., Any]
 SMALL = ("--inputs", "dwi", "--channels", "2,2", "--batch-size", 4, "--seconds", 0.1, "--device", "cpu")
 
 
-def a_way(mode: AugmentMode, rate: float, **changes: Any) -> ModeResult:
+def a_mode(mode: AugmentMode, rate: float, **changes: Any) -> ModeResult:
     settings: dict[str, Any] = {
         "wait_share": 0.0,
         "is_predicted": False,
@@ -45,23 +45,23 @@ OUT_OF_MEMORY = {"stays_in_memory": False, "read_bytes": 80_000_000_000}
     ],
     ids=["fastest", "close", "not close", "close and varies", "fastest and free", "no volumes"],
 )
-def test_the_fastest_way_that_augments_is_recommended_unless_a_cheaper_one_is_close(
+def test_the_fastest_mode_that_augments_is_recommended_unless_a_cheaper_one_is_close(
     modes: dict[AugmentMode, float], expected: AugmentMode, says: str
 ) -> None:
-    recommendation = recommend([a_way(mode, rate) for mode, rate in modes.items()], stages(decode=1e4))
+    recommendation = recommend([a_mode(mode, rate) for mode, rate in modes.items()], stages(decode=1e4))
     assert recommendation.mode == expected
     assert says in recommendation.reason
 
 
-def test_a_predicted_way_is_said_to_be_predicted() -> None:
-    modes = [a_way("precomputed", 100, is_predicted=True), a_way("on-device", 50)]
+def test_a_predicted_mode_is_said_to_be_predicted() -> None:
+    modes = [a_mode("precomputed", 100, is_predicted=True), a_mode("on-device", 50)]
     assert "is predicted to be the fastest" in recommend(modes, stages(decode=1e4)).reason
 
 
 def test_copies_that_do_not_fit_into_memory_are_as_fast_as_the_disk() -> None:
     modes = [
-        a_way("precomputed", 100, disk_samples_per_second=40, **OUT_OF_MEMORY),
-        a_way("on-device", 60, disk_samples_per_second=40),
+        a_mode("precomputed", 100, disk_samples_per_second=40, **OUT_OF_MEMORY),
+        a_mode("on-device", 60, disk_samples_per_second=40),
     ]
     recommendation = recommend(modes, stages(decode=1e4, disk=40))
     assert [mode.sustained for mode in modes] == [40, 60]
@@ -71,12 +71,12 @@ def test_copies_that_do_not_fit_into_memory_are_as_fast_as_the_disk() -> None:
 @pytest.mark.parametrize(
     ("mode", "decode", "expected", "says"),
     [
-        (a_way("on-device", 100, wait_share=0.02), 110, "device", "as it should be"),
-        (a_way("on-device", 100, wait_share=0.30), 110, "decode", "More processor cores"),
-        (a_way("on-device", 100, wait_share=0.30), 900, "device", "9 times as fast"),
-        (a_way("on-device", 100, disk_samples_per_second=20, **OUT_OF_MEMORY), 900, "disk", "local disk"),
-        (a_way("on-device", 100, disk_samples_per_second=300, **OUT_OF_MEMORY), 900, "device", "as it should be"),
-        (a_way("on-device", 100, disk_samples_per_second=None, **OUT_OF_MEMORY), 900, "device", "as it should be"),
+        (a_mode("on-device", 100, wait_share=0.02), 110, "device", "as it should be"),
+        (a_mode("on-device", 100, wait_share=0.30), 110, "decode", "More processor cores"),
+        (a_mode("on-device", 100, wait_share=0.30), 900, "device", "9 times as fast"),
+        (a_mode("on-device", 100, disk_samples_per_second=20, **OUT_OF_MEMORY), 900, "disk", "local disk"),
+        (a_mode("on-device", 100, disk_samples_per_second=300, **OUT_OF_MEMORY), 900, "device", "as it should be"),
+        (a_mode("on-device", 100, disk_samples_per_second=None, **OUT_OF_MEMORY), 900, "device", "as it should be"),
     ],
     ids=["device", "decode", "waits without need", "disk", "fast disk", "unknown disk"],
 )
@@ -96,7 +96,7 @@ def fingerprint(root: Path) -> dict[str, str]:
     }
 
 
-def test_a_measurement_tells_stages_ways_and_what_is_recommended_and_leaves_the_study_as_it_was(
+def test_a_measurement_tells_stages_modes_and_what_is_recommended_and_leaves_the_study_as_it_was(
     run_mm: Invoke, study: Path, tmp_path: Path
 ) -> None:
     before = fingerprint(study)
@@ -114,13 +114,13 @@ def test_a_measurement_tells_stages_ways_and_what_is_recommended_and_leaves_the_
         "augment",
         "step",
     ]
-    modes = {mode["mode"]: mode for mode in content["modes"]}
+    modes = {way["way"]: way for way in content["ways"]}
     assert list(modes) == ["none", "precomputed", "on-device", "hybrid"]
     assert all(mode["samples_per_second"] > 0 and 0 <= mode["wait_share"] <= 1 for mode in modes.values())
     assert not any(mode["is_predicted"] for mode in modes.values())
     stored = sum(file.stat().st_size for file in (study / "augmented.zarr").glob("*/32/**/*") if file.is_file())
     assert [mode["copies_bytes"] for mode in modes.values()] == [0, stored, 0, stored]
-    assert content["recommendation"]["mode"] in ("precomputed", "on-device", "hybrid")
+    assert content["recommendation"]["way"] in ("precomputed", "on-device", "hybrid")
     assert content["recommendation"]["reason"].count(". ") == 0
 
 
@@ -128,7 +128,7 @@ def test_without_copies_their_figures_are_predicted_and_their_bytes_those_of_the
     run_mm: Invoke, study: Path
 ) -> None:
     result = run_mm("--study", study, "bench", *SMALL, "--side", 64, "--json")
-    modes = {mode["mode"]: mode for mode in json.loads(result.stdout)["modes"]}
+    modes = {way["way"]: way for way in json.loads(result.stdout)["ways"]}
     assert {mode for mode, content in modes.items() if content["is_predicted"]} == {"precomputed", "hybrid"}
     assert modes["precomputed"]["samples_per_second"] == modes["none"]["samples_per_second"]
     plan = run_mm("--study", study, "precompute-augs", "--side", 64, "--dry-run", "--json", "--device", "cpu")
@@ -151,14 +151,14 @@ def test_inputs_without_volumes_have_nothing_to_augment(
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert [stage["name"] for stage in content["stages"]] == expected
-    assert [mode["mode"] for mode in content["modes"]] == ["none"]
+    assert [way["way"] for way in content["ways"]] == ["none"]
     assert "nothing to augment" in content["recommendation"]["reason"]
 
 
 def test_labels_that_no_model_should_be_trained_on_can_be_measured_with(
     run_mm: Invoke, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmstudy.training.findings_for_run", lambda *_, **__: pytest.fail("the labels were audited"))
+    monkeypatch.setattr("mmstudy.runs.plan.findings_for_run", lambda *_, **__: pytest.fail("the labels were audited"))
     assert run_mm("--study", study, "bench", "--inputs", "connectivity", "--seconds", 0.1).exit_code == 0
 
 
@@ -169,6 +169,7 @@ def test_labels_that_no_model_should_be_trained_on_can_be_measured_with(
         (("--side", "48", "--channels", "2,2"), "Side 48 is not stored"),
         (("--inputs", "t1,brain"), "Expected inputs among"),
         (("--device", "gpu"), "device: "),
+        (("--inputs", "connectivity", "--model", "linear"), "no training steps to measure"),
         (("--picture", "bench.txt"), "ends in .png"),
         (("--picture", "nowhere/bench.png"), "does not exist"),
     ],
