@@ -95,8 +95,13 @@ def make_study(run_mm: RunMm, release: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def study(make_once: MakeOnce, run_mm: RunMm, make_study: Callable[..., Path]) -> Path:
-    """The release, ingested and augmented. Tests must not change it."""
+def study(
+    make_once: MakeOnce, run_mm: RunMm, make_study: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The release, ingested and augmented. Tests must not change it.
+
+    Each process has a copy: even commands that change nothing write their number into the lock files.
+    """
 
     def fill(folder: Path) -> None:
         root = make_study(folder / "study")
@@ -104,7 +109,8 @@ def study(make_once: MakeOnce, run_mm: RunMm, make_study: Callable[..., Path]) -
             result = run_mm("--study", root, *words, "--workers", 0)
             assert result.exit_code == 0, result.output
 
-    return make_once("study", fill) / "study"
+    made = make_once("study", fill) / "study"
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("study") / "study"))
 
 
 @pytest.fixture(scope="session")
