@@ -30,8 +30,9 @@ def complaint_last(result: Result) -> str:
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Return every path below a directory with a hash of what it holds."""
+    """Return every path below a directory with a hash of what it holds; but of locks, which name their last holder."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in sorted(root.rglob("*"))
+        if path.suffix != ".lock"
     }
