@@ -45,6 +45,13 @@ class Check:
     """What only the commit after has, where it may have more."""
     note: str = ""
     """What the reader should know."""
+    may_differ: bool = False
+    """Whether it is meant to differ."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether it differs and should not."""
+        return bool(self.differences) and not self.may_differ
 
     @property
     def largest_relative(self) -> float | None:

@@ -1,5 +1,6 @@
 """What `benchmarks.compare_commits` tells of two commits."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -14,7 +15,7 @@ from benchmarks.compare.command_line import environment
 from benchmarks.compare.differences import Check, check, count_values
 from benchmarks.compare.results import hash_files, is_advice, read_table, without_varying
 from benchmarks.compare.source import export_source
-from benchmarks.compare_commits import Spent, parse_options, report, to_json
+from benchmarks.compare_commits import Spent, is_allowed, parse_options, report, to_json
 
 LOSSES = {"epoch 1": {"train_loss": 0.5, "val": {"mae": 6.0}}, "epoch 2": {"train_loss": 0.25, "val": {"mae": 5.0}}}
 
@@ -164,6 +165,20 @@ def test_the_report_says_what_differs(capsys: pytest.CaptureFixture[str]) -> Non
     content = json.loads(json.dumps(to_json(checks, commits, Spent(60, 90))))
     assert content["is_same"] is False
     assert content["checks"][0]["differences"][0]["relative"] == 0.5
+
+
+def test_what_may_differ_is_shown_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [
+        dataclasses.replace(check(name, {"n": 1}, {"n": n}), may_differ=is_allowed(name, ["model card"]))
+        for name, n in (("age: model card", 2), ("status", 1))
+    ]
+    report(checks, {}, Spent(60, 90))
+    printed = capsys.readouterr().out
+    assert "1 differ, allowed" in printed
+    assert "age: model card: n changed: 1 | 2" in printed
+    assert "all 1 results are the same beside 1 that were allowed to differ" in printed
+    assert to_json(checks, {}, Spent(60, 90))["is_same"] is True
+    assert not is_allowed("age: model", ["model card"])
 
 
 def test_a_folder_that_exists_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
