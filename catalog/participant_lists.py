@@ -1,13 +1,30 @@
-"""Read lists of participants: text files of one participant number, or ``sub-`` and a label, a line."""
+"""Read lists of participants: text files of one participant number, or ``sub-`` and a label, a line.
 
+Read as well is what programs and people make of such a list: any line ends, a byte order mark or UTF-16, blank lines,
+comments behind ``#``, a header, quotes, numbers as ``1000223.0``, and a second column that says nothing of another
+participant: the same number (PLINK's family and individual), a date, or nothing.
+"""
+
+import codecs
+import re
 from pathlib import Path
 
 from catalog.errors import TableError
 from mmbase.records import participant_number
 
+MAX_LIST_BYTES = 1 << 26
+"""Half a million participants take 4 MB."""
 _LABEL_PREFIX = "sub-"
-_HEADERS = ("eid", "f.eid", "participant.eid", "participant_id")
+_HEADERS = frozenset(
+    ("eid", "f.eid", "n_eid", "participant.eid", "participant_id", "participant", "id", "fid", "iid", "subject", "x")
+)
 """What a program that exported the list may have put above it; UK Biobank's own lists have no header."""
+_SEPARATORS = re.compile(r"[,;\t ]+")
+_WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+_DATE = re.compile(
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(T[\d:.]+Z?)?|\d{1,2}-[A-Z]{3}-\d{2,4}|\d{1,2}(:\d{2}){1,2}", re.ASCII | re.IGNORECASE
+)
+"""Or the time that stands behind it."""
 
 
 def read_participant_list(path: Path, name: str) -> frozenset[int]:
@@ -25,17 +42,19 @@ def read_participant_list(path: Path, name: str) -> frozenset[int]:
     """
     if path.name.isdecimal() and not path.exists():
         raise TableError("Expected a file with one participant number a line, got a number: write it to a file.")
-    lines = read_text(path, name, "one participant number a line").splitlines()
-    cells = [(number, line.strip().rstrip(",; \t").strip('"')) for number, line in enumerate(lines, start=1)]
-    given = [(number, text) for number, text in cells if text]
-    if given and given[0][1].lower() in _HEADERS:
+    text = read_text(path, name, "one participant number a line")
+    lines = ((number, _cells(line)) for number, line in enumerate(text.splitlines(), start=1))
+    given = [(number, cells) for number, cells in lines if cells]
+    if given and given[0][1][0].lower() in _HEADERS:
         del given[0]
     eids = set()
-    for number, text in given:
-        eid = parse_participant(text)
-        if eid is None:
+    for number, (first, *others) in given:
+        eid = parse_participant(first)
+        if eid is None or not all(other == first or _DATE.fullmatch(other) for other in others):
             raise TableError(
-                f"{path.name}, line {number}: expected one participant number, or sub- and a label; got other text."
+                f"The {name} {path.name}, line {number}: expected one participant number, or sub- and a label, and "
+                "behind it at most the same number again or a date; got other text.",
+                "Keep the column of participants alone, or give the file another name if it is no such list.",
             )
         eids.add(eid)
     return frozenset(eids - {0})
@@ -69,7 +88,7 @@ def parse_participant(text: str) -> int | None:
 
 
 def read_text(path: Path, name: str, expected: str) -> str:
-    """Return a file's text, whatever its byte order mark.
+    """Return a file's text: UTF-8, or UTF-16 where its byte order mark says so.
 
     Parameters
     ----------
@@ -79,11 +98,30 @@ def read_text(path: Path, name: str, expected: str) -> str:
     Raises
     ------
     TableError
-        It is not there, cannot be read or is no text.
+        It is not there, cannot be read, is no text or is longer than `MAX_LIST_BYTES`.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_LIST_BYTES + 1)
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(
             f"The {name} {path.name} cannot be read ({type(error).__name__}). Expected a text file with {expected}."
         ) from None
+    if len(content) > MAX_LIST_BYTES or "\0" in text:
+        raise TableError(
+            f"The {name} {path.name} is not text, or longer than {MAX_LIST_BYTES:,} bytes. Expected a text file with "
+            f"{expected}."
+        )
+    return text
+
+
+def _cells(line: str) -> list[str]:
+    """Return what a line says, none for a comment.
+
+    >>> _cells('"1000223.0", 2026-01-01'), _cells("# nobody")
+    (['1000223', '2026-01-01'], [])
+    """
+    cells = (cell.strip("\"'") for cell in _SEPARATORS.split(line.partition("#")[0].strip()))
+    return [_WHOLE.sub(r"\1", cell) for cell in cells if cell]

@@ -83,6 +83,9 @@ class FoundSources:
     tables: tuple[Path, ...] = ()
     """Tables whose header begins with an eid or participant_id column."""
     withdrawal_lists: tuple[Path, ...] = ()
+    """Known as such by their names."""
+    number_lists: tuple[Path, ...] = ()
+    """Files of one or two columns of numbers that nothing says the meaning of: they withdraw nobody."""
     passed_over: tuple[Path, ...] = ()
     """Files that may have been meant as tables: no column of participants comes first."""
     num_shared: int = 0

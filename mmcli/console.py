@@ -38,6 +38,25 @@ def warn(message: str) -> None:
     say(f"warning: {message}")
 
 
+def asking(*, yes: bool) -> Callable[[str], bool]:
+    """Return what asks the user about a step that cannot be undone.
+
+    Parameters
+    ----------
+    yes
+        The answer was given with the command. Without it, and without a terminal to ask at, the command fails.
+    """
+
+    def ask(question: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            fail(f"{question} Give --yes if that is meant.")
+        return typer.confirm(f"{question} Is that meant?", err=True)
+
+    return ask
+
+
 def fail(message: str) -> NoReturn:
     """End the command with exit code 1 and one line that says why and what to do."""
     say(f"error: {message}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mmcli.console import fail, report, show_progress, warn
-from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, given_options
+from mmcli.console import asking, fail, report, show_progress, warn
+from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, given_options
 from mmcli.settings_options import with_settings
 from mmcli.workers import ClusterSettings, worker_pool
 
@@ -57,6 +57,7 @@ def ingest(
     ] = None,
     workers: WorkersOption = NUM_CORES,
     cluster: dict[str, Any],
+    yes: YesOption = False,
     strict: Annotated[bool, typer.Option(help="Exit with 1 when a scan was rejected.")] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -78,7 +79,7 @@ def ingest(
     if dry_run:
         _preview(study, sources, withdrawals or [], pool, as_json)
         return
-    result = _ingest(study, sources, withdrawals or [], pool, as_json)
+    result = _ingest(study, sources, withdrawals or [], pool, as_json=as_json, yes=yes)
     if strict and result.summary.rejected:
         raise typer.Exit(1)
 
@@ -100,14 +101,20 @@ def _preview(
 
 
 def _ingest(
-    study: "Study", sources: Sequence["Source"], withdrawals: Sequence[Path], pool: "WorkerPool", as_json: bool
+    study: "Study",
+    sources: Sequence["Source"],
+    withdrawals: Sequence[Path],
+    pool: "WorkerPool",
+    *,
+    as_json: bool,
+    yes: bool,
 ) -> "IngestResult":
     from catalog.report import scan_table
     from mmstudy.ingest import IngestInterrupted, run_ingest
     from mmstudy.report import ingest_content, ingest_lines, ingest_warnings, scans_sentence
 
     try:
-        result = run_ingest(study, sources, withdrawals, pool, show_progress)
+        result = run_ingest(study, sources, withdrawals, pool, show_progress, asking(yes=yes))
     except IngestInterrupted as stop:
         fail(
             f"Interrupted. {scans_sentence(stop.summary)} Nothing of that is lost: "

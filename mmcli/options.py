@@ -15,6 +15,7 @@ StudyOption = Annotated[Path, typer.Option("--study", envvar="MM_STUDY", help="T
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Remove many participants without a question.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Worker processes; 0: work in the command's own process.")
 ]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mmcli.console import report, show_progress
-from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, study_of
+from mmcli.console import asking, report, show_progress
+from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, study_of
 
 
 def withdraw(
@@ -16,6 +16,7 @@ def withdraw(
         list[Path] | None,
         typer.Argument(help="Files with one participant number per line; none: finish what is pending."),
     ] = None,
+    yes: YesOption = False,
     workers: WorkersOption = NUM_CORES,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -31,5 +32,5 @@ def withdraw(
     if dry_run:
         result = preview_withdrawal(study, lists or [], show_progress)
     else:
-        result = run_withdrawal(study, lists or [], show_progress, workers=workers)
+        result = run_withdrawal(study, lists or [], show_progress, asking(yes=yes), workers=workers)
     report(as_json, asdict(result), list(removal_lines(result, is_preview=dry_run)))

@@ -29,6 +29,7 @@ from mmdata.ledger.receipts import (
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, save_changes
 from mmdata.study_arrays import stored_modalities
+from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.settings import create_study
@@ -73,14 +74,20 @@ def preview_ingest(
     CatalogError, DataError
         As `run_ingest`.
     """
-    found = find_sources(sources, study.config)
+    found = find_sources(sources, study.config, lists=withdrawals)
+    withdrawn_eids = read_withdrawals([*found.withdrawal_lists, *withdrawals])
     with open_scratch(study.layout.catalog) as catalog:
-        registration = _register(catalog, study, found, [*found.withdrawal_lists, *withdrawals])
+        registration = _register(catalog, study, found, withdrawn_eids)
     return _plan(study, found, registration.enrolment, pool)
 
 
 def run_ingest(
-    study: Study, sources: Sequence[Source], withdrawals: Sequence[Path], pool: WorkerPool, progress: Progress
+    study: Study,
+    sources: Sequence[Source],
+    withdrawals: Sequence[Path],
+    pool: WorkerPool,
+    progress: Progress,
+    consent: Consent,
 ) -> IngestResult:
     """Store every usable scan and every feature of some sources; make the study if there is none.
 
@@ -88,6 +95,8 @@ def run_ingest(
     ----------
     withdrawals
         Lists of participants who withdrew, beside those that are found.
+    consent
+        Asked before much of what is stored is removed.
 
     Raises
     ------
@@ -96,15 +105,16 @@ def run_ingest(
     IngestInterrupted
         Ctrl-C.
     """
-    found = find_sources(sources, study.config)
+    found = find_sources(sources, study.config, lists=withdrawals)
     lists = [*found.withdrawal_lists, *withdrawals]
-    read_withdrawals(lists)  # refused before anything is made
+    withdrawn_eids = read_withdrawals(lists)  # refused before anything is made
+    require_consent(study, withdrawn_eids, consent)
     is_new = not study.layout.config.exists()
     if is_new:
         create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
         with _unmade_if_it_fails(study, is_new), open_catalog(study.layout.catalog, writable=True) as catalog:
-            registration = _register(catalog, study, found, lists)
+            registration = _register(catalog, study, found, withdrawn_eids)
         enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
@@ -163,7 +173,9 @@ def _num_local_workers(pool: WorkerPool) -> int:
     return pool.processes if isinstance(pool, LocalPool) else 0
 
 
-def _register(catalog: Connection, study: Study, found: FoundSources, lists: Sequence[Path]) -> Registration:
+def _register(
+    catalog: Connection, study: Study, found: FoundSources, withdrawn_eids: frozenset[int]
+) -> Registration:
     splits = study.config.splits
     rules = StudyRules(
         salt=study.config.salt,
@@ -180,7 +192,7 @@ def _register(catalog: Connection, study: Study, found: FoundSources, lists: Seq
         catalog,
         found,
         rules,
-        withdrawn_eids=read_withdrawals(lists),
+        withdrawn_eids=withdrawn_eids,
         withdrawn_keys=read_withdrawal_receipts(study.layout.receipts),
         allocated=read_samples(study.layout.receipts),
         retired_rows=read_retired_rows(study.layout.receipts),

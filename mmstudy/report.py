@@ -33,6 +33,8 @@ def ingest_content(result: IngestResult) -> dict[str, Any]:
         "kept_splits": registration.enrolment.num_kept_splits,
         "related_pairs": registration.enrolment.num_related_pairs,
         "divided_pairs": registration.enrolment.num_divided_pairs,
+        "withdrawal_lists": result.num_withdrawal_lists,
+        "number_lists": [without_numbers(path.name) for path in result.found.number_lists],
         "files_passed_over": [without_numbers(path.name) for path in result.found.passed_over],
         "tables": [{**asdict(table), "name": without_numbers(table.name)} for table in registration.tables],
         "feature_values": registration.num_values,
@@ -51,11 +53,8 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
         f"{summary.samples} samples of {summary.participants} participants, {enrolment.num_new} of them new; "
         f"{result.num_scans_read} scans read now."
     )
-    yield (
-        f"{result.registration.num_values} feature values of {len(result.registration.tables)} tables. "
-        f"{enrolment.num_withdrawn} participants left out because they withdrew "
-        f"({result.num_withdrawal_lists} withdrawal lists)."
-    )
+    yield f"{result.registration.num_values} feature values of {len(result.registration.tables)} tables."
+    yield f"{_lists_read(result.num_withdrawal_lists)} {enrolment.num_withdrawn} participants left out: they withdrew."
     yield from map(_table_line, result.registration.tables)
     if result.registration.num_test_listed:
         here, listed = result.registration.num_test_found, result.registration.num_test_listed
@@ -86,6 +85,11 @@ def ingest_warnings(result: IngestResult) -> Iterator[str]:
         yield "No table was found: the labels of an earlier ingest are kept. Name the table with --table FILE."
     elif not tables:
         yield "No table was found: without one there are no targets to train on. Name it with --table FILE."
+    for path in result.found.number_lists:
+        yield (
+            f"{without_numbers(path.name)} holds numbers that may be participants. It withdraws nobody: a withdrawal "
+            "list is named withdraw… or w<application>_…, or given with --withdrawals FILE."
+        )
     if result.registration.without_values:
         yield f"No table has a value of {', '.join(result.registration.without_values)} for anybody with a scan."
     for table in tables:
@@ -127,6 +131,10 @@ def run_notes(plan: RunPlan) -> Iterator[str]:
         yield f"note: --accept {code}: the audit has no such finding about this run"
     for finding in plan.findings:
         yield f"{finding.severity}: {finding.code}: {finding.message}"
+
+
+def _lists_read(number: int) -> str:
+    return f"{number} withdrawal lists were read." if number else "No withdrawal list was found."
 
 
 def _table_line(table: TableReport) -> str:

@@ -14,7 +14,7 @@ Whoever finds tombstones that are only begun does what is left of these steps.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from mmdata.ledger.receipts import (
 )
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
+from mmstudy.consent import Consent, require_consent
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
 from mmstudy.withdrawn import WithdrawnParticipants, find_withdrawn, survey
@@ -59,13 +60,17 @@ class WithdrawalResult:
     """Participants of the lists of whom nothing was left already."""
 
 
-def run_withdrawal(study: Study, lists: Sequence[Path], progress: Progress, *, workers: int = 0) -> WithdrawalResult:
+def run_withdrawal(
+    study: Study, lists: Sequence[Path], progress: Progress, consent: Consent, *, workers: int = 0
+) -> WithdrawalResult:
     """Remove the participants of some lists, and whoever else has withdrawn and is not removed yet.
 
     Parameters
     ----------
     lists
         Empty: only what is still to be done.
+    consent
+        Asked before much of what is stored is removed.
     workers
         Processes that write shards; 0: this one.
 
@@ -75,7 +80,9 @@ def run_withdrawal(study: Study, lists: Sequence[Path], progress: Progress, *, w
         Something is to be mended first; the same command then does the rest.
     """
     layout = study.layout
-    listed = _listed_keys(study, lists)
+    eids = read_withdrawals(lists)
+    require_consent(study, eids, consent)
+    listed = _keys(study, eids)
     with hold_stores(layout):
         bring_up_to_date(layout.catalog)
         record_withdrawals(layout.receipts, listed | _hidden_keys(study))
@@ -95,7 +102,7 @@ def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) 
         As `run_withdrawal`.
     """
     layout = study.layout
-    listed = _listed_keys(study, lists)
+    listed = _keys(study, read_withdrawals(lists))
     tombstones = read_tombstones(layout.receipts)
     gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
     pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
@@ -124,8 +131,8 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
     return _summarise(removals)
 
 
-def _listed_keys(study: Study, lists: Sequence[Path]) -> frozenset[str]:
-    return frozenset(participant_key(study.config.salt, eid) for eid in read_withdrawals(lists))
+def _keys(study: Study, eids: Iterable[int]) -> frozenset[str]:
+    return frozenset(participant_key(study.config.salt, eid) for eid in eids)
 
 
 def _hidden_keys(study: Study) -> frozenset[str]:

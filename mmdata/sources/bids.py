@@ -68,12 +68,13 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
         if str(eid) != label and len(scans) > num_scans_before:
             labels[eid] = label
     found = sort_tables(
-        (root / name for name in list_folder(root, root).files if may_be_table(name)), any_list_withdraws=False
+        root / name for name in list_folder(root, root).files if may_be_table(name)
     )
     return FoundSources(
         scans=tuple(sorted(scans, key=lambda scan: (scan.visit.eid, scan.visit.instance, scan.modality))),
         tables=found.tables,
         withdrawal_lists=found.withdrawal_lists,
+        number_lists=found.number_lists,
         passed_over=found.passed_over,
         num_duplicates=num_duplicates,
         labels=labels,

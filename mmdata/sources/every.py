@@ -6,7 +6,7 @@ An entry of a study's sources is a folder of UK Biobank's bulk files, ``bids:FOL
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -68,10 +68,17 @@ def parse_source(entry: str) -> Source:
     )
 
 
-def find_sources(sources: Sequence[Source], config: StudyConfig) -> FoundSources:
+def find_sources(sources: Sequence[Source], config: StudyConfig, *, lists: Sequence[Path] = ()) -> FoundSources:
     """List the scans that a study stores, and the tables and withdrawal lists, of all its sources.
 
     All folders of UK Biobank files are one release. A scan that several sources have is taken from the first of them.
+    A file that the study has a use for, as a table, a list of test participants or of relatives, is no withdrawal list
+    whatever its name.
+
+    Parameters
+    ----------
+    lists
+        Withdrawal lists that were given by name: they are not found once more.
 
     Raises
     ------
@@ -91,7 +98,22 @@ def find_sources(sources: Sequence[Source], config: StudyConfig) -> FoundSources
             f"{'; or '.join(kinds.values())}.",
             "Add the source that has them, or change volumes.modalities in study.toml.",
         )
-    return merged
+    return _without_lists(merged, [*lists, *_files_in_use(config)])
+
+
+def _files_in_use(config: StudyConfig) -> list[Path]:
+    splits = config.splits
+    return [Path(name) for name in (*config.tables, splits.test_list, splits.kinship) if name]
+
+
+def _without_lists(found: FoundSources, known: Iterable[Path]) -> FoundSources:
+    """Take files whose meaning is known out of the lists that were found by name."""
+    resolved = {path.resolve() for path in known}
+    left = {
+        name: tuple(path for path in getattr(found, name) if path.resolve() not in resolved)
+        for name in ("withdrawal_lists", "number_lists", "passed_over")
+    }
+    return replace(found, **left)
 
 
 def _search(sources: Sequence[Source], config: StudyConfig) -> list[_Group]:
@@ -174,6 +196,7 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
         num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
         withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
+        number_lists=_joined(found.number_lists for found in founds),
         passed_over=_joined(found.passed_over for found in founds),
         num_duplicates=num_duplicates,
         labels={eid: label for found in founds for eid, label in found.labels.items()},

@@ -54,8 +54,7 @@ def find_folder(root: Path) -> FoundSources:
     """List the scans and tables of a folder in the reference study's layout.
 
     The folders' split is kept. Where there is a TEST but no VAL, participants in TRAIN are ``not-test``: the study
-    divides them into training and validation. Where there is TRAIN alone, the study divides them all. Withdrawal lists
-    are known by their names alone, ``w<application>_<YYYYMMDD>.csv``, so that a list of a split's ids withdraws nobody.
+    divides them into training and validation. Where there is TRAIN alone, the study divides them all.
 
     Raises
     ------
@@ -71,13 +70,12 @@ def find_folder(root: Path) -> FoundSources:
         scans.setdefault((one.scan.visit.eid, one.scan.visit.instance, one.scan.modality), one.scan)
     id_lists = {table.id_list for part in parts for table in part.edge_tables}
     texts = [part.listing.path(name) for part in parts for name in part.listing.files if may_be_table(name)]
-    sorted_texts = sort_tables(
-        (path for path in texts if path not in id_lists), id_columns=ID_COLUMNS, any_list_withdraws=False
-    )
+    sorted_texts = sort_tables((path for path in texts if path not in id_lists), id_columns=ID_COLUMNS)
     return FoundSources(
         scans=tuple(scan for _, scan in sorted(scans.items(), key=lambda item: item[0])),
         tables=sorted_texts.tables,
         withdrawal_lists=sorted_texts.withdrawal_lists,
+        number_lists=sorted_texts.number_lists,
         passed_over=sorted_texts.passed_over,
         num_duplicates=len(found) - len(scans),
         labels={one.scan.visit.eid: one.label for one in found if str(one.scan.visit.eid) != one.label},

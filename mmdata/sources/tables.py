@@ -1,22 +1,28 @@
-"""Tell tables of participants, withdrawal lists and other text apart, by names and by a file's first bytes.
+"""Tell tables of participants, withdrawal lists and other text apart.
 
-Text in UTF-16, as spreadsheets save it, is sorted like any other, so that its reader refuses it loudly.
+A *withdrawal list* is known by its name alone: ``w<application>_…`` or ``withdraw…``, in any letter case, as UK Biobank
+sends them and as people call them. A *number list* is any other file of one or two columns of numbers: it may be the
+list of a download or of test participants, so it withdraws nobody, and the user is told of it. A *table* is known by
+its first bytes. Text in UTF-16, as spreadsheets save it, is sorted like any other.
 """
 
 import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mmdata.errors import SourceError
 
 EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id")
 """Headers of the column that names participants, in the exports of UK Biobank and in BIDS."""
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
-_WITHDRAWAL_NAME = re.compile(r"w\d+_\d{8}\.(csv|txt)", re.IGNORECASE)
-_ONE_EID = re.compile(rb'"?\d{5,9}"?,?\s*(\n|$)')
-_HEAD_BYTES = 64
+_LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", ".xls", ".xlsx", ".ods")
+"""Of withdrawal lists. A spreadsheet is one that cannot be read, which its reader says."""
+_WITHDRAWAL_STEM = re.compile(r"w\d{3,6}([-_. (].*)?|withdr[ae]w.*", re.IGNORECASE)
+_HEAD_BYTES = 4096
+_NUMBER = rb"[\"']?-?\d{5,9}(\.0+)?[\"']?"
+_NUMBER_LINE = re.compile(rb"\s*" + _NUMBER + rb"([,;\t ]+(" + _NUMBER + rb"|[\"']?[\d./: -]+[\"']?))?[,;\s]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,31 +32,40 @@ class SortedTables:
     tables: tuple[Path, ...]
     """Their header begins with a column of participants."""
     withdrawal_lists: tuple[Path, ...]
+    number_lists: tuple[Path, ...]
+    """One or two columns of numbers under a name that says nothing."""
     passed_over: tuple[Path, ...]
     """Neither, though their suffix is a table's."""
 
 
 def may_be_table(name: str) -> bool:
-    """Return whether a file's suffix is that of a table or a withdrawal list.
+    """Return whether a file's name is that of a table or a withdrawal list.
 
-    >>> may_be_table("participants.TSV"), may_be_table("image.nii.gz")
-    (True, False)
+    >>> may_be_table("participants.TSV"), may_be_table("Withdrawals.xlsx"), may_be_table("image.nii.gz")
+    (True, True, False)
     """
-    return name.lower().endswith(_SUFFIXES)
+    return name.lower().endswith(_SUFFIXES) or is_withdrawal_list(name)
 
 
-def sort_tables(
-    paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMNS, any_list_withdraws: bool = True
-) -> SortedTables:
-    """Sort text files into tables, withdrawal lists and others.
+def is_withdrawal_list(name: str) -> bool:
+    """Return whether a file is a withdrawal list by its name.
+
+    >>> is_withdrawal_list("w98032_20250818.csv"), is_withdrawal_list("withdraw98032_19.txt")
+    (True, True)
+    >>> is_withdrawal_list("w2_wave.csv"), is_withdrawal_list("download.txt")
+    (False, False)
+    """
+    path = PurePath(name)
+    return path.suffix.lower() in _LIST_SUFFIXES and bool(_WITHDRAWAL_STEM.fullmatch(path.stem))
+
+
+def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMNS) -> SortedTables:
+    """Sort text files into tables, withdrawal lists, number lists and others.
 
     Parameters
     ----------
     id_columns
         Headers of the first column by which a table is known.
-    any_list_withdraws
-        Take every file of one number a line as a withdrawal list, whatever its name; else only those named
-        ``w<application>_<YYYYMMDD>``.
 
     Raises
     ------
@@ -58,16 +73,31 @@ def sort_tables(
         A file cannot be read.
     """
     header = re.compile(rb"[\"']?(" + "|".join(map(re.escape, id_columns)).encode() + rb")[\"']?[,;\t ]")
-    tables, withdrawal_lists, passed_over = [], [], []
+    tables, withdrawal_lists, number_lists, passed_over = [], [], [], []
     for path in paths:
         head = _read_head(path)
-        if _WITHDRAWAL_NAME.fullmatch(path.name) or (any_list_withdraws and _ONE_EID.match(head)):
+        if is_withdrawal_list(path.name):
             withdrawal_lists.append(path)
         elif header.match(head):
             tables.append(path)
+        elif _holds_numbers(head):
+            number_lists.append(path)
         elif path.suffix.lower() != ".txt":
             passed_over.append(path)
-    return SortedTables(tables=tuple(tables), withdrawal_lists=tuple(withdrawal_lists), passed_over=tuple(passed_over))
+    return SortedTables(
+        tables=tuple(tables),
+        withdrawal_lists=tuple(withdrawal_lists),
+        number_lists=tuple(number_lists),
+        passed_over=tuple(passed_over),
+    )
+
+
+def _holds_numbers(head: bytes) -> bool:
+    """Return whether text is one or two columns of numbers, whatever comes above them."""
+    lines = [line for line in head.splitlines() if line.strip() and not line.startswith(b"#")]
+    whole = lines[:-1] if len(head) == _HEAD_BYTES else lines
+    below = whole if whole and _NUMBER_LINE.fullmatch(whole[0]) else whole[1:]
+    return bool(below) and all(map(_NUMBER_LINE.fullmatch, below))
 
 
 def _read_head(path: Path) -> bytes:

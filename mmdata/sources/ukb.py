@@ -89,6 +89,7 @@ def find_release(
         scans=tuple(_candidates(paths)),
         tables=found.tables,
         withdrawal_lists=found.withdrawal_lists,
+        number_lists=found.number_lists,
         passed_over=found.passed_over,
         num_duplicates=num_duplicates,
     )

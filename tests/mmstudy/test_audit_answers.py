@@ -216,7 +216,7 @@ def test_a_withdrawal_removes_every_answer_whoever_it_names(own_study: Study) ->
     assert "audits" in named()
     withdrawals = root.parent / "withdrawals.csv"
     withdrawals.write_text(f"{eid}\n")
-    assert run_withdrawal(own_study, [withdrawals], silent).places["audits"] == 1
+    assert run_withdrawal(own_study, [withdrawals], silent, lambda _: True).places["audits"] == 1
     assert named() == [] and not own_study.layout.audits.exists()
     ask(own_study)
     assert named() == [] and count_answers(own_study.layout) == 1

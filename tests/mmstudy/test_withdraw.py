@@ -48,6 +48,10 @@ def quiet(_: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, total: None
 
 
+def agree(_: str) -> bool:
+    return True
+
+
 @pytest.fixture
 def study_copy(study: Path, tmp_path: Path) -> Study:
     """A copy of the study."""
@@ -107,7 +111,7 @@ def write_list(study: Study, *eids: int) -> Path:
 
 
 def withdraw(study: Study, *eids: int) -> WithdrawalResult:
-    return run_withdrawal(study, [write_list(study, *eids)] if eids else [], quiet)
+    return run_withdrawal(study, [write_list(study, *eids)] if eids else [], quiet, agree)
 
 
 def state(study: Study) -> dict[str, tuple[bytes, int]]:
@@ -213,10 +217,10 @@ def test_a_preview_says_what_would_go_and_writes_nothing(study_copy: Study) -> N
     path = write_list(study_copy, eid, STRANGER)
     path.chmod(0o400)
     before = state(study_copy)
-    planned = preview_withdrawal(study_copy, [path], quiet)
+    planned = preview_withdrawal(study_copy, [path], quiet, agree)
     assert state(study_copy) == before
-    assert planned == run_withdrawal(study_copy, [path], quiet)
-    assert preview_withdrawal(study_copy, [path], quiet).removed_before == 2
+    assert planned == run_withdrawal(study_copy, [path], quiet, agree)
+    assert preview_withdrawal(study_copy, [path], quiet, agree).removed_before == 2
 
 
 def test_doing_it_again_writes_nothing(study_copy: Study) -> None:
@@ -361,7 +365,7 @@ def test_a_list_that_cannot_be_read_is_refused_before_anything_is_written(study_
     path = write_list(study_copy, STRANGER)
     path.write_text("1000001\nsomebody\n")
     with pytest.raises(TableError, match="line 2"):
-        run_withdrawal(study_copy, [path], quiet)
+        run_withdrawal(study_copy, [path], quiet, agree)
     assert state(study_copy) == before
 
 
