@@ -22,7 +22,7 @@ def test_a_test_list_has_one_participant_a_line(tmp_path: Path, text: str, expec
     assert read_test_list(tmp_path / "test.txt") == expected
 
 
-@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "1000224.0", "²", "-"])
+@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "1000224.5", "²", "-"])
 def test_another_line_is_named_by_number_and_not_repeated(tmp_path: Path, line: str) -> None:
     (tmp_path / "test.txt").write_text(f"1000223\n{line}\n", encoding="utf-8")  # a header comes first or not at all
     with pytest.raises(TableError, match=r"test\.txt, line 2: expected one participant number") as caught:

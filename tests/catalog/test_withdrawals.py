@@ -13,6 +13,49 @@ def read(folder: Path, text: str, encoding: str = "utf-8") -> frozenset[int]:
     return read_withdrawals([path])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-1\n1000223\n1000224\n",
+        "# withdrawn in 2026\n\n1000223\n1000224  # by letter\n",
+        "1000223\r1000224\r",
+        "1000223 1000223\n1000224 1000224\n",
+        "#FID IID\n1000223 1000223\n1000224 1000224\n",
+        "eid,date\n1000223,2026-01-01\n1000224,\n",
+        "1000223\t25/08/2025 10:30:00\n1000224\t1-Jan-2026\n",
+        '"x"\n"1000223"\n"1000224"\n',
+        "1000223.0\n1000224.000\n",
+        "\n\n  1000223\n\t1000224\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_people_and_programs_make_of_a_list_is_read(tmp_path: Path, text: str, encoding: str) -> None:
+    assert read(tmp_path, text, encoding) == {1000223, 1000224}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eid,withdrawn\n1000223,1\n1000224,0\n",
+        '"","x"\n"1","1000223"\n',
+        "Name\n1000223\n",
+        "1000223,1000224\n",
+        "1000223\0\n",
+        "1000223,2026-01-01,moved away\n",
+    ],
+)
+def test_a_list_that_may_mean_something_else_is_refused_whole(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TableError) as caught:
+        read(tmp_path, text)
+    assert "10002" not in str(caught.value)
+
+
+def test_a_spreadsheet_is_refused_as_no_text(tmp_path: Path) -> None:
+    (tmp_path / "withdrawals.xlsx").write_bytes(b"PK\x03\x04\x14\x00\x06\x00\xff\xfe")
+    with pytest.raises(TableError, match=r"withdrawals\.xlsx cannot be read .* Expected a text file"):
+        read_withdrawals([tmp_path / "withdrawals.xlsx"])
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", ",\n", ",,,\r\n", ";\n", " , \n", "\t\n", "\n\n \n"])
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_one_number_a_line_however_the_list_was_saved(tmp_path: Path, end: str, quote: str) -> None:
@@ -35,7 +78,7 @@ def test_a_label_stands_behind_sub(tmp_path: Path) -> None:
     assert read(tmp_path, "sub-OAS30001\nsub-1000223\n") == {participant_number("OAS30001"), 1000223}
 
 
-@pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.0"])
+@pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.5"])
 def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line: str) -> None:
     with pytest.raises(TableError, match=r"w12345_20260101\.csv, line 2: expected one participant number") as caught:
         read(tmp_path, f"1000223\n{line}\n")

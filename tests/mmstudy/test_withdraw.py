@@ -217,10 +217,10 @@ def test_a_preview_says_what_would_go_and_writes_nothing(study_copy: Study) -> N
     path = write_list(study_copy, eid, STRANGER)
     path.chmod(0o400)
     before = state(study_copy)
-    planned = preview_withdrawal(study_copy, [path], quiet, agree)
+    planned = preview_withdrawal(study_copy, [path], quiet)
     assert state(study_copy) == before
     assert planned == run_withdrawal(study_copy, [path], quiet, agree)
-    assert preview_withdrawal(study_copy, [path], quiet, agree).removed_before == 2
+    assert preview_withdrawal(study_copy, [path], quiet).removed_before == 2
 
 
 def test_doing_it_again_writes_nothing(study_copy: Study) -> None:

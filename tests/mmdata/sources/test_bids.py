@@ -309,7 +309,8 @@ def test_tables_at_the_root_are_found_and_those_below_are_not(touch: Touch) -> N
     contents = {
         "participants.tsv": b"participant_id\tage\n",
         "ukb.csv": b"eid,31-0.0\n",
-        "w12345_20260101.csv": b"1000001\n",
+        "withdraw12345_19.txt": b"1000001\n",
+        "test_ids.txt": b"1000001\n",
         "samples.tsv": b"sample_id\tparticipant_id\n",
         "README.txt": b"Read me\n",
         "sub-9/sub-9_scans.tsv": b"participant_id\tage\n",
@@ -319,7 +320,8 @@ def test_tables_at_the_root_are_found_and_those_below_are_not(touch: Touch) -> N
         (root / name).write_bytes(content)
     found = find(root)
     assert found.tables == (root / "participants.tsv", root / "ukb.csv")
-    assert found.withdrawal_lists == (root / "w12345_20260101.csv",)
+    assert found.withdrawal_lists == (root / "withdraw12345_19.txt",)
+    assert found.number_lists == (root / "test_ids.txt",)
     assert found.passed_over == (root / "samples.tsv",)
 
 

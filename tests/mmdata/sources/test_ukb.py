@@ -266,7 +266,8 @@ def test_tables_and_withdrawal_lists_are_found_anywhere_and_bulk_text_is_neither
         (root / name).write_bytes(content)
     found = find_release([root])
     assert found.tables == (root / "tables/ukb.csv",)
-    assert found.withdrawal_lists == (root / "gone.txt", root / "w12345_20260101.csv")
+    assert found.withdrawal_lists == (root / "w12345_20260101.csv",)
+    assert found.number_lists == (root / "gone.txt",)
     assert found.passed_over == (root / "other.csv",)
 
 
