@@ -14,7 +14,7 @@ from mmcli.catalogue import export, query
 from mmcli.copies import precompute_augs
 from mmcli.failures import CommandGroup
 from mmcli.labels import audit, targets
-from mmcli.options import StudyOption
+from mmcli.options import StudyOption, VersionOption
 from mmcli.study import init, status
 from mmcli.training import train
 from mmcli.trust import qc, repair, verify
@@ -29,7 +29,12 @@ COMMANDS = (
 GROUPS = {"synth": synth.app, "ingest": ingest.app}
 
 app = typer.Typer(
-    cls=CommandGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None
+    cls=CommandGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in COMMANDS:
     app.command()(_command)
@@ -38,7 +43,7 @@ for _name, _group in GROUPS.items():
 
 
 @app.callback()
-def main(context: typer.Context, study: StudyOption = Path("study")) -> None:
+def main(context: typer.Context, study: StudyOption = Path("study"), version: VersionOption = False) -> None:  # noqa: ARG001
     """Learn what can be predicted from what in very large brain-imaging cohorts."""
     os.umask(PRIVATE_UMASK)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores

@@ -5,7 +5,6 @@ settings. Whoever needs the dictionary is given it.
 """
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from catalog.errors import DictionaryError, UnknownTargetError
+from mmbase.suggestion import did_you_mean
 
 SCAN_DATE_FIELD = 53
 REFERENCE_BLOCKS = ("constitutional", "disease", "serology", "psychology")
@@ -119,11 +119,8 @@ def find_target(dictionary: Dictionary, name: str) -> FeatureDefinition:
     """
     if name not in dictionary:
         targets = [key for key, definition in dictionary.items() if definition.target]
-        near = difflib.get_close_matches(name.lower(), {key.lower(): key for key in dictionary}, n=1, cutoff=0.5)
-        nearest = next((key for key in dictionary if near and key.lower() == near[0]), None)
-        hint = f" Did you mean {nearest}?" if nearest else ""
         raise UnknownTargetError(
-            f"Unknown target {name!r}.{hint} Known targets: {', '.join(targets)}.",
+            f"Unknown target {name!r}.{did_you_mean(name, dictionary)} Known targets: {', '.join(targets)}.",
             "Any other field becomes one with a few lines under "
             f"[features.{name if _NAME.fullmatch(name) else 'NAME'}] in study.toml: docs/labels.md.",
         )
@@ -163,7 +160,9 @@ def shown_features(
     """
     known = block_names(dictionary)
     if unknown := [block for block in blocks if block not in known]:
-        raise UnknownTargetError(f"Unknown block {unknown[0]!r}. Known blocks: {', '.join(known)}.")
+        raise UnknownTargetError(
+            f"Unknown block {unknown[0]!r}.{did_you_mean(unknown[0], known)} Known blocks: {', '.join(known)}."
+        )
     own_block = find_target(dictionary, target).block
     if set(blocks) == {own_block} and not keep_own_block:
         raise UnknownTargetError(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from catalog.export.bins import as_date
@@ -11,6 +10,7 @@ from catalog.export.group_counts import GroupTable
 from catalog.summary import CatalogSummary
 from catalog.targets import FeatureSummary
 from mmbase.names import SPLITS
+from mmbase.plain_table import plain_table
 
 SUPPRESSED = "*"
 SUPPRESSED_NOTE = (
@@ -23,36 +23,28 @@ _MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("balanced_accur
 
 def scan_table(summary: CatalogSummary) -> Table:
     """Show how many scans of each modality are stored, rejected (why) and absent."""
-    table = Table("modality", "stored", "rejected", "absent", "reasons", box=None, pad_edge=False)
+    statuses = ("stored", "rejected", "absent")
+    rows = []
     for modality, counts in summary.scans.items():
         reasons = ", ".join(f"{number} {reason}" for reason, number in summary.rejected.get(modality, {}).items())
-        table.add_row(modality, *(str(counts[status]) for status in ("stored", "rejected", "absent")), reasons)
-    return table
+        rows.append((modality, *(str(counts[status]) for status in statuses), reasons))
+    return plain_table(("modality", *statuses, "reasons"), rows, whole=["modality", *statuses])
 
 
 def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     """Show every run and target with its main metrics."""
-    table = Table("run", "target", "n", "validation", "test", box=None, pad_edge=False)
+    rows = []
     for run in runs:
         numbers = "/".join(str(run.get(f"n_{split}", "")) for split in SPLITS)
-        table.add_row(run["run_id"], run["target"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test"))
-    return table
+        rows.append((run["run_id"], run["target"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test")))
+    return plain_table(("run", "target", "n", "validation", "test"), rows, whole=["run"])
 
 
 def feature_table(features: Sequence[FeatureSummary]) -> Table:
     """Show what each feature is like, a line each."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("feature", "kind", "block"):
-        table.add_column(name, no_wrap=True)
-    for name in ("n", "missing"):
-        table.add_column(name, no_wrap=True, justify="right")
-    table.add_column("typical", no_wrap=True)
-    table.add_column("distribution", no_wrap=True)
-    table.add_column("days from scan", justify="right")
-    table.add_column("unit")
-    for feature in features:
-        days = "" if feature.days_from_scan is None else f"{feature.days_from_scan:.0f}"
-        table.add_row(
+    titles = ("feature", "kind", "block", "n", "missing", "typical", "distribution", "days from scan", "unit")
+    rows = [
+        (
             feature.name,
             feature.kind,
             feature.block,
@@ -60,10 +52,12 @@ def feature_table(features: Sequence[FeatureSummary]) -> Table:
             f"{100 * feature.missing:.1f} %",
             typical_value(feature),
             _bars(feature.counts),
-            days,
-            escape(feature.unit),
+            "" if feature.days_from_scan is None else f"{feature.days_from_scan:.0f}",
+            feature.unit,
         )
-    return table
+        for feature in features
+    ]
+    return plain_table(titles, rows, whole=["feature"], right=["n", "missing", "days from scan"])
 
 
 def typical_value(feature: FeatureSummary) -> str:
@@ -79,25 +73,21 @@ def typical_value(feature: FeatureSummary) -> str:
 
 def row_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """Show rows of a query."""
-    table = Table(*map(escape, columns), box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
-    return table
+    return plain_table(columns, [["" if value is None else str(value) for value in row] for row in rows])
 
 
 def group_table(counted: Sequence[GroupTable]) -> Table:
     """Show counts of features by the same groups, one below the other, and means with standard deviations."""
-    table = Table("feature", "value", box=None, pad_edge=False)
-    for group in counted[0].groups if counted else ():
-        table.add_column(f"{counted[0].by} {group}".strip() or "participants", justify="right")
+    groups = [f"{counted[0].by} {group}".strip() or "participants" for group in counted[0].groups] if counted else []
+    rows: list[tuple[str, ...]] = []
     for of_feature in counted:
         names = [of_feature.feature] + [""] * len(of_feature.values)
         for name, value, counts in zip(names, of_feature.values, of_feature.counts_RC, strict=False):
-            table.add_row(name, value, *(SUPPRESSED if count is None else str(count) for count in counts))
+            rows.append((name, value, *(SUPPRESSED if count is None else str(count) for count in counts)))
         if of_feature.is_measured:
             moments = zip(of_feature.means_C, of_feature.sds_C, strict=True)
-            table.add_row("", "mean ± sd", *(_with_spread(mean, sd) or SUPPRESSED for mean, sd in moments))
-    return table
+            rows.append(("", "mean ± sd", *(_with_spread(mean, sd) or SUPPRESSED for mean, sd in moments)))
+    return plain_table(("feature", "value", *groups), rows, whole=["feature", "value"], right=groups)
 
 
 def _with_spread(mean: float | None, sd: float | None) -> str:

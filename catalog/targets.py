@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import duckdb
@@ -16,6 +15,7 @@ import duckdb
 from catalog.errors import UnknownTargetError
 from catalog.fields import Dictionary, FeatureDefinition
 from mmbase.names import SPLITS
+from mmbase.suggestion import did_you_mean
 
 NUM_BINS = 12
 """Of a histogram, at most; also the most values of a categorical feature that are counted."""
@@ -123,9 +123,9 @@ def choose_features(dictionary: Dictionary, names: Sequence[str]) -> list[str]:
     """
     for name in names:
         if name not in dictionary:
-            near = get_close_matches(name, dictionary, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UnknownTargetError(f"There is no feature {name!r}.{hint}", "See mm targets --all.")
+            raise UnknownTargetError(
+                f"There is no feature {name!r}.{did_you_mean(name, dictionary)}", "See mm targets --all."
+            )
     return [name for name in dictionary if not names or name in names]
 
 

@@ -1,12 +1,15 @@
 """What the user sees: results on stdout, everything else on stderr."""
 
 import json
+import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,18 +22,30 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def with_study(text: str) -> str:
+    """Return a message whose commands name the study, where the command that tells it did: they can be copied."""
+    context = click.get_current_context(silent=True)
+    root = context.find_root() if context else None
+    if not root or root.get_parameter_source("study") is not click.core.ParameterSource.COMMANDLINE:
+        return text
+    assert isinstance(root.command, click.Group)
+    commands = "|".join(map(re.escape, root.command.commands))
+    start = f"mm --study {shlex.quote(str(root.params['study']))} "
+    return re.sub(rf"(?<!\S)mm (?=({commands})\b)", lambda _: start, text)
+
+
 def report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> None:
     """Print the result: one JSON object, or lines and tables for people."""
     if as_json:
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
         return
     for line in lines:
-        out.print(line, markup=False) if isinstance(line, str) else out.print(line)
+        out.print(with_study(line), markup=False) if isinstance(line, str) else out.print(line)
 
 
 def say(message: str) -> None:
     """Tell how the work is going, a line."""
-    err.print(message, markup=False)
+    err.print(with_study(message), markup=False)
 
 
 def warn(message: str) -> None:
@@ -93,16 +108,18 @@ def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _plain_progress(what: str) -> Callable[[int, int], None]:
-    started = time.monotonic()
-    last_shown = -PLAIN_PROGRESS_SECONDS
+    """Return what prints a line now and then; the rate counts from the first that is done, not from the start."""
+    last_shown = float("-inf")
+    first: tuple[float, int] | None = None
 
     def show(done: int, total: int) -> None:
-        nonlocal last_shown
-        elapsed = time.monotonic() - started
-        if total and (done == total or elapsed - last_shown >= PLAIN_PROGRESS_SECONDS):
-            last_shown = elapsed
-            rate = done / elapsed if done and elapsed else 0.0
+        nonlocal last_shown, first
+        now = time.monotonic()
+        first = first or ((now, done) if done else None)
+        if total and (done == total or now - last_shown >= PLAIN_PROGRESS_SECONDS):
+            last_shown = now
+            rate = (done - first[1]) / (now - first[0]) if first and now > first[0] else 0.0
             left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-            say(f"{what}: {done}/{total} ({rate:.1f}/s{left})")
+            say(f"{what}: {done}/{total}" + (f" ({rate:.1f}/s{left})" if rate else ""))
 
     return show

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from mmbase.errors import MmError
 from mmcli.console import fail
+from mmcli.options import with_study_first
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
@@ -21,6 +22,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class CommandGroup(TyperGroup):
     """All commands of mm, behind the border where errors become messages."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take ``--study`` wherever it stands."""
+        return super().parse_args(ctx, with_study_first(args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""

@@ -1,11 +1,13 @@
 """Bring releases into the study's stores and catalogue."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from mmcli.console import asking, fail, report, show_progress, warn
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, given_options
@@ -18,7 +20,22 @@ if TYPE_CHECKING:
     from mmdata.study import Study
     from mmstudy.ingest import IngestResult
 
-app = typer.Typer(no_args_is_help=True, help="Bring a release into the study's stores and catalogue.")
+
+class SourceGroup(TyperGroup):
+    """The kinds of source; a folder in their place is told which kind it looks like."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command for a kind of source."""
+        folder = Path(args[0])
+        if args[0] not in self.commands and folder.is_dir():
+            ctx.fail(
+                f"Say what kind of source {folder} is, one of {', '.join(self.commands)}. It looks like: "
+                f"mm ingest {_likely_kind(folder)} {shlex.quote(args[0])}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=SourceGroup, no_args_is_help=True, help="Bring a release into the study's stores and catalogue.")
 SOURCES = {
     "ukb": "Store scans and features of UK Biobank's bulk files.",
     "bids": "Store scans and features of BIDS derivatives.",
@@ -86,6 +103,13 @@ def ingest(
 
 for _kind, _help in SOURCES.items():
     app.command(_kind, help=_help)(ingest)
+
+
+def _likely_kind(folder: Path) -> "SourceKind":
+    names = {path.name.lower() for path in folder.iterdir()}
+    if "dataset_description.json" in names or any(name.startswith("sub-") for name in names):
+        return "bids"
+    return "folder" if names & {"train", "t1", "flair", "dwi"} else "ukb"
 
 
 def _preview(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mmcli.console import report, show_progress
-from mmcli.options import JsonOption, OverwriteOption, study_of
+from mmcli.options import JsonOption, OverwriteOption, WordArgument, refuse_word, study_of
 
 
 def targets(
@@ -42,21 +42,27 @@ def targets(
 
 def audit(
     context: typer.Context,
+    word: WordArgument = None,
     target: Annotated[str | None, typer.Option(help="Audit what a model of this target depends on.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Read every scan to find those that are nearly identical.")
     ] = True,
+    every: Annotated[bool, typer.Option("--all", help="Show notes too, which ask for no action.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes in labels, splits and inputs.
 
     The exit code is 1 when one of them is critical.
     """
-    from catalog.audit.report import finding_summary, finding_table
+    refuse_word(word)
+    from catalog.audit.report import finding_summary, finding_table, urgent_findings
     from mmstudy.audit import run_audit
 
     findings = run_audit(study_of(context), show_progress, target=target, compare=compare)
-    lines = [finding_summary(findings), *([finding_table(findings)] if findings else [])]
+    shown = findings if every else urgent_findings(findings)
+    lines: list[Any] = [finding_summary(findings)]
+    lines += [finding_table(shown)] if shown else []
+    lines += ["Notes ask for no action; --all shows them."] if len(shown) < len(findings) else []
     report(as_json, {"findings": [asdict(finding) for finding in findings]}, lines)
     if any(finding.severity == "critical" for finding in findings):
         raise typer.Exit(1)

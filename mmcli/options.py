@@ -1,24 +1,59 @@
 """Options and arguments that several commands share, and the study that `mm --study` names."""
 
 import os
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mmbase.version import VERSION
 
 if TYPE_CHECKING:
     from mmdata.study import Study
 
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mm {VERSION}")
+        raise typer.Exit
+
+
 StudyOption = Annotated[Path, typer.Option("--study", envvar="MM_STUDY", help="The study's directory.")]
+VersionOption = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and leave.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
+WordArgument = Annotated[str | None, typer.Argument(hidden=True, metavar="")]
+"""What stands where `mm train` and its like take nothing; see `refuse_word`."""
 YesOption = Annotated[bool, typer.Option("--yes", help="Remove many participants without a question.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Worker processes; 0: work in the command's own process.")
 ]
+
+
+def with_study_first(words: Sequence[str]) -> list[str]:
+    """Put ``--study`` before the command, where it belongs, also when it was given behind it.
+
+    >>> with_study_first(["status", "--json", "--study", "x"])
+    ['--study', 'x', 'status', '--json']
+    """
+    study: list[str] = []
+    others: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            others += [word, *rest]
+        elif word == "--study":
+            study += [word, *islice(rest, 1)]
+        else:
+            (study if word.startswith("--study=") else others).append(word)
+    return study + others
 
 
 def study_of(context: typer.Context) -> "Study":
@@ -32,6 +67,18 @@ def study_of(context: typer.Context) -> "Study":
     from mmstudy.settings import load_study
 
     return load_study(context.obj)
+
+
+def refuse_word(word: str | None) -> None:
+    """Tell somebody who gave the target as a word how it is given.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is a word.
+    """
+    if word is not None:
+        raise typer.BadParameter(f"the target is an option: --target {word}", param_hint=word)
 
 
 def given_options(**options: Any) -> dict[str, Any]:

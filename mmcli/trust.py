@@ -19,7 +19,7 @@ def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
     content = {"damaged": [asdict(row) for row in damaged]}
     report(as_json, content, [damage_table(damaged) if damaged else "Every stored row is as it was written."])
     if damaged:
-        fail(f"{len(damaged)} rows are damaged. Restore them with: mm --study {context.obj} repair")
+        fail(f"{len(damaged)} rows are damaged. Restore them with: mm repair")
 
 
 def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:

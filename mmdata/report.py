@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from mmbase.plain_table import plain_table
 from mmdata.execution.capacity import Projection, as_gb
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ MAX_LISTED = 100
 
 def array_table(arrays: Sequence[Mapping[str, Any]]) -> Table:
     """Show shape, number type and bytes of every array."""
-    table = Table("array", "shape", "type", "on disk", box=None, pad_edge=False)
-    for array in arrays:
-        shape = " × ".join(map(str, array["shape"]))
-        table.add_row(array["array"], shape, array["dtype"], f"{array['bytes'] / 1e6:,.1f} MB")
-    return table
+    rows = [
+        (array["array"], " × ".join(map(str, array["shape"])), array["dtype"], f"{array['bytes'] / 1e6:,.1f} MB")
+        for array in arrays
+    ]
+    return plain_table(("array", "shape", "type", "on disk"), rows, whole=["array"])
 
 
 def projection_line(projection: Projection) -> str:
@@ -32,9 +33,7 @@ def projection_line(projection: Projection) -> str:
 
 def damage_table(damaged: Sequence["DamagedRow"]) -> Table:
     """Show which rows of which arrays are damaged."""
-    table = Table("sample", "modality", "array", "copy", "row", box=None, pad_edge=False)
-    for row in damaged[:MAX_LISTED]:
-        table.add_row(row.sample_id, row.modality, row.array, str(row.copy), str(row.row))
+    rows = [(row.sample_id, row.modality, row.array, str(row.copy), str(row.row)) for row in damaged[:MAX_LISTED]]
     if len(damaged) > MAX_LISTED:
-        table.add_row(f"and {len(damaged) - MAX_LISTED} more", "", "", "", "")
-    return table
+        rows.append((f"and {len(damaged) - MAX_LISTED} more", "", "", "", ""))
+    return plain_table(("sample", "modality", "array", "copy", "row"), rows, whole=["sample"])

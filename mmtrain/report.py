@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from mmbase.plain_table import plain_table
 from mmtrain.config.data import TargetConfig
 from mmtrain.metrics import IN_TARGET_UNIT
 
@@ -21,13 +22,13 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> Table:
     """Show the validation and test metrics of a finished run, target by target."""
     title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
-    table = Table(title, "validation", "test", box=None, pad_edge=False)
+    rows: list[tuple[str, str, str]] = []
     for target in targets:
         of_target = metrics["targets"][target.name] if "targets" in metrics else metrics
         if "targets" in metrics:
-            table.add_row(target.name)
-        table.add_row("n", str(of_target["n"]["val"]), str(of_target["n"]["test"]))
+            rows.append((target.name, "", ""))
+        rows.append(("n", str(of_target["n"]["val"]), str(of_target["n"]["test"])))
         for name in of_target["test"]:
             label = f"{name} ({target.unit})" if name in IN_TARGET_UNIT else name
-            table.add_row(label, f"{of_target['val'][name]:.3f}", f"{of_target['test'][name]:.3f}")
-    return table
+            rows.append((label, f"{of_target['val'][name]:.3f}", f"{of_target['test'][name]:.3f}"))
+    return plain_table((title, "validation", "test"), rows)

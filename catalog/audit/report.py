@@ -6,20 +6,26 @@ from rich.table import Table
 from rich.text import Text
 
 from catalog.audit.findings import SEVERITIES, Finding, count_findings
+from mmbase.plain_table import plain_table
 
 _STYLES = {"critical": "bold red", "warning": "yellow", "note": ""}
 
 
 def finding_table(findings: Sequence[Finding]) -> Table:
     """Show findings in their order: how bad, about what, what was found, what to do."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("severity", "finding", "about", "what was found", "what to do"):
-        table.add_column(title, overflow="fold")
-    for finding in findings:
-        severity = Text(finding.severity, style=_STYLES[finding.severity])
-        cells = (finding.code, finding.subject, finding.message, finding.remedy)
-        table.add_row(severity, *map(Text, cells))  # as text: brackets in a message are no markup
-    return table
+    rows = [
+        (
+            Text(finding.severity, style=_STYLES[finding.severity]),
+            *(finding.code, finding.subject, finding.message, finding.remedy),
+        )
+        for finding in findings
+    ]
+    return plain_table(("severity", "finding", "about", "what was found", "what to do"), rows, whole=["finding"])
+
+
+def urgent_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings that ask for action: all but notes."""
+    return [finding for finding in findings if finding.severity != "note"]
 
 
 def finding_summary(findings: Sequence[Finding]) -> str:

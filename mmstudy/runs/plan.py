@@ -154,7 +154,11 @@ def _configure(
     require_network_settings(given, config.model.model)
     data = config.data
     if data.volume_inputs and data.side not in volumes.sides:
-        raise TrainError(f"Side {data.side} is not stored; this study has {volumes.sides}.")
+        nearest = min(volumes.sides, key=lambda side: abs(side - data.side))
+        raise TrainError(
+            f"Volumes of side {data.side} are not stored; this study has {', '.join(map(str, volumes.sides))}.",
+            f"Give --side {nearest}. Which sides a new study stores is set by volumes.sides in its study.toml.",
+        )
     if METADATA not in data.inputs:
         return config
     shown = [

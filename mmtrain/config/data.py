@@ -7,6 +7,7 @@ from pydantic import ConfigDict
 
 from mmbase.names import CONNECTIVITY, INPUTS, METADATA, VOLUME_MODALITIES
 from mmbase.settings import DERIVED, STRICT, Option
+from mmbase.suggestion import did_you_mean
 from mmtrain.errors import TrainError
 
 
@@ -54,8 +55,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         unknown = [name for name in self.inputs if name not in INPUTS]
         if unknown or not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            hint = did_you_mean(unknown[0], INPUTS) if unknown else ""
             raise TrainError(
-                f"Expected inputs among {', '.join(INPUTS)}, each once, got {' '.join(self.inputs) or 'none'}."
+                f"Expected inputs among {', '.join(INPUTS)}, each once, got {' '.join(self.inputs) or 'none'}.{hint}"
             )
         if self.metadata_blocks and METADATA not in self.inputs:
             raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
@@ -64,6 +66,8 @@ class DataConfig:
         if self.side < 1:
             raise TrainError(f"side must be positive, got {self.side}.")
         names = [target.name for target in self.targets]
+        if not all(names):
+            raise TrainError("A target has no name.", "Give --target NAME; several with commas and nothing between them.")
         if not names or len(set(names)) != len(names):
             raise TrainError(f"Expected one target or several different ones, got {', '.join(names) or 'none'}.")
 

@@ -1,0 +1,33 @@
+from rich.console import Console
+from rich.text import Text
+
+from mmbase.plain_table import plain_table
+
+ROWS = [("age_t1+flair+dwi_20260101-000000", "[bold]mae 3.1", "12"), ("sex", "auc 0.9", "1234")]
+
+
+def printed(width: int) -> list[str]:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(plain_table(("run", "test", "n"), ROWS, whole=["run"], right=["n"]))
+    return capture.get().splitlines()
+
+
+def test_wide_enough_it_has_a_line_for_each_row() -> None:
+    assert [line.split() for line in printed(60)][1:] == [
+        ["age_t1+flair+dwi_20260101-000000", "[bold]mae", "3.1", "12"],
+        ["sex", "auc", "0.9", "1234"],
+    ]
+
+
+def test_narrow_it_keeps_what_the_next_command_needs_in_one_piece_and_loses_nothing() -> None:
+    for width in (36, 40, 48):
+        lines = printed(width)
+        assert any(line.startswith("age_t1+flair+dwi_20260101-000000") for line in lines)
+        assert "…" not in "".join(lines)
+        assert sorted("".join("".join(lines).split())) == sorted("".join("".join(printed(60)).split()))
+
+
+def test_text_keeps_its_style() -> None:
+    (cell,) = plain_table(("severity",), [(Text("critical", style="red"),)]).columns[0].cells
+    assert isinstance(cell, Text) and str(cell.style) == "red"
