@@ -43,7 +43,7 @@ for _name, _group in GROUPS.items():
 
 
 @app.callback()
-def main(context: typer.Context, study: StudyOption = Path("study"), version: VersionOption = False) -> None:  # noqa: ARG001
+def main(context: typer.Context, study: StudyOption = Path("study"), version: VersionOption = False) -> None:
     """Learn what can be predicted from what in very large brain-imaging cohorts."""
     os.umask(PRIVATE_UMASK)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores

@@ -22,7 +22,8 @@ _HEADERS = frozenset(
 _SEPARATORS = re.compile(r"[,;\t ]+")
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 _DATE = re.compile(
-    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(T[\d:.]+Z?)?|\d{1,2}-[A-Z]{3}-\d{2,4}|\d{1,2}(:\d{2}){1,2}", re.ASCII | re.IGNORECASE
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(T[\d:.]+Z?)?|\d{1,2}-[A-Z]{3}-\d{2,4}|\d{1,2}(:\d{2}){1,2}",
+    re.ASCII | re.IGNORECASE,
 )
 """Or the time that stands behind it."""
 

@@ -38,20 +38,24 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from catalog.summary import summarise
     from mmdata.report import array_table
     from mmdata.store.array import describe_arrays
+    from mmtrain.run import list_runs
 
     layout = study_of(context).layout
     with open_catalog(layout.catalog) as catalog:
         summary = summarise(catalog)
     arrays = [*describe_arrays(layout.volumes), *describe_arrays(layout.augmented)]
+    unfinished = [run.run_id for run in list_runs(layout.runs) if not run.metrics.exists()]
     splits = ", ".join(f"{number} {split}" for split, number in summary.splits.items())
     lines: list[Any] = [
         f"{layout.root}: {summary.samples} samples of {summary.participants} participants ({splits}), "
         f"{summary.features} features.",
         scan_table(summary),
         array_table(arrays),
-        run_table(summary.runs) if summary.runs else "No runs yet. Train one with: mm train --target age",
+        run_table(summary.runs) if summary.runs else "No finished run yet. Train one with: mm train --target age",
+        *(f"Not finished: {run_id}. Resume it with: mm train --resume {run_id}" for run_id in unfinished),
     ]
-    report(as_json, {"study": str(layout.root), **asdict(summary), "arrays": arrays}, lines)
+    content = {"study": str(layout.root), **asdict(summary), "arrays": arrays, "unfinished_runs": unfinished}
+    report(as_json, content, lines)
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:

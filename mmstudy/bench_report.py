@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from mmbase.plain_table import plain_table
 from mmdata.copies.estimate import as_duration
 from mmstudy.bench import BenchResult
 from mmstudy.recommendation import ModeResult, as_amount
@@ -46,30 +46,28 @@ def bench_lines(result: BenchResult) -> Iterator[Any]:
 
 def stage_table(result: BenchResult) -> Table:
     """Show how fast each stage is by itself."""
-    table = Table("stage", "what it does", box=None, pad_edge=False)
-    table.add_column("samples/s", justify="right")
-    table.add_column("")
-    for stage in result.stages:
-        cells = (stage.name, WHAT_STAGES_DO[stage.name], f"{stage.samples_per_second:,.1f}", _remark(stage, result))
-        table.add_row(*map(Text, cells))
-    return table
+    rows = [
+        (stage.name, WHAT_STAGES_DO[stage.name], f"{stage.samples_per_second:,.1f}", _remark(stage, result))
+        for stage in result.stages
+    ]
+    return plain_table(("stage", "what it does", "samples/s", ""), rows, whole=["stage"], right=["samples/s"])
 
 
 def mode_table(result: BenchResult) -> Table:
     """Show each mode to augment from end to end, and what it costs."""
-    table = Table("augment" if len(result.modes) > 1 else "end to end", box=None, pad_edge=False)
-    for title in ("samples/s", "device waits", "one epoch", "copies on disk"):
-        table.add_column(title, justify="right")
-    for mode in result.modes:
-        cells = (
+    first = "augment" if len(result.modes) > 1 else "end to end"
+    numbers = ("samples/s", "device waits", "one epoch", "copies on disk")
+    rows = [
+        (
             mode.mode + ("*" if mode.is_predicted else ""),
             f"{mode.sustained:,.1f}" + (" (disk)" if mode.is_held_by_disk else ""),
             f"{mode.wait_share:.1%}",
             as_duration(result.training_samples / mode.sustained),
             _cost(mode),
         )
-        table.add_row(*map(Text, cells))
-    return table
+        for mode in result.modes
+    ]
+    return plain_table((first, *numbers), rows, whole=[first], right=numbers)
 
 
 def _remark(stage: Stage, result: BenchResult) -> str:

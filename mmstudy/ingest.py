@@ -173,9 +173,7 @@ def _num_local_workers(pool: WorkerPool) -> int:
     return pool.processes if isinstance(pool, LocalPool) else 0
 
 
-def _register(
-    catalog: Connection, study: Study, found: FoundSources, withdrawn_eids: frozenset[int]
-) -> Registration:
+def _register(catalog: Connection, study: Study, found: FoundSources, withdrawn_eids: frozenset[int]) -> Registration:
     splits = study.config.splits
     rules = StudyRules(
         salt=study.config.salt,

@@ -15,7 +15,8 @@ from mmdata.study import Study
 from mmstudy.audit_answers import count_answers, forget_answers
 from mmstudy.progress import Progress
 from mmstudy.withdrawn import WithdrawnParticipants
-from mmtrain.withdrawn import forget_withdrawn, list_runs
+from mmtrain.run import list_runs
+from mmtrain.withdrawn import forget_withdrawn
 
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""

@@ -11,7 +11,8 @@ from mmdata.ledger.forget import Duplicates, count_receipts, find_duplicates, sa
 from mmdata.ledger.receipts import read_tombstones
 from mmdata.store.schema import StudyLayout
 from mmstudy.progress import Progress
-from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, list_runs
+from mmtrain.run import list_runs
+from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,6 +121,11 @@ def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str,
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
 
 
+def list_runs(runs: Path) -> list[RunDirectory]:
+    """Return every run, finished or not, by name."""
+    return [RunDirectory(path) for path in sorted(runs.glob("*")) if path.is_dir()]
+
+
 def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
     """Return an existing run and its settings.
 

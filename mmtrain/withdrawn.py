@@ -30,11 +30,6 @@ class WithdrawnSamples:
     sample_ids: Collection[str]
 
 
-def list_runs(runs: Path) -> list[RunDirectory]:
-    """Return every run, finished or not, by name."""
-    return [RunDirectory(path) for path in sorted(runs.glob("*")) if path.is_dir()]
-
-
 def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str, int]:
     """Return for each file of a run that speaks of samples, how many of the withdrawn it has.
 

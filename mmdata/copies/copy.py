@@ -11,6 +11,7 @@ from mmdata.augment.apply import move_batch
 from mmdata.augment.intensity import change_intensity
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import DRAWING_VERSION, draw_geometry, draw_intensity
+from mmdata.copies.threads import one_torch_thread
 from mmdata.errors import StoreError
 from mmdata.volume.preprocess import quantise
 
@@ -58,7 +59,8 @@ def replay_copy(attributes: Mapping[str, Any], volume_XYZ: NDArray[Any], sample_
     if version != DRAWING_VERSION:
         raise StoreError(f"The copies were drawn by version {version} of the drawing; this mm has {DRAWING_VERSION}.")
     modality = attributes["modality"]
-    return make_copy({modality: volume_XYZ}, AugmentSettings(**drawn), seed, sample_id, copy, extent_mm)[modality]
+    with one_torch_thread():
+        return make_copy({modality: volume_XYZ}, AugmentSettings(**drawn), seed, sample_id, copy, extent_mm)[modality]
 
 
 def as_fractions(stored: NDArray[Any]) -> torch.Tensor:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mmdata.copies.copy import make_copy
 from mmdata.copies.precompute import CopyPlan, CopyTask
+from mmdata.copies.threads import one_torch_thread
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.array import open_array
 from mmdata.store.schema import StudyLayout
@@ -57,9 +57,7 @@ def as_duration(seconds: float) -> str:
 
 def _seconds_per_volume(plan: CopyPlan, task: CopyTask) -> float:
     """Read a sample, make copies of it and write them to a temporary array, timed but for the first copy."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # this and the next as in a task
-    keep_freed_memory()
+    keep_freed_memory()  # as in a task
     row = min(row for rows in task.rows.values() for row in rows)
     started = time.perf_counter()
     stored = {
@@ -68,15 +66,13 @@ def _seconds_per_volume(plan: CopyPlan, task: CopyTask) -> float:
         if row in rows
     }
     read_seconds = time.perf_counter() - started
-    try:
+    with one_torch_thread():
         _copies_of(task, row, stored, 0)
         started = time.perf_counter()
         copies = [_copies_of(task, row, stored, copy) for copy in _COPIES]
         for modality in stored:
             _write(plan, task.side, np.stack([of_copy[modality] for of_copy in copies]))
         made_seconds = time.perf_counter() - started
-    finally:
-        torch.set_num_threads(num_threads)
     return (read_seconds + made_seconds / len(_COPIES)) / len(stored)
 
 

@@ -67,9 +67,7 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
             num_duplicates += num_passed_over
         if str(eid) != label and len(scans) > num_scans_before:
             labels[eid] = label
-    found = sort_tables(
-        root / name for name in list_folder(root, root).files if may_be_table(name)
-    )
+    found = sort_tables(root / name for name in list_folder(root, root).files if may_be_table(name))
     return FoundSources(
         scans=tuple(sorted(scans, key=lambda scan: (scan.visit.eid, scan.visit.instance, scan.modality))),
         tables=found.tables,

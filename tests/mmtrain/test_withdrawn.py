@@ -6,8 +6,8 @@ import pytest
 
 from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory
-from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn, list_runs, require_unmarked
+from mmtrain.run import RunDirectory, list_runs
+from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn, require_unmarked
 
 SPLITS = ["train", "train", "val", "test", "train", "val", "test", "train"]
 COHORT = pl.DataFrame(

@@ -4,7 +4,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -261,7 +261,15 @@ def test_more_copies_later_are_those_of_one_go(tmp_path: Path) -> None:
     assert augmented_files(later) == augmented_files(at_once)
 
 
-def test_a_stored_copy_is_replayed_from_what_its_array_says(tmp_path: Path) -> None:
+@pytest.fixture(params=[1, 3])
+def num_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_stored_copy_is_replayed_with_any_number_of_threads(tmp_path: Path, num_threads: int) -> None:
     study = small_study(tmp_path / "s", probability=0.8, probabilities={})
     make_copies(study, 2)
     for modality, rows in ROWS.items():
@@ -271,6 +279,7 @@ def test_a_stored_copy_is_replayed_from_what_its_array_says(tmp_path: Path) -> N
                 volume = open_array(study.layout.volume_array(modality, 16)).read_rows([(row,)])[0]
                 replayed = replay_copy(array.attributes, volume, sample_id, copy)
                 np.testing.assert_array_equal(replayed, array.read_rows([(copy - 1, row)])[0])
+                assert torch.get_num_threads() == num_threads
     older = {**array.attributes, "augmentation": {**array.attributes["augmentation"], "drawing_version": 0}}
     with pytest.raises(StoreError, match="version 0 of the drawing"):
         replay_copy(older, volume, sample_id, 1)
