@@ -5,6 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+NARROWEST = 6
+"""Characters of a folded column. A terminal that cannot hold all columns like that breaks the lines itself."""
+
 
 def plain_table(
     titles: Sequence[str],
@@ -31,7 +34,7 @@ def plain_table(
         table.add_column(
             Text(title),
             overflow="fold",
-            min_width=longest if title in whole else None,
+            min_width=longest if title in whole else min(longest, NARROWEST),
             justify="right" if title in right else "left",
         )
     for row in cells:

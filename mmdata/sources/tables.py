@@ -22,7 +22,7 @@ _LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", ".xls", ".xlsx", ".od
 _WITHDRAWAL_STEM = re.compile(r"w\d{3,6}([-_. (].*)?|withdr[ae]w.*", re.IGNORECASE)
 _HEAD_BYTES = 4096
 _NUMBER = rb"[\"']?-?\d{5,9}(\.0+)?[\"']?"
-_NUMBER_LINE = re.compile(rb"\s*" + _NUMBER + rb"([,;\t ]+(" + _NUMBER + rb"|[\"']?[\d./: -]+[\"']?))?[,;\s]*")
+_NUMBER_LINE = re.compile(rb"\s*" + _NUMBER + rb"([,;\t ]+(" + _NUMBER + rb"|[\"']?[\d./:-]+( [\d:]+)?[\"']?))?[,;\s]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -86,7 +86,7 @@ def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line:
 
 
 def test_a_table_is_no_list(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="line 1"):
+    with pytest.raises(TableError, match="line 2"):
         read(tmp_path, "eid,31-0.0\n1000223,1\n")
 
 

@@ -9,7 +9,7 @@ ROWS = [("age_t1+flair+dwi_20260101-000000", "[bold]mae 3.1", "12"), ("sex", "au
 def printed(width: int) -> list[str]:
     console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
-        console.print(plain_table(("run", "test", "n"), ROWS, whole=["run"], right=["n"]))
+        console.print(plain_table(("run", "test", "n"), ROWS, whole=["run"], right=["n"]), soft_wrap=True)
     return capture.get().splitlines()
 
 
