@@ -15,7 +15,7 @@ from mmdata.study import Study, StudyConfig, render_config
 from mmtrain.config.model import ModelConfig
 from mmtrain.config.run import SECTIONS, parse_run_config
 from mmtrain.errors import TrainError
-from mmtrain.models.registry import load_architecture
+from mmtrain.models.names import require_network
 
 COMMENT_WIDTH = 100
 """Of explanations in study.toml."""
@@ -73,7 +73,7 @@ def require_train_settings(config: StudyConfig, where: str) -> None:
     _require_minima(config, where)
     try:
         side = parse_run_config({**_consistent_inputs(config.train), **_SOME_TARGET}).data.side
-        load_architecture(config.train.get("model", ModelConfig().model))
+        require_network(config.train.get("model", ModelConfig().model))
     except TrainError as error:
         raise StudyError(f"{where}: [train]: {error}") from error
     if side not in config.volumes.sides:

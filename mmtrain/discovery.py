@@ -5,6 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from mmbase.suggestion import did_you_mean
 from mmtrain.errors import TrainError
 
 
@@ -13,13 +14,11 @@ def choices_in(package: ModuleType) -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
 
 
-def load_choice(package: ModuleType, name: str, attribute: str, what: str) -> Any:
-    """Return what the module of a name defines.
+def require_choice(package: ModuleType, name: str, what: str) -> None:
+    """Refuse a name that a package does not offer; nothing is imported.
 
     Parameters
     ----------
-    attribute
-        Of the module.
     what
         The kind of thing, for the message.
 
@@ -30,5 +29,18 @@ def load_choice(package: ModuleType, name: str, attribute: str, what: str) -> An
     """
     known = choices_in(package)
     if name not in known:
-        raise TrainError(f"Expected the {what} to be one of {', '.join(known)}, got {name!r}.")
+        raise TrainError(
+            f"Expected the {what} to be one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+        )
+
+
+def load_choice(package: ModuleType, name: str, attribute: str, what: str) -> Any:
+    """Return what the module of a name defines, by the name of the attribute.
+
+    Raises
+    ------
+    TrainError
+        As `require_choice`.
+    """
+    require_choice(package, name, what)
     return getattr(import_module(f"{package.__name__}.{name}"), attribute)

@@ -6,15 +6,11 @@ from torch import nn
 from mmbase.names import METADATA
 from mmtrain.config.data import DataConfig
 from mmtrain.config.model import ModelConfig
-from mmtrain.discovery import choices_in, load_choice
+from mmtrain.discovery import load_choice
 from mmtrain.errors import TrainError
 from mmtrain.models import networks
+from mmtrain.models.names import NETWORK
 from mmtrain.models.protocol import Architecture, NetworkShape
-
-
-def network_names() -> tuple[str, ...]:
-    """Return the networks that can be chosen."""
-    return choices_in(networks)
 
 
 def load_architecture(name: str) -> Architecture:
@@ -25,7 +21,7 @@ def load_architecture(name: str) -> Architecture:
     TrainError
         There is none of that name.
     """
-    architecture: Architecture = load_choice(networks, name, "ARCHITECTURE", "network (--model)")
+    architecture: Architecture = load_choice(networks, name, "ARCHITECTURE", NETWORK)
     return architecture
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from mmtrain.errors import TrainError
 from mmtrain.models import networks
-from mmtrain.models.registry import load_architecture, network_names
+from mmtrain.models.names import network_names
+from mmtrain.models.registry import load_architecture
 from mmtrain.models.trained import load_model
 
 OWN = '''
