@@ -80,13 +80,17 @@ def train(
         raise TrainError("torchrun's processes need one run: make it with --prepare, then give each --resume RUN.")
     if target is None:
         raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
+    from mmstudy.runs.arguments import parse_targets, require_arguments
+
+    targets = parse_targets(target)
+    require_arguments(study, targets, given)
     from catalog.splits.schemes import choose_scheme
-    from mmstudy.runs.plan import parse_targets, plan_run
+    from mmstudy.runs.plan import plan_run
 
     if gpus is not None and not prepare:  # what is prepared may run on another machine
         _require_devices(gpus, study, given)
     scheme = choose_scheme(fold, leave_out_centre)
-    plan = plan_run(study, parse_targets(target), given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
+    plan = plan_run(study, targets, given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
     if dry_run:
         _show_plan(plan, as_json=as_json)
     elif prepare:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
 from catalog.tables.tables import TableReport
-from mmstudy.ingest import IngestResult
-from mmstudy.runs.plan import RunPlan
-from mmstudy.withdraw import WithdrawalResult
 from mmstudy.wording import without_numbers
+
+if TYPE_CHECKING:  # each command loads its own
+    from mmstudy.ingest import IngestResult
+    from mmstudy.runs.plan import RunPlan
+    from mmstudy.withdraw import WithdrawalResult
 
 
 def scans_sentence(summary: CatalogSummary) -> str:
@@ -21,7 +23,7 @@ def scans_sentence(summary: CatalogSummary) -> str:
     return f"{counts['stored']} scans are stored and {counts['rejected']} rejected."
 
 
-def ingest_content(result: IngestResult) -> dict[str, Any]:
+def ingest_content(result: "IngestResult") -> dict[str, Any]:
     """Return what `mm ingest --json` prints."""
     registration = result.registration
     return {
@@ -46,7 +48,7 @@ def ingest_content(result: IngestResult) -> dict[str, Any]:
     }
 
 
-def ingest_lines(result: IngestResult) -> Iterator[str]:
+def ingest_lines(result: "IngestResult") -> Iterator[str]:
     """Say what was found and done, a fact a line."""
     found, enrolment, summary = result.found, result.registration.enrolment, result.summary
     yield (
@@ -78,7 +80,7 @@ def ingest_lines(result: IngestResult) -> Iterator[str]:
         yield from removal_lines(result.removal)
 
 
-def ingest_warnings(result: IngestResult) -> Iterator[str]:
+def ingest_warnings(result: "IngestResult") -> Iterator[str]:
     """Say what is likely to be a mistake in the tables."""
     tables, num_participants = result.registration.tables, result.summary.participants
     if not tables and result.summary.features:
@@ -103,7 +105,7 @@ def ingest_warnings(result: IngestResult) -> Iterator[str]:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
 
 
-def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iterator[str]:
+def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
     """Say what is removed of participants who withdrew, and what is left to the user."""
     done = "would be removed" if is_preview else "removed"
     if result.removed_before:
@@ -123,7 +125,7 @@ def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iter
         )
 
 
-def run_notes(plan: RunPlan) -> Iterator[str]:
+def run_notes(plan: "RunPlan") -> Iterator[str]:
     """Say who is left out of a run and what the audit found about it."""
     for reason, number in plan.left_out.items():
         yield f"left out: {number} samples, {reason}"

@@ -46,15 +46,6 @@ class RunPlan:
         return {split: self.cohort.filter(pl.col("split") == split).height for split in SPLITS}
 
 
-def parse_targets(text: str) -> list[str]:
-    """Return the targets in a text with commas.
-
-    >>> parse_targets("age, sex")
-    ['age', 'sex']
-    """
-    return [name.strip() for name in text.split(",")]
-
-
 def plan_run(
     study: Study,
     targets: Sequence[str],
