@@ -42,7 +42,7 @@ def bench(
     from mmstudy.bench import run_bench
     from mmstudy.bench_picture import require_picture, write_picture
     from mmstudy.bench_report import bench_lines
-    from mmstudy.runs.plan import parse_targets
+    from mmstudy.runs.arguments import parse_targets
 
     refuse_word(word)
     study = study_of(context)

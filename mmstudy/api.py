@@ -29,9 +29,10 @@ from mmdata.store.schema import FIRST_AUGMENTED_COPY
 from mmdata.study import Study
 from mmstudy.batches import Batches, prepare_batches, require_batches
 from mmstudy.dictionary import study_dictionary
+from mmstudy.runs.arguments import parse_targets
 from mmstudy.runs.begin import begin_run
 from mmstudy.runs.enter import enter_run
-from mmstudy.runs.plan import parse_targets, plan_cohort, plan_run
+from mmstudy.runs.plan import plan_cohort, plan_run
 from mmstudy.settings import load_study
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.device import choose_device
