@@ -5,11 +5,12 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,20 +19,32 @@ PLAIN_PROGRESS_SECONDS = 10.0
 """Between lines of progress where there is no terminal."""
 PIPED_WIDTH = 200
 """Columns of a table where there is no terminal."""
+_hint: ContextVar[tuple[tuple[str, ...], Path | None]] = ContextVar("_hint", default=((), None))
+"""Commands of mm, and the study to name in them."""
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def name_study_in_hints(commands: Iterable[str], study: Path | None) -> None:
+    """Let the commands in messages name the study, so that they can be copied.
+
+    Parameters
+    ----------
+    commands
+        Of mm.
+    study
+        As the user gave it; None: it was not given, and hints are short.
+    """
+    _hint.set((tuple(commands), study))
+
+
 def with_study(text: str) -> str:
-    """Return a message whose commands name the study, where the command that tells it did: they can be copied."""
-    context = click.get_current_context(silent=True)
-    root = context.find_root() if context else None
-    if not root or root.get_parameter_source("study") is not click.core.ParameterSource.COMMANDLINE:
+    """Return a message whose commands name the study, if the user did."""
+    commands, study = _hint.get()
+    if study is None:
         return text
-    assert isinstance(root.command, click.Group)
-    commands = "|".join(map(re.escape, root.command.commands))
-    start = f"mm --study {shlex.quote(str(root.params['study']))} "
-    return re.sub(rf"(?<!\S)mm (?=({commands})\b)", lambda _: start, text)
+    start = f"mm --study {shlex.quote(str(study))} "
+    return re.sub(rf"(?<!\S)mm (?=({'|'.join(map(re.escape, commands))})\b)", lambda _: start, text)
 
 
 def report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmbase.errors import MmError
-from mmcli.console import fail
+from mmcli.console import fail, name_study_in_hints
 from mmcli.options import with_study_first
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
@@ -29,6 +29,8 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        is_named = ctx.get_parameter_source("study").name == "COMMANDLINE"
+        name_study_in_hints(self.commands, ctx.params["study"] if is_named else None)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -51,7 +51,7 @@ def test_a_target_without_its_option_is_told_how(run_mm: RunMm, command: str) ->
         (("--target", "age", "--side", 65), "Give --side 64."),
         (("--target", ""), "A target has no name."),
         (("--target", "age,"), "A target has no name."),
-        (("--target", "age", "--batch-size", 1), "batch_size must be at least 2"),
+        (("--target", "age", "--batch-size", 1), "batch_size must be at least 3"),
         (("--target", "age", "--batch-size", 0), "batch_size must be a positive number, got 0"),
     ],
 )

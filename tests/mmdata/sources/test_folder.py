@@ -182,7 +182,7 @@ def test_tables_are_found_at_the_root_and_in_split_folders_and_lists_of_ids_with
     found = find_folder(root)
     assert found.tables == tuple(root / name / "metadata.csv" for name in (".", "TRAIN", "VAL"))
     assert found.withdrawal_lists == (root / "w12345_20260101.csv",)
-    assert found.passed_over == (root / "VAL/other.csv",)
+    assert found.number_lists == (root / "TRAIN/subjects.txt", root / "VAL/other.csv")
 
 
 def test_links_to_folders_are_followed(touch: Touch) -> None:
