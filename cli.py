@@ -11,8 +11,8 @@ import typer
 from mmcli import ingest, synth
 from mmcli.bench import bench
 from mmcli.catalogue import export, query
+from mmcli.commands import Command, CommandGroup
 from mmcli.copies import precompute_augs
-from mmcli.failures import CommandGroup
 from mmcli.labels import audit, targets
 from mmcli.options import StudyOption, VersionOption
 from mmcli.study import init, status
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 

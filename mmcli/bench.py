@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from mmcli.console import report, show_progress
-from mmcli.options import JsonOption, OverwriteOption, WordArgument, refuse_word, study_of
+from mmcli.options import JsonOption, OverwriteOption, study_of
 from mmcli.settings_options import with_settings
 from mmtrain.config.run import SECTIONS
 
@@ -20,7 +20,6 @@ SPEED_DEPENDS_ON = (
 @with_settings(*SECTIONS.values(), only=SPEED_DEPENDS_ON)
 def bench(
     context: typer.Context,
-    word: WordArgument = None,
     *,
     target: Annotated[str, typer.Option(help="What the run would predict; it hardly matters for its speed.")] = "age",
     given: dict[str, Any],
@@ -44,7 +43,6 @@ def bench(
     from mmstudy.bench_report import bench_lines
     from mmstudy.runs.arguments import parse_targets
 
-    refuse_word(word)
     study = study_of(context)
     if picture:
         require_picture(picture, overwrite=overwrite)

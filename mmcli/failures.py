@@ -2,14 +2,10 @@
 
 import errno
 from collections.abc import Iterator
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from mmbase.errors import MmError
-from mmcli.console import fail, name_study_in_hints
-from mmcli.options import with_study_first
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
@@ -18,31 +14,6 @@ DISK_IS_FULL = (
     "again."
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class CommandGroup(TyperGroup):
-    """All commands of mm, behind the border where errors become messages."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take ``--study`` wherever it stands."""
-        return super().parse_args(ctx, with_study_first(args))
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        is_named = ctx.get_parameter_source("study").name == "COMMANDLINE"
-        name_study_in_hints(self.commands, ctx.params["study"] if is_named else None)
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            fail("Interrupted. What was stored is kept; run the same command again to continue.")
-        except typer.Exit:
-            raise
-        except Exception as error:
-            message = explain(error)
-            _leave_to_torchrun(MmError(message) if message else error)
-            if message is None:
-                raise
-            fail(message)
 
 
 def explain(error: BaseException) -> str | None:
@@ -66,7 +37,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _leave_to_torchrun(error: Exception) -> None:
+def leave_to_torchrun(error: Exception) -> None:
     """In one of several ranks, let the command that started them tell the user; elsewhere do nothing."""
     if rank_of_process() is None:
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mmcli.console import report, show_progress
-from mmcli.options import JsonOption, OverwriteOption, WordArgument, refuse_word, study_of
+from mmcli.options import JsonOption, OverwriteOption, study_of
 
 
 def targets(
@@ -42,7 +42,6 @@ def targets(
 
 def audit(
     context: typer.Context,
-    word: WordArgument = None,
     target: Annotated[str | None, typer.Option(help="Audit what a model of this target depends on.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Read every scan to find those that are nearly identical.")
@@ -54,7 +53,6 @@ def audit(
 
     The exit code is 1 when one of them is critical.
     """
-    refuse_word(word)
     from catalog.audit.report import finding_summary, finding_table, urgent_findings
     from mmstudy.audit import run_audit
 

@@ -29,8 +29,6 @@ VersionOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
-WordArgument = Annotated[str | None, typer.Argument(hidden=True, metavar="")]
-"""What stands where `mm train` and its like take nothing; see `refuse_word`."""
 YesOption = Annotated[bool, typer.Option("--yes", help="Remove many participants without a question.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Worker processes; 0: work in the command's own process.")
@@ -67,18 +65,6 @@ def study_of(context: typer.Context) -> "Study":
     from mmstudy.settings import load_study
 
     return load_study(context.obj)
-
-
-def refuse_word(word: str | None) -> None:
-    """Tell somebody who gave the target as a word how it is given.
-
-    Raises
-    ------
-    typer.BadParameter
-        There is a word.
-    """
-    if word is not None:
-        raise typer.BadParameter(f"the target is an option: --target {word}", param_hint=word)
 
 
 def given_options(**options: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmcli.console import fail, report, say, warn
-from mmcli.options import DryRunOption, JsonOption, WordArgument, refuse_word, study_of
+from mmcli.options import DryRunOption, JsonOption, study_of
 from mmcli.settings_options import with_settings
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import SECTIONS
@@ -47,7 +47,6 @@ PrepareOption = Annotated[
 @with_settings(*SECTIONS.values())
 def train(
     context: typer.Context,
-    word: WordArgument = None,
     *,
     target: TargetOption = None,
     fold: FoldOption = None,
@@ -70,7 +69,6 @@ def train(
 
     Only --target is needed. Other settings come from [train] in study.toml, or are the reference study's.
     """  # noqa: D301 - click wants the control character itself
-    refuse_word(word)
     study = study_of(context)
     if resume:
         _require_resumable(given, target, fold, leave_out_centre, accept, dry_run, prepare)

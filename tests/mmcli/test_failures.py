@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from catalog.errors import CohortError
 from mmbase.errors import MmError
-from mmcli.failures import DISK_IS_FULL, CommandGroup, explain
+from mmcli.commands import CommandGroup
+from mmcli.failures import DISK_IS_FULL, explain
 from mmdata.errors import StoreError
 from mmtrain.errors import TrainError
 

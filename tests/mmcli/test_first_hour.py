@@ -39,7 +39,11 @@ def test_a_folder_without_its_kind_is_told_which_it_looks_like(
 
 @pytest.mark.parametrize("command", ["train", "audit", "bench"])
 def test_a_target_without_its_option_is_told_how(run_mm: RunMm, command: str) -> None:
-    assert "--target age" in complaint(run_mm(command, "age"), exit_code=2)
+    assert "Did you mean --target age?" in complaint(run_mm(command, "age"), exit_code=2)
+
+
+def test_a_word_too_many_is_named(run_mm: RunMm) -> None:
+    assert "Got a word too many: now." in complaint(run_mm("status", "now"), exit_code=2)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""How words on the command line become a command, and where its errors become messages."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mmbase.errors import MmError
+from mmcli.console import fail, name_study_in_hints
+from mmcli.failures import explain, leave_to_torchrun
+from mmcli.options import with_study_first
+
+
+class Command(TyperCommand):
+    """A command that tells what a word too many may have been meant as."""
+
+    allow_extra_args = True  # to refuse them here
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of a command."""
+        super().parse_args(ctx, args)
+        if ctx.args:
+            takes_target = any(parameter.name == "target" for parameter in self.params)
+            hint = f" Did you mean --target {ctx.args[0]}?" if takes_target else ""
+            ctx.fail(f"Got a word too many: {' '.join(ctx.args)}.{hint}")
+        return []
+
+
+class CommandGroup(TyperGroup):
+    """All commands of mm, behind the border where errors become messages."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take ``--study`` wherever it stands."""
+        return super().parse_args(ctx, with_study_first(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        source = ctx.get_parameter_source("study")
+        is_named = source is not None and source.name == "COMMANDLINE"
+        name_study_in_hints(self.commands, ctx.params["study"] if is_named else None)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("Interrupted. What was stored is kept; run the same command again to continue.")
+        except typer.Exit:
+            raise
+        except Exception as error:
+            message = explain(error)
+            leave_to_torchrun(MmError(message) if message else error)
+            if message is None:
+                raise
+            fail(message)
