@@ -56,7 +56,10 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
         f"{result.num_scans_read} scans read now."
     )
     yield f"{result.registration.num_values} feature values of {len(result.registration.tables)} tables."
-    yield f"{_lists_read(result.num_withdrawal_lists)} {enrolment.num_withdrawn} participants left out: they withdrew."
+    yield (
+        f"Withdrawal lists read: {result.num_withdrawal_lists or 'none was found'}. Participants left out because they "
+        f"withdrew: {enrolment.num_withdrawn}."
+    )
     yield from map(_table_line, result.registration.tables)
     if result.registration.num_test_listed:
         here, listed = result.registration.num_test_found, result.registration.num_test_listed
@@ -133,10 +136,6 @@ def run_notes(plan: "RunPlan") -> Iterator[str]:
         yield f"note: --accept {code}: the audit has no such finding about this run"
     for finding in plan.findings:
         yield f"{finding.severity}: {finding.code}: {finding.message}"
-
-
-def _lists_read(number: int) -> str:
-    return f"{number} withdrawal lists were read." if number else "No withdrawal list was found."
 
 
 def _table_line(table: TableReport) -> str:

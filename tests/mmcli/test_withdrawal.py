@@ -83,4 +83,4 @@ def test_an_ingest_says_that_it_found_no_list(run_mm: RunMm, release: Path, tmp_
     (lists,) = source.glob("w*_*.csv")
     lists.unlink()
     result = run_mm("--study", tmp_path / "study", "ingest", "ukb", source, "--workers", 0)
-    assert result.exit_code == 0 and "No withdrawal list was found." in result.stdout
+    assert result.exit_code == 0 and "Withdrawal lists read: none was found." in result.stdout
