@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from catalog.export.bins import as_date
 from catalog.export.group_counts import GroupTable
 from catalog.summary import CatalogSummary
 from catalog.targets import FeatureSummary
 from mmbase.names import SPLITS
-from mmbase.plain_table import plain_table
+from mmbase.plain_table import PlainTable, plain_table
 
 SUPPRESSED = "*"
 SUPPRESSED_NOTE = (
@@ -21,7 +19,7 @@ _MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("balanced_accur
 """Kind of target to the metrics that a line is enough for; where a run has none of them, all that it has are shown."""
 
 
-def scan_table(summary: CatalogSummary) -> Table:
+def scan_table(summary: CatalogSummary) -> PlainTable:
     """Show how many scans of each modality are stored, rejected (why) and absent."""
     statuses = ("stored", "rejected", "absent")
     rows = []
@@ -31,7 +29,7 @@ def scan_table(summary: CatalogSummary) -> Table:
     return plain_table(("modality", *statuses, "reasons"), rows, whole=["modality", *statuses])
 
 
-def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+def run_table(runs: Sequence[Mapping[str, Any]]) -> PlainTable:
     """Show every run and target with its main metrics."""
     rows = []
     for run in runs:
@@ -40,7 +38,7 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     return plain_table(("run", "target", "n", "validation", "test"), rows, whole=["run"])
 
 
-def feature_table(features: Sequence[FeatureSummary]) -> Table:
+def feature_table(features: Sequence[FeatureSummary]) -> PlainTable:
     """Show what each feature is like, a line each."""
     titles = ("feature", "kind", "block", "n", "missing", "typical", "distribution", "days from scan", "unit")
     rows = [
@@ -57,7 +55,13 @@ def feature_table(features: Sequence[FeatureSummary]) -> Table:
         )
         for feature in features
     ]
-    return plain_table(titles, rows, whole=["feature"], right=["n", "missing", "days from scan"])
+    return plain_table(
+        titles,
+        rows,
+        whole=["feature", "block"],
+        right=["n", "missing", "days from scan"],
+        spared=["unit", "days from scan", "distribution", "typical", "missing"],
+    )
 
 
 def typical_value(feature: FeatureSummary) -> str:
@@ -71,12 +75,12 @@ def typical_value(feature: FeatureSummary) -> str:
     return f"{feature.num_distinct} values"
 
 
-def row_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+def row_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> PlainTable:
     """Show rows of a query."""
     return plain_table(columns, [["" if value is None else str(value) for value in row] for row in rows])
 
 
-def group_table(counted: Sequence[GroupTable]) -> Table:
+def group_table(counted: Sequence[GroupTable]) -> PlainTable:
     """Show counts of features by the same groups, one below the other, and means with standard deviations."""
     groups = [f"{counted[0].by} {group}".strip() or "participants" for group in counted[0].groups] if counted else []
     rows: list[tuple[str, ...]] = []

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from mmbase.plain_table import plain_table
+from mmbase.plain_table import PlainTable, plain_table
 from mmdata.execution.capacity import Projection, as_gb
 
 if TYPE_CHECKING:
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 MAX_LISTED = 100
 
 
-def array_table(arrays: Sequence[Mapping[str, Any]]) -> Table:
+def array_table(arrays: Sequence[Mapping[str, Any]]) -> PlainTable:
     """Show shape, number type and bytes of every array."""
     rows = [
         (array["array"], " × ".join(map(str, array["shape"])), array["dtype"], f"{array['bytes'] / 1e6:,.1f} MB")
@@ -31,7 +29,7 @@ def projection_line(projection: Projection) -> str:
     )
 
 
-def damage_table(damaged: Sequence["DamagedRow"]) -> Table:
+def damage_table(damaged: Sequence["DamagedRow"]) -> PlainTable:
     """Show which rows of which arrays are damaged."""
     rows = [(row.sample_id, row.modality, row.array, str(row.copy), str(row.row)) for row in damaged[:MAX_LISTED]]
     if len(damaged) > MAX_LISTED:

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-
-from mmbase.plain_table import plain_table
+from mmbase.plain_table import PlainTable, plain_table
 from mmdata.copies.estimate import as_duration
 from mmstudy.bench import BenchResult
 from mmstudy.recommendation import ModeResult, as_amount
@@ -44,7 +42,7 @@ def bench_lines(result: BenchResult) -> Iterator[Any]:
     yield result.recommendation.advice
 
 
-def stage_table(result: BenchResult) -> Table:
+def stage_table(result: BenchResult) -> PlainTable:
     """Show how fast each stage is by itself."""
     rows = [
         (stage.name, WHAT_STAGES_DO[stage.name], f"{stage.samples_per_second:,.1f}", _remark(stage, result))
@@ -53,7 +51,7 @@ def stage_table(result: BenchResult) -> Table:
     return plain_table(("stage", "what it does", "samples/s", ""), rows, whole=["stage"], right=["samples/s"])
 
 
-def mode_table(result: BenchResult) -> Table:
+def mode_table(result: BenchResult) -> PlainTable:
     """Show each mode to augment from end to end, and what it costs."""
     first = "augment" if len(result.modes) > 1 else "end to end"
     numbers = ("samples/s", "device waits", "one epoch", "copies on disk")

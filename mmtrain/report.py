@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
-from mmbase.plain_table import plain_table
+from mmbase.plain_table import PlainTable, plain_table
 from mmtrain.config.data import TargetConfig
 from mmtrain.metrics import IN_TARGET_UNIT
 
@@ -19,7 +17,7 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> Table:
+def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
     """Show the validation and test metrics of a finished run, target by target."""
     title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
     rows: list[tuple[str, str, str]] = []

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from catalog.audit.findings import SEVERITIES, Finding, count_findings
-from mmbase.plain_table import plain_table
+from mmbase.plain_table import PlainTable, plain_table
 
 _STYLES = {"critical": "bold red", "warning": "yellow", "note": ""}
 
 
-def finding_table(findings: Sequence[Finding]) -> Table:
+def finding_table(findings: Sequence[Finding]) -> PlainTable:
     """Show findings in their order: how bad, about what, what was found, what to do."""
     rows = [
         (

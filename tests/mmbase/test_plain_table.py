@@ -29,5 +29,20 @@ def test_narrow_it_keeps_what_the_next_command_needs_in_one_piece_and_loses_noth
 
 
 def test_text_keeps_its_style() -> None:
-    (cell,) = plain_table(("severity",), [(Text("critical", style="red"),)]).columns[0].cells
-    assert isinstance(cell, Text) and str(cell.style) == "red"
+    console = Console(width=20, force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(plain_table(("severity",), [(Text("critical", style="red"),)]))
+    assert "\x1b[31mcritical\x1b[0m" in capture.get()
+
+
+def test_columns_that_can_be_spared_are_left_out_one_by_one_and_named() -> None:
+    table = plain_table(("name", "unit", "n"), [("age", "years since birth", "12")], spared=["unit", "n"])
+    shown = {}
+    for width in (40, 20, 4):
+        console = Console(width=width, force_terminal=False)
+        with console.capture() as capture:
+            console.print(table, soft_wrap=True)
+        shown[width] = capture.get()
+    assert "years since birth" in shown[40] and "Left out" not in shown[40]
+    assert "years" not in shown[20] and "12" in shown[20] and shown[20].endswith("terminal: unit.\n")
+    assert "12" not in shown[4] and "age" in shown[4] and shown[4].endswith("terminal: unit, n.\n")
