@@ -147,7 +147,7 @@ def _configure(
     if data.volume_inputs and data.side not in volumes.sides:
         nearest = min(volumes.sides, key=lambda side: abs(side - data.side))
         raise TrainError(
-            f"Volumes of side {data.side} are not stored; this study has {', '.join(map(str, volumes.sides))}.",
+            f"Side {data.side} is not stored; this study has {', '.join(map(str, volumes.sides))}.",
             f"Give --side {nearest}. Which sides a new study stores is set by volumes.sides in its study.toml.",
         )
     if METADATA not in data.inputs:

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.database import open_catalog, open_scratch
-from catalog.errors import CatalogError, TableError
+from catalog.errors import CatalogError
 from catalog.identity import participant_key
 from catalog.samples import Enrolment, enrol, num_allocated_rows
 from catalog.scans import record_outcomes, record_sources, stored_training_rows
 from catalog.splits.kinship import Relatives
-from catalog.withdrawals import read_withdrawals
 from mmbase.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
 SALT = "salt-of-the-test-study"
@@ -133,40 +132,6 @@ def test_a_row_once_given_is_kept_whatever_order_participants_come_in(
     assert set(seen) == set.union(*waves)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1000223\n1000224\n", {1000223, 1000224}),
-        ('"1000223"\r\n\r\n"1000224"', {1000223, 1000224}),
-        ("1000223,\n", {1000223}),
-        ('"1000223",\n', {1000223}),
-        ("\ufeff1000223\n", {1000223}),
-        ("0\n-5\n1000223\n", {1000223}),
-        ("", set()),
-    ],
-)
-def test_a_withdrawal_list_has_one_eid_per_line(tmp_path: Path, text: str, expected: set[int]) -> None:
-    path = tmp_path / "w1_20250101.csv"
-    path.write_text(text, encoding="utf-8", newline="")
-    assert read_withdrawals([path]) == expected
-
-
-def test_withdrawal_lists_add_up(tmp_path: Path) -> None:
-    for name, eid in (("a", 1000223), ("b", 1000224)):
-        (tmp_path / name).write_text(f"{eid}\n")
-    assert read_withdrawals([tmp_path / "a", tmp_path / "b"]) == {1000223, 1000224}
-    assert read_withdrawals([]) == frozenset()
-
-
-@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "10002 24", "1000224.0", "²"])
-def test_a_withdrawal_list_of_anything_else_is_refused_by_line_without_repeating_it(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "w1_20250101.csv"
-    path.write_text(f"1000223\n{line}\n", encoding="utf-8")
-    with pytest.raises(TableError, match=r"w1_20250101\.csv, line 2") as caught:
-        read_withdrawals([path])
-    assert "10002" not in str(caught.value)
-
-
 @pytest.fixture
 def scanned(catalog: Any) -> Callable[..., list[tuple[Any, ...]]]:
     """Enrol all, record t1 sources of the first two visits and outcomes; return the scans view of one sample."""
@@ -262,15 +227,6 @@ def test_withdrawals_survive_a_lost_catalogue_by_their_keys(catalog: Any, tmp_pa
         rebuilt = enrol_visits(connection, PEOPLE, withdrawn_keys=keys)
     assert gone not in {visit.eid for visit in rebuilt.samples}
     assert rebuilt.num_withdrawn == 1
-
-
-@pytest.mark.parametrize("content", [b"PK\x03\x04\xff\xfe", "1000001\n".encode("utf-16")], ids=["zip", "UTF-16"])
-def test_a_withdrawal_list_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "gone.csv").write_bytes(content)
-    with pytest.raises(TableError, match=r"gone\.csv cannot be read"):
-        read_withdrawals([tmp_path / "gone.csv"])
-    with pytest.raises(TableError, match=r"missing\.csv cannot be read"):
-        read_withdrawals([tmp_path / "missing.csv"])
 
 
 def test_a_split_that_the_source_settled_is_kept_for_all_visits(catalog: Any) -> None:

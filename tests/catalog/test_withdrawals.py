@@ -85,6 +85,18 @@ def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line:
     assert "10002" not in str(caught.value)
 
 
+def test_lists_add_up(tmp_path: Path) -> None:
+    for name, eid in (("a", 1000223), ("b", 1000224)):
+        (tmp_path / name).write_text(f"{eid}\n")
+    assert read_withdrawals([tmp_path / "a", tmp_path / "b"]) == {1000223, 1000224}
+    assert read_withdrawals([]) == frozenset()
+
+
+def test_a_list_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"missing\.csv cannot be read"):
+        read_withdrawals([tmp_path / "missing.csv"])
+
+
 def test_a_table_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="line 2"):
         read(tmp_path, "eid,31-0.0\n1000223,1\n")

@@ -23,7 +23,7 @@ DOCS = "".join(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["ingest", "ukb"], "mm ingest ukb FOLDER"),
+        (["ingest", "ukb"], "ingest ukb FOLDER"),
         (["status"], "init"),
         (["precompute-augs"], "init"),
         (["train", "--target", "age"], "init"),
@@ -42,7 +42,7 @@ def test_before_the_first_ingest_every_command_says_so(
     run_mm: RunMm, tmp_path: Path, make_study: Callable[..., Path], words: list[str]
 ) -> None:
     root = make_study(tmp_path / "study")
-    assert "mm ingest ukb" in complaint(run_mm("--study", root, *words))
+    assert "ingest ukb" in complaint(run_mm("--study", root, *words))
     assert not any((root / "runs").iterdir())
 
 

@@ -52,7 +52,7 @@ def test_a_word_too_many_is_named(run_mm: RunMm) -> None:
         (("--target", "agee"), "Did you mean age?"),
         (("--target", "age", "--inputs", "t1+flare"), "Did you mean flair?"),
         (("--target", "age", "--inputs", "metadata", "--metadata-block", "diseases"), "Did you mean disease?"),
-        (("--target", "age", "--side", 65), "Give --side 64."),
+        (("--target", "age", "--side", 65), "Side 65 is not stored; this study has 64, 32. Give --side 64."),
         (("--target", ""), "A target has no name."),
         (("--target", "age,"), "A target has no name."),
         (("--target", "age", "--batch-size", 1), "batch_size must be at least 3"),

@@ -17,9 +17,9 @@ from tests.mmcli.outcome import complaint, complaint_last
     [
         (
             ["train", "--target", "age", "--inputs", "t1", "--side", 128],
-            "Side 128 is not stored; this study has (64, 32)",
+            "Side 128 is not stored; this study has 64, 32",
         ),
-        (["train", "--target", "age", "--inputs", "t1", "--copies", 9], "mm precompute-augs --copies 9 --side 32"),
+        (["train", "--target", "age", "--inputs", "t1", "--copies", 9], "precompute-augs --copies 9 --side 32"),
     ],
 )
 def test_a_run_that_asks_for_what_is_not_stored_is_one_line(

@@ -134,7 +134,7 @@ def test_without_copies_their_figures_are_predicted_and_their_bytes_those_of_the
     plan = run_mm("--study", study, "precompute-augs", "--side", 64, "--dry-run", "--json", "--device", "cpu")
     assert modes["hybrid"]["copies_bytes"] == json.loads(plan.stdout)["disk_bytes"]
     table = run_mm("--study", study, "bench", *SMALL, "--side", 64).output
-    assert "precomputed*" in table and "mm precompute-augs --copies 4 --side 64" in table
+    assert "precomputed*" in table and "precompute-augs --copies 4 --side 64" in table
 
 
 @pytest.mark.parametrize(

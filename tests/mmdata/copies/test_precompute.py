@@ -261,17 +261,20 @@ def test_more_copies_later_are_those_of_one_go(tmp_path: Path) -> None:
     assert augmented_files(later) == augmented_files(at_once)
 
 
-@pytest.fixture(params=[1, 3])
-def num_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+@pytest.fixture
+def several_threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
+    yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
-def test_a_stored_copy_is_replayed_with_any_number_of_threads(tmp_path: Path, num_threads: int) -> None:
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_a_stored_copy_is_replayed_with_any_number_of_threads(
+    tmp_path: Path, several_threads: Callable[[int], None], num_threads: int
+) -> None:
     study = small_study(tmp_path / "s", probability=0.8, probabilities={})
     make_copies(study, 2)
+    several_threads(num_threads)
     for modality, rows in ROWS.items():
         array = open_array(study.layout.augmented_array(modality, 16))
         for copy in (1, 2):
