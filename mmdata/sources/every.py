@@ -141,8 +141,8 @@ def _require_content(group: _Group) -> None:
     if not (found.scans or (group.kind == "ukb" and (found.tables or found.withdrawal_lists))):
         raise SourceError(
             f"{', '.join(map(str, group.paths))} holds no {_expected(group.kind)}.",
-            "Give the folder that holds them; mm reads a source as a UK Biobank release unless its path begins with "
-            "bids: or folder:.",
+            "Give the folder that holds them."
+            + (" Others are read by mm ingest bids and mm ingest folder." if group.kind == "ukb" else ""),
         )
 
 
