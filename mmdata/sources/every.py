@@ -109,11 +109,16 @@ def _files_in_use(config: StudyConfig) -> list[Path]:
 def _without_lists(found: FoundSources, known: Iterable[Path]) -> FoundSources:
     """Take files whose meaning is known out of the lists that were found by name."""
     resolved = {path.resolve() for path in known}
-    left = {
-        name: tuple(path for path in getattr(found, name) if path.resolve() not in resolved)
-        for name in ("withdrawal_lists", "number_lists", "passed_over")
-    }
-    return replace(found, **left)
+
+    def left(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path for path in paths if path.resolve() not in resolved)
+
+    return replace(
+        found,
+        withdrawal_lists=left(found.withdrawal_lists),
+        number_lists=left(found.number_lists),
+        passed_over=left(found.passed_over),
+    )
 
 
 def _search(sources: Sequence[Source], config: StudyConfig) -> list[_Group]:
