@@ -4,7 +4,8 @@ Terms
 -----
 draft    the temporary file beside the one that is written; a killed writer may leave it, and the next one replaces it.
 
-The order is: write the draft, fsync it, rename it, fsync its folder. Only then is the new content certain to stay.
+The order is: write the draft, fsync it, rename it, fsync its folder. Only then is the new content certain to stay, and
+only in a folder that is certain to stay itself.
 Source: rename(2) and fsync(2).
 """
 
@@ -12,11 +13,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
 DRAFT_SUFFIX = ".tmp"
 PRIVATE_MODE = 0o600
+PRIVATE_FOLDER_MODE = 0o700
 
 
 def draft_of(path: Path) -> Path:
@@ -70,12 +73,35 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object in one step; see `replace_file`."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_bytes(path, to_json(content))
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a JSON file."""
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line in one step; see `replace_file`."""
     write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def make_directory(path: Path) -> None:
+    """Make a folder, for its owner alone, and those above it; once it returns, they stay."""
+    missing = missing_directories(path)
+    path.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    sync_made(missing)
+
+
+def missing_directories(path: Path) -> list[Path]:
+    """Return which of a folder and those above it are not there, the lowest first."""
+    return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+
+
+def sync_made(directories: Iterable[Path]) -> None:
+    """Make sure that folders which were made, the lowest first, are on the disk."""
+    for directory in directories:
+        sync_directory(directory.parent)
 
 
 def sync_file(path: Path) -> None:
