@@ -20,6 +20,7 @@ _BLOCK_BYTES = 1 << 20
 
 def write_checked(path: Path, content: bytes) -> None:
     """Write a file in one step, its checksum before it; see `mmbase.files.replace_file`."""
+    record_missing(path.parent, [path.name])
     digest = xxhash.xxh3_128_hexdigest(content)
     if digest not in _recorded(path.parent).get(path.name, ()):
         _record(path.parent, [(path.name, digest)])

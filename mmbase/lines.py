@@ -13,6 +13,7 @@ its checksum unseen.
 
 import os
 from collections.abc import Iterable, Iterator
+from operator import ne
 from pathlib import Path
 from typing import IO
 from zlib import crc32
@@ -23,6 +24,7 @@ CHECKSUM = "crc32"
 _BEFORE, _BEHIND = f',"{CHECKSUM}":"'.encode(), b'"}\n'
 _DIGITS = 8
 _TAIL_BYTES = len(_BEFORE) + _DIGITS + len(_BEHIND)
+_MAX_WRONG_BYTES = 3
 _STEP_BYTES = 4096
 
 
@@ -114,7 +116,11 @@ def _content(line: bytes) -> bytes | None:
 
 
 def _has_checksum(line: bytes) -> bool:
-    return line.endswith(_BEHIND) and line[-_TAIL_BYTES:].startswith(_BEFORE)
+    """Return whether a line ends as one with a checksum does, or nearly so: a flipped bit makes no line without one."""
+    if line.endswith(_BEHIND) and line[-_TAIL_BYTES:].startswith(_BEFORE):
+        return True
+    pattern = _BEFORE + bytes(_DIGITS) + _BEHIND
+    return sum(map(ne, line[-_TAIL_BYTES:], pattern)) <= _DIGITS + _MAX_WRONG_BYTES
 
 
 def _cut_torn_line(file: IO[bytes]) -> None:

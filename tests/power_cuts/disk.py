@@ -12,7 +12,6 @@ writes: Python, zarr, tensorstore or DuckDB. What cannot be seen so is the fsync
 shard and its folder, but none above it (as strace shows); DuckDB's files count as certain, as its own tests are about.
 """
 
-import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -27,7 +26,8 @@ import xxhash
 State: TypeAlias = dict[str, bytes | None]
 CATALOGUE = "catalog.duckdb"
 OPERATIONS = ("fsync", "replace", "rename", "unlink", "remove", "rmdir", "mkdir")
-WAYS = ("lost", "empty", "zeroed", "torn", "kept", "mixed")
+ALIKE = ("lost", "empty", "zeroed", "torn", "kept")
+WAYS = (*ALIKE, "mixed 1", "mixed 2", "mixed 3")
 """What becomes of all that is pending: nothing of it stays; names stay without their bytes, with zeros, with half of
 their bytes, whole (as after a kill); or chance decides on each."""
 
@@ -137,14 +137,15 @@ class WatchedDisk:
         _make_certain(folder)
 
     def _after_cut(self, folder: Folder, way: str, chance: random.Random, where: str) -> Iterator[tuple[str, Any]]:
-        num = {"lost": 0, "mixed": chance.randint(0, len(folder.pending))}.get(way, len(folder.pending))
+        is_mixed = way not in ALIKE
+        num = chance.randint(0, len(folder.pending)) if is_mixed else len(folder.pending) * (way != "lost")
         for name, entry in sorted(folder.after_cut(num).items()):
             path = f"{where}{name}"
             if isinstance(entry, Folder):
                 yield path, None
                 yield from self._after_cut(entry, way, chance, f"{path}/")
             else:
-                yield path, _content_after_cut(entry, chance.choice(WAYS[:-1]) if way == "mixed" else way)
+                yield path, _content_after_cut(entry, chance.choice(ALIKE) if is_mixed else way)
 
 
 @contextmanager
@@ -193,7 +194,8 @@ def _is_shard(path: Path) -> bool:
 def _content_after_cut(file: File, way: str) -> bytes:
     if way in ("lost", "empty") or file.content == file.certain:
         return file.certain
-    common = len(os.path.commonprefix([file.certain, file.content]))
+    pairs = enumerate(zip(file.certain, file.content, strict=False))
+    common = next((i for i, (old, new) in pairs if old != new), min(len(file.certain), len(file.content)))
     rest = file.content[common:]
     kept = {"kept": rest, "zeroed": bytes(len(rest)), "torn": rest[: len(rest) // 2]}
     return file.content[:common] + kept[way]
@@ -201,11 +203,5 @@ def _content_after_cut(file: File, way: str) -> bytes:
 
 def _digest(state: State) -> str:
     """Return what two states have in common when nothing but the last holder of a lock differs."""
-    names = {
-        path: "" if content is None or path.endswith("lock") else _hash(content) for path, content in state.items()
-    }
-    return hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()
-
-
-def _hash(content: bytes) -> str:
-    return xxhash.xxh3_128_hexdigest(content)
+    hashes = {path: xxhash.xxh3_128_hexdigest(content or b"") for path, content in state.items() if "lock" not in path}
+    return xxhash.xxh3_128_hexdigest(repr((sorted(state), sorted(hashes.items()))))

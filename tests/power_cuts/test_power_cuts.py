@@ -7,6 +7,7 @@ it works, a thousand tries every one that the watched disk may be in.
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +203,7 @@ def test_after_a_power_cut_the_same_command_ends_as_if_there_had_been_none(
     assert len(campaign.states) >= campaign.num_moments // 4 > 1
     chosen = np.unique(np.linspace(0, len(campaign.states) - 1, NUM_CUTS).astype(int))
     problems = [problem for number in chosen if (problem := problem_after(campaign, number, tmp_path / "cut"))]
-    print(f"{name}: {campaign.num_moments} moments, {len(campaign.states)} states, {len(chosen)} tried")
+    sys.stdout.write(f"{len(chosen)} of {len(campaign.states)} states after {campaign.num_moments} moments\n")
     assert not problems, f"{len(problems)} of {len(chosen)} states: " + "\n".join(problems)
 
 
