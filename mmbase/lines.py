@@ -120,7 +120,8 @@ def _has_checksum(line: bytes) -> bool:
     if line.endswith(_BEHIND) and line[-_TAIL_BYTES:].startswith(_BEFORE):
         return True
     pattern = _BEFORE + bytes(_DIGITS) + _BEHIND
-    return sum(map(ne, line[-_TAIL_BYTES:], pattern)) <= _DIGITS + _MAX_WRONG_BYTES
+    num_differing = sum(map(ne, line[-_TAIL_BYTES:], pattern))
+    return len(line) > _TAIL_BYTES and num_differing <= _DIGITS + _MAX_WRONG_BYTES
 
 
 def _cut_torn_line(file: IO[bytes]) -> None:

@@ -150,6 +150,15 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
     return rows_by_key
 
 
+def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
+    """Return how many copies of each (modality, side) were ever stored."""
+    made: dict[tuple[str, int], int] = {}
+    for entry in _read_lines(directory / COPY_RECEIPTS):
+        key = (entry["modality"], entry["side"])
+        made[key] = max(entry["copy"], made.get(key, 0))
+    return made
+
+
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
     """Return the row and split that every sample was given for good, by sample id."""
     return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}

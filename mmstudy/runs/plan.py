@@ -12,7 +12,7 @@ from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
 from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
-from mmdata.ledger.receipts import read_copy_receipts
+from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
@@ -176,24 +176,21 @@ def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
         raise TrainError(
             "--augment hybrid reads copies, and there are none. Run: mm precompute-augs, or use on-device."
         )
-    if config.augmentation.copies is None:
-        _require_recorded_copies(study, config, stores.num_copies)
+    if config.augmentation.copies is None and not stores.num_copies:
+        _require_none_made(study, config)
     return config.changed(copies=stores.num_copies)
 
 
-def _require_recorded_copies(study: Study, config: RunConfig, num_copies: int) -> None:
-    """Refuse to train on fewer copies than the study has made: the arrays of some are gone."""
-    side, recorded = config.data.side, dict.fromkeys(config.data.volume_inputs, 0)
-    for (modality, of_side, copy), rows in read_copy_receipts(study.layout.receipts).items():
-        if modality in recorded and of_side == side and rows:
-            recorded[modality] = max(recorded[modality], copy)
-    num_recorded = min(recorded.values(), default=0)
-    if num_copies < num_recorded:
+def _require_none_made(study: Study, config: RunConfig) -> None:
+    """Refuse to train without copies where the study has made some of every volume: their arrays are gone."""
+    data, made = config.data, read_made_copies(study.layout.receipts)
+    num_copies = min((made.get((modality, data.side), 0) for modality in data.volume_inputs), default=0)
+    if num_copies:
         where = config.execution.stores or study.layout.augmented.name
         raise TrainError(
-            f"The study has made {num_recorded} augmented copies of {', '.join(recorded)} at side {side}, and {where} "
-            f"does not hold them for all of these any more: {num_copies} can be used.",
-            f"Make them again with mm repair, or train with --copies {num_copies}.",
+            f"{num_copies} augmented copies of {', '.join(data.volume_inputs)} were made at side {data.side}, and "
+            f"{where} does not hold those of all of them any more.",
+            "Make them again with mm repair, or train without with --copies 0.",
         )
 
 

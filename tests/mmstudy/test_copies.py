@@ -90,8 +90,8 @@ def test_a_run_refuses_to_do_without_copies_that_were_made(
     shutil.rmtree(copy / "augmented.zarr" / gone)
     words = ("--study", copy, "train", "--target", "age", "--inputs", inputs, "--dry-run")
     told = complaint(run_mm(*words))
-    assert "has made 2 augmented copies of " in told and "mm repair, or train with --copies 0" in told
-    assert "augmented copies" not in run_mm(*words, "--copies", 0).output
+    assert "2 augmented copies of " in told and told.endswith("mm repair, or train without with --copies 0.")
+    assert "augmented copies of" not in run_mm(*words, "--copies", 0).output
     if gone == "flair":
         words = ("--study", copy, "train", "--target", "age", "--inputs", "t1", "--dry-run")
         assert "augmented copies of" not in run_mm(*words).output

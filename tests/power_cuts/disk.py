@@ -202,6 +202,7 @@ def _content_after_cut(file: File, way: str) -> bytes:
 
 
 def _digest(state: State) -> str:
-    """Return what two states have in common when nothing but the last holder of a lock differs."""
-    hashes = {path: xxhash.xxh3_128_hexdigest(content or b"") for path, content in state.items() if "lock" not in path}
-    return xxhash.xxh3_128_hexdigest(repr((sorted(state), sorted(hashes.items()))))
+    """Return what states have in common that differ only in what nobody relies on: holders of locks, event files."""
+    relied = {path: content for path, content in state.items() if "lock" not in path and "tensorboard/" not in path}
+    hashes = {path: "" if content is None else xxhash.xxh3_128_hexdigest(content) for path, content in relied.items()}
+    return xxhash.xxh3_128_hexdigest(repr(sorted(hashes.items())).encode())
