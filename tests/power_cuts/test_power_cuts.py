@@ -17,100 +17,32 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from cli import app
 from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts, read_tombstones
-from mmdata.volume.nifti import encode_volume
+from mmdata.store.chunks import shard_file
 from tests.power_cuts.disk import State, watch, write_state
+from tests.power_cuts.study import (
+    Sources,
+    Words,
+    copies,
+    ingest,
+    ingest_small,
+    init,
+    mm,
+    repair,
+    train,
+    withdraw,
+    write_sources,
+)
 
 NUM_CUTS = int(os.environ.get("MM_CUTS", "4"))
-GRID_SIDE, SPACING_MM = 16, 12.0
-SETTINGS = (
-    "salt=salt-of-the-test-study",
-    f"volumes.sides=[{GRID_SIDE}]",
-    'volumes.modalities=["t1"]',
-    "volumes.rows_per_shard=4",
-    f"augment.sides=[{GRID_SIDE}]",
-    "connectivity.enabled=false",
-    "ingest.min_template_overlap=0.0",
-    f"train.side={GRID_SIDE}",
-    "train.epochs=2",
-    "train.batch_size=4",
-    "train.channels=[4,4]",
-    "train.device=cpu",
-)
-SPLITS = ["TRAIN"] * 8 + ["VAL"] * 2 + ["TEST"] * 2
 MAX_TOLD = 1000
-FIRST_EID = 1_000_001
-Words = Sequence[object]
-
-
-def mm(root: Path, *words: object) -> Result:
-    return CliRunner().invoke(app, ["--study", str(root), *map(str, words)])
-
-
-def write_release(root: Path, num: int) -> Path:
-    """Write so many participants in the reference study's layout: ellipsoids as bright as people are old."""
-    rng = np.random.default_rng(3)
-    axes = np.meshgrid(*[np.linspace(-1, 1, GRID_SIDE)] * 3, indexing="ij")
-    inside = sum(axis**2 for axis in axes) < 0.6
-    affine_44 = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
-    affine_44[:3, 3] = np.array([0.0, -16.5, 6.5]) - SPACING_MM * (GRID_SIDE - 1) / 2
-    lines = ["eid,age"]
-    for index, split in enumerate(SPLITS[:num]):
-        age = 45 + 3 * index
-        brain_XYZ = inside * (age + 5 * rng.standard_normal(inside.shape))
-        path = root / split / "T1" / f"{FIRST_EID + index}_t1.nii.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_volume(brain_XYZ, affine_44, np.float32))
-        lines.append(f"{FIRST_EID + index},{age}")
-    (root / "metadata.csv").write_text("\n".join(lines) + "\n")
-    return root
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What studies of these tests are made of."""
-
-    release: Path
-    small: Path
-    """The same release before the last participants had come."""
-    withdrawn: Path
-    """List of two participants."""
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    folder = tmp_path_factory.mktemp("sources")
-    withdrawn = folder / "w12345_20260101.csv"
-    withdrawn.write_text(f"{FIRST_EID + 1}\n{FIRST_EID + 9}\n")
-    return Sources(write_release(folder / "release", 12), write_release(folder / "small", 10), withdrawn)
-
-
-def init(sources: Sources) -> Words:
-    options = [word for setting in SETTINGS for word in ("--set", setting)]
-    return ("init", "--source", f"folder:{sources.small}", *options)
-
-
-def ingest(sources: Sources) -> Words:
-    return ("ingest", "folder", sources.release, "--workers", 0)
-
-
-def ingest_small(_: Sources) -> Words:
-    return ("ingest", "folder", "--workers", 0)
-
-
-def copies(_: Sources) -> Words:
-    return ("precompute-augs", "--copies", 2, "--workers", 0)
-
-
-def withdraw(sources: Sources) -> Words:
-    return ("withdraw", sources.withdrawn)
-
-
-def train(_: Sources) -> Words:
-    return ("train", "--target", "age", "--inputs", "t1")
+    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 Command = Callable[[Sources], Words]
@@ -122,8 +54,30 @@ CAMPAIGNS: dict[str, tuple[Sequence[Command], Command]] = {
     "precompute-augs": ((init, ingest), copies),
     "withdraw": ((init, ingest, copies), withdraw),
     "train": ((init, ingest, copies), train),
+    "repair": ((init, ingest, copies), repair),
+    "ingest into a study of mm 0.1.0": ((init, ingest_small, copies), ingest),
 }
 """What has been done before, and the command during which the power is cut."""
+
+
+def damage(root: Path) -> None:
+    """Lose a shard of volumes, one of copies, and the description of each."""
+    for array, copy in (("volumes.zarr/t1/16", None), ("augmented.zarr/t1/16", 1)):
+        shard_file(root / array, 1, 3, copy=copy).unlink()
+        (root / array / "zarr.json").write_bytes(b"")
+
+
+def take_checksums_away(root: Path) -> None:
+    """Turn receipts into what mm 0.1.0 wrote."""
+    for path in (root / "receipts").glob("*.jsonl"):
+        path.write_text(re.sub(r',"crc32":"\w+"', "", path.read_text()))
+
+
+SPOIL: dict[str, Callable[[Path], None]] = {
+    "repair": damage,
+    "ingest into a study of mm 0.1.0": take_checksums_away,
+}
+"""What is done to the study before that command."""
 
 
 def require_clear(result: Result) -> Result:
@@ -189,6 +143,7 @@ def record(name: str, sources: Sources, folder: Path, monkeypatch: pytest.Monkey
     for earlier in before:
         done = mm(root, *earlier(sources))
         assert done.exit_code == 0, done.output
+    SPOIL.get(name, lambda _: None)(root)
     with watch(folder / "disk", folder / "links", monkeypatch) as disk:
         done = mm(root, *command(sources))
     assert done.exit_code == 0, done.output
