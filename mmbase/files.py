@@ -13,13 +13,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
 DRAFT_SUFFIX = ".tmp"
-PRIVATE_MODE = 0o600
-PRIVATE_FOLDER_MODE = 0o700
+PRIVATE_MODE, PRIVATE_FOLDER_MODE = 0o600, 0o700
+SHARED_MODE, SHARED_FOLDER_MODE = 0o666, 0o777
+"""Less what the umask takes away: for what the user may want to share."""
 
 
 def draft_of(path: Path) -> Path:
@@ -32,10 +34,13 @@ def draft_of(path: Path) -> Path:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[IO[bytes]]:
+def replace_file(path: Path, *, mode: int = PRIVATE_MODE) -> Iterator[IO[bytes]]:
     """Open a file whose content takes the place of `path`'s when the block succeeds, and is discarded when it fails.
 
-    The file can be read and written by its owner alone.
+    Parameters
+    ----------
+    mode
+        Who can read and write the file; left out: its owner alone.
 
     Raises
     ------
@@ -44,8 +49,8 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     draft = draft_of(path)
     try:
-        with open(draft, "wb", opener=_open_private) as file:
-            draft.chmod(PRIVATE_MODE)  # of a draft that a killed writer has left
+        draft.unlink(missing_ok=True)  # a killed writer's, or a link that would lead elsewhere
+        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -56,13 +61,9 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     sync_directory(path.parent)
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE_MODE)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE_MODE) -> None:
     """Write a file in one step; see `replace_file`."""
-    with replace_file(path) as file:
+    with replace_file(path, mode=mode) as file:
         file.write(content)
 
 
@@ -86,10 +87,10 @@ def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
 
 
-def make_directory(path: Path) -> None:
-    """Make a folder, for its owner alone, and those above it; once it returns, they stay."""
+def make_directory(path: Path, *, mode: int = PRIVATE_FOLDER_MODE) -> None:
+    """Make a folder and those above it; once it returns, they stay."""
     missing = missing_directories(path)
-    path.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
     sync_made(missing)
 
 

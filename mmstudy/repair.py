@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from catalog.database import open_catalog
 from catalog.samples import known_samples, num_allocated_rows
 from catalog.scans import stored_training_rows
-from mmbase.checksums import find_changed
+from mmbase.checksums import CHECKSUMS, find_changed
 from mmdata.copies.precompute import execute_copies, plan_copy_repair
 from mmdata.errors import SourceError
 from mmdata.execution.capacity import require_capacity
@@ -22,6 +22,8 @@ from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
 from mmstudy.sources import parse_sources
 from mmtrain.withdrawn import list_runs
+
+_NEW_CHECKSUMS = "Remove it; the next mm ingest puts the run's files on record as they are then."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,11 +96,9 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
 def _changed_files_of_runs(study: Study) -> Iterator[DamagedFile]:
     for run in list_runs(study.layout.runs):
         for name in find_changed(run.path):
-            yield DamagedFile(
-                file=f"{study.layout.runs.name}/{run.run_id}/{name}",
-                problem="is not as it was written",
-                remedy="Put it back from a backup, or train the run again.",
-            )
+            file = f"{study.layout.runs.name}/{run.run_id}/{name}"
+            remedy = _NEW_CHECKSUMS if name == CHECKSUMS else "Put it back from a backup, or train the run again."
+            yield DamagedFile(file=file, problem="is not as it was written", remedy=remedy)
 
 
 def _repair_scans(study: Study, scans: Collection[ScanKey], workers: int, progress: Progress) -> int:

@@ -7,7 +7,6 @@ Arrays are plain Zarr v3, described with zarr-python: one row in each chunk, man
 import json
 import math
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from mmbase.files import make_directory, write_bytes
+from mmbase.files import SHARED_FOLDER_MODE, SHARED_MODE, make_directory, write_bytes
 from mmdata.errors import StoreError
 from mmdata.store.description import DESCRIPTION, check_schema_version
 from mmdata.store.location import short_name
@@ -78,12 +77,10 @@ def ensure_array(spec: ArraySpec) -> None:
     *groups, own = _describe(spec).items()
     for path, content in groups:
         if not _is_json(path):
-            make_directory(path.parent)
-            write_bytes(path, content)
+            _write_description(path, content)
     existing = _open_existing(spec)
     if existing is None:
-        make_directory(spec.path)
-        write_bytes(*own)
+        _write_description(*own)
         return
     if differing := _differences(existing, spec):
         raise StoreError(
@@ -93,7 +90,8 @@ def ensure_array(spec: ArraySpec) -> None:
     shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
     if shape != existing.shape:
         path = spec.path / DESCRIPTION
-        write_bytes(path, _to_bytes({**json.loads(path.read_bytes()), "shape": shape}))
+        description = {**json.loads(path.read_bytes()), "shape": shape}
+        _write_description(path, json.dumps(description, indent=2).encode())  # as zarr-python writes it
 
 
 def lost_descriptions(spec: ArraySpec) -> list[Path]:
@@ -172,9 +170,9 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-def _to_bytes(description: Mapping[str, Any]) -> bytes:
-    """Return a description in the very bytes that zarr-python makes of it."""
-    return json.dumps(description, indent=2).encode()
+def _write_description(path: Path, content: bytes) -> None:
+    make_directory(path.parent, mode=SHARED_FOLDER_MODE)
+    write_bytes(path, content, mode=SHARED_MODE)
 
 
 def _attributes(spec: ArraySpec) -> dict[str, Any]:

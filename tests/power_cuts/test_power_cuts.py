@@ -52,7 +52,7 @@ CAMPAIGNS: dict[str, tuple[Sequence[Command], Command]] = {
     "ingest": ((init,), ingest),
     "ingest of what has come since": ((init, ingest_small, copies), ingest),
     "precompute-augs": ((init, ingest), copies),
-    "withdraw": ((init, ingest, copies), withdraw),
+    "withdraw": ((init, ingest, copies, train), withdraw),
     "train": ((init, ingest, copies), train),
     "repair": ((init, ingest, copies), repair),
     "ingest into a study of mm 0.1.0": ((init, ingest_small, copies), ingest),
