@@ -12,7 +12,7 @@ from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
 
 def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
     """Read every stored row again and name the damaged ones."""
-    from mmdata.report import damage_table
+    from mmdata.report import damage_table, damaged_arrays_table
     from mmstudy.repair import find_damage, find_files
 
     study = study_of(context)
@@ -21,7 +21,8 @@ def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
         warn(f"{file.file} {file.problem}. {file.remedy}")
     damaged = find_damage(study, workers, show_progress)
     content = {"damaged": [asdict(row) for row in damaged], "files": [asdict(file) for file in files]}
-    report(as_json, content, [damage_table(damaged) if damaged else "Every stored row is as it was written."])
+    found = [damaged_arrays_table(damaged, study.layout.root), damage_table(damaged)]
+    report(as_json, content, found if damaged else ["Every stored row is as it was written."])
     if damaged:
         fail(f"{len(damaged)} rows are damaged. Restore them with: mm repair")
     if files:

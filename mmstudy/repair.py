@@ -21,7 +21,7 @@ from mmdata.study import Study
 from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
 from mmstudy.sources import parse_sources
-from mmtrain.withdrawn import list_runs
+from mmtrain.run import list_runs
 
 _NEW_CHECKSUMS = "Remove it; the next mm ingest puts the run's files on record as they are then."
 

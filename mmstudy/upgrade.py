@@ -3,7 +3,7 @@
 from mmbase.checksums import record_missing
 from mmdata.ledger.receipts import add_checksums
 from mmdata.store.schema import StudyLayout
-from mmtrain.withdrawn import list_runs
+from mmtrain.run import list_runs
 
 
 def keep_checksums(layout: StudyLayout) -> None:

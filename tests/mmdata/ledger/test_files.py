@@ -182,6 +182,8 @@ def test_a_whole_array_of_copies_that_is_gone_is_missed_and_made_again(copy: Pat
     verified = run_mm("--study", copy, "verify", "--workers", 0, "--json")
     damaged = json.loads(verified.stdout)["damaged"]
     assert verified.exit_code == 1 and damaged and {row["modality"] for row in damaged} == {"flair"}
+    told = run_mm("--study", copy, "verify", "--workers", 0).stdout.splitlines()
+    assert told[1].split() == ["augmented.zarr/flair/32", str(len(damaged)), "is", "gone"]
     repaired = run_mm("--study", copy, "repair", "--workers", 0, "--json")
     assert repaired.exit_code == 0 and json.loads(repaired.stdout)["num_copies_made"] == len(damaged)
     assert store_bytes(copy) == store_bytes(study)
