@@ -90,7 +90,7 @@ def test_a_run_refuses_to_do_without_copies_that_were_made(
     shutil.rmtree(copy / "augmented.zarr" / gone)
     words = ("--study", copy, "train", "--target", "age", "--inputs", inputs, "--dry-run")
     told = complaint(run_mm(*words))
-    assert "2 augmented copies of " in told and told.endswith("mm repair, or train without with --copies 0.")
+    assert "2 augmented copies of " in told and told.endswith(" repair, or train without with --copies 0.")
     assert "augmented copies of" not in run_mm(*words, "--copies", 0).output
     if gone == "flair":
         words = ("--study", copy, "train", "--target", "age", "--inputs", "t1", "--dry-run")
