@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from mmbase.files import write_text
+from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
 from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
@@ -144,12 +144,13 @@ def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     layout = StudyLayout(root.resolve())
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if root.exists() and (not root.is_dir() or set(root.iterdir()) - {root / draft_of(layout.config).name}):
         raise StudyError(f"{root} is not an empty directory.", "Choose a new directory for the study.")
-    for directory in (layout.root, layout.receipts, layout.runs):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.root.chmod(0o700)
-    write_text(layout.config, text or render_config(config))
+    make_directory(layout.root)
+    layout.root.chmod(PRIVATE_FOLDER_MODE)
+    write_text(layout.config, text or render_config(config))  # before all else: with it the directory is a study
+    for directory in (layout.receipts, layout.runs):
+        make_directory(directory)
     return Study(layout, config)
 
 

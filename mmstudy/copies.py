@@ -16,6 +16,7 @@ from mmdata.copies.preview import draw_sheet, preview_columns
 from mmdata.errors import StudyError
 from mmdata.execution.capacity import require_capacity
 from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.store.array import open_array
 from mmdata.study import Study
@@ -67,6 +68,7 @@ def run_copies(
         As `preview_copies`; or the disk or the memory do not suffice.
     """
     with hold_stores(study.layout):
+        restore_descriptions(study)
         plan = preview_copies(study, copies, sides, pool, device)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
         with progress("volumes") as on_progress:

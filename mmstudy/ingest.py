@@ -18,6 +18,7 @@ from mmdata.errors import DataError
 from mmdata.execution.capacity import require_capacity
 from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
     read_retired_rows,
@@ -25,6 +26,7 @@ from mmdata.ledger.receipts import (
     read_withdrawal_receipts,
     record_samples,
     record_withdrawals,
+    require_tombstones,
 )
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, save_changes
@@ -33,6 +35,7 @@ from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.settings import create_study
+from mmstudy.upgrade import keep_checksums
 from mmstudy.withdraw import WithdrawalResult, finish_removals
 
 
@@ -113,12 +116,16 @@ def run_ingest(
     if is_new:
         create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
+        if not study.layout.catalog.exists():
+            require_tombstones(study.layout.receipts)  # else a participant who has withdrawn would come back
+        keep_checksums(study.layout)
         with _unmade_if_it_fails(study, is_new), open_catalog(study.layout.catalog, writable=True) as catalog:
             registration = _register(catalog, study, found, withdrawn_eids)
         enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
         record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
+        restore_descriptions(study)
         removal = finish_removals(study, progress, workers=_num_local_workers(pool))
         plan = _plan(study, found, enrolment, pool)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))

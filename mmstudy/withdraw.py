@@ -23,6 +23,7 @@ from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
 from catalog.withdrawals import read_withdrawals
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
     REMOVAL_RECEIPTS,
@@ -84,6 +85,7 @@ def run_withdrawal(
     require_consent(study, eids, consent)
     listed = _keys(study, eids)
     with hold_stores(layout):
+        restore_descriptions(study)
         bring_up_to_date(layout.catalog)
         record_withdrawals(layout.receipts, listed | _hidden_keys(study))
         removed = _removed_keys(layout, listed)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
+from mmbase.checksums import write_checked
 from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
 
@@ -113,8 +114,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights."""
-    write_bytes(path, save(_contiguous(model.state_dict())))
+    """Write a model's weights, and their checksum."""
+    write_checked(path, save(_contiguous(model.state_dict())))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

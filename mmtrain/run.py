@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mmbase.files import write_json
+from mmbase.files import PRIVATE_FOLDER_MODE, make_directory, sync_directory, write_json
 from mmbase.lock import LockHeldError, hold_lock
 from mmbase.version import VERSION
 from mmtrain.config.execution import ExecutionConfig
@@ -107,14 +107,16 @@ def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str,
     names = [target.name for target in config.data.targets]
     targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
     stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    make_directory(runs)
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)
         try:
-            path.mkdir(mode=0o700, parents=True)
+            path.mkdir(mode=PRIVATE_FOLDER_MODE)
         except FileExistsError:
             continue
+        sync_directory(runs)
         for part in ("checkpoints", "plots", "tensorboard"):
-            (path / part).mkdir(mode=0o700)
+            make_directory(path / part)
         run = RunDirectory(path)
         write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
         return run

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
+from mmbase.checksums import write_checked
 from mmbase.files import draft_of, sync_directory, write_bytes, write_json
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory
+from mmtrain.unchanged import require_unchanged
 
 SOMEBODY = "withdrawn"
 """Replaces a sample's name in a text."""
@@ -97,12 +99,13 @@ def require_unmarked(run: RunDirectory) -> None:
 
 
 def _read(run: RunDirectory, path: Path) -> pl.DataFrame | None:
-    """Read a table of a run; None where there is none, or where a kill tore it before the run was finished."""
+    """Read a table of a run; None where there is none, or where it was damaged before the run was finished."""
     if not path.exists():
         return None
     try:
+        require_unchanged(path)
         return pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
+    except (TrainError, pl.exceptions.PolarsError) as error:
         if not run.metrics.exists():
             return None
         raise TrainError(
@@ -155,4 +158,4 @@ def _keep(path: Path, table: pl.DataFrame, condition: pl.Expr) -> None:
     if kept.height < table.height:
         buffer = BytesIO()
         kept.write_parquet(buffer)
-        write_bytes(path, buffer.getvalue())
+        write_checked(path, buffer.getvalue())

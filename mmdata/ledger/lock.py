@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from mmbase.files import make_directory
 from mmbase.lock import LockHeldError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.store.schema import StudyLayout
@@ -17,7 +18,7 @@ def hold_stores(layout: StudyLayout) -> Iterator[None]:
     StudyError
         Another command is writing; the message names its process.
     """
-    layout.receipts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(layout.receipts)
     with ExitStack() as held:
         try:
             held.enter_context(hold_lock(layout.receipts / "writer.lock"))

@@ -1,18 +1,27 @@
 """Receipts: append-only records of what became of every scan and copy, the truth the catalogue is rebuilt from.
 
-A receipt is one line of JSON, written and flushed to the disk only after the shard it speaks of. A line that a kill
-tore is cut off by the next writer and passed over by readers. Receipts name samples, never participants. Lines are only
-added, but for a withdrawal, which takes out those of the withdrawn participants' samples.
+A receipt is one line of JSON with a checksum, written and flushed to the disk only after the shard it speaks of. A line
+that a kill tore is cut off by the next writer and passed over by readers; see `mmbase.lines`. Receipts name samples,
+never participants. Lines are only added, but for a withdrawal, which takes out those of the withdrawn participants'
+samples.
 """
 
 import json
-import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mmbase.files import replace_file, sync_directory
+from mmbase.lines import (
+    DamagedLineError,
+    append_lines,
+    is_torn,
+    lacks_checksums,
+    look_at_lines,
+    read_lines,
+    replace_lines,
+)
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
 
@@ -92,10 +101,24 @@ Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | Remov
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
 REMOVAL_RECEIPTS = "removals.jsonl"
+RECEIPTS = (SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS, WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS)
+REPLACEABLE_RECEIPTS = frozenset({SCAN_RECEIPTS, COPY_RECEIPTS})
+"""What they speak of can be stored again."""
 REMOVED = "removed"
 """Status of a withdrawal that is done."""
 CopyKey = tuple[str, int, int]
 """Modality, side and copy."""
+_REPLACE = "Put the file back from a backup."
+_REMEDIES = {
+    SAMPLE_RECEIPTS: f"{_REPLACE} Without one, take that line out and run mm ingest again: the catalogue, where it is "
+    "whole, says what the line said.",
+    SCAN_RECEIPTS: "Take it out with mm repair, then run mm ingest again: its scans are read again.",
+    COPY_RECEIPTS: "Take it out with mm repair, then run mm precompute-augs again: its copies are made again.",
+    WITHDRAWAL_RECEIPTS: f"It says who must never come back. {_REPLACE} Without one, take that line out and run "
+    "mm withdraw with every list that there ever was, before anything else.",
+    REMOVAL_RECEIPTS: f"{_REPLACE} Without one, take that line out: who was removed stays removed.",
+}
+"""What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Given the entries of a receipt, returns what they are to be, or None where the receipt is to go."""
 _SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
@@ -103,15 +126,7 @@ _SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
     """Add receipts to a file and flush them to the disk."""
-    lines = b"".join(_to_line(asdict(receipt)) for receipt in receipts)
-    is_new = not path.exists()
-    with path.open("ab+") as file:
-        _cut_torn_line(file)
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        sync_directory(path.parent)
+    append_lines(path, (_to_content(asdict(receipt)) for receipt in receipts))
 
 
 def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
@@ -133,6 +148,15 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
         else:
             rows.difference_update(receipt.rows)
     return rows_by_key
+
+
+def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
+    """Return how many copies of each (modality, side) were ever stored."""
+    made: dict[tuple[str, int], int] = {}
+    for entry in _read_lines(directory / COPY_RECEIPTS):
+        key = (entry["modality"], entry["side"])
+        made[key] = max(entry["copy"], made.get(key, 0))
+    return made
 
 
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
@@ -191,55 +215,95 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
 
     A torn line goes too: it is not known of whom it is.
     """
-    if not count_changes(path, change) and not _is_torn(path):
+    if not count_changes(path, change) and not is_torn(path):
         return
-    with replace_file(path) as file:
-        for entry in _read_lines(path):
-            changed = change(entry)
-            if changed is not None:
-                file.write(_to_line(changed))
+    changed = (change(entry) for entry in _read_lines(path))
+    replace_lines(path, (_to_content(entry) for entry in changed if entry is not None))
 
 
-def _to_line(entry: dict[str, Any]) -> bytes:
-    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+def add_checksums(directory: Path) -> None:
+    """Give every receipt a checksum where an mm wrote them that knew of none.
+
+    Raises
+    ------
+    StoreError
+        A receipt is damaged.
+    """
+    for path in map(directory.joinpath, RECEIPTS):
+        if lacks_checksums(path):
+            replace_lines(path, (_to_content(entry) for entry in _read_lines(path)))
 
 
-def _is_torn(path: Path) -> bool:
-    if not path.exists() or not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() != b"\n"
+def find_damaged_receipts(directory: Path) -> dict[str, list[int]]:
+    """Return for each file with damaged lines their numbers."""
+    damaged = {name: [n for n, entry in _look(directory / name) if entry is None] for name in RECEIPTS}
+    return {name: numbers for name, numbers in damaged.items() if numbers}
+
+
+def explain_damaged(name: str) -> str:
+    """Return what to do about a damaged line of a file."""
+    return _REMEDIES[name]
+
+
+def num_lost_tombstones(directory: Path) -> int:
+    """Return how many participants' tombstones are gone: the receipts of removals count those they were part of."""
+    keys_of: dict[int, set[str]] = defaultdict(set)
+    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
+        keys_of[WithdrawalReceipt(**entry).removal].add(entry["participant_key"])
+    removals = read_removals(directory)
+    return sum(max(0, removal.participants - len(keys_of[number])) for number, removal in removals.items())
+
+
+def require_tombstones(directory: Path) -> None:
+    """Refuse to tell who has withdrawn where tombstones are gone.
+
+    Raises
+    ------
+    StoreError
+        Some are gone, or a receipt is damaged.
+    """
+    if number := num_lost_tombstones(directory):
+        problem, remedy = explain_lost_tombstones(number)
+        raise StoreError(f"receipts/{WITHDRAWAL_RECEIPTS} {problem}.", remedy)
+
+
+def explain_lost_tombstones(number: int) -> tuple[str, str]:
+    """Return what is wrong with the file of tombstones, to follow its name in a sentence, and what to do about it."""
+    return (
+        f"lacks {number} of the participants who have withdrawn, as {REMOVAL_RECEIPTS} counts them",
+        f"{_REPLACE} Without one, move receipts/{REMOVAL_RECEIPTS} away and run mm withdraw with every list that there "
+        "ever was, before anything else.",
+    )
+
+
+def drop_damaged_receipts(directory: Path) -> int:
+    """Take out damaged lines that speak of scans and copies, which can be stored again; return their number."""
+    damaged = find_damaged_receipts(directory)
+    for name in REPLACEABLE_RECEIPTS & damaged.keys():
+        path = directory / name
+        replace_lines(path, (_to_content(entry) for _, entry in _look(path) if entry is not None))
+    return sum(len(damaged[name]) for name in REPLACEABLE_RECEIPTS & damaged.keys())
+
+
+def _to_content(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode()
+
+
+def _look(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the number of each line and what it says, None where it is damaged."""
+    for number, content in look_at_lines(path):
+        try:
+            yield number, None if content is None else json.loads(content)
+        except ValueError:
+            yield number, None
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # torn by a kill
+    try:
+        for number, content in read_lines(path):
             try:
-                yield json.loads(line)
+                yield json.loads(content)
             except ValueError as error:
-                raise StoreError(
-                    f"Line {number} of receipts/{path.name} is damaged.",
-                    "Take that line out, then run mm ingest again: its scans are read again.",
-                ) from error
-
-
-def _cut_torn_line(file: Any) -> None:
-    """Remove what follows the last newline."""
-    end = file.seek(0, os.SEEK_END)
-    step = 4096
-    position = end
-    while position > 0:
-        start = max(0, position - step)
-        file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
-        if newline >= 0:
-            break
-        position = start
-    kept = start + newline + 1 if position > 0 else 0
-    if kept < end:
-        file.truncate(kept)
+                raise DamagedLineError(number) from error
+    except DamagedLineError as error:
+        raise StoreError(f"Line {error.number} of receipts/{path.name} is damaged.", _REMEDIES[path.name]) from error

@@ -20,6 +20,7 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
+from mmbase.files import missing_directories, sync_made
 from mmdata.errors import StoreError
 from mmdata.store.chunks import ChunkReader, reader_of, shard_file
 from mmdata.store.description import read_description
@@ -122,8 +123,11 @@ class StoredArray:
         if start % self.rows_per_shard or len(rows) != last - start:
             raise ValueError(f"expected rows {start} to {last} of a whole shard, got {len(rows)} rows")
         target = self.handle if copy is None else self.handle[copy]
+        file = shard_file(self.path, start // self.rows_per_shard, len(self.row_shape), copy=copy)
+        made = missing_directories(file.parent)
         try:
-            target[start:last].write(rows).result()
+            target[start:last].write(rows).result()  # with fsync of the file and its folder, not of those above it
+            sync_made(folder for folder in made if folder.exists())  # a shard without rows has none
         except (ValueError, OSError) as error:
             if is_disk_full(error):
                 raise full_disk(self.path) from error

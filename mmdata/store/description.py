@@ -11,6 +11,8 @@ from mmdata.store.failures import explain_failure
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
 from mmdata.store.schema import SCHEMA_VERSION
 
+DESCRIPTION = "zarr.json"
+
 
 def read_description(location: Location) -> Mapping[str, Any]:
     """Return the description of an array, whose schema version is this program's.
@@ -60,16 +62,17 @@ def _read_content(location: Location) -> bytes | None:
     """Return what an array's zarr.json holds, or None where there is none."""
     try:
         folder = ts.KvStore.open(kvstore_spec(location)).result()
-        found = folder.read("zarr.json").result()
+        found = folder.read(DESCRIPTION).result()
         if found.state == "missing" and isinstance(location, BucketPath):
-            folder.list(ts.KvStore.KeyRange("zarr.json", "zarr.json0")).result()  # raises where there is no bucket
+            folder.list(ts.KvStore.KeyRange(DESCRIPTION, f"{DESCRIPTION}0")).result()  # raises where there is no bucket
     except (ValueError, OSError) as error:
         raise explain_failure(error, location) or _damaged_description(location) from error
     return None if found.state == "missing" else bytes(found.value)
 
 
 def _damaged_description(location: Location) -> StoreError:
-    return StoreError(f"The description of {short_name(location)} (zarr.json) is damaged.")
+    remedy = "Copy it there again." if isinstance(location, BucketPath) else "Make it again with: mm repair"
+    return StoreError(f"The description of {short_name(location)} ({DESCRIPTION}) is damaged.", remedy)
 
 
 def _how_to_make(location: Location) -> str:

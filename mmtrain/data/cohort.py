@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
+from mmtrain.unchanged import require_unchanged
 
 _FEATURE_PREFIX = "feature_"
 _TARGET, _TARGET_PREFIX = "target", "target_"
@@ -61,8 +62,9 @@ def read_cohort(path: Path) -> Cohort:
     Raises
     ------
     TrainError
-        There is none, or it lacks a column.
+        There is none, it is not as it was written, or it lacks a column.
     """
+    require_unchanged(path)
     try:
         table = pl.read_parquet(path)
     except (FileNotFoundError, pl.exceptions.PolarsError) as error:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmbase.files import write_json
+from mmbase.checksums import write_checked
+from mmbase.files import to_json
 from mmbase.names import CONNECTIVITY, METADATA, VOLUME_MODALITIES
 from mmtrain.config.data import TargetConfig
 from mmtrain.data.scaling import FeatureScaler
@@ -17,6 +18,7 @@ from mmtrain.errors import TrainError
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.targets.registry import load_kind
 from mmtrain.targets.several import Targets
+from mmtrain.unchanged import require_unchanged
 
 CARD_VERSION = 2
 """Version 1 lacks the network's name and the sizes of its inputs, which the weights tell."""
@@ -63,8 +65,8 @@ class ModelCard:
 
 
 def write_card(path: Path, card: ModelCard) -> None:
-    """Write a run's model.json."""
-    write_json(path, card.to_json())
+    """Write a run's model.json, and its checksum."""
+    write_checked(path, to_json(card.to_json()))
 
 
 def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> ModelCard:
@@ -78,8 +80,9 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
     Raises
     ------
     TrainError
-        There is none, it is damaged, or a newer version of this program wrote it.
+        There is none, it is damaged or changed, or a newer version of this program wrote it.
     """
+    require_unchanged(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]

@@ -22,6 +22,7 @@ from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network
 from mmtrain.precision import computing_in, parameter_dtype
 from mmtrain.run import RunDirectory
+from mmtrain.unchanged import require_unchanged
 
 _CPU = torch.device("cpu")
 
@@ -127,9 +128,10 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
     Raises
     ------
     TrainError
-        There is no card or no weights, or the two do not fit each other.
+        There is no card or no weights, one is not as it was written, or the two do not fit each other.
     """
     directory = RunDirectory(run)
+    require_unchanged(directory.model)
     shapes = _read_shapes(directory.model)
     card = read_card(directory.model_card, shapes)
     model = model_of_card(card, device, dtype)

@@ -97,6 +97,7 @@ def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
     with monkeypatch.context() as patch:
         patch.setattr("mmtrain.withdrawn.write_bytes", write_or_die)
         patch.setattr("mmbase.files.write_bytes", write_or_die)
+        patch.setattr("mmbase.checksums.write_bytes", write_or_die)
         if writes < 4:
             with pytest.raises(KeyboardInterrupt):
                 forget_withdrawn(run, withdrawn(3, 4), DATE)

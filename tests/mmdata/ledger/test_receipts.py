@@ -209,7 +209,7 @@ def test_a_disk_that_fills_up_while_receipts_are_rewritten_costs_none_of_them(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmdata.ledger.receipts.os.fsync", fail)
+        patch.setattr("mmbase.files.os.fsync", fail)
         with pytest.raises(OSError, match="No space left"):
             rewrite_receipts(path, drop_s1)
     assert path.read_bytes() == before
