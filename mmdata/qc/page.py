@@ -88,6 +88,7 @@ def write_page(
         counts=counts,
         sections=sections,
         rejections=_rejections(scans, max_listed, study.config),
+        other_copies=_other_copies(scans, study.config),
     )
     write_bytes(path, page)
     return QcSummary(
@@ -159,6 +160,16 @@ def _rejections(scans: pl.DataFrame, max_listed: int, config: StudyConfig) -> li
             "num_more": max(0, number - max_listed),
         }
         for modality, reason, number in ordered
+    ]
+
+
+def _other_copies(scans: pl.DataFrame, config: StudyConfig) -> list[dict[str, Any]]:
+    """Return what is said of each modality's scans that are stored from another copy than their first."""
+    stored = scans.filter(pl.col("status") == "stored", pl.col("detail") != "")
+    return [
+        {"title": modality_title(modality, config), "number": frame.height, "examples": _most_frequent(frame["detail"])}
+        for modality in _modalities(stored)
+        if (frame := stored.filter(modality=modality)).height
     ]
 
 

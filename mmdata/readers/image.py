@@ -21,6 +21,7 @@ from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
 from mmdata.readers.matrix import parse_matrix
 from mmdata.readers.native import NativeScan
+from mmdata.sources.bids_masks import expected_mask
 from mmdata.volume.flirt import world_from_flirt
 from mmdata.volume.geometry import Matrix44
 from mmdata.volume.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
@@ -59,6 +60,7 @@ def read_image(candidate: ScanCandidate, space: str) -> NativeScan:
         volume=volume,
         mni_from_native_44=_mni_from_native(candidate, volume),
         brain_XYZ=_read_mask(candidate.mask_path, volume) if candidate.mask_path else None,
+        expected_mask=f"{mask} beside it or in derivatives/*" if (mask := expected_mask(candidate.path.name)) else "",
     )
 
 
