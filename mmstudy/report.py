@@ -66,7 +66,10 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
         here, listed = result.registration.num_test_found, result.registration.num_test_listed
         yield f"The test list names {listed} participants; {here} of them have scans here."
     if found.num_duplicates:
-        yield f"{found.num_duplicates} further copies of scans: each is read only where those before it cannot be used."
+        yield (
+            f"{found.num_duplicates} further copies of scans were found: each is read only where those before it "
+            "cannot be used."
+        )
     if summary.from_other_copies:
         yield (
             f"{summary.from_other_copies} scans are stored from such a copy, because those before it cannot be used: "

@@ -137,4 +137,5 @@ def _read_bytes(path: Path, limit: int, too_large: str) -> bytes:
             raise ScanRejected(too_large, f"expected a file of at most {limit:,} bytes, got {num_bytes:,}")
         return path.read_bytes()
     except OSError as error:
-        raise ScanRejected("unreadable", f"the file cannot be read ({error.strerror})") from error
+        fault = "a link leads to no file; fetch it, e.g. datalad get" if path.is_symlink() else error.strerror
+        raise ScanRejected("unreadable", f"the file cannot be read ({fault})") from error

@@ -109,7 +109,8 @@ def _dataset(listing: Listing, index: int, search: _Search) -> _Dataset:
             folders.setdefault(label, []).append(name)
         elif name.lower().startswith("sub"):
             _note_odd_folder(listing.path(name), "sub", search)
-    _note_misplaced(listing, "expected in a folder sub-<label>", search)
+    misplaced = misplaced_images(listing, "expected in a folder sub-<label>", search.volumes)
+    search.misnamed.extend(one for one in misplaced if one.name.lower().startswith("sub"))
     return _Dataset(folder=listing.folder, index=index, is_derivative=listing.folder != search.root, folders=folders)
 
 

@@ -124,7 +124,14 @@ def _scans_in(part: _Part) -> Iterator[_FoundScan]:
 
 
 def _misnamed_in(part: _Part) -> Iterator[Misnamed]:
-    """Yield the images in a modality's folder whose names do not say that they are of it; masks are none."""
+    """Yield images outside their modality's folder, and those in it whose names do not say that they are of it.
+
+    Masks are no images.
+    """
+    for name in part.listing.files:
+        match = _VOLUME_NAME.fullmatch(name)
+        if match and (modality := match["modality"].lower()) in VOLUME_FILES:
+            yield Misnamed(modality, f"expected in a folder {modality.upper()}", name)
     for modality, listing in part.volumes:
         for name in listing.files:
             match = _VOLUME_NAME.fullmatch(name)

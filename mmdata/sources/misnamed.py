@@ -25,7 +25,7 @@ _VOLUME_WORDS = {
     for word in (modality, files.bids.suffix, str(files.ukb.field), *files.ukb.folder.split("_"))
 }
 _SHOWN_WORDS = {"", "unbiased", *_FORMS, *_BIDS_WORDS, *_VOLUME_WORDS}
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"(?P<owner>(?i:sub-))?(?P<word>[^\W_]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +58,9 @@ def hide_words(name: str) -> str:
     >>> hide_words("sub-ADNI002_S_0295_desc-brain_T1w.nii.gz"), hide_words("1000223_20252_2_0.zip.part")
     ('sub-…_…_…_desc-brain_T1w.nii.gz', '…_20252_…_….zip.part')
     """
-    return _WORD.sub(lambda word: word[0] if word[0].lower() in _SHOWN_WORDS else "…", name)
+    return _WORD.sub(_shown, name)
+
+
+def _shown(found: re.Match[str]) -> str:
+    is_of_scheme = not found["owner"] and found["word"].lower() in _SHOWN_WORDS
+    return f"{found['owner'] or ''}{found['word'] if is_of_scheme else '…'}"

@@ -35,7 +35,10 @@ _PARTICIPANT_FOLDER = re.compile(r"(?P<eid>[1-9]\d{6})(?:_(?P<instance>\d))?", r
 """Eids have seven digits; folders named for a date have six or eight."""
 _OTHER_FOLDERS = ("fMRI", "SWI")
 """Of a participant's unpacked folder, beside those of volumes."""
-_PACKED = re.compile(r"\.(zip|tar|tgz|7z|rar|nii)\b")
+_PACKED = re.compile(
+    r"\.(zip|tar|tgz|7z|rar|nii)(\.gz|\.bz2|\.xz|\.\d)?" + f"({'|'.join(map(re.escape, UNFINISHED_ENDINGS))})?$"
+)
+"""``.zip.1`` is how wget names a second download."""
 _IMAGE_ENDING = re.compile(r"\.nii(\.gz)?$")
 _LOOSE_IMAGES = {
     modality: _IMAGE_ENDING.sub("", PurePosixPath(files.ukb.images[ONLY_IMAGE].brain).name.lower())
