@@ -18,6 +18,8 @@ MEASURES = {
     "brain_ml": "brain volume, ml",
     "nonzero_share": "share of voxels that are not background",
     "template_overlap": "Dice overlap of the brain with the template's, on the study's grid",
+    "white_over_grey": "median of white matter over the upper quartile of grey, by the template's tissue",
+    "flat_share": "share of voxels in the brain that are exactly like their neighbour",
     "registration_nmi": "normalised mutual information with the template after registration",
     "timepoints": "time points of the series",
     "empty_regions": "regions without a signal",
