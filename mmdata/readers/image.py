@@ -20,6 +20,7 @@ from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
 from mmdata.readers.matrix import parse_matrix
+from mmdata.readers.members import unreadable
 from mmdata.readers.native import NativeScan
 from mmdata.sources.bids_masks import expected_mask
 from mmdata.volume.flirt import world_from_flirt
@@ -137,5 +138,4 @@ def _read_bytes(path: Path, limit: int, too_large: str) -> bytes:
             raise ScanRejected(too_large, f"expected a file of at most {limit:,} bytes, got {num_bytes:,}")
         return path.read_bytes()
     except OSError as error:
-        fault = "a link leads to no file; fetch it, e.g. datalad get" if path.is_symlink() else error.strerror
-        raise ScanRejected("unreadable", f"the file cannot be read ({fault})") from error
+        raise unreadable(path, error) from error

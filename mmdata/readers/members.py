@@ -62,7 +62,13 @@ def open_members(path: Path) -> Iterator[Members]:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ScanRejected("bad-archive", f"the zip archive is damaged ({type(error).__name__})") from error
     except OSError as error:
-        raise ScanRejected("unreadable", f"the source cannot be read ({error.strerror})") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> ScanRejected:
+    """Return the rejection of a file or folder that the machine cannot read; a link's says how to fetch what it names."""
+    fault = "a link leads to no file; fetch it, e.g. datalad get" if path.is_symlink() else error.strerror
+    return ScanRejected("unreadable", f"the file cannot be read ({fault})")
 
 
 def read_member(members: Members, *names: str, missing_reason: str = "missing-image") -> bytes:
