@@ -66,7 +66,7 @@ def open_members(path: Path) -> Iterator[Members]:
 
 
 def unreadable(path: Path, error: OSError) -> ScanRejected:
-    """Return the rejection of a file or folder that the machine cannot read; a link's says how to fetch what it names."""
+    """Return the rejection of a file or folder that the machine cannot read."""
     fault = "a link leads to no file; fetch it, e.g. datalad get" if path.is_symlink() else error.strerror
     return ScanRejected("unreadable", f"the file cannot be read ({fault})")
 
