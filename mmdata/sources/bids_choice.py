@@ -77,7 +77,7 @@ def _copies(
     """Yield an image with each of its masks and transforms."""
     in_template_space = space != _LINEAR
     fitting = [] if in_template_space else _transforms_of(image.file, modality, transforms)
-    for mask, transform in product(image.masks or [None], fitting or [None]):
+    for mask, transform in product(image.masks or (None,), fitting or (None,)):
         yield ScanCandidate(
             visit=visit,
             modality=modality,

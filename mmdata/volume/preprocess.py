@@ -105,7 +105,7 @@ def flat_share(data_XYZ: NDArray[Any], inside_XYZ: NDArray[np.bool_]) -> float:
     data, inside = data_XYZ[:, :, ::_SLICES_APART], inside_XYZ[:, :, ::_SLICES_APART]
     are_both = inside[1:] & inside[:-1]
     num_alike = np.count_nonzero((data[1:] == data[:-1]) & are_both)
-    return float(num_alike / max(1, np.count_nonzero(are_both)))
+    return float(num_alike) / max(1, int(np.count_nonzero(are_both)))
 
 
 def quantise(fractions: NDArray[np.float32], dtype: str) -> NDArray[Any]:
