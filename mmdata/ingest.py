@@ -59,7 +59,9 @@ def plan_ingest(
     """Decide which scans to read and which shards to write.
 
     A scan is left alone when a receipt says that it is stored in every array, or rejected and nothing has changed.
-    What a fault of the machine kept from being read is tried again.
+    What a fault of the machine kept from being read is tried again. A scan that is stored from another copy than its
+    first stays so when the first is mended: what is stored changes only when it is lost or damaged, and is then read
+    from the first copy that can be used by then.
 
     Parameters
     ----------
@@ -184,6 +186,7 @@ def _outcome(receipt: ScanReceipt, group: Sequence[ScanKey]) -> ScanOutcome:
         detail=detail,
         measures=receipt.measures,
         provenance=receipt.provenance,
+        num_passed_over=len(receipt.passed_over) if status == "stored" else 0,
     )
 
 
@@ -207,7 +210,9 @@ def _claimed_rows(receipts: Collection[ScanReceipt], modality: str) -> frozenset
 def _is_to_be_read(
     receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings, *, is_duplicate: bool
 ) -> bool:
-    if receipt is None or receipt.reason in RETRIED_REASONS or (receipt.status == "stored" and not is_duplicate):
+    if receipt is None or (receipt.status == "stored" and not is_duplicate):
+        return True
+    if receipt.status == "rejected" and not {receipt.reason, *receipt.passed_over}.isdisjoint(RETRIED_REASONS):
         return True
     return receipt.fingerprint != source_fingerprint(candidate, settings)
 

@@ -10,7 +10,7 @@ from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, ope
 from catalog.registration import Registration, StudyRules, register
 from catalog.runs import index_runs
 from catalog.samples import Enrolment
-from catalog.scans import record_outcomes
+from catalog.scans import record_outcomes, record_used_copies
 from catalog.summary import CatalogSummary, summarise
 from catalog.withdrawals import read_withdrawals
 from mmbase.records import FoundSources
@@ -133,11 +133,11 @@ def run_ingest(
             with progress("scans") as on_progress:
                 execute_ingest(study, plan, workers=pool, on_progress=on_progress)
         except KeyboardInterrupt:
-            raise IngestInterrupted(update_catalog(study)[0]) from None
+            raise IngestInterrupted(update_catalog(study, found, enrolment)[0]) from None
         except DataError:
-            update_catalog(study)  # what was stored before is stored
+            update_catalog(study, found, enrolment)  # what was stored before is stored
             raise
-    summary, unreadable_runs = update_catalog(study)
+    summary, unreadable_runs = update_catalog(study, found, enrolment)
     return IngestResult(
         found=found,
         registration=registration,
@@ -149,10 +149,21 @@ def run_ingest(
     )
 
 
-def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
-    """Enter what receipts and run directories say; return what the study holds, and runs that cannot be read."""
+def update_catalog(
+    study: Study, found: FoundSources | None = None, enrolment: Enrolment | None = None
+) -> tuple[CatalogSummary, list[str]]:
+    """Enter what receipts and run directories say; return what the study holds, and runs that cannot be read.
+
+    Parameters
+    ----------
+    found, enrolment
+        The sources as they were read, and whose they are: enters which copy of a scan is stored.
+    """
+    outcomes = read_outcomes(study)
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
-        record_outcomes(catalog, read_outcomes(study))
+        record_outcomes(catalog, outcomes)
+        if found and enrolment:
+            record_used_copies(catalog, enrolment.samples, found.scans, outcomes)
         unreadable = index_runs(catalog, study.layout.runs)
         return summarise(catalog), unreadable
 

@@ -31,6 +31,7 @@ def ingest_content(result: "IngestResult") -> dict[str, Any]:
         "new_samples": registration.enrolment.num_new,
         "withdrawn_left_out": registration.enrolment.num_withdrawn,
         "duplicates_passed_over": result.found.num_duplicates,
+        "image_files_not_understood": [asdict(images) for images in result.found.misnamed],
         "participants_in_several_sources": result.found.num_shared,
         "kept_splits": registration.enrolment.num_kept_splits,
         "related_pairs": registration.enrolment.num_related_pairs,
@@ -65,7 +66,15 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
         here, listed = result.registration.num_test_found, result.registration.num_test_listed
         yield f"The test list names {listed} participants; {here} of them have scans here."
     if found.num_duplicates:
-        yield f"{found.num_duplicates} scans passed over: another of the same visit came first by name."
+        yield (
+            f"{found.num_duplicates} further copies of scans were found: each is read only where those before it "
+            "cannot be used."
+        )
+    if summary.from_other_copies:
+        yield (
+            f"{summary.from_other_copies} scans are stored from such a copy, because those before it cannot be used: "
+            "mm qc says why."
+        )
     if found.num_shared:
         yield f"{found.num_shared} participants are in several sources: they count as the same people."
     if enrolment.num_kept_splits:
@@ -84,7 +93,7 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
 
 
 def ingest_warnings(result: "IngestResult") -> Iterator[str]:
-    """Say what is likely to be a mistake in the tables."""
+    """Say what is likely to be a mistake in the sources."""
     tables, num_participants = result.registration.tables, result.summary.participants
     if not tables and result.summary.features:
         yield "No table was found: the labels of an earlier ingest are kept. Name the table with --table FILE."
@@ -106,6 +115,9 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
             )
         elif table.num_imaged < WELL_COVERED_SHARE * num_participants:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
+    if misnamed := result.found.misnamed:
+        examples = (f"{one.number} {one.modality} like {one.example} ({one.fault})" for one in misnamed)
+        yield f"{sum(one.number for one in misnamed)} image files were not understood: {'; '.join(examples)}."
 
 
 def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:

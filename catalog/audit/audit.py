@@ -13,6 +13,7 @@ from catalog.audit.findings import Finding, sort_findings
 from catalog.audit.giveaways import find_giveaways
 from catalog.audit.imbalance import find_imbalance
 from catalog.audit.leakage import find_copied_participants, find_duplicates, find_similar_scans, find_withdrawn
+from catalog.audit.mistaken import find_mistaken_scans
 from catalog.audit.scope import Scope, open_scope
 from catalog.audit.splits import find_divided_participants, find_divided_relatives, find_shifts, find_small_splits
 from catalog.audit.visits import find_date_gaps, find_other_visits
@@ -24,6 +25,7 @@ CHECKS: tuple[Callable[[Scope], Iterator[Finding]], ...] = (
     find_duplicates,
     find_similar_scans,
     find_copied_participants,
+    find_mistaken_scans,
     find_wrong_ages,
     find_other_visits,
     find_date_gaps,

@@ -40,7 +40,10 @@ class ScanReceipt:
     reason: str = ""
     """Why it was rejected: a fixed code."""
     detail: str = ""
-    """What was expected and what came."""
+    """What was expected and what came; of a stored scan, why it is not its first copy, where it is another."""
+    passed_over: list[str] = field(default_factory=list)
+    """Reasons of the other copies that were tried in vain: of a stored scan those before it, of a rejected one those
+    behind the first."""
     fingerprint: str = ""
     """Of the source files and the settings that decide whether they can be used: when it changes, a rejected scan is
     tried again."""

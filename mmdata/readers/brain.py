@@ -52,7 +52,8 @@ def extract_brain(scan: NativeScan, volumes: VolumeSettings, ingest: IngestSetti
     elif ingest.brain_extractor:
         brain, source = _extracted(scan.volume, volumes, ingest), "extractor"
     else:
-        raise ScanRejected("not-skull-stripped", f"{fault}; give a brain mask, or --brain-extractor")
+        mask = f"a brain mask, {scan.expected_mask}" if scan.expected_mask else "a brain mask"
+        raise ScanRejected("not-skull-stripped", f"{fault}; give {mask}, or --brain-extractor")
     num_ml = _brain_ml(brain)
     if num_ml == 0:
         raise ScanRejected("empty", "every voxel of the brain is zero")

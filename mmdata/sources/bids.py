@@ -2,19 +2,22 @@
 
 Searched are ``sub-<label>[/ses-<label>]/<datatype>`` at the root and in every ``derivatives/<pipeline>``, for the
 datatypes and suffixes in `volume_files` and for scalar diffusion maps. BIDS has no name yet for the connectivity of
-regions, so none is found.
+regions, so none is found. Names mean the same in any letter case, but for labels. Images of the study's modalities
+whose names are no BIDS names, or that lie elsewhere in a participant's folder, are counted: `bids_misnamed`.
 
 Source: the Brain Imaging Data Structure specification, 1.10.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
 from mmdata.errors import SourceError
-from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
-from mmdata.sources.bids_names import instance_of, parse_folder, parse_name
+from mmdata.sources.bids_choice import TRANSFORM_EXTENSIONS, choose_scans
+from mmdata.sources.bids_misnamed import misnamed_images, misplaced_images
+from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsFile, instance_of, owner_of, parse_folder, parse_name
+from mmdata.sources.misnamed import Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
@@ -32,16 +35,25 @@ class _Dataset:
     index: int
     """In the order of search."""
     is_derivative: bool
-    labels: frozenset[str] = field(repr=False)
-    """Of its participants."""
+    folders: Mapping[str, Sequence[str]] = field(repr=False)
+    """Label of each participant to the names of the folders: ``SUB-01`` may lie beside ``sub-01``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Search:
+    """What is searched, and what is noticed on the way."""
+
+    root: Path
+    volumes: VolumeSettings
+    misnamed: list[Misnamed] = field(default_factory=list, repr=False)
 
 
 def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     """List the scans and tables of a BIDS dataset.
 
     A participant's label is the text after ``sub-``. A session is an imaging visit: `bids_names.instance_of` says
-    which. Of several images of one visit and modality, `bids_choice.choose_scans` takes one. Tables and withdrawal
-    lists are looked for at the root.
+    which. Several images of one visit and modality are its copies, ranked by `bids_choice.choose_scans`. Tables and
+    withdrawal lists are looked for at the root.
 
     Parameters
     ----------
@@ -54,17 +66,18 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
         The root does not exist, a folder cannot be read, or two sessions of a participant are the same visit.
     """
     require_folder(root, "the folder of a BIDS dataset, which holds sub-<label> folders or derivatives")
-    datasets = _datasets(root)
+    search = _Search(root=root, volumes=volumes)
+    datasets = _datasets(search)
     scans: list[ScanCandidate] = []
     labels: dict[int, str] = {}
     num_duplicates = 0
-    for label in sorted(frozenset[str]().union(*(dataset.labels for dataset in datasets))):
+    for label in sorted(set[str]().union(*(dataset.folders for dataset in datasets))):
         eid = participant_number(label)
         num_scans_before = len(scans)
-        for instance, files in _visits(_sessions(label, datasets, root), root).items():
-            chosen, num_passed_over = choose_scans(Visit(eid, instance), files, volumes)
+        for instance, files in _visits(_sessions(label, datasets, search), root).items():
+            chosen, num_further = choose_scans(Visit(eid, instance), files, volumes)
             scans.extend(chosen)
-            num_duplicates += num_passed_over
+            num_duplicates += num_further
         if str(eid) != label and len(scans) > num_scans_before:
             labels[eid] = label
     found = sort_tables(root / name for name in list_folder(root, root).files if may_be_table(name))
@@ -75,52 +88,57 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
         number_lists=found.number_lists,
         passed_over=found.passed_over,
         num_duplicates=num_duplicates,
+        misnamed=count_misnamed(search.misnamed),
         labels=labels,
     )
 
 
-def _datasets(root: Path) -> list[_Dataset]:
-    folders = [root]
-    if _DERIVATIVES in list_folder(root, root).folders:
-        derivatives = list_folder(root / _DERIVATIVES, root)
-        folders += map(derivatives.path, derivatives.folders)
-    return [
-        _Dataset(
-            folder=folder,
-            index=index,
-            is_derivative=folder != root,
-            labels=frozenset(
-                label for name in list_folder(folder, root).folders if (label := parse_folder(name, "sub"))
-            ),
-        )
-        for index, folder in enumerate(folders)
-    ]
+def _datasets(search: _Search) -> list[_Dataset]:
+    top = list_folder(search.root, search.root)
+    listings = [top]
+    if _DERIVATIVES in top.folders:
+        derivatives = list_folder(top.path(_DERIVATIVES), search.root)
+        listings += (list_folder(derivatives.path(name), search.root) for name in derivatives.folders)
+    return [_dataset(listing, index, search) for index, listing in enumerate(listings)]
 
 
-def _sessions(label: str, datasets: list[_Dataset], root: Path) -> dict[str | None, list[BidsFile]]:
+def _dataset(listing: Listing, index: int, search: _Search) -> _Dataset:
+    folders: dict[str, list[str]] = {}
+    for name in listing.folders:
+        if label := parse_folder(name, "sub"):
+            folders.setdefault(label, []).append(name)
+        elif name.lower().startswith("sub"):
+            _note_odd_folder(listing.path(name), "sub", search)
+    misplaced = misplaced_images(listing, "expected in a folder sub-<label>", search.volumes)
+    search.misnamed.extend(one for one in misplaced if one.name.lower().startswith("sub"))
+    return _Dataset(folder=listing.folder, index=index, is_derivative=listing.folder != search.root, folders=folders)
+
+
+def _sessions(label: str, datasets: list[_Dataset], search: _Search) -> dict[str | None, list[BidsFile]]:
     """Return the files of a participant's sessions in all datasets; None is without a session."""
     sessions: dict[str | None, list[BidsFile]] = {}
     for dataset in datasets:
-        if label not in dataset.labels:
-            continue
-        listing = list_folder(dataset.folder / f"sub-{label}", root)
-        sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, root))
-        for name in listing.folders:
-            if session := parse_folder(name, "ses"):
-                files = _files(list_folder(listing.path(name), root), {"sub": label, "ses": session}, dataset, root)
-                sessions.setdefault(session, []).extend(files)
+        for folder in dataset.folders.get(label, ()):
+            listing = list_folder(dataset.folder / folder, search.root)
+            sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, search))
+            for name in listing.folders:
+                if session := parse_folder(name, "ses"):
+                    inner = list_folder(listing.path(name), search.root)
+                    files = _files(inner, {"sub": label, "ses": session}, dataset, search)
+                    sessions.setdefault(session, []).extend(files)
+                elif name.lower().startswith("ses"):
+                    _note_odd_folder(listing.path(name), "ses", search)
     return sessions
 
 
-def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, root: Path) -> Iterator[BidsFile]:
+def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, search: _Search) -> Iterator[BidsFile]:
     """List the images, masks and transforms of one session that are named for it."""
-    for datatype in dict.fromkeys(files.bids.datatype for files in VOLUME_FILES.values()):
-        if datatype not in session.folders:
-            continue
-        listing = list_folder(session.path(datatype), root)
+    _note_misplaced(session, "expected in a folder anat or dwi of the participant or session", search)
+    for listing in _datatypes(session, search):
+        search.misnamed.extend(misnamed_images(listing, entities, search.volumes))
         for filename in listing.files:
-            name = parse_name(filename) if filename.endswith(_ENDINGS) else None
-            if name and {key: name.entities[key] for key in ("sub", "ses") if key in name.entities} == entities:
+            name = parse_name(filename) if filename.lower().endswith(_ENDINGS) else None
+            if name and owner_of(name) == entities:
                 yield BidsFile(
                     folder=listing.folder,
                     filename=filename,
@@ -128,6 +146,26 @@ def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, roo
                     dataset=dataset.index,
                     is_derivative=dataset.is_derivative,
                 )
+
+
+def _datatypes(session: Listing, search: _Search) -> Iterator[Listing]:
+    wanted = {files.bids.datatype for files in VOLUME_FILES.values()}
+    for name in session.folders:
+        if name.lower() in wanted:
+            yield list_folder(session.path(name), search.root)
+
+
+def _note_odd_folder(folder: Path, key: str, search: _Search) -> None:
+    """Notice the images in a folder that is no participant's or session's by its name, and in the sessions below it."""
+    listing = list_folder(folder, search.root)
+    sessions = [list_folder(listing.path(name), search.root) for name in listing.folders if name.lower()[:3] == "ses"]
+    for session in (listing, *sessions):
+        for found in (session, *_datatypes(session, search)):
+            _note_misplaced(found, f"expected in a folder {key}-<label>, a label of letters and digits", search)
+
+
+def _note_misplaced(listing: Listing, fault: str, search: _Search) -> None:
+    search.misnamed.extend(misplaced_images(listing, fault, search.volumes))
 
 
 def _visits(sessions: Mapping[str | None, list[BidsFile]], root: Path) -> dict[int, list[BidsFile]]:

@@ -109,6 +109,11 @@ def test_head_without_a_mask_is_rejected_with_what_to_give() -> None:
     assert "--brain-extractor" in found.detail and "mask" in found.detail
 
 
+def test_the_mask_that_a_head_lacks_is_named() -> None:
+    found = rejection(dataclasses.replace(native(INTENSITIES), expected_mask="sub-…_desc-brain_mask.nii.gz beside it"))
+    assert "give a brain mask, sub-…_desc-brain_mask.nii.gz beside it, or --brain-extractor" in found.detail
+
+
 @pytest.mark.parametrize("background", [-1, 12])
 def test_constant_background_other_than_zero_is_named(background: int) -> None:
     found = rejection(native(np.where(BRAIN, INTENSITIES, background)))
