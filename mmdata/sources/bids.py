@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.sessions import instance_of
 from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
-from mmdata.sources.bids_names import instance_of, parse_folder, parse_name
+from mmdata.sources.bids_names import parse_folder, parse_name
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
@@ -39,7 +40,7 @@ class _Dataset:
 def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     """List the scans and tables of a BIDS dataset.
 
-    A participant's label is the text after ``sub-``. A session is an imaging visit: `bids_names.instance_of` says
+    A participant's label is the text after ``sub-``. A session is an imaging visit: `mmbase.sessions.instance_of` says
     which. Of several images of one visit and modality, `bids_choice.choose_scans` takes one. Tables and withdrawal
     lists are looked for at the root.
 
