@@ -2,7 +2,8 @@
 
 Searched are ``sub-<label>[/ses-<label>]/<datatype>`` at the root and in every ``derivatives/<pipeline>``, for the
 datatypes and suffixes in `volume_files` and for scalar diffusion maps. BIDS has no name yet for the connectivity of
-regions, so none is found.
+regions, so none is found. Tables of participants lie at the root; those of a participant's sessions and of a visit's
+files lie with them.
 
 Source: the Brain Imaging Data Structure specification, 1.10.
 """
@@ -10,8 +11,9 @@ Source: the Brain Imaging Data Structure specification, 1.10.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import FoundSources, ScanCandidate, Visit, VisitTable, participant_number
 from mmbase.sessions import instance_of
 from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import IMAGE_EXTENSIONS, TRANSFORM_EXTENSIONS, BidsFile, choose_scans
@@ -22,6 +24,7 @@ from mmdata.sources.walk import Listing, list_folder, require_folder
 from mmdata.volume.settings import VolumeSettings
 
 _DERIVATIVES = "derivatives"
+_TABLE_KINDS: tuple[Literal["sessions", "scans"], ...] = ("sessions", "scans")
 _ENDINGS = (*IMAGE_EXTENSIONS, *(f"_xfm{extension}" for extension in TRANSFORM_EXTENSIONS))
 
 
@@ -35,6 +38,18 @@ class _Dataset:
     is_derivative: bool
     labels: frozenset[str] = field(repr=False)
     """Of its participants."""
+    sidecars: Mapping[str, Path] = field(repr=False)
+    """JSON files at its root that describe the tables of one kind, ``sessions`` or ``scans``, of all participants."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Participant:
+    """What datasets have of one participant."""
+
+    sessions: dict[str | None, list[BidsFile]] = field(default_factory=dict, repr=False)
+    """Images, masks and transforms by session; None is without a session."""
+    tables: dict[str, VisitTable] = field(default_factory=dict, repr=False)
+    """By file name: the first dataset that has one."""
 
 
 def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
@@ -58,20 +73,31 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     datasets = _datasets(root)
     scans: list[ScanCandidate] = []
     labels: dict[int, str] = {}
+    visit_tables: list[VisitTable] = []
+    sessionless: dict[int, bool] = {}
     num_duplicates = 0
     for label in sorted(frozenset[str]().union(*(dataset.labels for dataset in datasets))):
         eid = participant_number(label)
         num_scans_before = len(scans)
-        for instance, files in _visits(_sessions(label, datasets, root), root).items():
+        participant = _participant(label, eid, datasets, root)
+        visits = _visits(participant.sessions, root)
+        for instance, files in visits.items():
             chosen, num_passed_over = choose_scans(Visit(eid, instance), files, volumes)
             scans.extend(chosen)
             num_duplicates += num_passed_over
-        if str(eid) != label and len(scans) > num_scans_before:
+        if len(scans) == num_scans_before:
+            continue
+        visit_tables.extend(participant.tables.values())
+        if str(eid) != label:
             labels[eid] = label
+        if participant.sessions.get(None):
+            sessionless[eid] = len(visits) == 1
     found = sort_tables(root / name for name in list_folder(root, root).files if may_be_table(name))
     return FoundSources(
         scans=tuple(sorted(scans, key=lambda scan: (scan.visit.eid, scan.visit.instance, scan.modality))),
         tables=found.tables,
+        visit_tables=tuple(visit_tables),
+        sessionless=sessionless,
         withdrawal_lists=found.withdrawal_lists,
         number_lists=found.number_lists,
         passed_over=found.passed_over,
@@ -85,32 +111,55 @@ def _datasets(root: Path) -> list[_Dataset]:
     if _DERIVATIVES in list_folder(root, root).folders:
         derivatives = list_folder(root / _DERIVATIVES, root)
         folders += map(derivatives.path, derivatives.folders)
-    return [
-        _Dataset(
-            folder=folder,
-            index=index,
-            is_derivative=folder != root,
-            labels=frozenset(
-                label for name in list_folder(folder, root).folders if (label := parse_folder(name, "sub"))
-            ),
-        )
-        for index, folder in enumerate(folders)
-    ]
+    return [_dataset(index, list_folder(folder, root), root) for index, folder in enumerate(folders)]
 
 
-def _sessions(label: str, datasets: list[_Dataset], root: Path) -> dict[str | None, list[BidsFile]]:
-    """Return the files of a participant's sessions in all datasets; None is without a session."""
-    sessions: dict[str | None, list[BidsFile]] = {}
+def _dataset(index: int, listing: Listing, root: Path) -> _Dataset:
+    return _Dataset(
+        folder=listing.folder,
+        index=index,
+        is_derivative=listing.folder != root,
+        labels=frozenset(label for name in listing.folders if (label := parse_folder(name, "sub"))),
+        sidecars={kind: listing.path(f"{kind}.json") for kind in _TABLE_KINDS if f"{kind}.json" in listing.files},
+    )
+
+
+def _participant(label: str, eid: int, datasets: list[_Dataset], root: Path) -> _Participant:
+    """List the files of a participant's sessions in all datasets."""
+    found = _Participant()
     for dataset in datasets:
         if label not in dataset.labels:
             continue
         listing = list_folder(dataset.folder / f"sub-{label}", root)
-        sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, root))
-        for name in listing.folders:
-            if session := parse_folder(name, "ses"):
-                files = _files(list_folder(listing.path(name), root), {"sub": label, "ses": session}, dataset, root)
-                sessions.setdefault(session, []).extend(files)
-    return sessions
+        found.sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, root))
+        sessions = {name: session for name in listing.folders if (session := parse_folder(name, "ses"))}
+        tables = list(_tables(listing, {"sub": label}, eid, dataset, has_visits=not sessions))
+        for name, session in sessions.items():
+            inner, entities = list_folder(listing.path(name), root), {"sub": label, "ses": session}
+            found.sessions.setdefault(session, []).extend(_files(inner, entities, dataset, root))
+            tables += _tables(inner, entities, eid, dataset, has_visits=True)
+        for table in tables:
+            found.tables.setdefault(table.path.name, table)
+    return found
+
+
+def _tables(
+    listing: Listing, entities: Mapping[str, str], eid: int, dataset: _Dataset, *, has_visits: bool
+) -> Iterator[VisitTable]:
+    """List the table of a participant's sessions, and, in a folder that holds one visit, that of its files."""
+    session = entities.get("ses")
+    for kind in _TABLE_KINDS:
+        stem = "_".join([*(f"{key}-{label}" for key, label in entities.items()), kind])
+        if f"{stem}.tsv" not in listing.files or (session if kind == "sessions" else not has_visits):
+            continue
+        own = [listing.path(f"{stem}.json")] if f"{stem}.json" in listing.files else []
+        yield VisitTable(
+            path=listing.path(f"{stem}.tsv"),
+            eid=eid,
+            kind=kind,
+            instance=instance_of(session) if kind == "scans" else None,
+            sidecars=(*([dataset.sidecars[kind]] if kind in dataset.sidecars else []), *own),
+        )
 
 
 def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, root: Path) -> Iterator[BidsFile]:

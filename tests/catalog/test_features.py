@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import DictionaryError, TableError
-from catalog.features import FEATURE_SCHEMA, SAMPLE_SCHEMA, derive_features, wanted_fields
+from catalog.features import FEATURE_SCHEMA, SAMPLE_SCHEMA, derive_features, wanted_fields, wanted_names
 from catalog.fields import Dictionary, load_dictionary
 from catalog.tables.tables import TableValues, read_tables
 
@@ -30,7 +30,7 @@ def read_text(text: str, dictionary: Dictionary = UKB, eids: Sequence[int] = (EI
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         path.write_text(text)
-        return read_tables([path], wanted_fields(dictionary), {name.lower() for name in dictionary}, eids)
+        return read_tables([path], wanted_fields(dictionary), wanted_names(dictionary), eids)
 
 
 def read_rows(rows: Sequence[Row], dictionary: Dictionary = UKB) -> TableValues:

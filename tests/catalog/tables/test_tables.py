@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from catalog.errors import TableError
-from catalog.tables.tables import FIELD_SCHEMA, NAME_SCHEMA, TableValues, WantedField, read_tables
+from catalog.tables.named import WantedName
+from catalog.tables.table import NAME_SCHEMA, WantedField
+from catalog.tables.tables import FIELD_SCHEMA, TableValues, read_tables
 from mmbase.records import participant_number
 from mmdata.synth.plan import plan_release
 from mmdata.synth.table_form import TABLE_FORMS, table_name, write_table
@@ -54,6 +56,8 @@ EXPECTED = [
     (20002, 1000001, 0, 1, 1111.0),
     (21003, 1000001, 2, 0, 63.0),
 ]
+AGE = WantedName(kind="number", unit="years")
+SEX = WantedName(kind="code", unit="0 female, 1 male", texts={"f": 0, "m": 1}, codes=frozenset({0, 1}))
 
 
 def write(folder: Path, *contents: str | bytes) -> list[Path]:
@@ -65,7 +69,7 @@ def write(folder: Path, *contents: str | bytes) -> list[Path]:
 
 
 def read(folder: Path, *contents: str | bytes, wanted: Mapping[int, WantedField] = WANTED) -> TableValues:
-    return read_tables(write(folder, *contents), wanted, (), EIDS)
+    return read_tables(write(folder, *contents), wanted, {}, EIDS)
 
 
 def rows(values: TableValues, fields: Mapping[int, WantedField] = WANTED) -> list[tuple[float, ...]]:
@@ -124,8 +128,8 @@ def cohort_wanted() -> dict[int, WantedField]:
 def test_every_form_of_a_synthetic_cohort_gives_the_same_values(cohort: dict[str, Path], form: str) -> None:
     eids = [int(eid) for eid in pl.read_csv(cohort["rap"], infer_schema=False)["participant.eid"]][::2]
     wanted = cohort_wanted()
-    raw = read_tables([cohort["ukbconv-csv"]], wanted, (), eids)
-    values = read_tables([cohort[form]], wanted, (), eids)
+    raw = read_tables([cohort["ukbconv-csv"]], wanted, {}, eids)
+    values = read_tables([cohort[form]], wanted, {}, eids)
     assert all(raw.of_field(field).height > 2 for field in wanted)
     assert [field for field in wanted if not values.of_field(field).equals(raw.of_field(field))] == []
     (report,) = values.reports
@@ -136,8 +140,8 @@ def test_every_form_of_a_synthetic_cohort_gives_the_same_values(cohort: dict[str
 def test_all_forms_together_agree(cohort: dict[str, Path]) -> None:
     eids = [int(eid) for eid in pl.read_csv(cohort["rap"], infer_schema=False)["participant.eid"]]
     wanted = cohort_wanted()
-    together = read_tables(list(cohort.values()), wanted, (), eids)
-    alone = read_tables([cohort["rap"]], wanted, (), eids)
+    together = read_tables(list(cohort.values()), wanted, {}, eids)
+    alone = read_tables([cohort["rap"]], wanted, {}, eids)
     assert all(together.of_field(field).equals(alone.of_field(field)) for field in wanted)
 
 
@@ -216,7 +220,7 @@ def test_nobody_of_interest_gives_empty_frames_and_a_report(tmp_path: Path) -> N
     values = read(tmp_path, CSV.replace("10000", "20000"))
     assert rows(values) == []
     assert (values.reports[0].num_participants, values.reports[0].num_imaged) == (3, 0)
-    nothing = read_tables([], WANTED, ("age",), EIDS)
+    nothing = read_tables([], WANTED, {"age": AGE}, EIDS)
     assert nothing.reports == ()
     assert_frame_equal(nothing.of_field(31), values.of_field(31))
     assert nothing.of_name("age").schema == NAME_SCHEMA
@@ -252,7 +256,7 @@ def test_labels_of_an_unknown_coding_are_refused_by_file_and_field_without_a_cel
 def test_a_few_odd_values_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = "".join(f"{eid},{eid % 90}\n" for eid in range(2000, 2200))
     values = read_tables(
-        write(tmp_path, f"eid,p21003_i2\n{lines}1000001,sixty\n1000002,about 50\n"), WANTED, (), range(2_000_000)
+        write(tmp_path, f"eid,p21003_i2\n{lines}1000001,sixty\n1000002,about 50\n"), WANTED, {}, range(2_000_000)
     )
     assert values.of_field(21003).height == 200
     assert values.reports[0].num_unreadable == 2
@@ -265,28 +269,29 @@ def test_named_columns_are_read_whatever_their_case_and_labels_become_numbers(tm
         "sub-0\t1\tM\tB\nredacted\t1\tM\tB\n"
     )
     eids = [7, participant_number("OAS1")]
-    values = read_tables([path], WANTED, {"age", "sex", "weight"}, eids)
-    assert values.of_name("age").rows() == [(eids[1], "61.5")]
-    assert values.of_name("sex").rows() == [(eids[0], "M"), (eids[1], "F")]
+    values = read_tables([path], WANTED, {"age": AGE, "sex": SEX, "weight": AGE}, eids)
+    assert values.of_name("age").rows() == [(eids[1], None, 61.5)]
+    assert values.of_name("sex").rows() == [(eids[0], None, 1.0), (eids[1], None, 0.0)]
     assert values.of_name("weight").is_empty() and values.of_field(31).is_empty()
-    assert (values.reports[0].num_participants, values.reports[0].num_without_eid) == (3, 3)
+    assert (values.reports[0].num_participants, values.reports[0].num_without_eid) == (4, 2)
 
 
 def test_named_text_is_read_as_latin_1_where_it_is_not_utf_8(tmp_path: Path) -> None:
     for encoding in ("utf-8", "latin-1"):
         path = tmp_path / f"{encoding}.csv"
         path.write_bytes("eid,Händigkeit\n1000001,Linkshänder\n1000002,�\n".encode(encoding, errors="ignore"))
-        values = read_tables([path], {}, {"händigkeit"}, EIDS)
-        assert values.of_name("händigkeit")["value"][0] == "Linkshänder"
+        hand = WantedName(kind="code", texts={"linkshänder": 2.0})
+        values = read_tables([path], {}, {"händigkeit": hand}, EIDS)
+        assert values.of_name("händigkeit")["value"].to_list() == [2.0]
 
 
 def test_named_tables_that_disagree_or_repeat_a_name_are_refused(tmp_path: Path) -> None:
     paths = write(tmp_path, "eid,age\n5,61\n", "eid,Age\n5,62\n", "eid,age,AGE\n5,61,61\n")
-    assert read_tables(paths[:1], {}, {"age"}, [5]).of_name("age").rows() == [(5, "61")]
+    assert read_tables(paths[:1], {}, {"age": AGE}, [5]).of_name("age").rows() == [(5, None, 61.0)]
     with pytest.raises(TableError, match="different values for the same participants in age"):
-        read_tables(paths[:2], {}, {"age"}, [5])
+        read_tables(paths[:2], {}, {"age": AGE}, [5])
     with pytest.raises(TableError, match=r"table2\.csv has more than one column for age"):
-        read_tables(paths[2:], {}, {"age"}, [5])
+        read_tables(paths[2:], {}, {"age": AGE}, [5])
 
 
 def test_no_participant_stands_in_a_repr(tmp_path: Path) -> None:
