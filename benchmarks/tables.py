@@ -27,8 +27,8 @@ import polars as pl
 
 from catalog.features import wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables.table import WantedField
 from catalog.tables.tables import TableValues, read_tables
+from catalog.tables.wanted import WantedField
 from mmdata.synth.phenotype import PSYCHOLOGY_FIELDS
 from mmdata.synth.table import column_names
 

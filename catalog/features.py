@@ -17,8 +17,8 @@ from catalog.errors import DictionaryError
 from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Dictionary, Evidence, FeatureDefinition
 from catalog.tables.codings import find_labels, fold
 from catalog.tables.named import WantedName
-from catalog.tables.table import WantedField
 from catalog.tables.tables import TableValues
+from catalog.tables.wanted import WantedField
 
 FEATURE_SCHEMA = {
     "sample_id": pl.String,

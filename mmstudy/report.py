@@ -103,7 +103,7 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
             "Where visits differ, say of which a value is: in a column session_id, or in sub-<label>_sessions.tsv."
         )
     for table in tables:
-        yield from _table_warnings(table)
+        yield from table_warnings(table)
         name = without_numbers(table.name)
         if table.is_joined:
             continue
@@ -116,37 +116,7 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
 
 
-def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
-    """Say what is removed of participants who withdrew, and what is left to the user."""
-    done = "would be removed" if is_preview else "removed"
-    if result.removed_before:
-        yield f"{result.removed_before} participants were removed before; nothing is left of them."
-    if not result.participants:
-        yield f"Nobody {'would have' if is_preview else 'had'} to be removed."
-        return
-    yield f"{result.participants} participants {done}; {result.known} of them had {result.samples} samples here."
-    for place, number in result.places.items():
-        yield f"  {place}: {number}"
-    if result.runs:
-        yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
-    if result.samples:
-        yield (
-            "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
-            "from whatever was copied out of the study, by mm export or by hand."
-        )
-
-
-def run_notes(plan: "RunPlan") -> Iterator[str]:
-    """Say who is left out of a run and what the audit found about it."""
-    for reason, number in plan.left_out.items():
-        yield f"left out: {number} samples, {reason}"
-    for code in plan.accepted_in_vain:
-        yield f"note: --accept {code}: the audit has no such finding about this run"
-    for finding in plan.findings:
-        yield f"{finding.severity}: {finding.code}: {finding.message}"
-
-
-def _table_warnings(table: TableReport) -> Iterator[str]:
+def table_warnings(table: TableReport) -> Iterator[str]:
     """Say what of a table's labels, columns and cells was not read as it stands."""
     name = without_numbers(table.name)
     if table.unrecognised:
@@ -180,6 +150,36 @@ def _table_warnings(table: TableReport) -> Iterator[str]:
                 f"{name}, column {column.column}: {column.num_unreadable} of {column.num_values} rows with a value "
                 "are left out, because theirs cannot be understood."
             )
+
+
+def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iterator[str]:
+    """Say what is removed of participants who withdrew, and what is left to the user."""
+    done = "would be removed" if is_preview else "removed"
+    if result.removed_before:
+        yield f"{result.removed_before} participants were removed before; nothing is left of them."
+    if not result.participants:
+        yield f"Nobody {'would have' if is_preview else 'had'} to be removed."
+        return
+    yield f"{result.participants} participants {done}; {result.known} of them had {result.samples} samples here."
+    for place, number in result.places.items():
+        yield f"  {place}: {number}"
+    if result.runs:
+        yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
+    if result.samples:
+        yield (
+            "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
+            "from whatever was copied out of the study, by mm export or by hand."
+        )
+
+
+def run_notes(plan: RunPlan) -> Iterator[str]:
+    """Say who is left out of a run and what the audit found about it."""
+    for reason, number in plan.left_out.items():
+        yield f"left out: {number} samples, {reason}"
+    for code in plan.accepted_in_vain:
+        yield f"note: --accept {code}: the audit has no such finding about this run"
+    for finding in plan.findings:
+        yield f"{finding.severity}: {finding.code}: {finding.message}"
 
 
 def _table_line(table: TableReport) -> str:

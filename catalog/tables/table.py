@@ -1,8 +1,4 @@
-"""One table as it was read: the fields that are wanted, and columns that name a feature.
-
-A row may speak for one session of a participant, if the table has a column ``session_id``; else it speaks for the
-participant.
-"""
+"""One table as it was read: the fields that are wanted, and columns that name a feature."""
 
 import dataclasses
 from collections import Counter
@@ -23,51 +19,15 @@ from catalog.tables.headers import (
     find_fields,
     read_header,
 )
-from catalog.tables.named import WantedName, read_named
+from catalog.tables.named_rows import merge_rows, read_names, session_instances
 from catalog.tables.reports import ColumnReport, TableReport
 from catalog.tables.rows import read_rows
-from catalog.tables.sidecars import ColumnDescription, Sidecar, describe_columns, read_sidecar
-from mmbase.sessions import FIRST_IMAGING_INSTANCE, instance_of
+from catalog.tables.sidecars import describe_columns, read_sidecar
+from catalog.tables.wanted import Wanted, WantedField
 
 NAME_SCHEMA = {"eid": pl.Int64, "instance": pl.Int32, "value": pl.Float64}
-_KEY = ["eid", "instance"]
-"""Of rows that name features: the instance is null where a row speaks for every visit."""
-_NO_VISIT = -1
-"""The instance of a session that is no visit with images."""
+"""Columns of a named column's values."""
 _NUM_SHOWN_HEADERS = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WantedField:
-    """What is to be known of a field to read it."""
-
-    codes: frozenset[int] = frozenset()
-    """Codes that definitions speak of: answers, missing codes, illnesses."""
-    is_date: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What tables are read for."""
-
-    fields: Mapping[int, WantedField]
-    names: Mapping[str, WantedName]
-    """By name of the feature, in lower case."""
-    eids: pl.Series = dataclasses.field(repr=False)
-    """Participants with imaging, int64."""
-    labels: Mapping[int, str] = dataclasses.field(repr=False)
-    """Of those who are not called by their number."""
-    sessionless: Mapping[int, bool] = dataclasses.field(repr=False)
-    """Participants with images outside any session; whether all of theirs are."""
-
-    def find_names(self, header: TableHeader) -> dict[str, list[int]]:
-        """Return where the columns are that name a feature, by the feature."""
-        features = {spelled: name for name, wanted in self.names.items() for spelled in (name, *wanted.headers)}
-        positions: dict[str, list[int]] = {}
-        for position, spelled in enumerate(header.names):
-            if name := features.get(spelled.lower()):
-                positions.setdefault(name, []).append(position)
-        return positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +73,7 @@ class Table:
         """Return a named column's values; of rows for one session also those that are null."""
         if name not in self.named.columns:
             return pl.DataFrame(schema=NAME_SCHEMA)
-        values = self.named.select(*_KEY, pl.col(name).alias("value"))
+        values = self.named.select("eid", "instance", pl.col(name).alias("value"))
         return values.filter(pl.col("instance").is_not_null() | pl.col("value").is_not_null())
 
 
@@ -135,7 +95,7 @@ def read_table(path: Path, wanted: Wanted) -> Table:
     positions = [*(column.position for column in columns), *position_of.values()]
     rows = read_rows(path, header, positions if session is None else [*positions, session], wanted.eids, wanted.labels)
     numbers, places, field_reports = _read_numbers(path, columns, wanted.fields, rows.wanted)
-    numbers, num_contradictions = _merge_rows(numbers, ["eid"])
+    numbers, num_contradictions = merge_rows(numbers, ["eid"])
     instance = pl.lit(None, pl.Int32) if session is None else session_instances(rows.wanted[str(session)])
     texts = rows.wanted.select(
         "eid",
@@ -173,75 +133,11 @@ def read_table(path: Path, wanted: Wanted) -> Table:
     )
 
 
-def read_names(
-    texts: pl.DataFrame, spelled: Mapping[str, str], sidecar: Sidecar, wanted: Wanted
-) -> tuple[pl.DataFrame, list[ColumnReport], int]:
-    """Turn columns that name features into numbers, one row for each participant and session.
-
-    Parameters
-    ----------
-    texts
-        Columns eid, instance, and text by name of the feature.
-    spelled
-        The columns' headers, by name of the feature.
-
-    Returns
-    -------
-    polars.DataFrame
-        As `Table.named`.
-    list[ColumnReport]
-        One for each column.
-    int
-        Values left out because they contradict each other.
-    """
-    numbers, reports = [], []
-    for name, header in spelled.items():
-        description = sidecar.get(header.lower(), ColumnDescription())
-        of_name, report = read_named(header, texts[name], wanted.names[name], description)
-        numbers.append(of_name)
-        reports.append(report)
-    rows = texts.select("eid", _placed(wanted.sessionless)).with_columns(numbers)
-    constants = [name for name in spelled if wanted.names[name].is_constant]
-    values, num_contradictions = _merge_rows(rows, _KEY)
-    clashes = values.select(pl.col(constants).drop_nulls().n_unique().over("eid") > 1)
-    num_clashes = sum(values.filter(clash)["eid"].n_unique() for clash in clashes)
-    values = values.with_columns(pl.when(~clashes[name]).then(pl.col(name)) for name in constants)
-    return values, reports, num_contradictions + num_clashes
-
-
 def shown_headers(header: TableHeader) -> tuple[str, ...]:
     """Return a few headers for a message, without those that may name a participant."""
     apart = (*EID_HEADERS, *LABEL_HEADERS, *SESSION_HEADERS)
     names = [name for name in header.names if name and name.lower() not in apart and not name.startswith("sub-")]
     return tuple(names[:_NUM_SHOWN_HEADERS])
-
-
-def session_instances(sessions: pl.Series) -> pl.Series:
-    """Return the visits that the labels of sessions stand for; null where there is none."""
-    texts = pl.DataFrame({"text": sessions}).select(tidy(pl.col("text")).str.replace("(?i)^ses-", ""))["text"]
-    instances = {text: instance_of(text) for text in texts.drop_nulls().unique()}
-    return texts.replace_strict(list(instances), list(instances.values()), default=None, return_dtype=pl.Int32)
-
-
-def _placed(sessionless: Mapping[int, bool]) -> pl.Expr:
-    """Return the visit that a row is of, where images without a session stand for UK Biobank's first imaging visit.
-
-    A participant's only session is the one of images without a session; of several, nothing says which is.
-    """
-    instance = pl.col("instance")
-    if not sessionless:
-        return instance
-    is_lone = pl.col("eid").is_in([eid for eid, are_all in sessionless.items() if are_all])
-    is_only = instance.drop_nulls().n_unique().over("eid") == 1
-    is_taken = pl.col("eid").is_in(list(sessionless)) & (instance == FIRST_IMAGING_INSTANCE)
-    return (
-        pl.when(instance.is_not_null() & is_lone & is_only)
-        .then(pl.lit(FIRST_IMAGING_INSTANCE, pl.Int32))
-        .when(is_taken)
-        .then(pl.lit(_NO_VISIT, pl.Int32))
-        .otherwise(instance)
-        .alias("instance")
-    )
 
 
 def _has_two_participant_columns(header: TableHeader) -> bool:
@@ -291,15 +187,3 @@ def _read_numbers(
                 numbers[place.column] = values
                 places.setdefault(field, []).append(place)
     return pl.DataFrame(numbers), places, reports
-
-
-def _merge_rows(rows: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, int]:
-    """Make one row of those of one key; return how many values are left out because rows disagree."""
-    is_repeated = rows.select(key).is_duplicated()
-    if not is_repeated.any():
-        return rows, 0
-    distinct = rows.filter(is_repeated).group_by(key).agg(pl.all().drop_nulls().unique())
-    columns = distinct.columns[len(key) :]
-    merged = distinct.with_columns(pl.when(pl.col(c).list.len() == 1).then(pl.col(c).list.first()) for c in columns)
-    num_contradictions = sum(int((distinct[column].list.len() > 1).sum()) for column in columns)
-    return pl.concat([rows.filter(~is_repeated), merged]), num_contradictions

@@ -16,8 +16,9 @@ import polars as pl
 from catalog.errors import TableError
 from catalog.tables.named import WantedName
 from catalog.tables.reports import TableReport
-from catalog.tables.table import NAME_SCHEMA, Table, Wanted, WantedField, read_table
+from catalog.tables.table import NAME_SCHEMA, Table, read_table
 from catalog.tables.visits import read_visit_tables
+from catalog.tables.wanted import Wanted, WantedField
 from mmbase.records import VisitTable
 
 FIELD_SCHEMA = {"eid": pl.Int64, "instance": pl.Int32, "array": pl.Int32, "value": pl.Float64}

@@ -17,9 +17,11 @@ import polars as pl
 from catalog.errors import TableError
 from catalog.tables.cells import tidy
 from catalog.tables.headers import SESSION_HEADERS, TableHeader, decode, parse_header, split_row, with_newlines
+from catalog.tables.named_rows import read_names, session_instances
 from catalog.tables.reports import TableReport
 from catalog.tables.sidecars import describe_columns, read_sidecar
-from catalog.tables.table import Table, Wanted, read_names, session_instances, shown_headers
+from catalog.tables.table import Table, shown_headers
+from catalog.tables.wanted import Wanted
 from mmbase.records import VisitTable
 
 _Row = dict[str, int | str | None]

@@ -10,8 +10,9 @@ from polars.testing import assert_frame_equal
 
 from catalog.errors import TableError
 from catalog.tables.named import WantedName
-from catalog.tables.table import NAME_SCHEMA, WantedField
+from catalog.tables.table import NAME_SCHEMA
 from catalog.tables.tables import FIELD_SCHEMA, TableValues, read_tables
+from catalog.tables.wanted import WantedField
 from mmbase.records import participant_number
 from mmdata.synth.plan import plan_release
 from mmdata.synth.table_form import TABLE_FORMS, table_name, write_table
@@ -301,3 +302,44 @@ def test_no_participant_stands_in_a_repr(tmp_path: Path) -> None:
 def test_every_pair_of_forms_can_be_mixed(tmp_path: Path) -> None:
     for one, other in itertools.combinations((CSV, TAB, RAP, RAP_SHORT, LABELS), 2):
         assert rows(read(tmp_path, one, other)) == EXPECTED
+
+
+def test_a_table_without_a_wanted_column_shows_a_few_headers_and_nobody(tmp_path: Path) -> None:
+    def shown(table: str) -> tuple[str, ...]:
+        return read(tmp_path, table).reports[0].unrecognised
+
+    assert shown("eid\tsession_id\tp99\tq\n1000001\t1\t2\t3\n") == ("p99", "q")
+    assert shown("participant_id\tsub-A\ta\tb\tc\td\te\nsub-1\t1\t1\t1\t1\t1\t1\n") == ("a", "b", "c", "d")
+    assert shown(CSV) == ()
+
+
+def test_the_first_of_two_columns_of_participants_counts_and_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "participants.tsv"
+    path.write_text("participant_id\tparticipant_id\tage\nsub-1\tsub-2\t60\nsub-2\tsub-1\t50\n")
+    values = read_tables([path], {}, {"age": AGE}, [1, 2])
+    assert values.of_name("age").rows() == [(1, None, 60.0), (2, None, 50.0)]
+    assert values.reports[0].has_two_participant_columns
+
+
+def test_what_is_said_beside_a_table_is_followed_of_every_table(tmp_path: Path) -> None:
+    (tmp_path / "participants.json").write_text('{"AGE": {"Units": "months"}}')
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-1\t720\nsub-2\t89+\n")
+    values = read_tables([tmp_path / "participants.tsv"], {}, {"age": AGE}, [1, 2])
+    assert values.of_name("age").rows() == [(1, None, 60.0)]
+    (column,) = values.reports[0].columns
+    assert (column.column, column.num_unreadable, column.num_values) == ("age", 1, 2)
+
+
+def test_a_column_has_any_of_its_feature_names_but_one_alone(tmp_path: Path) -> None:
+    day = WantedName(kind="date", headers=("acq_time",))
+    paths = write(tmp_path, "eid,acq_time\n5,2019-05-01\n", "eid,ACQ_TIME,scan_date\n5,2019-05-01,2019-05-01\n")
+    assert read_tables(paths[:1], {}, {"scan_date": day}, [5]).of_name("scan_date").rows() == [(5, None, 18017.0)]
+    with pytest.raises(TableError, match=r"table1\.csv has more than one column for scan_date"):
+        read_tables(paths[1:], {}, {"scan_date": day}, [5])
+
+
+def test_odd_values_of_a_field_are_told_with_the_field_and_how_many_there_are(tmp_path: Path) -> None:
+    lines = "".join(f"{eid},{eid % 90}\n" for eid in range(2000, 2200))
+    table = write(tmp_path, f"eid,p21003_i2\n{lines}1000001,89+\n1000002,n/a\n")
+    (column,) = read_tables(table, WANTED, {}, range(2_000_000)).reports[0].columns
+    assert (column.column, column.num_unreadable, column.num_values) == ("field 21003", 1, 201)
