@@ -147,8 +147,8 @@ def table_warnings(table: TableReport) -> Iterator[str]:
             yield f"{name}, column {column.column}: not read, because {column.refusal}"
         else:
             yield (
-                f"{name}, column {column.column}: {column.num_unreadable} of {column.num_values} rows with a value "
-                "are left out, because theirs cannot be understood."
+                f"{name}, column {column.column}: the values of {column.num_unreadable} of {column.num_values} rows "
+                "cannot be understood and are left out."
             )
 
 

@@ -22,12 +22,13 @@ LABEL_HEADERS = ("participant_id", "id")
 """Columns of participant labels, as in BIDS."""
 SESSION_HEADERS = ("session_id", "session", "ses")
 """Columns that say of which session a row is."""
+_FLAGS = re.ASCII | re.IGNORECASE
 _FIELD_HEADERS = (
-    re.compile(r"(?P<field>\d+)-(?P<instance>\d+)\.(?P<array>\d+)", re.ASCII),
-    re.compile(r"f\.(?P<field>\d+)\.(?P<instance>\d+)\.(?P<array>\d+)", re.ASCII),
-    re.compile(r"(?:participant\.)?p(?P<field>\d+)(?:_i(?P<instance>\d+))?(?:_a(?P<array>\d+))?", re.ASCII),
-    re.compile(r"x(?P<field>\d+)(?P<mark>[._])(?P<instance>\d+)(?P=mark)(?P<array>\d+)", re.ASCII | re.IGNORECASE),
-    re.compile(r"(?:\w+_)?f_?(?P<field>\d+)_(?P<instance>\d+)_(?P<array>\d+)", re.ASCII | re.IGNORECASE),
+    re.compile(r"(?P<field>\d+)-(?P<instance>\d+)\.(?P<array>\d+)", _FLAGS),
+    re.compile(r"f\.(?P<field>\d+)\.(?P<instance>\d+)\.(?P<array>\d+)", _FLAGS),
+    re.compile(r"(?:participant\.)?p(?P<field>\d+)(?:_i(?P<instance>\d+))?(?:_a(?P<array>\d+))?", _FLAGS),
+    re.compile(r"x(?P<field>\d+)(?P<mark>[._])(?P<instance>\d+)(?P=mark)(?P<array>\d+)", _FLAGS),
+    re.compile(r"(?:\w+_)?f_?(?P<field>\d+)_(?P<instance>\d+)_(?P<array>\d+)", _FLAGS),
 )
 _UNQUOTED_FORM = b"f.eid\t"
 """How ukbconv's r and txt begin; they know no quotes, so that one in a cell is part of its text."""

@@ -58,8 +58,13 @@ def read_names(
 
 
 def session_instances(sessions: pl.Series) -> pl.Series:
-    """Return the visits that the labels of sessions stand for; null where there is none."""
-    texts = pl.DataFrame({"text": sessions}).select(tidy(pl.col("text")).str.replace("(?i)^ses-", ""))["text"]
+    """Return the visits that the labels of sessions stand for; null where there is none.
+
+    >>> session_instances(pl.Series(["ses-2", "M12", "3.0", "n/a"])).to_list()
+    [2, 12, 3, None]
+    """
+    label = tidy(pl.col("text")).str.replace("(?i)^ses-", "").str.replace(r"^(\d+)\.0+$", "$1")
+    texts = pl.DataFrame({"text": sessions}).select(label)["text"]
     instances = {text: instance_of(text) for text in texts.drop_nulls().unique()}
     return texts.replace_strict(list(instances), list(instances.values()), default=None, return_dtype=pl.Int32)
 

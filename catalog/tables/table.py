@@ -90,36 +90,28 @@ def read_table(path: Path, wanted: Wanted) -> Table:
     columns = [column for column in find_fields(header) if column.field in wanted.fields]
     named = wanted.find_names(header)
     _require_unique(path, header, columns, named)
-    position_of = {name: positions[0] for name, positions in named.items()}
     session = header.find(SESSION_HEADERS) if named else None
-    positions = [*(column.position for column in columns), *position_of.values()]
+    positions = [column.position for column in columns] + [position for (position,) in named.values()]
     rows = read_rows(path, header, positions if session is None else [*positions, session], wanted.eids, wanted.labels)
     numbers, places, field_reports = _read_numbers(path, columns, wanted.fields, rows.wanted)
     numbers, num_contradictions = merge_rows(numbers, ["eid"])
-    instance = pl.lit(None, pl.Int32) if session is None else session_instances(rows.wanted[str(session)])
-    texts = rows.wanted.select(
-        "eid",
-        instance.alias("instance"),
-        *(tidy(pl.col(str(position))).alias(name) for name, position in position_of.items()),
-    )
-    spelled = {name: header.names[position] for name, position in position_of.items()}
+    spelled = {name: header.names[position] for name, (position,) in named.items()}
     sidecar = describe_columns([read_sidecar(path.with_suffix(".json"))]) if named else {}
+    texts = _named_texts(rows.wanted, {name: position for name, (position,) in named.items()}, session)
     values, name_reports, num_contradicting_names = read_names(texts, spelled, sidecar, wanted)
+    reports = (*field_reports, *name_reports)
     num_participants = rows.eids.n_unique()
-    num_repeated = len(rows.eids) - num_participants
     return Table(
         report=TableReport(
             name=path.name,
             num_rows=len(rows.eids) + rows.num_without_eid,
             num_participants=num_participants,
             num_imaged=rows.wanted["eid"].n_unique(),
-            num_repeated=num_repeated if session is None else texts.height - values.height,
+            num_repeated=len(rows.eids) - num_participants if session is None else texts.height - values.height,
             num_without_eid=rows.num_without_eid,
             num_contradictions=num_contradictions + num_contradicting_names,
-            num_unreadable=sum(report.num_unreadable for report in (*field_reports, *name_reports)),
-            columns=tuple(
-                report for report in (*field_reports, *name_reports) if report.num_unreadable or report.refusal
-            ),
+            num_unreadable=sum(report.num_unreadable for report in reports),
+            columns=tuple(report for report in reports if report.num_unreadable or report.refusal),
             num_recognised=len(columns) + len(named),
             unrecognised=() if columns or named else shown_headers(header),
             num_respelled=rows.num_respelled,
@@ -138,6 +130,13 @@ def shown_headers(header: TableHeader) -> tuple[str, ...]:
     apart = (*EID_HEADERS, *LABEL_HEADERS, *SESSION_HEADERS)
     names = [name for name in header.names if name and name.lower() not in apart and not name.startswith("sub-")]
     return tuple(names[:_NUM_SHOWN_HEADERS])
+
+
+def _named_texts(rows: pl.DataFrame, positions: Mapping[str, int], session: int | None) -> pl.DataFrame:
+    """Return columns eid, instance, and text by name of the feature."""
+    instance = pl.lit(None, pl.Int32) if session is None else session_instances(rows[str(session)])
+    texts = (tidy(pl.col(str(position))).alias(name) for name, position in positions.items())
+    return rows.select("eid", instance.alias("instance"), *texts)
 
 
 def _has_two_participant_columns(header: TableHeader) -> bool:

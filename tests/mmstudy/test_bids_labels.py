@@ -186,13 +186,13 @@ def test_every_way_to_write_the_same_table_means_the_same(make: Make, case: str)
             "sub-01\tM\t60\nsub-02\tF\t89+\n",
             {},
             {"age": {"01/2": 60}, "sex": {"01/2": 1, "02/2": 0}},
-            "participants.tsv, column age: 1 of 2 rows with a value are left out",
+            "participants.tsv, column age: the values of 1 of 2 rows cannot be understood and are left out.",
         ),
         (
             "sub-01\tM\t60\nsub-02\tO\t50\n",
             {},
             {"age": {"01/2": 60, "02/2": 50}, "sex": {"01/2": 1}},
-            "participants.tsv, column sex: 1 of 2 rows with a value are left out",
+            "participants.tsv, column sex: the values of 1 of 2 rows cannot be understood and are left out.",
         ),
         (
             "sub-01\tM\t20-25\nsub-02\tF\t25-30\n",
