@@ -4,6 +4,8 @@ Source: the Brain Imaging Data Structure specification, 1.10, Common principles,
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 
 from catalog.errors import TableError
 from catalog.tables.cells import NULLS
+
+_COMMA_TOO_MANY = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+"""A comma behind the last entry, which people leave and JSON does not allow; strings are matched to be kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,19 +34,20 @@ Sidecar = Mapping[str, ColumnDescription]
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """Read a JSON file; one that is not there says nothing.
+    """Read a JSON file, with or without commas behind last entries; one that is not there says nothing.
 
     Raises
     ------
     TableError
         It cannot be read, or is no object of columns: what codes and numbers mean would be a guess.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise _unusable(path, "it is a link to a file that is not here") from None
+    if not os.path.lexists(path):
         return {}
+    if not path.is_file():
+        raise _unusable(path, "it is no file, or a link to one that is not here")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(_COMMA_TOO_MANY.sub(lambda match: match["string"] or "", text))
     except OSError as error:
         raise _unusable(path, str(error.strerror)) from None
     except (UnicodeDecodeError, RecursionError):

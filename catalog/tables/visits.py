@@ -91,6 +91,8 @@ def _layout(line: bytes, wanted: Wanted) -> _Layout:
 
 
 def _read_file(table: VisitTable, layout_of: Callable[[bytes], _Layout]) -> tuple[_Layout, list[_Row]]:
+    if not table.path.is_file():  # a pipe would wait for ever
+        raise TableError("A table of one participant is no file.")
     content = with_newlines(table.path.read_bytes())
     first, *lines = content.split(b"\n")
     layout = layout_of(first)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,27 @@ def test_a_file_that_is_not_there_says_nothing_and_a_byte_order_mark_neither(tmp
     assert read_sidecar(tmp_path / "participants.json") == {"age": {}}
 
 
+def test_a_comma_behind_the_last_entry_is_forgiven_as_in_the_examples_of_bids(tmp_path: Path) -> None:
+    text = '{"age": {"Units": "a,}", "Levels": {"1": "x \\",]",},\n },\n}'
+    (tmp_path / "participants.json").write_text(text)
+    assert read_sidecar(tmp_path / "participants.json") == {"age": {"Units": "a,}", "Levels": {"1": 'x ",]'}}}
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "participants.json")
+    with pytest.raises(TableError, match="it is no file"):
+        read_sidecar(tmp_path / "participants.json")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"age": {"Units": "months",}}', r"it is no JSON \(line 1\)"),
+        (b'{"age": {"Units": "months"}\n"sex": {}}', r"it is no JSON \(line 2\)"),
         (b"", "it is no JSON"),
         (b"[" * 100_000, "it is no JSON"),
         ('{"age": {}}'.encode("utf-16"), "it is no JSON in UTF-8"),
         (b"[]", "it is no object"),
-        (None, "it is a link to a file that is not here"),
+        (None, "it is no file, or a link to one that is not here"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_because_meanings_would_be_guessed(

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -103,9 +104,11 @@ def test_a_file_that_is_not_there_or_badly_described_is_passed_over_and_counted(
     broken = tmp_path / "sub-2_sessions.json"
     broken.write_text("{")
     gone = VisitTable(path=tmp_path / "gone.tsv", eid=1, kind="sessions")
-    values = read(gone, table_of(tmp_path, 2, "session_id\tage\n2\t60\n", sidecars=(broken,)))
+    pipe = VisitTable(path=tmp_path / "pipe.tsv", eid=3, kind="sessions")
+    os.mkfifo(pipe.path)
+    values = read(gone, pipe, table_of(tmp_path, 2, "session_id\tage\n2\t60\n", sidecars=(broken,)))
     assert values.of_name("age").is_empty()
-    assert values.reports[0].num_unused_files == 2
+    assert values.reports[0].num_unused_files == 3
     shared = broken.rename(tmp_path / "sessions.json")
     with pytest.raises(TableError, match=r"sessions\.json cannot be read: it is no JSON"):
         read(table_of(tmp_path, 2, "session_id\tage\n2\t60\n", sidecars=(shared,)))
