@@ -24,9 +24,6 @@ from catalog.tables.table import Table, shown_headers
 from catalog.tables.wanted import Wanted
 from mmbase.records import VisitTable
 
-_Row = dict[str, int | str | None]
-"""Eid, instance, session, and text by name of the feature."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
@@ -42,12 +39,30 @@ class _Layout:
 class _Joined:
     """Tables of one kind, of whose columns the same is said."""
 
-    rows: list[_Row] = field(default_factory=list, repr=False)
+    eids: list[int] = field(default_factory=list, repr=False)
+    """Of each row."""
+    instances: list[int | None] = field(default_factory=list, repr=False)
+    """The visit of each row, where the file says it; else its session does."""
+    sessions: list[str | None] = field(default_factory=list, repr=False)
+    texts: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
+    """Columns by name of the feature."""
     spelled: dict[str, str] = field(default_factory=dict)
     """Header by name of the feature."""
     headers: dict[str, None] = field(default_factory=dict)
     """A few that may be shown."""
     num_unused_files: int = 0
+
+    def add(self, table: VisitTable, layout: _Layout, rows: Sequence[Sequence[str]]) -> None:
+        """Put the rows of one file behind the others."""
+        for name in layout.positions.keys() - self.texts.keys():
+            self.texts[name] = [None] * len(self.eids)
+        for name, column in self.texts.items():
+            column.extend(_column(rows, layout.positions.get(name)))
+        self.eids.extend([table.eid] * len(rows))
+        self.instances.extend([table.instance] * len(rows))
+        self.sessions.extend(_column(rows, layout.session))
+        self.spelled.update({name: layout.header.names[position] for name, position in layout.positions.items()})
+        self.headers.update(dict.fromkeys(shown_headers(layout.header)))
 
 
 def read_visit_tables(tables: Sequence[VisitTable], wanted: Wanted) -> list[Table]:
@@ -70,10 +85,7 @@ def read_visit_tables(tables: Sequence[VisitTable], wanted: Wanted) -> list[Tabl
             joined.setdefault((table.kind, "{}"), _Joined()).num_unused_files += 1
             continue
         said = json.dumps({key: entry for content in contents for key, entry in content.items()}, sort_keys=True)
-        group = joined.setdefault((table.kind, said), _Joined())
-        group.rows.extend(rows)
-        group.spelled.update({name: layout.header.names[position] for name, position in layout.positions.items()})
-        group.headers.update(dict.fromkeys(shown_headers(layout.header)))
+        joined.setdefault((table.kind, said), _Joined()).add(table, layout, rows)
     return [_table(kind, said, group, wanted) for (kind, said), group in joined.items()]
 
 
@@ -90,36 +102,35 @@ def _layout(line: bytes, wanted: Wanted) -> _Layout:
     return _Layout(header, {name: positions[0] for name, positions in named.items()}, header.find(SESSION_HEADERS))
 
 
-def _read_file(table: VisitTable, layout_of: Callable[[bytes], _Layout]) -> tuple[_Layout, list[_Row]]:
+def _read_file(table: VisitTable, layout_of: Callable[[bytes], _Layout]) -> tuple[_Layout, list[list[str]]]:
+    """Return where things are in a file's rows, and the rows."""
     if not table.path.is_file():  # a pipe would wait for ever
         raise TableError("A table of one participant is no file.")
     content = with_newlines(table.path.read_bytes())
     first, *lines = content.split(b"\n")
     layout = layout_of(first)
-    cells = [split_row(decode(line), layout.header.separator, layout.header.quote) for line in lines if line.strip()]
+    rows = [split_row(decode(line), layout.header.separator, layout.header.quote) for line in lines if line.strip()]
     has_visits = table.instance is not None or layout.session is not None
-    if b"\x00" in content or not has_visits or any(len(row) != len(layout.header.names) for row in cells):
+    if b"\x00" in content or not has_visits or any(len(row) != len(layout.header.names) for row in rows):
         raise TableError("A table of one participant is no text, or has rows of another length, or names no session.")
-    return layout, [
-        {
-            "eid": table.eid,
-            "instance": table.instance,
-            "session": None if layout.session is None else row[layout.session],
-            **{name: row[position] for name, position in layout.positions.items()},
-        }
-        for row in cells
-    ]
+    return layout, rows
+
+
+def _column(rows: Sequence[Sequence[str]], position: int | None) -> list[str | None]:
+    return [None if position is None else row[position] for row in rows]
 
 
 def _table(kind: str, said: str, group: _Joined, wanted: Wanted) -> Table:
-    texts = [pl.Series(name, [row.get(name) for row in group.rows], pl.String) for name in ("session", *group.spelled)]
-    known = [
-        pl.Series("eid", [row["eid"] for row in group.rows], pl.Int64),
-        pl.Series("instance", [row["instance"] for row in group.rows], pl.Int32),
-    ]
-    rows = pl.DataFrame([*known, *texts]).with_columns(tidy(pl.col(name)) for name in group.spelled)
-    rows = rows.with_columns(pl.col("instance").fill_null(session_instances(rows["session"])))
-    rows = rows.filter(pl.col("instance").is_not_null()).drop("session")
+    rows = pl.DataFrame(
+        [
+            pl.Series("eid", group.eids, pl.Int64),
+            pl.Series("instance", group.instances, pl.Int32),
+            *(pl.Series(name, column, pl.String) for name, column in group.texts.items()),
+        ]
+    )
+    sessions = session_instances(pl.Series(group.sessions, dtype=pl.String))
+    rows = rows.with_columns(pl.col("instance").fill_null(sessions), *(tidy(pl.col(name)) for name in group.texts))
+    rows = rows.filter(pl.col("instance").is_not_null())
     of_sessions = kind == "sessions"
     seen = wanted if of_sessions else dataclasses.replace(wanted, sessionless={})
     values, reports, num_contradictions = read_names(rows, group.spelled, describe_columns([json.loads(said)]), seen)
@@ -127,7 +138,7 @@ def _table(kind: str, said: str, group: _Joined, wanted: Wanted) -> Table:
     return Table(
         report=TableReport(
             name=f"sub-*_{kind}.tsv",
-            num_rows=len(group.rows),
+            num_rows=len(group.eids),
             num_participants=num_participants,
             num_imaged=num_participants,
             num_repeated=rows.height - values.height if of_sessions else 0,
