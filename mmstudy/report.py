@@ -152,7 +152,7 @@ def table_warnings(table: TableReport) -> Iterator[str]:
             )
 
 
-def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iterator[str]:
+def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
     """Say what is removed of participants who withdrew, and what is left to the user."""
     done = "would be removed" if is_preview else "removed"
     if result.removed_before:
@@ -172,7 +172,7 @@ def removal_lines(result: WithdrawalResult, *, is_preview: bool = False) -> Iter
         )
 
 
-def run_notes(plan: RunPlan) -> Iterator[str]:
+def run_notes(plan: "RunPlan") -> Iterator[str]:
     """Say who is left out of a run and what the audit found about it."""
     for reason, number in plan.left_out.items():
         yield f"left out: {number} samples, {reason}"
