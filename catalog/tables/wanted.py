@@ -35,7 +35,8 @@ class Wanted:
 
     def find_names(self, header: TableHeader) -> dict[str, list[int]]:
         """Return where the columns are that name a feature, by the feature."""
-        features = {spelled: name for name, wanted in self.names.items() for spelled in (name, *wanted.headers)}
+        others = {spelled: name for name, wanted in self.names.items() for spelled in wanted.headers}
+        features = others | {name: name for name in self.names}
         positions: dict[str, list[int]] = {}
         for position, spelled in enumerate(header.names):
             if name := features.get(spelled.lower()):
