@@ -9,6 +9,7 @@ Names of columns are compared without case.
 """
 
 import csv
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _FIELD_HEADERS = (
 )
 _UNQUOTED_FORM = b"f.eid\t"
 """How ukbconv's r and txt begin; they know no quotes, so that one in a cell is part of its text."""
+_QUOTED_ROW = re.compile(rb'"(?:[^"]|"")*+"(?:[,;\t]"(?:[^"]|"")*+")*')
 _HEAD_BYTES = 1024
 _TAIL_BYTES = 1 << 22
 """More than any row is long."""
@@ -80,7 +82,7 @@ def read_header(path: Path) -> TableHeader:
         with path.open("rb") as file:
             start = file.read(_HEAD_BYTES)
             file.seek(0)
-            line = file.readline()
+            line, row = file.readline(), file.readline()
     except OSError as error:
         raise TableError(f"{path.name} cannot be opened as a table ({error.strerror}).") from None
     if b"\x00" in start:
@@ -89,6 +91,8 @@ def read_header(path: Path) -> TableHeader:
             "Export it again, or save it as CSV UTF-8.",
         )
     header = parse_header(line, path.name)
+    if row.strip() and not _QUOTED_ROW.fullmatch(row.rstrip(b"\r\n")):  # R quotes names and texts, not numbers
+        header = dataclasses.replace(header, is_quoted=False)
     _require_whole_last_row(path, header)
     return header
 

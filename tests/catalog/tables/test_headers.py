@@ -89,6 +89,14 @@ def test_lines_that_end_with_cr_are_told_from_those_that_end_with_crlf(tmp_path:
     assert not header_of(tmp_path, content.replace(b"\r", b"\r\n")).has_bare_cr
 
 
+@pytest.mark.parametrize(
+    ("row", "is_quoted"),
+    [(b'"1",1000001,0\n', False), (b'"1","1000001",\n', False), (b'"1","1000001",""\r\n', True), (b"\n", True)],
+)
+def test_every_cell_is_quoted_where_the_first_rows_cells_are_too(tmp_path: Path, row: bytes, is_quoted: bool) -> None:
+    assert header_of(tmp_path, b'"","eid","X31.0.0"\n' + row).is_quoted == is_quoted
+
+
 def test_ukbconvs_tab_form_has_no_quotes(tmp_path: Path) -> None:
     assert header_of(tmp_path, b"f.eid\tf.31.0.0\n").quote is None
 

@@ -156,6 +156,25 @@ def test_a_table_cut_into_tables_by_column_says_the_same(
     assert rows(read(tmp_path_factory.mktemp("cut"), *tables)) == EXPECTED
 
 
+R_TABLES = {
+    "read.csv, write.csv": '"","eid","X31.0.0","X53.2.0","X21003.2.0","X20002.0.0","X20002.0.1"\n'
+    '"1",1000001,0,"2019-05-01",63,1065,1111\n"2",1000002,1,NA,NA,NA,NA\n"3",1000009,1,NA,NA,NA,NA\n',
+    "write.csv without NA": '"eid","X31.0.0","X53.2.0","X20002.0.0","X20002.0.1","X21003.2.0"\n'
+    '1000001,0,"2019-05-01",1065,1111,63\n1000002,1,,,,\n1000009,1,,,,\n',
+    "ukbtools": "eid,sex_f31_0_0,date_f53_2_0,age_f21003_2_0,illness_f20002_0_0,illness_f20002_0_1\n"
+    "1000001,Female,2019-05-01,63,1065,1111\n1000002,Male,NA,NA,NA,NA\n1000009,Male,NA,NA,NA,NA\n",
+    "janitor": "f_eid\tf_31_0_0\tx53_2_0\tx21003_2_0\tf_20002_0_0\tf_20002_0_1\n"
+    "1000001\t0\t2019-05-01\t63\t1065\t1111\n1000002\t1\tNA\tNA\tNA\tNA\n1000009\t1\tNA\tNA\tNA\tNA\n",
+}
+
+
+@pytest.mark.parametrize("form", R_TABLES)
+def test_tables_that_r_saved_again_say_the_same(tmp_path: Path, form: str) -> None:
+    values = read(tmp_path, R_TABLES[form])
+    assert rows(values) == EXPECTED
+    assert (values.reports[0].num_participants, values.reports[0].num_recognised) == (3, 5)
+
+
 def test_columns_may_come_from_several_tables_and_repeats_count_once(tmp_path: Path) -> None:
     first = '"eid","31-0.0"\n"1000001","0"\n"1000002","1"\n'
     second = '"eid","31-0.0","53-2.0","21003-2.0"\n"1000001","0","2019-05-01","63"\n'
