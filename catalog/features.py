@@ -261,7 +261,7 @@ def _wanted_name(definition: FeatureDefinition) -> WantedName:
     if definition.kind in ("continuous", "date"):
         kind = "number" if definition.kind == "continuous" else "date"
     codes = {*(definition.recode or (0, 1)), *definition.missing} if definition.kind == "binary" else set()
-    texts = {fold(text): float(code) for text, code in definition.texts.items()}
+    texts: dict[str, float] = {fold(text): code for text, code in definition.texts.items()}
     if kind == "code":
         labels = find_labels(definition.field or 0, codes, is_date=False)
         is_explained = labels.is_known or definition.texts or definition.recode
@@ -269,7 +269,7 @@ def _wanted_name(definition: FeatureDefinition) -> WantedName:
     return WantedName(
         kind=kind,
         unit=definition.unit,
-        texts=texts,
+        texts={text: float(code) for text, code in texts.items()},
         codes=frozenset(map(float, codes)) if codes else None,
         headers=tuple(name.lower() for name in definition.names),
         is_constant=definition.kind == "binary" and definition.policy == "earliest",
