@@ -66,6 +66,7 @@ class FeatureDefinition:
     arrays: Literal["first", "mean"] = "first"
     missing: tuple[int, ...] = ()
     texts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    names: tuple[str, ...] = ()
     recode: Mapping[int, float] | None = None
     any_of: tuple[Evidence, ...] = ()
     plausible: tuple[float, float] | None = None

@@ -165,6 +165,11 @@ def known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, Enrolled
     }
 
 
+def known_labels(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """Return the labels of participants whom sources do not call by their number."""
+    return dict(connection.execute("SELECT eid, label FROM participants WHERE label IS NOT NULL").fetchall())
+
+
 def _newcomers(
     salt: str,
     visits: Iterable[Visit],

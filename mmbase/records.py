@@ -112,6 +112,19 @@ class MisnamedImages:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VisitTable:
+    """A table of one participant's sessions, or of the files of one visit, as BIDS has them."""
+
+    path: Path = field(repr=False)
+    eid: int = field(repr=False)
+    kind: Literal["sessions", "scans"]
+    instance: int | None = None
+    """The visit that every row is of; None where a column says of which session a row is."""
+    sidecars: tuple[Path, ...] = field(default=(), repr=False)
+    """JSON files that describe its columns; what a later one says of a column replaces what an earlier one says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FoundSources:
     """What was found in folders, by names alone."""
 
@@ -119,6 +132,10 @@ class FoundSources:
     """One for each visit and modality, in order of visit and modality."""
     tables: tuple[Path, ...] = ()
     """Tables whose header begins with an eid or participant_id column."""
+    visit_tables: tuple[VisitTable, ...] = ()
+    """Tables of single participants or visits, of those with scans."""
+    sessionless: Mapping[int, bool] = field(default_factory=dict, repr=False)
+    """Participants with scans outside any session; whether all of theirs are."""
     withdrawal_lists: tuple[Path, ...] = ()
     """Known as such by their names."""
     number_lists: tuple[Path, ...] = ()

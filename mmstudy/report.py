@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
-from catalog.tables.tables import TableReport
+from catalog.tables.reports import TableReport
 from mmstudy.wording import without_numbers
 
 if TYPE_CHECKING:  # each command loads its own
@@ -106,8 +106,16 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
         )
     if result.registration.without_values:
         yield f"No table has a value of {', '.join(result.registration.without_values)} for anybody with a scan."
+    for feature, number in result.registration.unplaced.items():
+        yield (
+            f"Tables give {feature} of {number} participants, but not for the visit of their scan, so it is left out. "
+            "Where visits differ, say of which a value is: in a column session_id, or in sub-<label>_sessions.tsv."
+        )
     for table in tables:
+        yield from table_warnings(table)
         name = without_numbers(table.name)
+        if table.is_joined:
+            continue
         if not table.num_imaged:
             yield (
                 f"{name} names no participant with a scan. Identifiers differ from one UK Biobank application to "
@@ -118,6 +126,42 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
     if misnamed := result.found.misnamed:
         examples = (f"{one.number} {one.modality} like {one.example} ({one.fault})" for one in misnamed)
         yield f"{sum(one.number for one in misnamed)} image files were not understood: {'; '.join(examples)}."
+
+
+def table_warnings(table: TableReport) -> Iterator[str]:
+    """Say what of a table's labels, columns and cells was not read as it stands."""
+    name = without_numbers(table.name)
+    if table.unrecognised:
+        shown = ", ".join(map(without_numbers, table.unrecognised))
+        yield (
+            f"No column of {name} was recognised; it has {shown} … Expected fields of UK Biobank as p31, 31-0.0, "
+            "f.31.0.0 or X31.0.0, or names of features: mm targets --all shows them."
+        )
+    if table.has_two_participant_columns:
+        yield f"{name} has the column of participants twice; the first counts."
+    if table.num_respelled:
+        yield (
+            f"{name} spells {table.num_respelled} participants with other leading zeros than the images do (as 1 for "
+            "01). They are taken to be the same people: check that they are."
+        )
+    if table.num_ambiguous:
+        yield (
+            f"{name} has {table.num_ambiguous} labels whose leading zeros differ from the images' (as 1 for 01), and "
+            "more than one row or image may be meant, so they are nobody's. Spell them as the images do."
+        )
+    if table.num_unused_files:
+        yield (
+            f"{table.num_unused_files} of the files {name} are passed over: they cannot be opened, are no text, have "
+            "rows of another length than the header, or no column session_id."
+        )
+    for column in table.columns:
+        if column.refusal:
+            yield f"{name}, column {column.column}: not read, because {column.refusal}"
+        else:
+            yield (
+                f"{name}, column {column.column}: the values of {column.num_unreadable} of {column.num_values} rows "
+                "cannot be understood and are left out."
+            )
 
 
 def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
@@ -155,7 +199,7 @@ def _table_line(table: TableReport) -> str:
         "rows of a participant who had one already": table.num_repeated,
         "rows without an eid, or redacted": table.num_without_eid,
         "values that contradict each other": table.num_contradictions,
-        "values that are no numbers": table.num_unreadable,
+        "values that cannot be understood": table.num_unreadable,
     }
     losses = ", ".join(f"{number} {what}" for what, number in dropped.items() if number)
     line = (

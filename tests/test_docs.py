@@ -62,7 +62,7 @@ def test_the_worked_cases_of_hypertension_come_out_as_the_page_says(tmp_path: Pa
         cells |= {"131286-0.0": onset} if onset != "–" else {}
         table = tmp_path / f"{number}.csv"
         table.write_text(f"eid,{','.join(cells)}\n1000001,{','.join(cells.values())}\n")
-        tables = read_tables([table], wanted_fields(dictionary), set(), [1000001])
+        tables = read_tables([table], wanted_fields(dictionary), {}, [1000001])
         samples = pl.DataFrame([("s", 1000001, 2)], schema=SAMPLE_SCHEMA, orient="row")
         ((_, values),) = derive_features(tables, samples, dictionary)
         expected = [] if outcome.startswith("no value") else [float(outcome[0])]

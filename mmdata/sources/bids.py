@@ -3,7 +3,8 @@
 Searched are ``sub-<label>[/ses-<label>]/<datatype>`` at the root and in every ``derivatives/<pipeline>``, for the
 datatypes and suffixes in `volume_files` and for scalar diffusion maps. BIDS has no name yet for the connectivity of
 regions, so none is found. Names mean the same in any letter case, but for labels. Images of the study's modalities
-whose names are no BIDS names, or that lie elsewhere in a participant's folder, are counted: `bids_misnamed`.
+whose names are no BIDS names, or that lie elsewhere in a participant's folder, are counted: `bids_misnamed`. Tables of
+participants lie at the root; those of a participant's sessions and of a visit's files lie with them.
 
 Source: the Brain Imaging Data Structure specification, 1.10.
 """
@@ -11,12 +12,14 @@ Source: the Brain Imaging Data Structure specification, 1.10.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import FoundSources, ScanCandidate, Visit, VisitTable, participant_number
+from mmbase.sessions import instance_of
 from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import TRANSFORM_EXTENSIONS, choose_scans
 from mmdata.sources.bids_misnamed import misnamed_images, misplaced_images
-from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsFile, instance_of, owner_of, parse_folder, parse_name
+from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsFile, owner_of, parse_folder, parse_name
 from mmdata.sources.misnamed import Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.volume_files import VOLUME_FILES
@@ -24,6 +27,7 @@ from mmdata.sources.walk import Listing, list_folder, require_folder
 from mmdata.volume.settings import VolumeSettings
 
 _DERIVATIVES = "derivatives"
+_TABLE_KINDS: tuple[Literal["sessions", "scans"], ...] = ("sessions", "scans")
 _ENDINGS = (*IMAGE_EXTENSIONS, *(f"_xfm{extension}" for extension in TRANSFORM_EXTENSIONS))
 
 
@@ -37,6 +41,18 @@ class _Dataset:
     is_derivative: bool
     folders: Mapping[str, Sequence[str]] = field(repr=False)
     """Label of each participant to the names of the folders: ``SUB-01`` may lie beside ``sub-01``."""
+    sidecars: Mapping[str, Path] = field(repr=False)
+    """JSON files at its root that describe the tables of one kind, ``sessions`` or ``scans``, of all participants."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Participant:
+    """What datasets have of one participant."""
+
+    sessions: dict[str | None, list[BidsFile]] = field(default_factory=dict, repr=False)
+    """Images, masks and transforms by session; None is without a session."""
+    tables: dict[str, VisitTable] = field(default_factory=dict, repr=False)
+    """By file name: the first dataset that has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +67,7 @@ class _Search:
 def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     """List the scans and tables of a BIDS dataset.
 
-    A participant's label is the text after ``sub-``. A session is an imaging visit: `bids_names.instance_of` says
+    A participant's label is the text after ``sub-``. A session is an imaging visit: `mmbase.sessions.instance_of` says
     which. Several images of one visit and modality are its copies, ranked by `bids_choice.choose_scans`. Tables and
     withdrawal lists are looked for at the root.
 
@@ -70,20 +86,31 @@ def find_bids(root: Path, volumes: VolumeSettings) -> FoundSources:
     datasets = _datasets(search)
     scans: list[ScanCandidate] = []
     labels: dict[int, str] = {}
+    visit_tables: list[VisitTable] = []
+    sessionless: dict[int, bool] = {}
     num_duplicates = 0
     for label in sorted(set[str]().union(*(dataset.folders for dataset in datasets))):
         eid = participant_number(label)
         num_scans_before = len(scans)
-        for instance, files in _visits(_sessions(label, datasets, search), root).items():
+        participant = _participant(label, eid, datasets, search)
+        visits = _visits(participant.sessions, root)
+        for instance, files in visits.items():
             chosen, num_further = choose_scans(Visit(eid, instance), files, volumes)
             scans.extend(chosen)
             num_duplicates += num_further
-        if str(eid) != label and len(scans) > num_scans_before:
+        if len(scans) == num_scans_before:
+            continue
+        visit_tables.extend(participant.tables.values())
+        if str(eid) != label:
             labels[eid] = label
+        if participant.sessions.get(None):
+            sessionless[eid] = len(visits) == 1
     found = sort_tables(root / name for name in list_folder(root, root).files if may_be_table(name))
     return FoundSources(
         scans=tuple(sorted(scans, key=lambda scan: (scan.visit.eid, scan.visit.instance, scan.modality))),
         tables=found.tables,
+        visit_tables=tuple(visit_tables),
+        sessionless=sessionless,
         withdrawal_lists=found.withdrawal_lists,
         number_lists=found.number_lists,
         passed_over=found.passed_over,
@@ -111,24 +138,59 @@ def _dataset(listing: Listing, index: int, search: _Search) -> _Dataset:
             _note_odd_folder(listing.path(name), "sub", search)
     misplaced = misplaced_images(listing, "expected in a folder sub-<label>", search.volumes)
     search.misnamed.extend(one for one in misplaced if one.name.lower().startswith("sub"))
-    return _Dataset(folder=listing.folder, index=index, is_derivative=listing.folder != search.root, folders=folders)
+    return _Dataset(
+        folder=listing.folder,
+        index=index,
+        is_derivative=listing.folder != search.root,
+        folders=folders,
+        sidecars={kind: listing.path(f"{kind}.json") for kind in _TABLE_KINDS if f"{kind}.json" in listing.files},
+    )
 
 
-def _sessions(label: str, datasets: list[_Dataset], search: _Search) -> dict[str | None, list[BidsFile]]:
-    """Return the files of a participant's sessions in all datasets; None is without a session."""
-    sessions: dict[str | None, list[BidsFile]] = {}
+def _participant(label: str, eid: int, datasets: list[_Dataset], search: _Search) -> _Participant:
+    """List the files of a participant's sessions in all datasets."""
+    found = _Participant()
     for dataset in datasets:
         for folder in dataset.folders.get(label, ()):
-            listing = list_folder(dataset.folder / folder, search.root)
-            sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, search))
-            for name in listing.folders:
-                if session := parse_folder(name, "ses"):
-                    inner = list_folder(listing.path(name), search.root)
-                    files = _files(inner, {"sub": label, "ses": session}, dataset, search)
-                    sessions.setdefault(session, []).extend(files)
-                elif name.lower().startswith("ses"):
-                    _note_odd_folder(listing.path(name), "ses", search)
-    return sessions
+            _add_folder(found, list_folder(dataset.folder / folder, search.root), label, eid, dataset, search)
+    return found
+
+
+def _add_folder(
+    found: _Participant, listing: Listing, label: str, eid: int, dataset: _Dataset, search: _Search
+) -> None:
+    """Add what one folder of a participant holds."""
+    found.sessions.setdefault(None, []).extend(_files(listing, {"sub": label}, dataset, search))
+    sessions = {name: session for name in listing.folders if (session := parse_folder(name, "ses"))}
+    tables = list(_tables(listing, {"sub": label}, eid, dataset, has_visits=not sessions))
+    for name in listing.folders:
+        if session := sessions.get(name):
+            inner, entities = list_folder(listing.path(name), search.root), {"sub": label, "ses": session}
+            found.sessions.setdefault(session, []).extend(_files(inner, entities, dataset, search))
+            tables += _tables(inner, entities, eid, dataset, has_visits=True)
+        elif name.lower().startswith("ses"):
+            _note_odd_folder(listing.path(name), "ses", search)
+    for table in tables:
+        found.tables.setdefault(table.path.name, table)
+
+
+def _tables(
+    listing: Listing, entities: Mapping[str, str], eid: int, dataset: _Dataset, *, has_visits: bool
+) -> Iterator[VisitTable]:
+    """List the table of a participant's sessions, and, in a folder that holds one visit, that of its files."""
+    session = entities.get("ses")
+    for kind in _TABLE_KINDS:
+        stem = "_".join([*(f"{key}-{label}" for key, label in entities.items()), kind])
+        if f"{stem}.tsv" not in listing.files or (session if kind == "sessions" else not has_visits):
+            continue
+        own = [listing.path(f"{stem}.json")] if f"{stem}.json" in listing.files else []
+        yield VisitTable(
+            path=listing.path(f"{stem}.tsv"),
+            eid=eid,
+            kind=kind,
+            instance=instance_of(session) if kind == "scans" else None,
+            sidecars=(*([dataset.sidecars[kind]] if kind in dataset.sidecars else []), *own),
+        )
 
 
 def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, search: _Search) -> Iterator[BidsFile]:

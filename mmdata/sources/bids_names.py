@@ -1,4 +1,4 @@
-"""Names in BIDS: entities, suffix and extension of a file, and sessions as imaging visits.
+"""Names in BIDS: entities, suffix and extension of a file.
 
 An *entity* is a key with a label, ``ses-2``; a file name is entities and a suffix, joined by underscores, and an
 extension. Keys, suffixes and extensions mean the same in any letter case; labels do not.
@@ -6,17 +6,12 @@ extension. Keys, suffixes and extensions mean the same in any letter case; label
 Source: the Brain Imaging Data Structure specification, 1.10, Common principles, Filenames.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
-
 IMAGE_EXTENSIONS = (".nii", ".nii.gz")
-MAX_INSTANCE = (1 << 31) - 1
-_FIRST_HASHED_INSTANCE = 1000
 _LABEL = r"[A-Za-z0-9+]+"
 _FOLDER_NAME = re.compile(rf"(?P<key>(?i:sub|ses))-(?P<label>{_LABEL})")
 _FILE_NAME = re.compile(
@@ -105,26 +100,3 @@ def parse_folder(name: str, key: str) -> str | None:
     """
     match = _FOLDER_NAME.fullmatch(name)
     return match["label"] if match and match["key"].lower() == key else None
-
-
-def instance_of(session: str | None) -> int:
-    """Return the imaging visit that a session stands for.
-
-    The one number in its label, below 1,000; 0 for a baseline; any other label, such as a date, by its hash, from 1,000
-    up. Without a session it is
-    2, UK Biobank's first imaging visit, so that the values a UK Biobank table has for the visit are of that day.
-
-    >>> [instance_of(label) for label in (None, "2", "03", "M12", "bl", "baseline")]
-    [2, 2, 3, 12, 0, 0]
-    >>> instance_of("followup") == instance_of("followup") >= 1000
-    True
-    """
-    if session is None:
-        return FIRST_IMAGING_INSTANCE
-    if session.lower() in ("bl", "baseline"):
-        return 0
-    numbers = re.findall("[0-9]+", session)
-    if len(numbers) == 1 and int(numbers[0]) < _FIRST_HASHED_INSTANCE:
-        return int(numbers[0])
-    digest = hashlib.blake2b(session.encode(), digest_size=8).digest()
-    return _FIRST_HASHED_INSTANCE + int.from_bytes(digest, "big") % (MAX_INSTANCE + 1 - _FIRST_HASHED_INSTANCE)

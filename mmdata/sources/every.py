@@ -200,6 +200,8 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
         scans=tuple(scans[key] for key in sorted(scans)),
         num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
+        visit_tables=tuple(chain.from_iterable(found.visit_tables for found in founds)),
+        sessionless={eid: are_all for found in founds for eid, are_all in found.sessionless.items()},
         withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
         number_lists=_joined(found.number_lists for found in founds),
         passed_over=_joined(found.passed_over for found in founds),

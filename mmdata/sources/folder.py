@@ -15,11 +15,11 @@ from pathlib import Path
 
 from mmbase.names import CONNECTIVITY
 from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number, rank_copies
+from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.errors import SourceError
 from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
 from mmdata.sources.misnamed import FOREIGN_EXTENSIONS, Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
-from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
 

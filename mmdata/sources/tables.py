@@ -14,8 +14,8 @@ from pathlib import Path, PurePath
 
 from mmdata.errors import SourceError
 
-EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id")
-"""Headers of the column that names participants, in the exports of UK Biobank and in BIDS."""
+EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id", "f_eid", "participant_eid", "x.eid")
+"""Headers of the column that names participants, in the exports of UK Biobank and in BIDS, and as R changes them."""
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 _LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", ".xls", ".xlsx", ".ods")
 """Of withdrawal lists. A spreadsheet is one that cannot be read, which its reader says."""
@@ -65,14 +65,16 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
     Parameters
     ----------
     id_columns
-        Headers of the first column by which a table is known.
+        Headers of the first column, whatever their case, by which a table is known.
 
     Raises
     ------
     SourceError
         A file cannot be read.
     """
-    header = re.compile(rb"[\"']?(" + "|".join(map(re.escape, id_columns)).encode() + rb")[\"']?[,;\t ]")
+    names = "|".join(map(re.escape, id_columns)).encode()
+    # R and pandas write the numbers of rows first, under an empty name
+    header = re.compile(rb"((\"\")?[,;\t])?[\"']?(" + names + rb")[\"']?[,;\t ]", re.IGNORECASE)
     tables, withdrawal_lists, number_lists, passed_over = [], [], [], []
     for path in paths:
         head = _read_head(path)

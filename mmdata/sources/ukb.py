@@ -18,14 +18,13 @@ from pathlib import Path, PurePosixPath
 
 from mmbase.names import CONNECTIVITY
 from mmbase.records import FoundSources, ScanCandidate, Visit, rank_copies
+from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.sources.misnamed import UNFINISHED_ENDINGS, Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
 from mmdata.sources.volume_files import ONLY_IMAGE, VOLUME_FILES
 from mmdata.sources.walk import Listing, folder_identity, require_folder, walk_folders
 from mmdata.volume.connectome import CONNECTOMES, Connectome
 
-FIRST_IMAGING_INSTANCE = 2
-"""The visit that is meant where a name does not say which."""
 _BULK_NAME = re.compile(
     r"(?P<eid>[1-9]\d{0,17})_(?P<field>\d+)_(?P<instance>\d{1,4})_\d+(?: ?\((?P<again>\d{1,3})\))?(?P<ending>\..+|/)",
     re.ASCII,

@@ -478,6 +478,47 @@ def test_tables_at_the_root_are_found_and_those_below_are_not(touch: Touch) -> N
     assert found.passed_over == (root / "samples.tsv",)
 
 
+def test_tables_of_sessions_and_of_files_are_found_with_what_describes_them(touch: Touch) -> None:
+    root = touch(
+        "sessions.json",
+        "sub-9/sub-9_sessions.tsv",
+        "sub-9/sub-9_sessions.json",
+        "sub-9/ses-3/anat/sub-9_ses-3_T1w.nii.gz",
+        "sub-9/ses-3/sub-9_ses-3_scans.tsv",
+        "sub-9/ses-2/sub-9_ses-2_scans.tsv",
+        "sub-9/sub-9_scans.tsv",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/sub-01_scans.tsv",
+        "sub-01/sub-02_sessions.tsv",
+        "sub-funconly/sub-funconly_sessions.tsv",
+        "derivatives/x/sub-9/sub-9_sessions.tsv",
+        "derivatives/x/sub-01/sub-01_sessions.tsv",
+    )
+    own = root / "sub-9"
+    found = {table.path: table for table in find(root).visit_tables}
+    assert {path: (table.eid, table.kind, table.instance) for path, table in found.items()} == {
+        own / "sub-9_sessions.tsv": (9, "sessions", None),
+        own / "ses-2/sub-9_ses-2_scans.tsv": (9, "scans", 2),
+        own / "ses-3/sub-9_ses-3_scans.tsv": (9, "scans", 3),
+        root / "sub-01/sub-01_scans.tsv": (participant_number("01"), "scans", 2),
+        root / "derivatives/x/sub-01/sub-01_sessions.tsv": (participant_number("01"), "sessions", None),
+    }
+    assert found[own / "sub-9_sessions.tsv"].sidecars == (root / "sessions.json", own / "sub-9_sessions.json")
+    assert found[own / "ses-3/sub-9_ses-3_scans.tsv"].sidecars == ()
+    assert "sub-" not in repr(found[own / "sub-9_sessions.tsv"])
+
+
+def test_whose_images_have_no_session_is_known(touch: Touch) -> None:
+    root = touch(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/ses-5/func/sub-1_ses-5_bold.nii.gz",
+        "sub-2/anat/sub-2_T1w.nii.gz",
+        "sub-2/ses-3/anat/sub-2_ses-3_T1w.nii.gz",
+        "sub-3/ses-2/anat/sub-3_ses-2_T1w.nii.gz",
+    )
+    assert find(root).sessionless == {1: True, 2: False}
+
+
 def test_links_are_followed_and_a_pipeline_that_links_to_its_dataset_ends(touch: Touch) -> None:
     root = touch("store/anat/sub-9_T1w.nii.gz", "derivatives/x")
     (root / "sub-9").symlink_to(root / "store")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.sources.bids_names import instance_of, parse_folder, parse_name
+from mmdata.sources.bids_names import parse_folder, parse_name
 
 LABELS = st.text("abcXYZ0189+", min_size=1, max_size=8)
 
@@ -77,33 +77,3 @@ def test_other_names_have_no_parts(name: str) -> None:
 )
 def test_a_folder_has_the_label_behind_its_key(name: str, key: str, label: str | None) -> None:
     assert parse_folder(name, key) == label
-
-
-@pytest.mark.parametrize(
-    ("session", "instance"),
-    [
-        (None, 2),
-        ("2", 2),
-        ("03", 3),
-        ("0", 0),
-        ("M12", 12),
-        ("V2", 2),
-        ("2YearFollowUp", 2),
-        ("baseline", 0),
-        ("Baseline", 0),
-        ("BL", 0),
-        ("999", 999),
-    ],
-)
-def test_a_session_is_the_visit_its_label_numbers(session: str | None, instance: int) -> None:
-    assert instance_of(session) == instance
-
-
-@pytest.mark.parametrize("session", ["followup", "2x3", "20190304", str(2**31), "9" * 250])
-def test_a_label_without_one_usable_number_gets_a_visit_that_fits_32_bits(session: str) -> None:
-    assert 1000 <= instance_of(session) <= 2**31 - 1
-
-
-def test_hashed_visits_are_the_same_for_ever() -> None:
-    digest = 0x3A2F1ECE11233B1F  # printf followup | b2sum -l 64
-    assert instance_of("followup") == 1000 + digest % (2**31 - 1000) == 559007535
