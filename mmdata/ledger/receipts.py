@@ -1,32 +1,42 @@
 """Receipts: append-only records of what became of every scan and copy, the truth the catalogue is rebuilt from.
 
 A receipt is one line of JSON, written and flushed to the disk only after the shard it speaks of. A line that a kill
-tore is cut off by the next writer and passed over by readers. Receipts name samples, never participants. Lines are only
+tore is cut off by the next writer and passed over by readers; any other line that is not as it was written stops them,
+for what it said may be who has withdrawn. Receipts name samples, never participants. Lines are only
 added, but for a withdrawal, which takes out those of the withdrawn participants' samples.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+
+from pydantic import ConfigDict, Field
 
 from mmbase.files import replace_file, sync_directory
+from mmbase.json_text import EXACT, Count, DamagedTextError, parse_json_line
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
+
+ArrayPart: TypeAlias = Annotated[str, Field(pattern=r"^[\w-]+$")]
+"""Of the path of an array: a modality, a side or a kind of connectivity."""
+ScanStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|rejected)$")]
+CopyStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|damaged)$")]
+RemovalStatus: TypeAlias = Annotated[str, Field(pattern="^(begun|removed)$")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanReceipt:
-    """What became of one scan."""
+    """What became of one scan; fields that older versions had besides are passed over."""
 
     sample_id: str
-    row: int
-    modality: str
-    checksums: dict[str, str] = field(default_factory=dict)
+    row: Count
+    modality: ArrayPart
+    checksums: dict[ArrayPart, str] = field(default_factory=dict)
     """Array name (a side, or the kind of connectivity) to the checksum of the row that was written."""
-    status: str
+    status: ScanStatus
     """``stored`` or ``rejected``."""
     reason: str = ""
     """Why it was rejected: a fixed code."""
@@ -45,11 +55,13 @@ class ScanReceipt:
 class CopyReceipt:
     """The rows of one shard of one augmented copy that were stored, or found damaged."""
 
-    modality: str
-    side: int
-    copy: int
-    rows: list[int]
-    status: str = "stored"
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    modality: ArrayPart
+    side: Annotated[int, Field(ge=1)]
+    copy: Annotated[int, Field(ge=1)]
+    rows: list[Count]
+    status: CopyStatus = "stored"
     """``stored`` or ``damaged``."""
 
 
@@ -57,14 +69,16 @@ class CopyReceipt:
 class WithdrawalReceipt:
     """A participant who must never come back, by key."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
     participant_key: str
-    status: str = "begun"
+    status: RemovalStatus = "begun"
     """``begun``, or ``removed`` when nothing of them is left."""
     date: str = ""
     """YYYY-MM-DD; empty: not known."""
-    removal: int = 0
+    removal: Count = 0
     """Number of the removal that they are part of; 0: none has been planned yet."""
-    rows: list[int] = field(default_factory=list)
+    rows: list[Count] = field(default_factory=list)
     """Rows that their samples had in every array; nobody gets them again."""
 
 
@@ -72,17 +86,19 @@ class WithdrawalReceipt:
 class RemovalReceipt:
     """What was removed from where, of all participants who withdrew together; of whom it says nothing."""
 
-    removal: int
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    removal: Count
     """Number, from 1."""
-    status: str
+    status: RemovalStatus
     """``begun``, with what was found before any of it was removed; or ``removed``."""
     date: str
     """YYYY-MM-DD."""
-    participants: int
-    known: int
+    participants: Count
+    known: Count
     """Participants who had samples in the study."""
-    samples: int
-    places: dict[str, int]
+    samples: Count
+    places: dict[str, Count]
     """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
@@ -98,7 +114,24 @@ CopyKey = tuple[str, int, int]
 """Modality, side and copy."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Given the entries of a receipt, returns what they are to be, or None where the receipt is to go."""
-_SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
+_SHAPES: dict[str, type[Receipt]] = {
+    SAMPLE_RECEIPTS: EnrolledSample,
+    SCAN_RECEIPTS: ScanReceipt,
+    COPY_RECEIPTS: CopyReceipt,
+    WITHDRAWAL_RECEIPTS: WithdrawalReceipt,
+    REMOVAL_RECEIPTS: RemovalReceipt,
+}
+_REMEDIES = {
+    SAMPLE_RECEIPTS: "Put the file back from a backup. Without one, take that line out and run mm ingest again: the "
+    "catalogue, where it is whole, tells it what the line said.",
+    SCAN_RECEIPTS: "Take that line out, then run mm ingest again: its scans are read again.",
+    COPY_RECEIPTS: "Take that line out, then run mm precompute-augs again: its copies are made again.",
+    WITHDRAWAL_RECEIPTS: "It tells who must never come back, so put the file back from a backup. Without one, take "
+    "that line out, then run mm withdraw with every list there ever was, before anything else.",
+    REMOVAL_RECEIPTS: "Put the file back from a backup. Without one, take that line out: who was removed stays removed.",
+}
+"""What to do about a damaged line of each file."""
+AnyReceipt = TypeVar("AnyReceipt", EnrolledSample, ScanReceipt, CopyReceipt, WithdrawalReceipt, RemovalReceipt)
 
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
@@ -116,17 +149,14 @@ def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
 
 def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
     """Return the newest receipt of each (sample_id, modality)."""
-    return {
-        (entry["sample_id"], entry["modality"]): ScanReceipt(**{k: v for k, v in entry.items() if k in _SCAN_FIELDS})
-        for entry in _read_lines(directory / SCAN_RECEIPTS)
-    }
+    receipts = _read_receipts(directory / SCAN_RECEIPTS, ScanReceipt)
+    return {(receipt.sample_id, receipt.modality): receipt for receipt in receipts}
 
 
 def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
     """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
     rows_by_key: dict[CopyKey, set[int]] = {}
-    for entry in _read_lines(directory / COPY_RECEIPTS):
-        receipt = CopyReceipt(**entry)
+    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
         rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
         if receipt.status == status:
             rows.update(receipt.rows)
@@ -137,7 +167,7 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
 
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
     """Return the row and split that every sample was given for good, by sample id."""
-    return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}
+    return {sample.sample_id: sample for sample in _read_receipts(directory / SAMPLE_RECEIPTS, EnrolledSample)}
 
 
 def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
@@ -150,7 +180,8 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
 
 def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
     """Return the keys of everyone who has withdrawn."""
-    return frozenset(entry["participant_key"] for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS))
+    receipts = _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt)
+    return frozenset(receipt.participant_key for receipt in receipts)
 
 
 def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
@@ -163,8 +194,7 @@ def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
 def read_tombstones(directory: Path) -> dict[str, WithdrawalReceipt]:
     """Return the newest receipt of everyone who has withdrawn, by key, with all rows that they ever gave up."""
     tombstones: dict[str, WithdrawalReceipt] = {}
-    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
-        receipt = WithdrawalReceipt(**entry)
+    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
         key = receipt.participant_key
         before = tombstones[key].rows if key in tombstones else []
         tombstones[key] = replace(receipt, rows=sorted({*before, *receipt.rows}))
@@ -178,12 +208,12 @@ def read_retired_rows(directory: Path) -> frozenset[int]:
 
 def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
     """Return the newest receipt of each removal, by its number."""
-    return {entry["removal"]: RemovalReceipt(**entry) for entry in _read_lines(directory / REMOVAL_RECEIPTS)}
+    return {receipt.removal: receipt for receipt in _read_receipts(directory / REMOVAL_RECEIPTS, RemovalReceipt)}
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
     """Return how many of a file's receipts would change."""
-    return sum(change(entry) != entry for entry in _read_lines(path))
+    return sum(change(entry) != entry for entry in _read_entries(path))
 
 
 def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
@@ -194,7 +224,7 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
     if not count_changes(path, change) and not _is_torn(path):
         return
     with replace_file(path) as file:
-        for entry in _read_lines(path):
+        for entry in _read_entries(path):
             changed = change(entry)
             if changed is not None:
                 file.write(_to_line(changed))
@@ -212,20 +242,33 @@ def _is_torn(path: Path) -> bool:
         return file.read() != b"\n"
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what each line says, with the names that this mm does not know."""
+    for number, line in _whole_lines(path):
+        _parse(path, number, line, _SHAPES[path.name])
+        yield json.loads(line)
+
+
+def _read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
+    for number, line in _whole_lines(path):
+        yield _parse(path, number, line, shape)
+
+
+def _parse(path: Path, number: int, line: bytes, shape: type[AnyReceipt]) -> AnyReceipt:
+    try:
+        return parse_json_line(line, shape)
+    except DamagedTextError as error:
+        raise StoreError(f"Line {number} of receipts/{path.name} is damaged ({error}).", _REMEDIES[path.name]) from error
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number; not the last one where a kill tore it."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # torn by a kill
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise StoreError(
-                    f"Line {number} of receipts/{path.name} is damaged.",
-                    "Take that line out, then run mm ingest again: its scans are read again.",
-                ) from error
+            if line.endswith(b"\n"):
+                yield number, line
 
 
 def _cut_torn_line(file: Any) -> None:
