@@ -79,11 +79,7 @@ def parse_content(content: object, shape: type[Shape]) -> Shape:
     DamagedTextError
         It has another shape.
     """
-    try:
-        parsed: Shape = _adapter(shape).validate_python(content, strict=True)
-    except (ValidationError, RecursionError) as error:
-        raise DamagedTextError(_what_is_wrong(error)) from error
-    return parsed
+    return parse_json_line(json.dumps(content), shape)
 
 
 def read_json(path: Path, shape: type[Shape]) -> Shape:

@@ -101,7 +101,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
     try:
         _load(model, {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
-        _load_optimizer(optimizer, {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)})
+        _load_optimizer(
+            optimizer, {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)}
+        )
     except (RuntimeError, ValueError, LookupError) as error:
         raise TrainError(_unusable(path, error)) from error
     return progress

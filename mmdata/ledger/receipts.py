@@ -128,7 +128,7 @@ _REMEDIES = {
     COPY_RECEIPTS: "Take that line out, then run mm precompute-augs again: its copies are made again.",
     WITHDRAWAL_RECEIPTS: "It tells who must never come back, so put the file back from a backup. Without one, take "
     "that line out, then run mm withdraw with every list there ever was, before anything else.",
-    REMOVAL_RECEIPTS: "Put the file back from a backup. Without one, take that line out: who was removed stays removed.",
+    REMOVAL_RECEIPTS: "Put the file back from a backup. Without one, take that line out: whoever was removed stays so.",
 }
 """What to do about a damaged line of each file."""
 AnyReceipt = TypeVar("AnyReceipt", EnrolledSample, ScanReceipt, CopyReceipt, WithdrawalReceipt, RemovalReceipt)
@@ -258,7 +258,9 @@ def _parse(path: Path, number: int, line: bytes, shape: type[AnyReceipt]) -> Any
     try:
         return parse_json_line(line, shape)
     except DamagedTextError as error:
-        raise StoreError(f"Line {number} of receipts/{path.name} is damaged ({error}).", _REMEDIES[path.name]) from error
+        raise StoreError(
+            f"Line {number} of receipts/{path.name} is damaged ({error}).", _REMEDIES[path.name]
+        ) from error
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

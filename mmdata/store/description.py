@@ -15,7 +15,6 @@ from mmdata.store.failures import explain_failure
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, SCHEMA_VERSION, VOLUME_DIMENSIONS
 
-
 MAX_ROW_BYTES = 1 << 30
 """Of one volume; the reference's has a thousandth of it."""
 _Axis = Annotated[list[Finite], Field(min_length=4, max_length=4)]

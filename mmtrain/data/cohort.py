@@ -97,9 +97,7 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
         labels_NT=_numbers(table, labels).to_numpy(order="c"),
         targets=tuple(name.removeprefix(_TARGET_PREFIX) for name in labels),
         is_augmented=table["augmented"].to_numpy(),
-        features={
-            column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in _numbers(table, features)
-        },
+        features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in _numbers(table, features)},
     )
 
 
