@@ -71,7 +71,7 @@ def damaged_catalog(path: Path, error: duckdb.Error) -> CatalogError:
 def said(error: duckdb.Error) -> str:
     r"""Return what DuckDB says in one line, without a value of the catalogue that it may quote.
 
-    >>> said(duckdb.ConversionException("Could not convert string '1000223' to INT32\\nLINE 1: ..."))
+    >>> said(duckdb.ConversionException("Could not convert string '1000223' to INT32\nLINE 1: ..."))
     'Could not convert string … to INT32'
     """
     return _QUOTED_VALUE.sub("…", (str(error).splitlines() or [type(error).__name__])[0])

@@ -20,8 +20,8 @@ from mmtrain.run import RunDirectory, read_table
 
 SOMEBODY = "withdrawn"
 """Replaces a sample's name in a text."""
-_COHORT = {"row": pl.Int64, "sample_id": pl.String, "split": pl.String}
-_PREDICTIONS = {"sample_id": pl.String}
+_COHORT: Mapping[str, type[pl.DataType]] = {"row": pl.Int64, "sample_id": pl.String, "split": pl.String}
+_PREDICTIONS: Mapping[str, type[pl.DataType]] = {"sample_id": pl.String}
 """Columns of a run's tables by which people are found in them."""
 
 
@@ -115,7 +115,7 @@ def require_unmarked(run: RunDirectory) -> None:
         )
 
 
-def _read(run: RunDirectory, path: Path, columns: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+def _read(run: RunDirectory, path: Path, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame | None:
     """Read a table of a run; None where there is none, or where a kill tore it before the run was finished."""
     if not path.exists():
         return None

@@ -131,7 +131,7 @@ _REMEDIES = {
     REMOVAL_RECEIPTS: "Put the file back from a backup. Without one, take that line out: whoever was removed stays so.",
 }
 """What to do about a damaged line of each file."""
-AnyReceipt = TypeVar("AnyReceipt", EnrolledSample, ScanReceipt, CopyReceipt, WithdrawalReceipt, RemovalReceipt)
+AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
