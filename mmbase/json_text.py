@@ -97,6 +97,16 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     return parse_json(path.read_bytes(), shape)
 
 
+def join_faults(faults: Sequence[str]) -> str:
+    """Return what is wrong as a message tells it: the first few, and how many there are besides.
+
+    >>> join_faults(["side: not a number", "seed: not a number", "lr: not a number", "a", "b"])
+    'side: not a number; seed: not a number; lr: not a number; and 2 more'
+    """
+    more = [f"and {len(faults) - _MAX_FAULTS} more"] if len(faults) > _MAX_FAULTS else []
+    return "; ".join([*faults[:_MAX_FAULTS], *more])
+
+
 def shortened(value: object) -> str:
     """Return a value as a message tells what came, however large or nested it is.
 
@@ -108,9 +118,9 @@ def shortened(value: object) -> str:
 
 def _describe(error: ValidationError) -> str:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, fault['loc']))[:_MAX_NAME] or 'content'}: {fault['msg']}" for fault in faults]
-    more = [f"and {len(told) - _MAX_FAULTS} more"] if len(told) > _MAX_FAULTS else []
-    return "; ".join(told[:_MAX_FAULTS] + more)
+    return join_faults(
+        [f"{'.'.join(map(str, fault['loc']))[:_MAX_NAME] or 'content'}: {fault['msg']}" for fault in faults]
+    )
 
 
 @cache

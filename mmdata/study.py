@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbase.files import write_text
-from mmbase.json_text import shortened
+from mmbase.json_text import join_faults, shortened
 from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
@@ -107,11 +107,11 @@ def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
     try:
         return _CONFIG_TYPE.validate_python(settings)
     except ValidationError as error:
-        faults = "; ".join(
+        faults = [
             f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
             for fault in error.errors()
-        )
-        raise StudyError(f"{where}: {faults}") from error
+        ]
+        raise StudyError(f"{where}: {join_faults(faults)}") from error
 
 
 def load_study(root: Path) -> Study:
