@@ -36,7 +36,7 @@ from tests.power_cuts.study import (
     write_sources,
 )
 
-NUM_CUTS = int(os.environ.get("MM_CUTS", "4"))
+NUM_CUTS = int(os.environ.get("MM_CUTS", "3"))
 MAX_TOLD = 1000
 
 
