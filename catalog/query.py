@@ -2,7 +2,6 @@
 
 import csv
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import duckdb
 
 from catalog.errors import CatalogError
+from catalog.failures import said
 
 VIEWS = (
     *("samples", "scans", "features", "splits", "runs", "metrics"),
@@ -31,7 +31,6 @@ _SELECTS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """MULTI is what DuckDB makes of PIVOT."""
 _ABOUT_THE_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.PermissionException)
 """Errors whose text is about the query; that of others may quote a value of the catalogue."""
-_QUOTED_VALUE = re.compile(r"'[^']*'|\d{6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +123,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        if not isinstance(error, _ABOUT_THE_QUERY):
-            said = _QUOTED_VALUE.sub("…", said)
+        told = str(error).splitlines()[0] if isinstance(error, _ABOUT_THE_QUERY) else said(error)
         raise CatalogError(
-            f"The query cannot be run. DuckDB says: {said}",
+            f"The query cannot be run. DuckDB says: {told}",
             f'There are the views {", ".join(VIEWS)}; "DESCRIBE samples" shows a view\'s columns.',
         ) from None

@@ -8,7 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field
+
+from mmbase.json_text import EXACT, Count
 
 MEASURES = {
     "clamp_low": "lower clamp, in the scan's own unit",
@@ -30,6 +34,7 @@ MEASURES = {
 NOT_TEST = "not-test"
 """A settled split that leaves open whether a participant is for training or validation."""
 _FIRST_HASHED_NUMBER = 1 << 62
+SplitName: TypeAlias = Annotated[str, Field(pattern="^(train|val|test)$")]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -158,9 +163,11 @@ class FoundSources:
 class EnrolledSample:
     """A sample with its place in every array and its split."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
     sample_id: str
-    row: int
-    split: str
+    row: Count
+    split: SplitName
     participant_key: str = ""
     """Keyed hash of the participant, so that all of a participant's samples are known as such; empty: not known."""
 

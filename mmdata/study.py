@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
+from mmbase.json_text import join_faults, shortened
 from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
@@ -21,6 +22,9 @@ from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.study_toml import change_settings, explain_settings
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 
+MAX_CONFIG_BYTES = 4 << 20
+MAX_DEPTH = 20
+"""Of tables and lists in `study.toml`; its own are four deep."""
 MAX_SALT_BYTES = 64
 """Of a key of BLAKE2b, RFC 7693."""
 
@@ -103,11 +107,11 @@ def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
     try:
         return _CONFIG_TYPE.validate_python(settings)
     except ValidationError as error:
-        faults = "; ".join(
+        faults = [
             f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
             for fault in error.errors()
-        )
-        raise StudyError(f"{where}: {faults}") from error
+        ]
+        raise StudyError(f"{where}: {join_faults(faults)}") from error
 
 
 def load_study(root: Path) -> Study:
@@ -121,11 +125,31 @@ def load_study(root: Path) -> Study:
     layout = StudyLayout(root.resolve())
     if not layout.config.exists():
         raise StudyError(f"{root} is not a study: it has no study.toml.", f"Make one with: mm --study {root} init")
+    return Study(layout, parse_config(_read_settings(layout.config), str(layout.config)))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    remedy = "Mend it, or put it back from a backup: without its salt nobody can tell who is who."
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise StudyError(f"{path} has {path.stat().st_size:,} bytes, so it is no study.toml.", remedy)
     try:
-        settings = tomllib.loads(layout.config.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{layout.config} is not TOML: {error}") from error
-    return Study(layout, parse_config(settings, str(layout.config)))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path} is not TOML: {str(error).splitlines()[0]}.", remedy) from error
+    if _depth(settings) > MAX_DEPTH:
+        raise StudyError(f"{path} has tables in tables {MAX_DEPTH} deep and more.", remedy)
+    return settings
+
+
+def _depth(settings: dict[str, Any]) -> int:
+    """Return how many tables or lists lie in each other at most; no deeper than `MAX_DEPTH` is looked."""
+    level: list[Any] = [settings]
+    depth = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inner = [value for part in level for value in (part.values() if isinstance(part, dict) else part)]
+        level = [value for value in inner if isinstance(value, dict | list)]
+    return depth
 
 
 def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
@@ -194,4 +218,4 @@ def _came(fault: Mapping[str, Any]) -> str:
     """Say what came, unless it is a secret or a whole section."""
     if "salt" in fault["loc"] or isinstance(fault["input"], dict):
         return ""
-    return f", got {fault['input']!r}"
+    return f", got {shortened(fault['input'])}"

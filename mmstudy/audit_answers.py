@@ -14,12 +14,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from catalog.audit.findings import Finding
 from mmbase.files import write_json
+from mmbase.json_text import DamagedTextError, read_json
 from mmbase.lock import LockHeldError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import read_retired_rows
@@ -30,12 +31,16 @@ MAX_ANSWERS = 1000
 _KEEP_WAIT_SECONDS, _FORGET_WAIT_SECONDS = 1.0, 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    findings: list[Finding]
+
+
 def read_answer(layout: StudyLayout, question: Mapping[str, Any]) -> list[Finding] | None:
     """Return the answer to a question; None where there is none that can be read."""
     try:
-        content = json.loads(_answer_path(layout, question).read_text(encoding="utf-8"))
-        return [Finding(**finding) for finding in content["findings"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(_answer_path(layout, question), _Answer).findings
+    except (OSError, DamagedTextError):
         return None
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from mmbase.checksums import write_checked
 from mmbase.files import write_bytes
+from mmbase.json_text import parse_json
 from mmtrain.errors import TrainError
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -100,17 +101,22 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         progress, tensors = _read(previous)
         path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
     try:
-        model.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
-    except RuntimeError as error:
+        _load(model, {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
+        _load_optimizer(
+            optimizer, {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)}
+        )
+    except (RuntimeError, ValueError, LookupError) as error:
         raise TrainError(_unusable(path, error)) from error
+    return progress
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return progress
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -119,8 +125,28 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Put saved weights back into a model."""
-    model.load_state_dict(load_file(path))
+    """Put saved weights back into a model.
+
+    Raises
+    ------
+    TrainError
+        They are damaged or those of another model.
+    """
+    try:
+        _load(model, load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainError(
+            f"The weights {path} cannot be used: {_first_line(error)}.", "Put the file back from a backup."
+        ) from error
+
+
+def _load(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put tensors into a model; refuse whole numbers for fractions, which PyTorch would convert."""
+    wanted = model.state_dict()
+    for name, tensor in tensors.items():
+        if name in wanted and tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise RuntimeError(f"{name} holds {tensor.dtype}, not {wanted[name].dtype}")
+    model.load_state_dict(tensors)
 
 
 def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
@@ -128,8 +154,7 @@ def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata()
         tensors = load_file(path)
-        fields = json.loads(header["progress"])
-        progress = Progress(**{**fields, "part": EpochPart(**fields["part"])})
+        progress = parse_json(header["progress"], Progress)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainError(_unusable(path, error)) from error
     if header.get("checksum") != _checksum(header["progress"], tensors):
@@ -151,7 +176,11 @@ def _laid_out_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tenso
 
 
 def _unusable(path: Path, why: object) -> str:
-    return f"The checkpoint {path} cannot be used: {str(why).splitlines()[0]}."
+    return f"The checkpoint {path} cannot be used: {_first_line(why)}."
+
+
+def _first_line(why: object) -> str:
+    return (str(why).splitlines() or [type(why).__name__])[0]
 
 
 def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -9,10 +9,13 @@ samples.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
+from pydantic import ConfigDict, Field
+
+from mmbase.json_text import EXACT, Count, DamagedTextError, parse_json_line
 from mmbase.lines import (
     DamagedLineError,
     append_lines,
@@ -25,17 +28,23 @@ from mmbase.lines import (
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
 
+ArrayPart: TypeAlias = Annotated[str, Field(pattern=r"^[\w-]+$")]
+"""Of the path of an array: a modality, a side or a kind of connectivity."""
+ScanStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|rejected)$")]
+CopyStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|damaged)$")]
+RemovalStatus: TypeAlias = Annotated[str, Field(pattern="^(begun|removed)$")]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanReceipt:
-    """What became of one scan."""
+    """What became of one scan; fields that older versions had besides are passed over."""
 
     sample_id: str
-    row: int
-    modality: str
-    checksums: dict[str, str] = field(default_factory=dict)
+    row: Count
+    modality: ArrayPart
+    checksums: dict[ArrayPart, str] = field(default_factory=dict)
     """Array name (a side, or the kind of connectivity) to the checksum of the row that was written."""
-    status: str
+    status: ScanStatus
     """``stored`` or ``rejected``."""
     reason: str = ""
     """Why it was rejected: a fixed code."""
@@ -57,11 +66,13 @@ class ScanReceipt:
 class CopyReceipt:
     """The rows of one shard of one augmented copy that were stored, or found damaged."""
 
-    modality: str
-    side: int
-    copy: int
-    rows: list[int]
-    status: str = "stored"
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    modality: ArrayPart
+    side: Annotated[int, Field(ge=1)]
+    copy: Annotated[int, Field(ge=1)]
+    rows: list[Count]
+    status: CopyStatus = "stored"
     """``stored`` or ``damaged``."""
 
 
@@ -69,14 +80,16 @@ class CopyReceipt:
 class WithdrawalReceipt:
     """A participant who must never come back, by key."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
     participant_key: str
-    status: str = "begun"
+    status: RemovalStatus = "begun"
     """``begun``, or ``removed`` when nothing of them is left."""
     date: str = ""
     """YYYY-MM-DD; empty: not known."""
-    removal: int = 0
+    removal: Count = 0
     """Number of the removal that they are part of; 0: none has been planned yet."""
-    rows: list[int] = field(default_factory=list)
+    rows: list[Count] = field(default_factory=list)
     """Rows that their samples had in every array; nobody gets them again."""
 
 
@@ -84,17 +97,19 @@ class WithdrawalReceipt:
 class RemovalReceipt:
     """What was removed from where, of all participants who withdrew together; of whom it says nothing."""
 
-    removal: int
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    removal: Count
     """Number, from 1."""
-    status: str
+    status: RemovalStatus
     """``begun``, with what was found before any of it was removed; or ``removed``."""
     date: str
     """YYYY-MM-DD."""
-    participants: int
-    known: int
+    participants: Count
+    known: Count
     """Participants who had samples in the study."""
-    samples: int
-    places: dict[str, int]
+    samples: Count
+    places: dict[str, Count]
     """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
@@ -124,7 +139,14 @@ _REMEDIES = {
 """What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Given the entries of a receipt, returns what they are to be, or None where the receipt is to go."""
-_SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
+_SHAPES: dict[str, type[Receipt]] = {
+    SAMPLE_RECEIPTS: EnrolledSample,
+    SCAN_RECEIPTS: ScanReceipt,
+    COPY_RECEIPTS: CopyReceipt,
+    WITHDRAWAL_RECEIPTS: WithdrawalReceipt,
+    REMOVAL_RECEIPTS: RemovalReceipt,
+}
+AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
@@ -134,17 +156,14 @@ def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
 
 def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
     """Return the newest receipt of each (sample_id, modality)."""
-    return {
-        (entry["sample_id"], entry["modality"]): ScanReceipt(**{k: v for k, v in entry.items() if k in _SCAN_FIELDS})
-        for entry in _read_lines(directory / SCAN_RECEIPTS)
-    }
+    receipts = _read_receipts(directory / SCAN_RECEIPTS, ScanReceipt)
+    return {(receipt.sample_id, receipt.modality): receipt for receipt in receipts}
 
 
 def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
     """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
     rows_by_key: dict[CopyKey, set[int]] = {}
-    for entry in _read_lines(directory / COPY_RECEIPTS):
-        receipt = CopyReceipt(**entry)
+    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
         rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
         if receipt.status == status:
             rows.update(receipt.rows)
@@ -156,15 +175,15 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
 def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
     """Return how many copies of each (modality, side) were ever stored."""
     made: dict[tuple[str, int], int] = {}
-    for entry in _read_lines(directory / COPY_RECEIPTS):
-        key = (entry["modality"], entry["side"])
-        made[key] = max(entry["copy"], made.get(key, 0))
+    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
+        key = (receipt.modality, receipt.side)
+        made[key] = max(receipt.copy, made.get(key, 0))
     return made
 
 
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
     """Return the row and split that every sample was given for good, by sample id."""
-    return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}
+    return {sample.sample_id: sample for sample in _read_receipts(directory / SAMPLE_RECEIPTS, EnrolledSample)}
 
 
 def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
@@ -177,7 +196,8 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
 
 def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
     """Return the keys of everyone who has withdrawn."""
-    return frozenset(entry["participant_key"] for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS))
+    receipts = _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt)
+    return frozenset(receipt.participant_key for receipt in receipts)
 
 
 def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
@@ -190,8 +210,7 @@ def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
 def read_tombstones(directory: Path) -> dict[str, WithdrawalReceipt]:
     """Return the newest receipt of everyone who has withdrawn, by key, with all rows that they ever gave up."""
     tombstones: dict[str, WithdrawalReceipt] = {}
-    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
-        receipt = WithdrawalReceipt(**entry)
+    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
         key = receipt.participant_key
         before = tombstones[key].rows if key in tombstones else []
         tombstones[key] = replace(receipt, rows=sorted({*before, *receipt.rows}))
@@ -205,12 +224,12 @@ def read_retired_rows(directory: Path) -> frozenset[int]:
 
 def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
     """Return the newest receipt of each removal, by its number."""
-    return {entry["removal"]: RemovalReceipt(**entry) for entry in _read_lines(directory / REMOVAL_RECEIPTS)}
+    return {receipt.removal: receipt for receipt in _read_receipts(directory / REMOVAL_RECEIPTS, RemovalReceipt)}
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
     """Return how many of a file's receipts would change."""
-    return sum(change(entry) != entry for entry in _read_lines(path))
+    return sum(change(entry) != entry for entry in _read_entries(path))
 
 
 def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
@@ -220,7 +239,7 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
     """
     if not count_changes(path, change) and not is_torn(path):
         return
-    changed = (change(entry) for entry in _read_lines(path))
+    changed = (change(entry) for entry in _read_entries(path))
     replace_lines(path, (_to_content(entry) for entry in changed if entry is not None))
 
 
@@ -234,7 +253,7 @@ def add_checksums(directory: Path) -> None:
     """
     for path in map(directory.joinpath, RECEIPTS):
         if lacks_checksums(path):
-            replace_lines(path, (_to_content(entry) for entry in _read_lines(path)))
+            replace_lines(path, (_to_content(entry) for entry in _read_entries(path)))
 
 
 def find_damaged_receipts(directory: Path) -> dict[str, list[int]]:
@@ -251,8 +270,8 @@ def explain_damaged(name: str) -> str:
 def num_lost_tombstones(directory: Path) -> int:
     """Return how many participants' tombstones are gone: the receipts of removals count those they were part of."""
     keys_of: dict[int, set[str]] = defaultdict(set)
-    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
-        keys_of[WithdrawalReceipt(**entry).removal].add(entry["participant_key"])
+    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
+        keys_of[receipt.removal].add(receipt.participant_key)
     removals = read_removals(directory)
     return sum(max(0, removal.participants - len(keys_of[number])) for number, removal in removals.items())
 
@@ -295,18 +314,40 @@ def _to_content(entry: dict[str, Any]) -> bytes:
 def _look(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Yield the number of each line and what it says, None where it is damaged."""
     for number, content in look_at_lines(path):
+        if content is None:
+            yield number, None
+            continue
         try:
-            yield number, None if content is None else json.loads(content)
-        except ValueError:
+            _parse(path, number, content, _SHAPES[path.name])
+            yield number, json.loads(content)
+        except StoreError:
             yield number, None
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what each line says, with the names that this mm does not know."""
+    for number, line in _whole_lines(path):
+        _parse(path, number, line, _SHAPES[path.name])
+        yield json.loads(line)
+
+
+def _read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
+    for number, line in _whole_lines(path):
+        yield _parse(path, number, line, shape)
+
+
+def _parse(path: Path, number: int, line: bytes, shape: type[AnyReceipt]) -> AnyReceipt:
     try:
-        for number, content in read_lines(path):
-            try:
-                yield json.loads(content)
-            except ValueError as error:
-                raise DamagedLineError(number) from error
+        return parse_json_line(line, shape)
+    except DamagedTextError as error:
+        raise StoreError(
+            f"Line {number} of receipts/{path.name} is damaged ({error}).", _REMEDIES[path.name]
+        ) from error
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the content of each line with its number; not the last one where a kill tore it."""
+    try:
+        yield from read_lines(path)
     except DamagedLineError as error:
         raise StoreError(f"Line {error.number} of receipts/{path.name} is damaged.", _REMEDIES[path.name]) from error

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mmbase.files import missing_directories, sync_made
 from mmdata.errors import StoreError
 from mmdata.store.chunks import ChunkReader, reader_of, shard_file
-from mmdata.store.description import read_description
+from mmdata.store.description import damaged_description, read_description
 from mmdata.store.failures import damaged_array, explain_failure, full_disk, is_disk_full
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
 from mmdata.store.rows import is_stored, missing_value, require_stored
@@ -227,7 +227,12 @@ def open_array(location: Location) -> StoredArray:
     """
     description = read_description(location)
     spec = {"driver": "zarr3", "kvstore": kvstore_spec(location)}
-    handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
+    try:
+        handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
+    except (ValueError, OSError) as error:
+        raise explain_failure(error, location) or damaged_description(location, "Zarr cannot open it") from error
+    if is_stored(np.full(1, handle.fill_value, handle.dtype.numpy_dtype)):
+        raise damaged_description(location, "its fill value is not that of rows which were never stored")
     reader = None
     if isinstance(location, Path):
         reader = reader_of(location, description, missing_value(handle.dtype.numpy_dtype))

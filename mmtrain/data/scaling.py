@@ -2,10 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from mmbase.json_text import Finite, parse_content
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    mean: Finite
+    std: Annotated[Finite, Field(gt=0)]
+    shown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,19 @@ class FeatureScaler:
 
     @classmethod
     def from_json(cls, entries: Sequence[Mapping[str, Any]]) -> Self:
-        """Return what `to_json` gave."""
+        """Return what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            An entry has another shape.
+        """
+        features = [parse_content(entry, _Feature) for entry in entries]
         return cls(
-            names=tuple(str(entry["name"]) for entry in entries),
-            means=tuple(float(entry["mean"]) for entry in entries),
-            stds=tuple(float(entry["std"]) for entry in entries),
-            shown=tuple(bool(entry["shown"]) for entry in entries),
+            names=tuple(feature.name for feature in features),
+            means=tuple(feature.mean for feature in features),
+            stds=tuple(feature.std for feature in features),
+            shown=tuple(feature.shown for feature in features),
         )
 
     @staticmethod
