@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 
 from catalog.audit.ages import find_wrong_ages
-from catalog.audit.columns import find_constant, find_impossible, find_missing
+from catalog.audit.columns import find_constant, find_constant_in_training, find_impossible, find_missing
 from catalog.audit.confounds import find_confounded_centre, find_motion
 from catalog.audit.coverage import find_mismatched_tables
 from catalog.audit.findings import Finding, sort_findings
@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[Scope], Iterator[Finding]], ...] = (
     find_giveaways,
     find_impossible,
     find_constant,
+    find_constant_in_training,
     find_missing,
     find_imbalance,
     find_confounded_centre,
