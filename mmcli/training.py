@@ -237,9 +237,7 @@ def _naming_the_run(run: "RunDirectory", option: str) -> Iterator[None]:
         raise
 
 
-def _enter(
-    study: "Study", run: "RunDirectory", config: "RunConfig", metrics: dict[str, Any], *, as_json: bool
-) -> None:
+def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: dict[str, Any], *, as_json: bool) -> None:
     """Enter a finished run, and tell its metrics."""
     from mmstudy.runs.enter import enter_run
     from mmtrain.report import metrics_table

@@ -53,7 +53,9 @@ def find_constant_in_training(scope: Scope) -> Iterator[Finding]:
     if num_train < MIN_VALUES:
         return
     for name, n, value, num_other in scope.fetch(_CONSTANT_IN_TRAINING_SQL, names=list(scope.audited)):
-        told = f"All {n} training samples with a value of {name} have {value:g}" if n else f"No training sample has {name}"
+        told = (
+            f"All {n} training samples with a value of {name} have {value:g}" if n else f"No training sample has {name}"
+        )
         is_target = name == scope.target
         yield Finding(
             code="constant-in-training",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import mmtrain.state
+from mmbase.settings import settings_of
 from mmtrain.checkpoint import EpochPart, Progress, save_checkpoint
 from mmtrain.config.changes import EXECUTION, MENDING, change_settings
 from mmtrain.config.run import SECTIONS
-from mmbase.settings import settings_of
 from mmtrain.errors import TrainError
 from mmtrain.learner import build_learner
 from mmtrain.run import RunDirectory, hold_run
@@ -123,7 +123,8 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
     for setting in settings_of(*SECTIONS.values()):
         if setting.option.is_option and setting.name != "metadata_blocks":  # which need an input of the run
             old = config.to_json()[setting.name]
-            given = {setting.name: others.get(setting.name, not old if isinstance(old, bool) else (old or 0) + 1)}
+            other = others[setting.name] if setting.name in others else not old if old in (True, False) else old + 1
+            given = {setting.name: other}
             if setting.name in (*MENDING, *EXECUTION):
                 assert change_settings(config, given) != config
             else:
