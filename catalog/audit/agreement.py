@@ -4,29 +4,36 @@ Terms
 -----
 agreement   two people have the same value of a measurement to the last digit.
 share       of the people who have a measurement: those with one of its values.
-surprise    of a pair: the sum over its agreements of -ln(share of the value), in nats; less what the correlation of
-            these measurements explains.
+surprise    of a pair, in nats: -ln(share of the people who have all of the values in which these two agree).
 collision   chance that two people agree in a measurement: the sum of squared shares.
 
-People who agree are rare for one measurement, and there are many pairs: five billion of 100,000 people. So it is no
-number of equal values that makes a copy, but a surprise that no pair of the whole study is expected to have. For
-measurements that are independent, the chance of a surprise of s or more is at most
+People who agree in ten measurements are rare, but there are many pairs: five billion of 100,000 people. So it is no
+number of equal values that makes a copy, but a surprise that no pair of the whole study is expected to have. The chance
+that two people agree in a set of measurements and in values of a joint share p of at most exp(-s) is the sum of p * p
+over such values, so at most exp(-s). There are 2^M sets. Hence of all pairs of N people no more than
 
-    exp(-t s) * product over measurements of (1 - collision + sum over values of share^(2 - t))        for any t > 0
+    N (N - 1) / 2 * 2^M * exp(-s)
 
-(Chernoff's bound; the best t is taken). Measurements of one person are not independent: who weighs the same is more
-likely to have the same waist. Under a normal copula the density of two people's difference at 0, and with it the chance
-to agree, grows by 1 / sqrt(det R), with R the rank correlations of the measurements that agree. So the surprise of a
-pair is lessened by -ln(det R) / 2.
+are expected to have a surprise of s or more, however the measurements depend on each other.
+
+A joint share cannot be counted, but modelled: by a normal copula. With z the normal scores of the values in which two
+people agree and R the correlations of these measurements, the surprise is
+
+    sum of -ln(share of each value) + ln(det R) / 2 + z' (1/R - 1) z / 2
+
+of which the last two terms may take away, never add. They see that who weighs the same has a similar waist, and that
+who is an extreme in one is likely to be in another. They do not see two things, which are left out beforehand: a
+measurement that follows from others, and a value that many people have, as when a mean or a limit stands for what was
+not measured: such values come together.
 
 Pairs are not compared one by one. Candidates agree in each of a few measurements, a window of neighbours in a circle of
 all; a window is so long that by chance a person agrees with less than one other. With windows of two, every pair that
 agrees in more than half of its measurements has one, if it lacks none.
 
-Shapes: N people (samples), M measurements, P pairs.
+Shapes: N people (samples), M measurements, P pairs, W measurements of a window.
 
-Sources: Fellegi and Sunter, A theory for record linkage, JASA 64:1183, 1969; Chernoff, Annals of Mathematical
-Statistics 23:493, 1952.
+Source: Fellegi and Sunter, A theory for record linkage, JASA 64:1183, 1969; Song, Multivariate dispersion models
+generated from Gaussian copula, Scandinavian Journal of Statistics 27:305, 2000, for the density.
 """
 
 import math
@@ -35,24 +42,25 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
 MAX_EXPECTED = 0.01
 """Pairs by chance, in the whole study, that are as surprising as one which is told."""
-_TILTS = np.arange(0.05, 1.51, 0.05)
-"""The t that are tried."""
+COMMON_SHARE = 0.05
+"""Of a value: whoever has one that so many others have agrees in nothing that tells."""
+OWN_VARIANCE = 0.05
+"""Of a measurement, given those before it: with less it follows from them."""
 _STEPS = (1, 2)
 """Between the measurements of a window, so that a missing value does not hide a pair."""
 _LARGEST_BLOCK = 10
 """People who agree in a window and are all paired; of more, each is paired with the next ones alone."""
 _NEXT_ONES = 2
-_LEAST_EIGENVALUE = 1e-8
-"""Of a correlation matrix: one measurement that is made of others explains no more than 9 nats."""
-_PAIRS_AT_ONCE = 65_536
+_PAIRS_AT_ONCE = 32_768
+_MATRICES_AT_ONCE = 2_048
 _MISSING = -1
 
 
@@ -63,9 +71,9 @@ class Measurements:
     codes_NM: NDArray[np.int32]
     """Number of each value among those of its measurement; -1 where missing."""
     surprise_NM: NDArray[np.float32]
-    """-ln(share) of each value."""
-    log_moments_TM: Floats
-    """For each t, the logarithm of each measurement's factor in the bound."""
+    """-ln(share) of each value; 0 where it is missing or common."""
+    scores_NM: NDArray[np.float32]
+    """Normal score of each value: 0 in the middle of all; 0 where missing."""
     collisions_M: Floats
     correlations_MM: Floats
 
@@ -75,15 +83,23 @@ class Measurements:
         return len(self.codes_NM)
 
     @property
+    def num_measurements(self) -> int:
+        """Return M."""
+        return len(self.collisions_M)
+
+    @property
     def needed_surprise(self) -> float:
         """Return the surprise of which at most `MAX_EXPECTED` pairs of these people are expected."""
-        told = math.log(MAX_EXPECTED) - math.log(max(math.comb(self.num_people, 2), 1))
-        return float(((self.log_moments_TM.sum(axis=1) - told) / _TILTS).min())
+        return self._log_choices - math.log(MAX_EXPECTED)
 
     def expected_pairs(self, surprise: float) -> float:
         """Return how many pairs by chance have such a surprise or more, at most."""
-        bounds = self.log_moments_TM.sum(axis=1) - _TILTS * surprise
-        return math.exp(min(bounds.min(), 0.0) + math.log(max(math.comb(self.num_people, 2), 1)))
+        return math.exp(self._log_choices - surprise)
+
+    @property
+    def _log_choices(self) -> float:
+        """Return the logarithm of the number of pairs and sets of measurements."""
+        return math.log(max(math.comb(self.num_people, 2), 1)) + self.num_measurements * math.log(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +118,28 @@ class Pairs:
 
 
 def measure(values_NM: Floats) -> Measurements:
-    """Return measurements, NaN where missing, ready to be compared."""
-    codes, surprises, moments, collisions = [], [], [], []
-    for values in values_NM.T:
+    """Return measurements, NaN where missing, ready to be compared, without those that follow from others."""
+    codes_NM = np.full(values_NM.shape, _MISSING, np.int32)
+    surprise_NM, scores_NM = np.zeros((2, *values_NM.shape), np.float32)
+    collisions_M = np.ones(values_NM.shape[1])
+    for m, values in enumerate(values_NM.T):
         known = ~np.isnan(values)
         _, places, counts = np.unique(values[known], return_inverse=True, return_counts=True)
-        shares = counts / max(len(places), 1)
-        code, surprise = np.full(len(values), _MISSING, np.int32), np.zeros(len(values), np.float32)
-        code[known], surprise[known] = places, -np.log(shares)[places]
-        collision = float((shares**2).sum())
-        codes.append(code)
-        surprises.append(surprise)
-        collisions.append(collision)
-        moments.append([math.log1p(float((shares ** (2 - t)).sum()) - collision) for t in _TILTS])
-    present_M = (~np.isnan(values_NM)).mean(axis=0)
-    order = np.argsort(present_M**2 * np.log(np.maximum(collisions, 1e-300)), kind="stable")
+        num = max(len(places), 1)
+        num_others = counts - 2  # beside a pair who agrees
+        codes_NM[known, m] = places
+        surprise_NM[known, m] = np.where(num_others > COMMON_SHARE * num, 0.0, -np.log(counts / num))[places]
+        scores_NM[known, m] = ndtri((np.cumsum(counts) - counts / 2) / num)[places]
+        collisions_M[m] = ((counts / num) ** 2).sum()
+    telling_M = surprise_NM.sum(axis=0) * (codes_NM != _MISSING).sum(axis=0)
+    correlations_MM = _correlations(scores_NM, codes_NM != _MISSING)
+    kept = _not_derived(correlations_MM, np.argsort(-telling_M, kind="stable").tolist())
     return Measurements(
-        codes_NM=np.stack(codes, axis=1)[:, order],
-        surprise_NM=np.stack(surprises, axis=1)[:, order],
-        log_moments_TM=np.array(moments).T[:, order],
-        collisions_M=np.array(collisions)[order],
-        correlations_MM=_rank_correlations(values_NM[:, order]),
+        codes_NM=codes_NM[:, kept],
+        surprise_NM=surprise_NM[:, kept],
+        scores_NM=scores_NM[:, kept],
+        collisions_M=collisions_M[kept],
+        correlations_MM=correlations_MM[np.ix_(kept, kept)],
     )
 
 
@@ -145,9 +162,12 @@ def find_agreeing(measured: Measurements, person_N: Integers, *, least: int, sha
         equal_PM = (codes_PM == measured.codes_NM[other_P]) & (codes_PM != _MISSING)
         both_PM = (codes_PM != _MISSING) & (measured.codes_NM[other_P] != _MISSING)
         num_equal_P, num_both_P = equal_PM.sum(axis=1), both_PM.sum(axis=1)
-        surprise_P = np.where(equal_PM, measured.surprise_NM[one_P], 0).sum(axis=1, dtype=np.float64)
+        surprise_PM = np.where(equal_PM, measured.surprise_NM[one_P], 0)
+        surprise_P = surprise_PM.sum(axis=1, dtype=np.float64)
         kept = (num_equal_P >= least) & (num_equal_P >= share * num_both_P) & (surprise_P >= needed)
-        surprise_P = surprise_P[kept] + _explained(measured.correlations_MM, equal_PM[kept])
+        surprise_P = surprise_P[kept] - _explained(
+            measured.correlations_MM, measured.scores_NM[one_P[kept]], surprise_PM[kept] > 0
+        )
         sure = surprise_P >= needed
         kept[kept] = sure
         found.append(Pairs(one_P[kept], other_P[kept], num_equal_P[kept].astype(np.int64), surprise_P[sure]))
@@ -155,12 +175,17 @@ def find_agreeing(measured: Measurements, person_N: Integers, *, least: int, sha
 
 
 def num_agreements_needed(measured: Measurements, *, least: int) -> int | None:
-    """Return how many of the least telling measurements have to agree for a pair to be found; None: all are too few."""
-    rising = np.sort(-np.log(np.maximum(measured.collisions_M, 1e-300)))
+    """Return how many of the least telling measurements have to agree for a pair to be found; None: all are too few.
+
+    The pair is one whose values are neither common nor extreme.
+    """
+    known_M = np.maximum((measured.codes_NM != _MISSING).sum(axis=0), 1)
+    telling_M = measured.surprise_NM.sum(axis=0, dtype=np.float64) / known_M
+    rising = np.argsort(telling_M, kind="stable")
     for number in range(least, len(rising) + 1):
-        agreeing_M = np.argsort(-measured.collisions_M, kind="stable")[:number]
-        explained = np.linalg.slogdet(measured.correlations_MM[np.ix_(agreeing_M, agreeing_M)])[1] / 2
-        if rising[:number].sum() + explained >= measured.needed_surprise:
+        agreeing = rising[:number]
+        explained = -np.linalg.slogdet(measured.correlations_MM[np.ix_(agreeing, agreeing)])[1] / 2
+        if telling_M[agreeing].sum() - explained >= measured.needed_surprise:
             return number
     return None
 
@@ -198,33 +223,47 @@ def _windows(collisions_M: Floats, num_people: int) -> Iterator[list[int]]:
             yield window
 
 
-def _explained(correlations_MM: Floats, equal_PM: NDArray[np.bool_]) -> Floats:
-    """Return ln(det R) / 2 of the measurements in which each pair agrees: at most 0."""
+def _explained(correlations_MM: Floats, scores_PM: Floats, among_PM: NDArray[np.bool_]) -> Floats:
+    """Return what correlation takes from the surprise of each pair: at least 0.
+
+    Parameters
+    ----------
+    scores_PM
+        Normal scores of the values of one of each pair.
+    among_PM
+        In which of them the pair agrees.
+    """
     explained = [np.empty(0)]
-    for start in range(0, len(equal_PM), 4096):
-        part_PM = equal_PM[start : start + 4096]
-        among_PMM = part_PM[:, :, None] & part_PM[:, None, :]
-        of_pair_PMM = np.where(among_PMM, correlations_MM, np.eye(len(correlations_MM)))
-        explained.append(np.linalg.slogdet(of_pair_PMM)[1] / 2)
-    return np.minimum(np.concatenate(explained), 0.0)
+    for start in range(0, len(among_PM), _MATRICES_AT_ONCE):
+        part_PM = among_PM[start : start + _MATRICES_AT_ONCE]
+        both_PMM = part_PM[:, :, None] & part_PM[:, None, :]
+        of_pair_PMM = np.where(both_PMM, correlations_MM, np.eye(len(correlations_MM)))
+        scores_PM1 = np.where(part_PM, scores_PM[start : start + _MATRICES_AT_ONCE], 0.0)[:, :, None]
+        beside_PM1 = np.linalg.solve(of_pair_PMM, scores_PM1) - scores_PM1
+        density_P = np.linalg.slogdet(of_pair_PMM)[1] / 2 + (scores_PM1 * beside_PM1).sum(axis=(1, 2)) / 2
+        explained.append(np.maximum(-density_P, 0.0))
+    return np.concatenate(explained)
 
 
-def _rank_correlations(values_NM: Floats) -> Floats:
-    """Return the correlations of a normal copula that has the ranks' correlations, pair by pair where both are known."""
-    ranks = pl.from_numpy(values_NM, schema=[str(m) for m in range(values_NM.shape[1])]).fill_nan(None)
-    ranks_NM = ranks.select(pl.all().rank("average")).to_numpy().astype(np.float64)
-    known_NM = ~np.isnan(ranks_NM)
-    num_M = np.maximum(known_NM.sum(axis=0), 1)
-    centred_NM = np.nan_to_num(ranks_NM - np.nansum(ranks_NM, axis=0) / num_M)
-    squares_MM = (centred_NM**2).T @ known_NM
+def _correlations(scores_NM: NDArray[np.float32], known_NM: NDArray[np.bool_]) -> Floats:
+    """Return the correlations of normal scores, each over the people who have both measurements."""
+    scores_NM, known_NF = scores_NM.astype(np.float64), known_NM.astype(np.float64)
+    squares_MM = (scores_NM**2).T @ known_NF
     spread_MM = np.sqrt(squares_MM * squares_MM.T)
-    spearman_MM = (centred_NM.T @ centred_NM) / np.where(spread_MM > 0, spread_MM, np.inf)
-    correlations_MM = 2 * np.sin(np.pi / 6 * spearman_MM)
+    correlations_MM = (scores_NM.T @ scores_NM) / np.where(spread_MM > 0, spread_MM, np.inf)
     np.fill_diagonal(correlations_MM, 1)
-    values_M, vectors_MM = np.linalg.eigh(correlations_MM)
-    positive_MM = (vectors_MM * np.maximum(values_M, _LEAST_EIGENVALUE)) @ vectors_MM.T
-    scale_M = np.sqrt(np.diag(positive_MM))
-    return np.asarray(positive_MM / np.outer(scale_M, scale_M), dtype=np.float64)
+    return np.asarray(correlations_MM, dtype=np.float64)
+
+
+def _not_derived(correlations_MM: Floats, order: Sequence[int]) -> list[int]:
+    """Return the measurements, in an order, that have a variance of their own beside those before them."""
+    kept: list[int] = []
+    for candidate in order:
+        shared = correlations_MM[kept, candidate]
+        explained = shared @ np.linalg.solve(correlations_MM[np.ix_(kept, kept)], shared) if kept else 0.0
+        if 1 - explained >= OWN_VARIANCE:
+            kept.append(candidate)
+    return kept
 
 
 def _join(found: Sequence[Pairs]) -> Pairs:

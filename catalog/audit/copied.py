@@ -49,7 +49,7 @@ def measure_samples(scope: Scope) -> tuple[pl.DataFrame, Measurements | None]:
         )
     ]
     if len(names) < MIN_COPIED:
-        return samples, None
+        return samples, None  # so ends most runs' audit, which looks at few of them
     long = fetch_frame(scope.connection, _VALUES_SQL, {"names": names})
     values_NM = np.full((samples.height, len(names)), np.nan)
     positions = samples["row"].search_sorted(long["row"]).to_numpy()
@@ -67,8 +67,8 @@ def _copied(samples: pl.DataFrame, measured: Measurements, pairs: Pairs, *, acro
         subject="tables",
         message=f"{num_pairs} pairs of samples of different participants share up to {most_equal} measurements to "
         f"the last digit and are in {'different splits' if across else 'one split'} (e.g. samples {example}).",
-        remedy="Look for copied rows in the table, or for one person under two eids: remove one of the two and run "
-        "mm ingest again.",
+        remedy="Look for copied rows in the table, for one person under two eids, or for values that were filled in for "
+        "several people: remove what is not measured and run mm ingest again.",
         num_samples=len(np.union1d(pairs.one_P, pairs.other_P)),
         numbers=rounded(
             {
@@ -76,7 +76,7 @@ def _copied(samples: pl.DataFrame, measured: Measurements, pairs: Pairs, *, acro
                 "across_splits": int(across),
                 "most_identical_values": most_equal,
                 "least_identical_values": int(pairs.num_equal_P.min()),
-                "compared_measurements": len(measured.collisions_M),
+                "compared_measurements": measured.num_measurements,
                 "expected_by_chance": measured.expected_pairs(float(pairs.surprise_P.min())),
                 "example": example,
             }

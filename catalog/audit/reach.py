@@ -44,7 +44,7 @@ def _copied(scope: Scope) -> str:
         )
     return (
         f"every pair of samples, copied to several people too, that shares at least {needed} of the "
-        f"{len(measured.collisions_M)} measurements that are compared, and more than half of those that both have; of "
+        f"{measured.num_measurements} measurements that are compared, and more than half of those that both have; of "
         f"the {math.comb(scope.num_samples, 2)} pairs fewer than 1 in 100 studies has one by chance"
     )
 
