@@ -267,11 +267,11 @@ def _not_derived(correlations_MM: Floats, order: Sequence[int]) -> list[int]:
 
 
 def _join(found: Sequence[Pairs]) -> Pairs:
-    if not found:
-        return Pairs(*(np.empty(0, np.int64) for _ in range(3)), np.empty(0))
+    nobody = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    parts = [nobody, *found]
     return Pairs(
-        np.concatenate([pairs.one_P for pairs in found]),
-        np.concatenate([pairs.other_P for pairs in found]),
-        np.concatenate([pairs.num_equal_P for pairs in found]),
-        np.concatenate([pairs.surprise_P for pairs in found]),
+        np.concatenate([pairs.one_P for pairs in parts]),
+        np.concatenate([pairs.other_P for pairs in parts]),
+        np.concatenate([pairs.num_equal_P for pairs in parts]),
+        np.concatenate([pairs.surprise_P for pairs in parts]),
     )

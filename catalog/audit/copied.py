@@ -67,8 +67,8 @@ def _copied(samples: pl.DataFrame, measured: Measurements, pairs: Pairs, *, acro
         subject="tables",
         message=f"{num_pairs} pairs of samples of different participants share up to {most_equal} measurements to "
         f"the last digit and are in {'different splits' if across else 'one split'} (e.g. samples {example}).",
-        remedy="Look for copied rows in the table, for one person under two eids, or for values that were filled in for "
-        "several people: remove what is not measured and run mm ingest again.",
+        remedy="Look for copied rows in the table, for one person under two eids, or for values that were filled in "
+        "for several people: remove what nobody measured and run mm ingest again.",
         num_samples=len(np.union1d(pairs.one_P, pairs.other_P)),
         numbers=rounded(
             {
