@@ -118,7 +118,8 @@ def _require_alone(option: str, *others: Any) -> None:
     """Refuse options that begin a run beside one that names a run."""
     if any(others):
         raise typer.BadParameter(
-            "names a run, which keeps its target and its samples; leave out --target and what goes with it",
+            "names a run that has begun: beside it go settings alone, and no --target, --fold, --leave-out-centre, "
+            "--accept, --prepare, --dry-run, nor --gpus to finish it",
             param_hint=option,
         )
 
