@@ -23,7 +23,7 @@ class FeatureScaler:
     means: tuple[float, ...]
     """Of the training split; what stands for a missing value."""
     stds: tuple[float, ...]
-    """Of the training split; 0: the feature does not vary there, and scores 0 whatever its value."""
+    """Of the training split; 0: the feature is shown but does not vary there, and scores 0 whatever its value."""
     shown: tuple[bool, ...]
 
     def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -64,10 +64,10 @@ def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: 
         Names of the features that the model sees.
     """
     means, stds = [], []
-    for column in training_NF.T:
+    for name, column in zip(names, training_NF.T, strict=True):
         known = column[~np.isnan(column)]
         means.append(float(known.mean()) if len(known) else 0.0)
-        stds.append(float(known.std()) if _varies(known) else 0.0)
+        stds.append(float(known.std()) if _varies(known) else 0.0 if name in shown else 1.0)
     return FeatureScaler(tuple(names), tuple(means), tuple(stds), tuple(name in shown for name in names))
 
 
