@@ -82,24 +82,14 @@ def has_checkpoint(path: Path) -> bool:
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state back into a model and its optimiser: the last one that is whole.
+    """Put a saved state back into a model and its optimiser: the last one that is whole and finite.
 
     Raises
     ------
     TrainError
         There is no checkpoint, all are damaged, or they belong to another model.
     """
-    previous = previous_checkpoint(path)
-    if not path.exists() and not previous.exists():
-        raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it again.")
-    try:
-        progress, tensors = _read(path if path.exists() else previous)  # a kill may come between renaming and writing
-    except TrainError as error:
-        if not previous.exists():
-            raise
-        _logger.warning("%s The one before is used.", error)
-        progress, tensors = _read(previous)
-        path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
+    progress, tensors = _read_last(path)
     try:
         _load(model, {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
         _load_optimizer(
@@ -110,13 +100,15 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     return progress
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+def read_progress(path: Path) -> Progress:
+    """Return how far a run had come at the checkpoint that it would be resumed from; its start where there is none.
+
+    Raises
+    ------
+    TrainError
+        All checkpoints are damaged.
+    """
+    return _read_last(path)[0] if has_checkpoint(path) else Progress()
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -149,6 +141,31 @@ def _load(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     model.load_state_dict(tensors)
 
 
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _read_last(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Read the last checkpoint that can be used; remove the one after it, if there is."""
+    previous = previous_checkpoint(path)
+    if not has_checkpoint(path):
+        raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it again.")
+    try:
+        return _read(path if path.exists() else previous)  # a kill may come between renaming and writing
+    except TrainError as error:
+        if not previous.exists():
+            raise
+        _logger.warning("%s The one before is used.", error)
+        found = _read(previous)
+        path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
+        return found
+
+
 def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -159,6 +176,9 @@ def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
         raise TrainError(_unusable(path, error)) from error
     if header.get("checksum") != _checksum(header["progress"], tensors):
         raise TrainError(_unusable(path, "its checksum does not match"))
+    # What an optimiser has seen stays in its state; of a network's tensors some may be infinite, as masks are.
+    if not all(tensor.isfinite().all() for name, tensor in tensors.items() if name.startswith(_OPTIMIZER)):
+        raise TrainError(_unusable(path, "it holds numbers that are not finite"))
     return progress, tensors
 
 
