@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 
@@ -16,6 +17,7 @@ def read_edges(scan: ScanCandidate, num_edges: int) -> NDArray[np.floating]:
         ``unreadable``, ``bad-table`` or ``bad-dimensions``.
     """
     try:
+        require_regular(scan.path)
         table = np.load(scan.path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ScanRejected("unreadable", f"the table cannot be read ({error.strerror})") from error
