@@ -4,6 +4,7 @@ The settings are everything an ingest depends on. They are written once, with th
 made; later only sources are added.
 """
 
+import difflib
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from mmbase.files import write_text
 from mmbase.settings import STRICT
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
+from mmdata.salt import find_weakness
 from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.study_toml import change_settings, explain_settings
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
@@ -103,11 +105,8 @@ def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
     try:
         return _CONFIG_TYPE.validate_python(settings)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
-            for fault in error.errors()
-        )
-        raise StudyError(f"{where}: {faults}") from error
+        faults = "; ".join(_told(fault, settings.get("salt")) for fault in error.errors())
+        raise StudyError(f"{where}: {faults}") from None  # what pydantic says has every value in it
 
 
 def load_study(root: Path) -> Study:
@@ -139,8 +138,13 @@ def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     Raises
     ------
     StudyError
-        There is a study already, or the directory holds other things.
+        The salt is easy to guess, there is a study already, or the directory holds other things.
     """
+    if weakness := find_weakness(config.salt):
+        raise StudyError(
+            f"The salt is easy to guess: {weakness}. Whoever guesses it knows which sample is which participant.",
+            "Leave it out: mm draws one at random.",
+        )
     layout = StudyLayout(root.resolve())
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
@@ -189,8 +193,20 @@ def render_config(config: StudyConfig) -> str:
     return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), _CONFIG_TYPE.json_schema())
 
 
-def _came(fault: Mapping[str, Any]) -> str:
-    """Say what came, unless it is a secret or a whole section."""
-    if "salt" in fault["loc"] or isinstance(fault["input"], dict):
-        return ""
-    return f", got {fault['input']!r}"
+def _told(fault: Mapping[str, Any], salt: object) -> str:
+    """Say what is wrong with a setting, and what came, unless that is a whole section or may be the salt."""
+    name = ".".join(map(str, fault["loc"])) or "settings"
+    if fault["type"] == "unexpected_keyword_argument":  # under a name that is mistyped may be anything
+        nearest = difflib.get_close_matches(str(fault["loc"][-1]).lower(), _known_names(), n=1)
+        return f"{name}: there is no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    came = repr(fault["input"])
+    if "salt" in fault["loc"] or isinstance(fault["input"], dict) or (salt and str(salt) in came):
+        return f"{name}: {fault['msg']}"
+    return f"{name}: {fault['msg']}, got {came}"
+
+
+def _known_names() -> list[str]:
+    """Return the names of all settings, without their sections."""
+    schema = _CONFIG_TYPE.json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    return list(dict.fromkeys(name for section in sections for name in section.get("properties", ())))
