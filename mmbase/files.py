@@ -41,8 +41,8 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     draft = draft_of(path)
     try:
-        with open(draft, "wb", opener=_open_private) as file:
-            draft.chmod(PRIVATE_MODE)  # of a draft that a killed writer has left
+        draft.unlink(missing_ok=True)  # a killed writer's, or a link that would lead elsewhere
+        with open(draft, "xb", opener=_open_private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

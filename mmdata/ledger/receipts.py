@@ -86,12 +86,24 @@ class RemovalReceipt:
     """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Files outside the study that mm wrote and that may show them; they are the user's to remove."""
 
 
-Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputReceipt:
+    """A file that shows single participants and was written where the user said."""
+
+    path: str
+    """From the study where it lies in it, else absolute."""
+    date: str
+    """YYYY-MM-DD, of the first time."""
+
+
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
-REMOVAL_RECEIPTS = "removals.jsonl"
+REMOVAL_RECEIPTS, OUTPUT_RECEIPTS = "removals.jsonl", "outputs.jsonl"
 REMOVED = "removed"
 """Status of a withdrawal that is done."""
 CopyKey = tuple[str, int, int]
@@ -179,6 +191,11 @@ def read_retired_rows(directory: Path) -> frozenset[int]:
 def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
     """Return the newest receipt of each removal, by its number."""
     return {entry["removal"]: RemovalReceipt(**entry) for entry in _read_lines(directory / REMOVAL_RECEIPTS)}
+
+
+def read_outputs(directory: Path) -> list[str]:
+    """Return the paths of the files that were written where the user said, each once."""
+    return list(dict.fromkeys(entry["path"] for entry in _read_lines(directory / OUTPUT_RECEIPTS)))
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
