@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import duckdb
 
@@ -42,6 +42,13 @@ class QueryResult:
     """Fetched as they are asked for, once, while the connection is open. May raise CatalogError."""
 
 
+class TextWriter(Protocol):
+    """What text can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write some text."""
+
+
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
     """Run one SELECT. From then on the connection answers queries alone, until the first that fails.
 
@@ -70,7 +77,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     return int(number)
 
 
-def write_rows(result: QueryResult, file: TextIO) -> None:
+def write_rows(result: QueryResult, file: TextWriter) -> None:
     """Write a result as CSV with a header, a missing value as nothing."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(result.columns)

@@ -170,6 +170,12 @@ def known_labels(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
     return dict(connection.execute("SELECT eid, label FROM participants WHERE label IS NOT NULL").fetchall())
 
 
+def knows_participants(connection: duckdb.DuckDBPyConnection, eids: Collection[int]) -> bool:
+    """Return whether one of some numbers is a participant's."""
+    known = {eid for (eid,) in connection.execute("SELECT eid FROM participants").fetchall()} if eids else set()
+    return not known.isdisjoint(eids)
+
+
 def _newcomers(
     salt: str,
     visits: Iterable[Visit],

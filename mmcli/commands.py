@@ -7,8 +7,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from mmbase.errors import MmError
 from mmcli.console import fail, name_study_in_hints
-from mmcli.failures import explain, leave_to_torchrun
+from mmcli.failures import explain, leave_to_torchrun, without_values
 from mmcli.options import with_study_first
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Of whichever click typer is made with; one of its own from 0.29 on."""
 
 
 class Command(TyperCommand):
@@ -43,6 +46,9 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt:
             fail("Interrupted. What was stored is kept; run the same command again to continue.")
         except typer.Exit:
+            raise
+        except _UsageError as error:
+            error.message = without_values(error.message)
             raise
         except Exception as error:
             message = explain(error)

@@ -1,17 +1,28 @@
 """What becomes of an error: one line for whoever can do something about it, a traceback for our own mistakes."""
 
 import errno
+import re
 from collections.abc import Iterator
 
 import typer
 
 from mmbase.errors import MmError
+from mmbase.printable import printable
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
 FREE_SOME_SPACE = "The disk is full, or your quota of it is. What was stored is intact: free some space, then run"
 DISK_IS_FULL = f"{FREE_SOME_SPACE} the same command again."
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def without_values(message: str) -> str:
+    """Return what the parser says of wrong usage, without what may be a secret: a setting that lacks its ``--set``.
+
+    >>> without_values("Got a word too many: slat=0123abcd.")
+    'Got a word too many: slat=…'
+    """
+    return printable(re.sub(r"(?<=\w)=(?!VALUE)[^\s)]+", "=…", message))
 
 
 def explain(error: BaseException) -> str | None:

@@ -33,8 +33,12 @@ def targets(
         features = describe_features(catalog, study_dictionary(study), every=every)
     lines: list[Any] = [feature_table(features)]
     if picture:
-        from mmstudy.targets_picture import write_picture
+        from catalog.export.files import require_writable
+        from mmstudy.outputs import record_output
+        from mmstudy.targets_picture import SUFFIXES, write_picture
 
+        require_writable(picture, SUFFIXES, overwrite=overwrite)
+        record_output(study.layout, picture)
         write_picture(features, picture, overwrite=overwrite)
         lines.append(f"Wrote {picture}.")
     report(as_json, {"features": [asdict(feature) for feature in features]}, lines)

@@ -83,7 +83,7 @@ def plan_ingest(
     receipts = read_scan_receipts(study.layout.receipts)
     believed = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
     duplicates = {key for group in _same_voxels(receipts) for key in group}
-    settings = load_settings(study.config)
+    settings = load_settings(study)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in specs}
     for candidate in candidates:
         sample = samples.get(candidate.visit)
@@ -159,9 +159,15 @@ def stored_scans(study: Study) -> frozenset[ScanKey]:
     return frozenset(key for key, receipt in receipts.items() if receipt.status == "stored")
 
 
-def load_settings(config: StudyConfig) -> LoadSettings:
+def load_settings(study: Study) -> LoadSettings:
     """Return what decides how a scan is read."""
-    return LoadSettings(volumes=config.volumes, connectivity=config.connectivity, ingest=config.ingest)
+    config = study.config
+    return LoadSettings(
+        volumes=config.volumes,
+        connectivity=config.connectivity,
+        ingest=config.ingest,
+        scratch=study.layout.scratch,
+    )
 
 
 def _same_voxels(receipts: Mapping[ScanKey, ScanReceipt]) -> list[list[ScanKey]]:
@@ -229,7 +235,7 @@ def _shard_tasks(
             scans=tuple(by_row[row] for row in rows),
             arrays={spec.path.name: spec.path for spec in specs},
             kept=claimed.intersection(range(start, start + rows_per_shard)).difference(rows),
-            settings=load_settings(study.config),
+            settings=load_settings(study),
         )
         for start, rows in shard_starts(list(by_row), rows_per_shard)
     ]

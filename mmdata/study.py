@@ -16,8 +16,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
 from mmbase.json_text import join_faults, shortened
 from mmbase.settings import STRICT
+from mmbase.suggestion import did_you_mean
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
+from mmdata.salt import find_weakness
 from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.study_toml import change_settings, explain_settings
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
@@ -107,11 +109,8 @@ def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
     try:
         return _CONFIG_TYPE.validate_python(settings)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
-            for fault in error.errors()
-        ]
-        raise StudyError(f"{where}: {join_faults(faults)}") from error
+        faults = [_told(fault, settings.get("salt")) for fault in error.errors()]
+        raise StudyError(f"{where}: {join_faults(faults)}") from None  # what pydantic says has every value in it
 
 
 def load_study(root: Path) -> Study:
@@ -163,8 +162,13 @@ def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     Raises
     ------
     StudyError
-        There is a study already, or the directory holds other things.
+        The salt is easy to guess, there is a study already, or the directory holds other things.
     """
+    if weakness := find_weakness(config.salt):
+        raise StudyError(
+            f"The salt is easy to guess: {weakness}. Whoever guesses it knows which sample is which participant.",
+            "Leave it out: mm draws one at random.",
+        )
     layout = StudyLayout(root.resolve())
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
@@ -214,8 +218,19 @@ def render_config(config: StudyConfig) -> str:
     return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), _CONFIG_TYPE.json_schema())
 
 
-def _came(fault: Mapping[str, Any]) -> str:
-    """Say what came, unless it is a secret or a whole section."""
-    if "salt" in fault["loc"] or isinstance(fault["input"], dict):
-        return ""
-    return f", got {shortened(fault['input'])}"
+def _told(fault: Mapping[str, Any], salt: object) -> str:
+    """Say what is wrong with a setting, and what came, unless that is a whole section or may be the salt."""
+    name = ".".join(map(str, fault["loc"])) or "settings"
+    if fault["type"] == "unexpected_keyword_argument":  # under a name that is mistyped may be anything
+        return f"{name}: there is no such setting.{did_you_mean(str(fault['loc'][-1]), _known_names())}"
+    came = shortened(fault["input"])
+    if "salt" in fault["loc"] or isinstance(fault["input"], dict) or (salt and str(salt) in repr(fault["input"])):
+        return f"{name}: {fault['msg']}"
+    return f"{name}: {fault['msg']}, got {came}"
+
+
+def _known_names() -> list[str]:
+    """Return the names of all settings, without their sections."""
+    schema = _CONFIG_TYPE.json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    return list(dict.fromkeys(name for section in sections for name in section.get("properties", ())))

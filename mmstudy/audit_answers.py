@@ -21,7 +21,7 @@ from typing import Any
 from catalog.audit.findings import Finding
 from mmbase.files import write_json
 from mmbase.json_text import DamagedTextError, read_json
-from mmbase.lock import LockHeldError, hold_lock
+from mmbase.lock import LockHeldError, NoLocksError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import read_retired_rows
 from mmdata.store.schema import StudyLayout
@@ -29,6 +29,7 @@ from mmdata.store.schema import StudyLayout
 MAX_ANSWERS = 1000
 """More than the questions of a sweep over the reference study's 700 models; some kilobytes each."""
 _KEEP_WAIT_SECONDS, _FORGET_WAIT_SECONDS = 1.0, 60.0
+_NOT_KEPT = (LockHeldError, NoLocksError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ def keep_answer(
         Of the samples that it may name.
     """
     # The lock: either a withdrawal has put its rows on record, or it still has to come and remove this answer.
-    with contextlib.suppress(OSError, LockHeldError), hold_lock(_lock(layout), wait_seconds=_KEEP_WAIT_SECONDS):
+    with (
+        contextlib.suppress(OSError, LockHeldError, NoLocksError),
+        hold_lock(_lock(layout), wait_seconds=_KEEP_WAIT_SECONDS),
+    ):
         if not read_retired_rows(layout.receipts).isdisjoint(rows):
             return
         layout.audits.mkdir(mode=0o700, exist_ok=True)

@@ -20,6 +20,7 @@ from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.store.array import open_array
 from mmdata.study import Study
+from mmstudy.outputs import keep_if_present, record_output
 from mmstudy.progress import Progress
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -101,8 +102,10 @@ def write_preview(study: Study, side: int, path: Path, *, overwrite: bool) -> No
         "study.toml has it (geometry 3 times, the others twice); as the first copies will be."
     )
     picture = draw_sheet(list(columns), title)
+    record_output(study.layout, path)
     with replace_file(path) as file:
         file.write(picture)
+    keep_if_present(study.layout, path, [row])
 
 
 def _training_rows(study: Study) -> tuple[dict[str, dict[int, str]], int]:

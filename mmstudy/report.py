@@ -180,8 +180,11 @@ def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> It
     if result.samples:
         yield (
             "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
-            "from whatever was copied out of the study, by mm export or by hand."
+            "from whatever was copied out of the study."
         )
+    if result.elsewhere:
+        yield "Files outside the study that mm wrote and that may show them; remove or make them again:"
+        yield from (f"  {path}" for path in result.elsewhere)
 
 
 def run_notes(plan: "RunPlan") -> Iterator[str]:

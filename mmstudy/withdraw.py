@@ -39,6 +39,7 @@ from mmdata.ledger.receipts import (
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.consent import Consent, require_consent
+from mmstudy.outputs import outputs_elsewhere
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
 from mmstudy.withdrawn import WithdrawnParticipants, find_withdrawn, survey
@@ -57,6 +58,8 @@ class WithdrawalResult:
     """Array, file or table to the rows, lines or entries that were removed from it."""
     runs: tuple[str, ...]
     """Runs that are marked, because some of them were in their cohort."""
+    elsewhere: tuple[str, ...]
+    """Files outside the study that mm wrote and that may show them."""
     removed_before: int
     """Participants of the lists of whom nothing was left already."""
 
@@ -209,6 +212,7 @@ def _receipt(layout: StudyLayout, number: int, withdrawn: WithdrawnParticipants,
         samples=len(withdrawn.rows),
         places=findings.places | disposable,
         runs=findings.runs,
+        elsewhere=[str(path) for path in outputs_elsewhere(layout)] if withdrawn.rows else [],
     )
 
 
@@ -235,6 +239,7 @@ def _summarise(removals: Sequence[RemovalReceipt], *, removed_before: int = 0) -
         samples=sum(removal.samples for removal in removals),
         places=dict(places),
         runs=tuple(sorted({run for removal in removals for run in removal.runs})),
+        elsewhere=tuple(dict.fromkeys(path for removal in removals for path in removal.elsewhere)),
         removed_before=removed_before,
     )
 

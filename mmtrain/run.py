@@ -143,10 +143,15 @@ def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
     Raises
     ------
     TrainError
-        There is none of that name, or its config.json cannot be used.
+        There is none of that name, it is a link to somewhere else, or its config.json cannot be used.
     """
     run = RunDirectory(runs / run_id)
-    if not run.config.exists():
+    is_name = run_id not in ("", ".", "..") and Path(run_id).name == run_id
+    if is_name and run.path.is_symlink():
+        raise TrainError(
+            f"Run {run_id!r} is a link, and mm writes to no run outside the study.", "Move its directory into runs."
+        )
+    if not (is_name and run.config.exists()):
         known = sorted(path.name for path in runs.glob("*") if path.is_dir())
         raise TrainError(f"There is no run {run_id!r}. Known runs: {', '.join(known) or 'none'}.")
     try:

@@ -1,11 +1,13 @@
 """What a run directory loses when participants withdraw, and the mark that says so.
 
 Only the cohort and the predictions speak of every sample, and the settings of those that the audit named. The weights,
-the metrics, the curves and the pictures were made from all of them together and stay; the mark says how many of those
-have withdrawn since.
+the metrics, the curves and the pictures were made from all of them together and stay; the mark, and beside the metrics
+their own entry, say how many of those have withdrawn since.
 """
 
+import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from mmbase.checksums import write_checked
-from mmbase.files import draft_of, sync_directory, write_bytes, write_json
+from mmbase.files import draft_of, sync_directory, to_json, write_bytes, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
@@ -168,6 +170,11 @@ def _mark(run: RunDirectory, cohort: pl.DataFrame, kept: pl.DataFrame, date: str
     left = _sizes(kept)
     gone = {split: begun_with[split] - left[split] for split in SPLITS}
     write_json(run.withdrawn, {"date": date, "cohort": begun_with, "withdrawn": gone})
+    if run.metrics.exists():
+        with suppress(ValueError):  # damaged: the catalogue says so
+            write_checked(
+                run.metrics, to_json(json.loads(run.metrics.read_text(encoding="utf-8")) | {"withdrawn": gone})
+            )
 
 
 def _begun_with(run: RunDirectory) -> dict[str, int] | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import TableError
+from mmbase.input_files import require_lines
 
 EID_HEADERS = ("eid", "f.eid", "participant.eid", "f_eid", "participant_eid", "x.eid")
 """Columns of participant numbers."""
@@ -79,6 +80,7 @@ def read_header(path: Path) -> TableHeader:
         The file cannot be opened, is empty or no plain text, has an empty first line, or ends inside a row.
     """
     try:
+        require_lines(path, _TAIL_BYTES)
         with path.open("rb") as file:
             start = file.read(_HEAD_BYTES)
             file.seek(0)

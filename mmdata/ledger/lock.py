@@ -1,5 +1,6 @@
 """One command at a time writes to a study's stores."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,7 +12,7 @@ from mmdata.store.schema import StudyLayout
 
 @contextmanager
 def hold_stores(layout: StudyLayout) -> Iterator[None]:
-    """Keep every other writer out while the block runs.
+    """Keep every other writer out while the block runs; whole heads that a killed one left are removed.
 
     Raises
     ------
@@ -26,4 +27,6 @@ def hold_stores(layout: StudyLayout) -> Iterator[None]:
             raise StudyError(
                 f"Process {error.holder} is writing to this study.", "Wait for it to end, then try again."
             ) from error
+        shutil.rmtree(layout.scratch, ignore_errors=True)
+        held.callback(shutil.rmtree, layout.scratch, ignore_errors=True)
         yield

@@ -113,13 +113,28 @@ class RemovalReceipt:
     """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Files outside the study that mm wrote and that may show them; they are the user's to remove."""
 
 
-Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputReceipt:
+    """A file that shows single participants and was written where the user said."""
+
+    path: str
+    """From the study where it lies in it, else absolute."""
+    date: str
+    """YYYY-MM-DD, of the first time."""
+
+
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
-REMOVAL_RECEIPTS = "removals.jsonl"
-RECEIPTS = (SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS, WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS)
+REMOVAL_RECEIPTS, OUTPUT_RECEIPTS = "removals.jsonl", "outputs.jsonl"
+RECEIPTS = (
+    *(SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS),
+    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS),
+)
 REPLACEABLE_RECEIPTS = frozenset({SCAN_RECEIPTS, COPY_RECEIPTS})
 """What they speak of can be stored again."""
 REMOVED = "removed"
@@ -135,6 +150,7 @@ _REMEDIES = {
     WITHDRAWAL_RECEIPTS: f"It says who must never come back. {_REPLACE} Without one, take that line out and run "
     "mm withdraw with every list that there ever was, before anything else.",
     REMOVAL_RECEIPTS: f"{_REPLACE} Without one, take that line out: who was removed stays removed.",
+    OUTPUT_RECEIPTS: f"{_REPLACE} Without one, take that line out: a withdrawal then does not tell of that file.",
 }
 """What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -145,6 +161,7 @@ _SHAPES: dict[str, type[Receipt]] = {
     COPY_RECEIPTS: CopyReceipt,
     WITHDRAWAL_RECEIPTS: WithdrawalReceipt,
     REMOVAL_RECEIPTS: RemovalReceipt,
+    OUTPUT_RECEIPTS: OutputReceipt,
 }
 AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
@@ -225,6 +242,11 @@ def read_retired_rows(directory: Path) -> frozenset[int]:
 def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
     """Return the newest receipt of each removal, by its number."""
     return {receipt.removal: receipt for receipt in _read_receipts(directory / REMOVAL_RECEIPTS, RemovalReceipt)}
+
+
+def read_outputs(directory: Path) -> list[str]:
+    """Return the paths of the files that were written where the user said, each once."""
+    return list(dict.fromkeys(receipt.path for receipt in _read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.sources.numpy_file import open_numpy_file
@@ -17,6 +18,7 @@ def read_edges(scan: ScanCandidate, num_edges: int) -> NDArray[np.floating]:
         ``unreadable``, ``bad-table`` or ``bad-dimensions``.
     """
     try:
+        require_regular(scan.path)
         table = open_numpy_file(scan.path)
     except OSError as error:
         raise ScanRejected("unreadable", f"the table cannot be read ({error.strerror})") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
@@ -133,7 +134,7 @@ def _read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
 def _read_bytes(path: Path, limit: int, too_large: str) -> bytes:
     """Return a file's bytes, or reject it for the reason `too_large`."""
     try:
-        num_bytes = path.stat().st_size
+        num_bytes = require_regular(path).st_size
         if num_bytes > limit:
             raise ScanRejected(too_large, f"expected a file of at most {limit:,} bytes, got {num_bytes:,}")
         return path.read_bytes()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from mmbase.input_files import require_regular
 from mmdata.errors import ScanRejected
 from mmdata.volume.nifti import MAX_VOLUME_BYTES
 
@@ -55,6 +56,7 @@ def open_members(path: Path) -> Iterator[Members]:
         if path.is_dir():
             yield _Folder(path)
             return
+        require_regular(path)
         _refuse_endless_directory(path)
         with zipfile.ZipFile(path) as archive:
             _refuse_outside_paths(list(map(_with_slashes, archive.namelist())))
@@ -117,7 +119,7 @@ class _Folder:
 
     def read(self, found: str) -> bytes:
         path = self._root / found
-        _refuse_large(path.stat().st_size, found)
+        _refuse_large(require_regular(path).st_size, found)
         return path.read_bytes()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
@@ -85,6 +86,7 @@ def read_connectome(path: Path, connectome: Connectome) -> bytes:
         with open_members(path) as members:
             return read_member(members, connectome.member)
     try:
+        require_regular(path)
         with path.open("rb") as file:
             text = file.read(MAX_TEXT_BYTES)
     except OSError as error:

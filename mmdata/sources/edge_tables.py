@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mmbase.input_files import read_regular, require_regular
 from mmdata.errors import SourceError
 from mmdata.sources.numpy_file import open_numpy_file
 from mmdata.sources.tables import EID_COLUMNS
@@ -17,6 +18,8 @@ ID_COLUMNS = (*EID_COLUMNS, "id")
 """Headers of a column of participants in the reference study's layout."""
 _ONE_ID = re.compile(r"[^\s,;]+")
 _LIST_SUFFIXES = (".txt", ".csv", ".npy")
+_MAX_LIST_BYTES = 1 << 26
+"""Of a list of ids; one of half a million takes 4 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,7 @@ def _read_ids(path: Path) -> Sequence[str]:
 
 def _ids_of_text(path: Path) -> Sequence[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     ids = [line.strip().rstrip(",").strip("\"'") for line in lines if line.strip()]
@@ -94,6 +97,7 @@ def _ids_of_array(ids_N: NDArray[Any], path: Path) -> Sequence[str]:
 
 def _load_array(path: Path) -> NDArray[Any]:
     try:
+        require_regular(path)
         return open_numpy_file(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error

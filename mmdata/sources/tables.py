@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from mmbase.input_files import is_regular, require_regular
 from mmdata.errors import SourceError
 
 EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id", "f_eid", "participant_eid", "x.eid")
@@ -77,6 +78,9 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
     header = re.compile(rb"((\"\")?[,;\t])?[\"']?(" + names + rb")[\"']?[,;\t ]", re.IGNORECASE)
     tables, withdrawal_lists, number_lists, passed_over = [], [], [], []
     for path in paths:
+        if not is_regular(path) and not is_withdrawal_list(path.name):
+            passed_over.append(path)
+            continue
         head = _read_head(path)
         if is_withdrawal_list(path.name):
             withdrawal_lists.append(path)
@@ -104,6 +108,7 @@ def _holds_numbers(head: bytes) -> bool:
 
 def _read_head(path: Path) -> bytes:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:

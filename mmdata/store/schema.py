@@ -74,6 +74,11 @@ class StudyLayout:
         return self.root / "audits"
 
     @property
+    def scratch(self) -> Path:
+        """Heads on their way through a brain extractor; what a killed command left there goes with the next one."""
+        return self.root / "scratch"
+
+    @property
     def slurm(self) -> Path:
         """Logs of SLURM jobs, while they run."""
         return self.root / "slurm"

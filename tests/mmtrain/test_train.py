@@ -322,3 +322,18 @@ def test_an_unknown_run_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     create_run(tmp_path, parse_run_config(REGRESSION | INPUTS["connectivity"]))
     with pytest.raises(TrainError, match="Known runs: age_connectivity_"):
         find_run(tmp_path, "x")
+
+
+def test_a_run_is_looked_for_in_its_folder_alone(tmp_path: Path) -> None:
+    config = parse_run_config(REGRESSION | INPUTS["connectivity"])
+    runs, outside = tmp_path / "study" / "runs", create_run(tmp_path / "outside", config)
+    inside = create_run(runs, config)
+    (runs / "link").symlink_to(outside.path)
+    led_out = [f"../../outside/{outside.run_id}", str(outside.path), "..", ""]
+    for name in (*led_out, f"./{inside.run_id}", f"{inside.run_id}/."):
+        with pytest.raises(TrainError, match="There is no run"):
+            find_run(runs, name)
+    with pytest.raises(TrainError, match="'link' is a link"):
+        find_run(runs, "link")
+    (tmp_path / "linked").symlink_to(runs)  # a study whose runs lie on another disk
+    assert find_run(tmp_path / "linked", inside.run_id)[1] == config
