@@ -14,6 +14,7 @@ from mmcli.catalogue import export, query
 from mmcli.commands import Command, CommandGroup
 from mmcli.copies import precompute_augs
 from mmcli.labels import audit, targets
+from mmcli.machine import require_address_space, set_threads
 from mmcli.options import StudyOption, VersionOption
 from mmcli.study import init, status
 from mmcli.training import train
@@ -46,6 +47,8 @@ for _name, _group in GROUPS.items():
 def main(context: typer.Context, study: StudyOption = Path("study"), version: VersionOption = False) -> None:
     """Learn what can be predicted from what in very large brain-imaging cohorts."""
     os.umask(PRIVATE_UMASK)
+    require_address_space()
+    set_threads()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 

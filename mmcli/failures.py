@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import typer
 
 from mmbase.errors import MmError
+from mmcli.machine import memory_message
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
@@ -22,6 +23,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes(error)):
         return DISK_IS_FULL
+    if message := memory_message(causes(error)):
+        return message
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {without_numbers(str(error.filename))}"
     return None
