@@ -16,6 +16,7 @@ from mmcli.commands import Command, CommandGroup
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
 from mmcli.labels import audit, targets
+from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.study import init, status
 from mmcli.training import train
@@ -56,6 +57,8 @@ def main(
     if no_lock:
         os.environ[NO_LOCK] = "1"
         warn("--no-lock: where the file system has no locks, two commands at once can destroy what the study holds.")
+    require_address_space()
+    set_threads()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 

@@ -8,6 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 from mmbase.errors import MmError
 from mmcli.console import fail, name_study_in_hints
 from mmcli.failures import explain, leave_to_torchrun, without_values
+from mmcli.machine import write_any_text
 from mmcli.options import with_study_first
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -31,6 +32,11 @@ class Command(TyperCommand):
 
 class CommandGroup(TyperGroup):
     """All commands of mm, behind the border where errors become messages."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Begin: from here on any text can be printed."""
+        write_any_text()
+        return super().main(*args, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take ``--study`` wherever it stands."""

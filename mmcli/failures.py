@@ -8,6 +8,7 @@ import typer
 
 from mmbase.errors import MmError
 from mmbase.printable import printable
+from mmcli.machine import memory_message
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
@@ -31,6 +32,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if is_full_disk(error):
         return DISK_IS_FULL
+    if message := memory_message(causes(error)):
+        return message
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {without_numbers(str(error.filename))}"
     return None

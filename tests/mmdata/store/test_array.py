@@ -153,6 +153,35 @@ def test_unknown_schema_version_is_refused(tmp_path: Path) -> None:
         ensure_array(spec)
 
 
+NINE_KINDS = {
+    "empty": lambda text: "",
+    "zeros": lambda text: "\0" * len(text),
+    "cut off": lambda text: text[: len(text) // 2],
+    "another shape": lambda text: "[1, 2]",
+    "of a group": lambda text: '{"zarr_format": 3, "node_type": "group", "attributes": {"schema_version": 1}}',
+    "without axes": lambda text: text.replace('"dimension_names"', '"names"'),
+    "another number type": lambda text: text.replace('"uint16"', '"complex64"'),
+    "another fill value": lambda text: text.replace("65535", "0"),
+    "a huge row": lambda text: text.replace('"shape": [\n    6,\n    8', '"shape": [\n    6,\n    800000000'),
+    "an unknown codec": lambda text: text.replace('"zstd"', '"zstandard"'),
+    "nested": lambda text: text.replace('"codecs": [', '"codecs": ' + "[" * 5000, 1),
+    "a name twice": lambda text: text.replace('"node_type"', '"shape": [1, 8, 8, 8], "node_type"'),
+}
+
+
+@pytest.mark.parametrize("kind", NINE_KINDS)
+def test_a_damaged_description_is_one_line_with_the_remedy(tmp_path: Path, kind: str) -> None:
+    spec = spec_in(tmp_path)
+    make(spec)
+    path = spec.path / "zarr.json"
+    whole = path.read_text()
+    path.write_text(NINE_KINDS[kind](whole))
+    assert path.read_text() != whole
+    with pytest.raises(StoreError, match=r"of volumes\.zarr/t1/8 \(zarr\.json\) is damaged \(.*mm repair") as caught:
+        open_array(spec.path)
+    assert "\n" not in str(caught.value)
+
+
 def test_absent_array_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no array volumes\.zarr/t1/8"):
         open_array(tmp_path / "volumes.zarr" / "t1" / "8")
