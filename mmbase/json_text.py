@@ -9,7 +9,7 @@ A message says which field is wrong and what was expected there, never what came
 
 import json
 import reprlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -124,7 +124,7 @@ def _describe(error: ValidationError) -> str:
 
 
 @cache
-def _adapter(shape: Hashable) -> TypeAdapter[Any]:
+def _adapter(shape: Any) -> TypeAdapter[Any]:
     return TypeAdapter(shape)
 
 
