@@ -22,7 +22,8 @@ from pathlib import Path
 from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
-from catalog.withdrawals import read_withdrawals
+from catalog.samples import known_labels, known_samples
+from catalog.withdrawals import read_withdrawals, with_lost_zeros
 from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
@@ -84,7 +85,7 @@ def run_withdrawal(
         Something is to be mended first; the same command then does the rest.
     """
     layout = study.layout
-    eids = read_withdrawals(lists)
+    eids = _read_lists(layout, lists)
     require_consent(study, eids, consent)
     listed = _keys(study, eids)
     with hold_stores(layout):
@@ -107,7 +108,7 @@ def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) 
         As `run_withdrawal`.
     """
     layout = study.layout
-    listed = _keys(study, read_withdrawals(lists))
+    listed = _keys(study, _read_lists(layout, lists))
     tombstones = read_tombstones(layout.receipts)
     gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
     pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
@@ -134,6 +135,14 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         remove(study, withdrawn, _today(), progress, workers)
     _close_removals(layout, pending, removals)
     return _summarise(removals)
+
+
+def _read_lists(layout: StudyLayout, lists: Sequence[Path]) -> frozenset[int]:
+    listed = read_withdrawals(lists)
+    if not (listed and layout.catalog.exists()):
+        return listed
+    with open_catalog(layout.catalog) as catalog:
+        return with_lost_zeros(listed, {visit.eid for visit in known_samples(catalog)}, known_labels(catalog))
 
 
 def _keys(study: Study, eids: Iterable[int]) -> frozenset[str]:
