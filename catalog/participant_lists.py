@@ -82,8 +82,8 @@ def parse_participant(text: str) -> int | None:
     >>> parse_participant("1000223"), parse_participant("-5"), parse_participant("eid")
     (1000223, 0, None)
     """
-    if text.startswith(_LABEL_PREFIX):
-        return participant_number(text.removeprefix(_LABEL_PREFIX))
+    if text.lower().startswith(_LABEL_PREFIX):
+        return participant_number(text[len(_LABEL_PREFIX) :])
     if not (text.isascii() and text.removeprefix("-").isdecimal()):
         return None
     return 0 if text.startswith("-") or not text.strip("0") else participant_number(text)

@@ -40,12 +40,12 @@ class SortedTables:
 
 
 def may_be_table(name: str) -> bool:
-    """Return whether a file's name is that of a table or a withdrawal list.
+    """Return whether a file's name is that of a table or a withdrawal list; hidden files are neither.
 
-    >>> may_be_table("participants.TSV"), may_be_table("Withdrawals.xlsx"), may_be_table("image.nii.gz")
+    >>> may_be_table("participants.TSV"), may_be_table("Withdrawals.xlsx"), may_be_table("._participants.tsv")
     (True, True, False)
     """
-    return name.lower().endswith(_SUFFIXES) or is_withdrawal_list(name)
+    return not name.startswith(".") and (name.lower().endswith(_SUFFIXES) or is_withdrawal_list(name))
 
 
 def is_withdrawal_list(name: str) -> bool:

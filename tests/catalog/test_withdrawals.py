@@ -75,7 +75,7 @@ def test_numbers_that_are_nobodys_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_label_stands_behind_sub(tmp_path: Path) -> None:
-    assert read(tmp_path, "sub-OAS30001\nsub-1000223\n") == {participant_number("OAS30001"), 1000223}
+    assert read(tmp_path, "sub-OAS30001\nSUB-1000223\n") == {participant_number("OAS30001"), 1000223}
 
 
 @pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.5"])
