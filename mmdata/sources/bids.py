@@ -18,7 +18,7 @@ from mmbase.records import FoundSources, ScanCandidate, Visit, VisitTable, parti
 from mmbase.sessions import instance_of
 from mmdata.errors import SourceError
 from mmdata.sources.bids_choice import TRANSFORM_EXTENSIONS, choose_scans
-from mmdata.sources.bids_misnamed import misnamed_images, misplaced_images
+from mmdata.sources.bids_misnamed import misnamed_image, misplaced_images
 from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsFile, owner_of, parse_folder, parse_name
 from mmdata.sources.misnamed import Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
@@ -197,9 +197,10 @@ def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, sea
     """List the images, masks and transforms of one session that are named for it."""
     _note_misplaced(session, "expected in a folder anat or dwi of the participant or session", search)
     for listing in _datatypes(session, search):
-        search.misnamed.extend(misnamed_images(listing, entities, search.volumes))
         for filename in listing.files:
             name = parse_name(filename) if filename.lower().endswith(_ENDINGS) else None
+            if misnamed := misnamed_image(filename, name, entities, search.volumes):
+                search.misnamed.append(misnamed)
             if name and owner_of(name) == entities:
                 yield BidsFile(
                     folder=listing.folder,

@@ -7,32 +7,35 @@ guessed at: two readings of one name could be two participants.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from mmdata.sources.bids_choice import modality_of
-from mmdata.sources.bids_names import IMAGE_EXTENSIONS, owner_of, parse_name
+from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsName, owner_of
 from mmdata.sources.misnamed import FOREIGN_EXTENSIONS, UNFINISHED_ENDINGS, Misnamed
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing
 from mmdata.volume.settings import VolumeSettings
 
-_COPY_MARK = re.compile(r"( ?\(\d+\)| - copy)$")
+_COPY_MARK = r" ?\(\d+\)| - copy"
 """What browsers and desktops put behind the name of a second copy."""
-_UNFINISHED = re.compile(f"({'|'.join(map(re.escape, UNFINISHED_ENDINGS))})$")
 _NO_BIDS_NAME = "expected sub-<label>[_ses-<label>][_<key>-<label>]_<suffix>.nii.gz, labels of letters and digits"
 
 
-def misnamed_images(listing: Listing, entities: Mapping[str, str], volumes: VolumeSettings) -> Iterator[Misnamed]:
-    """Yield the images of a datatype's folder whose names are not understood.
+def misnamed_image(
+    filename: str, name: BidsName | None, entities: Mapping[str, str], volumes: VolumeSettings
+) -> Misnamed | None:
+    """Return what is wrong with a file of a datatype's folder, None where it is no image or is understood.
 
     Parameters
     ----------
+    name
+        The file name's parts, if it has any.
     entities
         The participant and session that the folder is of.
     """
-    for filename in listing.files:
-        modality = _seeming_modality(filename, volumes)
-        if modality and (fault := _fault(filename, modality, entities, volumes)):
-            yield Misnamed(modality, fault, filename)
+    modality = _seeming_modality(filename, volumes)
+    fault = _fault(filename, name, modality, entities, volumes) if modality else ""
+    return Misnamed(modality, fault, filename) if modality and fault else None
 
 
 def misplaced_images(listing: Listing, fault: str, volumes: VolumeSettings) -> Iterator[Misnamed]:
@@ -43,22 +46,27 @@ def misplaced_images(listing: Listing, fault: str, volumes: VolumeSettings) -> I
 
 
 def _seeming_modality(filename: str, volumes: VolumeSettings) -> str | None:
-    stem, _, extension = _UNFINISHED.sub("", filename.lower()).partition(".")
-    if not stem or not f".{extension}".endswith((*IMAGE_EXTENSIONS, *FOREIGN_EXTENSIONS)):
-        return None
-    stem = _COPY_MARK.sub("", stem)
-    suffix = stem.rpartition("_")[2]
+    found = _pattern(volumes).search(filename.lower())
+    return found.lastgroup if found else None
+
+
+@cache
+def _pattern(volumes: VolumeSettings) -> re.Pattern[str]:
+    """Return what an image's name ends in, with a group named for each modality: one search for each of many files."""
+    groups = []
     for modality, files in VOLUME_FILES.items():
-        expected = (volumes.map_of(modality) if files.has_maps else files.bids.suffix).lower()
-        is_map = files.has_maps and re.search(rf"(param|desc)-{expected}_(.+_)?dwi(map)?$", stem)
-        if suffix in (expected, expected.removesuffix("w")) or is_map:
-            return modality
-    return None
+        shown = re.escape((volumes.map_of(modality) if files.has_maps else files.bids.suffix).lower())
+        as_map = rf"|(?:param|desc)-{shown}_(?:[^.]+_)?dwi(?:map)?" if files.has_maps else ""
+        groups.append(f"(?P<{modality}>{shown.removesuffix('w')}|{shown}{as_map})")
+    extensions = "|".join(map(re.escape, (*IMAGE_EXTENSIONS, *FOREIGN_EXTENSIONS)))
+    unfinished = "|".join(map(re.escape, UNFINISHED_ENDINGS))
+    return re.compile(rf"^[^.]*_(?:{'|'.join(groups)})(?:{_COPY_MARK})?(?:{extensions})(?:{unfinished})?$")
 
 
-def _fault(filename: str, modality: str, entities: Mapping[str, str], volumes: VolumeSettings) -> str:
+def _fault(
+    filename: str, name: BidsName | None, modality: str, entities: Mapping[str, str], volumes: VolumeSettings
+) -> str:
     """Say what is wrong with an image's name; nothing where it is understood."""
-    name = parse_name(filename)
     if filename.lower().endswith(UNFINISHED_ENDINGS):
         return "the download is not complete"
     if not filename.lower().endswith(IMAGE_EXTENSIONS):
