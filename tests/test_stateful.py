@@ -41,7 +41,7 @@ from catalog.splits.schemes import choose_scheme
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.execution.pools import LocalPool
-from mmdata.ledger.receipts import read_retired_rows, read_samples
+from mmdata.ledger.receipts import read_retired_rows, read_samples, read_scan_receipts
 from mmdata.readers.scan import LoadedScan, LoadSettings
 from mmdata.sources.every import Source
 from mmdata.store.array import StoredArray, open_array
@@ -62,6 +62,9 @@ STEPS_OF_ONE = 50
 SIDE, COPIES, MODALITIES = 8, 2, ("t1", "flair")
 MISSING = np.iinfo(np.uint16).max
 PEOPLE = tuple(range(1_000_001, 1_000_021))
+SALT = "salt-of-the-stateful-test"
+EID_OF = {sample_id(SALT, eid, 2): eid for eid in PEOPLE}
+"""By sample id."""
 MODEL = {"inputs": ["t1"], "model": "linear", "side": SIDE, "augment": "none", "device": "cpu", "batch_size": 4}
 Scan = tuple[int, str]
 """Participant and modality."""
@@ -163,7 +166,7 @@ class StudyMachine(RuleBasedStateMachine):
         for modality in MODALITIES:
             (self.source / modality.upper()).mkdir(parents=True)
         config = StudyConfig(
-            salt="salt-of-the-stateful-test",
+            salt=SALT,
             volumes=VolumeSettings(modalities=MODALITIES, sides=(SIDE,), rows_per_shard=2),
             connectivity=ConnectivitySettings(enabled=False),
             splits=SplitSettings(val=0.2, test=0.2),
@@ -201,11 +204,14 @@ class StudyMachine(RuleBasedStateMachine):
     def ingest(self, kill: int | None) -> None:
         if not self.files:
             return
-        if self.run(
-            lambda: run_ingest(self.study, [self.folder_source], [], LocalPool(processes=0), quiet, agree), kill
-        ):
+        pool = LocalPool(processes=0)
+        done = self.run(lambda: run_ingest(self.study, [self.folder_source], [], pool, quiet, agree), kill)
+        people = {eid for eid, _ in self.files}
+        self.stored |= self.readable & self.scans_on_record()
+        self.catalogued |= people & self.in_catalogue().keys()  # at a kill some may have been entered, or all
+        if done:
             self.forget_withdrawn()
-            self.catalogued |= {eid for eid, _ in self.files} - self.withdrawn
+            self.catalogued |= people - self.withdrawn
             self.stored |= self.readable
             self.found_damaged -= self.readable
             for eid, row in self.rows_on_record().items():
@@ -217,7 +223,7 @@ class StudyMachine(RuleBasedStateMachine):
     def withdraw(self, people: set[int], kill: int | None) -> None:
         path = self.folder / "w12345_20260101.csv"
         path.write_text("".join(f"{eid}\n" for eid in people))
-        key_of = {eid: participant_key(self.study.config.salt, eid) for eid in people}
+        key_of = {eid: participant_key(SALT, eid) for eid in people}
         done = self.run(lambda: run_withdrawal(self.study, [path], quiet, agree), kill)
         if not done:
             text = (self.root / "receipts" / "withdrawn.jsonl").read_text() if self.has_tombstones() else ""
@@ -251,10 +257,7 @@ class StudyMachine(RuleBasedStateMachine):
     @rule(kill=KILLS)
     def repair(self, kill: int | None) -> None:
         if (self.root / "catalog.duckdb").exists():
-            eid_of = {row: eid for eid, row in self.rows.items()}
-            for row in find_damage(self.study, 0, quiet):
-                if row.copy == 0 and row.row in eid_of:
-                    self.found_damaged.add((eid_of[row.row], row.modality))
+            self.found_damaged |= self.damage_found()
             if self.run(lambda: run_repair(self.study, 0, quiet), kill):
                 self.stored -= self.found_damaged - self.readable
                 self.found_damaged -= self.readable
@@ -301,11 +304,13 @@ class StudyMachine(RuleBasedStateMachine):
         self.is_damaged = False
         self.withdraw(set(), None)
         self.check_catalogue()
-        assert find_damage(self.study, 0, quiet) == []
+        assert self.damage_found() <= self.found_damaged  # lost with their files, and told again
         expected = {(self.rows[eid], modality) for eid, modality in self.stored}
-        assert {(row, modality) for modality in MODALITIES for row in self.rows_in(modality)} == expected
-        assert not (self.root / "scratch").exists()
+        held = {(row, modality) for modality in MODALITIES for row in self.rows_in(modality)}
         gone = {self.rows[eid] for eid in self.withdrawn & self.rows.keys()}
+        assert held >= expected  # more: what a kill kept from being put on record
+        assert gone.isdisjoint(row for row, _ in held)
+        assert not (self.root / "scratch").exists()
         for cohort in self.root.glob("runs/*/cohort.parquet"):
             assert gone.isdisjoint(pl.read_parquet(cohort)["row"])
 
@@ -319,11 +324,15 @@ class StudyMachine(RuleBasedStateMachine):
                 for row, volume in self.rows_in(modality).items():
                     assert (volume == volume_of(owners[row], modality)).all()
             assert read_retired_rows(self.root / "receipts").isdisjoint(owners)
-        names = [sample_id("salt-of-the-stateful-test", eid, 2).encode() for eid in self.withdrawn]
+        names = [name.encode() for name, eid in EID_OF.items() if eid in self.withdrawn]
         for path in self.root.rglob("*") if names else ():
             if path.is_file() and path.suffix in (".json", ".jsonl", ".csv", ".parquet", ".duckdb", ".html"):
                 content = path.read_bytes()
                 assert not [name for name in names if name in content]
+
+    def damage_found(self) -> set[Scan]:
+        """Return the scans that are found damaged."""
+        return {(EID_OF[row.sample_id], row.modality) for row in find_damage(self.study, 0, quiet) if not row.copy}
 
     def forget_withdrawn(self) -> None:
         self.withdrawn |= self.leaving
@@ -336,12 +345,18 @@ class StudyMachine(RuleBasedStateMachine):
         """Scans that an ingest stores if they are not."""
         return {scan for scan, is_good in self.files.items() if is_good and scan[0] not in self.withdrawn}
 
+    def in_catalogue(self) -> dict[int, int]:
+        """Return the rows of those whom the catalogue knows."""
+        if not (self.root / "catalog.duckdb").exists():
+            return {}
+        with duckdb.connect(str(self.root / "catalog.duckdb"), read_only=True) as catalog:
+            return dict(catalog.execute("SELECT eid, row FROM samples").fetchall())
+
     def check_catalogue(self) -> None:
         with duckdb.connect(str(self.root / "catalog.duckdb"), read_only=True) as catalog:
-            samples = dict(catalog.execute("SELECT eid, row FROM samples").fetchall())
             scans = "SELECT eid, modality FROM scans JOIN samples USING (sample_id) WHERE status = 'stored'"
             stored = set(catalog.execute(scans).fetchall())
-        assert samples == {eid: self.rows[eid] for eid in self.catalogued}
+        assert self.in_catalogue() == {eid: self.rows[eid] for eid in self.catalogued}
         assert stored == {scan for scan in self.stored if scan[0] in self.catalogued}
 
     def run(self, command: Callable[[], object], kill: int | None) -> bool:
@@ -368,8 +383,12 @@ class StudyMachine(RuleBasedStateMachine):
 
     def rows_on_record(self) -> dict[int, int]:
         """Return the row of everyone who has a receipt."""
-        eid_of = {sample_id("salt-of-the-stateful-test", eid, 2): eid for eid in PEOPLE}
-        return {eid_of[name]: sample.row for name, sample in read_samples(self.root / "receipts").items()}
+        return {EID_OF[name]: sample.row for name, sample in read_samples(self.root / "receipts").items()}
+
+    def scans_on_record(self) -> set[Scan]:
+        """Return the scans whose receipts call them stored."""
+        receipts = read_scan_receipts(self.root / "receipts")
+        return {(EID_OF[name], modality) for (name, modality), one in receipts.items() if one.status == "stored"}
 
     def rows_in(self, modality: str) -> dict[int, NDArray[np.uint16]]:
         """Return every row of an array that holds something and can be read."""

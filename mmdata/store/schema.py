@@ -75,7 +75,7 @@ class StudyLayout:
 
     @property
     def scratch(self) -> Path:
-        """Heads on their way through a brain extractor; what a killed command left there goes with the next one."""
+        """Images that are not kept, e.g. heads for a brain extractor; what a kill left goes with the next command."""
         return self.root / "scratch"
 
     @property
