@@ -56,6 +56,14 @@ def plan(folder: Path) -> None:
     assert planned.num_scans
 
 
+def plan_again(folder: Path) -> None:
+    """Plan an ingest of the study whose arrays are gone, so that every scan has a receipt and is to be read."""
+    planned = preview_ingest(
+        load_study(folder / "study"), [parse_source(str(folder / "release"))], [], LocalPool(processes=2)
+    )
+    assert planned.num_scans
+
+
 def enrol(folder: Path) -> None:
     """Make the study in which every scan is stored, as far as receipts and catalogue say."""
     study = create_study(folder / "study", StudyConfig(salt=SALT, sources=(str(folder / "release"),)))
@@ -93,7 +101,12 @@ def withdraw(folder: Path) -> None:
     assert result.samples == NUM_WITHDRAWN
 
 
-STEPS: dict[str, Callable[[Path], None]] = {"plan": plan, "enrol": enrol, "withdraw": withdraw}
+STEPS: dict[str, Callable[[Path], None]] = {
+    "plan": plan,
+    "enrol": enrol,
+    "plan_again": plan_again,
+    "withdraw": withdraw,
+}
 
 
 @contextmanager
