@@ -43,7 +43,7 @@ from mmstudy.consent import Consent, require_consent
 from mmstudy.outputs import outputs_elsewhere
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
-from mmstudy.withdrawn import WithdrawnParticipants, find_withdrawn, survey
+from mmstudy.withdrawn import WithdrawnParticipants, find_samples, find_withdrawn, survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,7 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         return _summarise([])
     withdrawn = find_withdrawn(layout, pending)
     hide(layout, withdrawn)
-    removals = _begin_removals(layout, pending, progress)
+    removals = _begin_removals(layout, pending, withdrawn, progress)
     if any(removal.places for removal in removals):
         remove(study, withdrawn, _today(), progress, workers)
     _close_removals(layout, pending, removals)
@@ -186,25 +186,32 @@ def _plan_removal(layout: StudyLayout) -> dict[str, WithdrawalReceipt]:
     unplanned = [key for key, tombstone in sorted(pending.items()) if not tombstone.removal]
     if not unplanned:
         return pending
-    withdrawn = find_withdrawn(layout, unplanned)
+    rows_of, _ = find_samples(layout, unplanned)
     taken = {*read_removals(layout.receipts), *(tombstone.removal for tombstone in tombstones.values())}
     number = 1 + max(taken)
     planned = [
         WithdrawalReceipt(participant_key=key, date=_today(), removal=number, rows=sorted(rows))
-        for key, rows in withdrawn.rows_of.items()
+        for key, rows in rows_of.items()
     ]
     _append_tombstones(layout, planned)
     return pending | {tombstone.participant_key: tombstone for tombstone in planned}
 
 
 def _begin_removals(
-    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], progress: Progress
+    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], withdrawn: WithdrawnParticipants, progress: Progress
 ) -> list[RemovalReceipt]:
-    """Put on record what each removal finds, unless an interrupted command has done so; return their receipts."""
+    """Put on record what each removal finds, unless an interrupted command has done so; return their receipts.
+
+    Parameters
+    ----------
+    withdrawn
+        Everybody who is pending, most often all of one removal.
+    """
     removals = read_removals(layout.receipts)
     for number in sorted({tombstone.removal for tombstone in pending.values()} - removals.keys()):
-        keys = [key for key, tombstone in pending.items() if tombstone.removal == number]
-        removals[number] = _receipt(layout, number, find_withdrawn(layout, keys), progress)
+        keys = {key for key, tombstone in pending.items() if tombstone.removal == number}
+        of_removal = withdrawn if keys == withdrawn.keys else find_withdrawn(layout, keys)
+        removals[number] = _receipt(layout, number, of_removal, progress)
         append_receipts(layout.receipts / REMOVAL_RECEIPTS, [removals[number]])
     return [removals[number] for number in sorted({tombstone.removal for tombstone in pending.values()})]
 
