@@ -69,7 +69,7 @@ def enrol(folder: Path) -> None:
     study = create_study(folder / "study", StudyConfig(salt=SALT, sources=(str(folder / "release"),)))
     found = find_sources([parse_source(str(folder / "release"))], study.config)
     with open_catalog(study.layout.catalog, writable=True) as catalog:
-        samples = _register(catalog, study, found, []).enrolment.samples.values()
+        samples = _register(catalog, study, found, frozenset()).enrolment.samples.values()
     record_samples(study.layout.receipts, samples)
     measures = dict.fromkeys(("clamp_low", "clamp_high", "median", "contrast", "brain_ml", "nonzero_share"), 1234.5678)
     content = {"status": "stored", "fingerprint": "f" * 32, "measures": measures, "provenance": {"brain": "source"}}
@@ -97,7 +97,7 @@ def withdraw(folder: Path) -> None:
     """Withdraw a few participants."""
     listed = folder / "w1_20260102.csv"
     listed.write_text("".join(f"{FIRST_EID + 7 * i}\n" for i in range(NUM_WITHDRAWN)))
-    result = run_withdrawal(load_study(folder / "study"), [listed], _silent, lambda *_: None)
+    result = run_withdrawal(load_study(folder / "study"), [listed], _silent, lambda _: True)
     assert result.samples == NUM_WITHDRAWN
 
 

@@ -9,10 +9,10 @@ A message says which field is wrong and what was expected there, never what came
 
 import json
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -65,7 +65,7 @@ def parse_json_line(content: bytes | str, shape: type[Shape]) -> Shape:
         It is no JSON or has another shape.
     """
     try:
-        parsed: Shape = _adapter(shape).validate_json(content, strict=True)
+        parsed: Shape = _adapter(cast(Hashable, shape)).validate_json(content, strict=True)
     except ValidationError as error:
         raise DamagedTextError(_what_is_wrong(error)) from error
     return parsed
@@ -124,8 +124,8 @@ def _describe(error: ValidationError) -> str:
 
 
 @cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)
+def _adapter(shape: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, shape))
 
 
 def _require_unlike_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
