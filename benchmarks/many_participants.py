@@ -69,7 +69,7 @@ def enrol(folder: Path) -> None:
     study = create_study(folder / "study", StudyConfig(salt=SALT, sources=(str(folder / "release"),)))
     found = find_sources([parse_source(str(folder / "release"))], study.config)
     with open_catalog(study.layout.catalog, writable=True) as catalog:
-        samples = _register(catalog, study, found, []).enrolment.samples.values()
+        samples = _register(catalog, study, found, frozenset()).enrolment.samples.values()
     record_samples(study.layout.receipts, samples)
     measures = dict.fromkeys(("clamp_low", "clamp_high", "median", "contrast", "brain_ml", "nonzero_share"), 1234.5678)
     content = {"status": "stored", "fingerprint": "f" * 32, "measures": measures, "provenance": {"brain": "source"}}
@@ -97,7 +97,7 @@ def withdraw(folder: Path) -> None:
     """Withdraw a few participants."""
     listed = folder / "w1_20260102.csv"
     listed.write_text("".join(f"{FIRST_EID + 7 * i}\n" for i in range(NUM_WITHDRAWN)))
-    result = run_withdrawal(load_study(folder / "study"), [listed], _silent, lambda *_: None)
+    result = run_withdrawal(load_study(folder / "study"), [listed], _silent, lambda _: True)
     assert result.samples == NUM_WITHDRAWN
 
 
@@ -125,7 +125,8 @@ def _run_step(step: str, folder: str) -> None:
     started = time.perf_counter()
     STEPS[step](Path(folder))
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    print(json.dumps({"seconds": round(time.perf_counter() - started, 1), "peak_gb": round(peak_gb, 2)}))
+    found = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time(), "peak_gb": peak_gb}
+    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
 
 
 if __name__ == "__main__":

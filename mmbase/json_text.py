@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Hashable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -65,7 +65,7 @@ def parse_json_line(content: bytes | str, shape: type[Shape]) -> Shape:
         It is no JSON or has another shape.
     """
     try:
-        parsed: Shape = _adapter(shape).validate_json(content, strict=True)
+        parsed: Shape = _adapter(cast(Hashable, shape)).validate_json(content, strict=True)
     except ValidationError as error:
         raise DamagedTextError(_what_is_wrong(error)) from error
     return parsed
@@ -125,7 +125,7 @@ def _describe(error: ValidationError) -> str:
 
 @cache
 def _adapter(shape: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)
+    return TypeAdapter(cast(Any, shape))
 
 
 def _require_unlike_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
     """Return how many of a file's receipts would change."""
-    return sum(change(entry) != entry for entry in _read_entries(path))
+    return sum(change(entry) != entry for _, entry in _read_entries(path))
 
 
 def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
@@ -222,13 +222,13 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
 
     A torn line goes too: it is not known of whom it is.
     """
-    if not any(change(entry) != entry for entry in _read_entries(path)) and not _is_torn(path):
+    if not any(change(entry) != entry for _, entry in _read_entries(path)) and not _is_torn(path):
         return
     with replace_file(path) as file:
-        for entry in _read_entries(path):
+        for line, entry in _read_entries(path):
             changed = change(entry)
             if changed is not None:
-                file.write(_to_line(changed))
+                file.write(line if changed == entry else _to_line(changed))
 
 
 def _to_line(entry: dict[str, Any]) -> bytes:
@@ -243,11 +243,11 @@ def _is_torn(path: Path) -> bool:
         return file.read() != b"\n"
 
 
-def _read_entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what each line says, with the names that this mm does not know."""
+def _read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each line and what it says, with the names that this mm does not know."""
     for number, line in _whole_lines(path):
         _parse(path, number, line, _SHAPES[path.name])
-        yield from_json(line)  # a third of the time of json.loads
+        yield line, from_json(line)  # a third of the time of json.loads
 
 
 def _read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
