@@ -61,7 +61,7 @@ def damaged_catalog(path: Path, error: duckdb.Error) -> CatalogError:
         return CatalogError(
             f"{path.name} was written by DuckDB {writer}; the DuckDB of this mm, {duckdb.__version__}, is too old for "
             "it.",
-            f"Install a newer one (pip install --upgrade duckdb), or {anew}",
+            f"Install a newer one (pip install -U duckdb), or {anew}",
         )
     return CatalogError(
         f"{path.name} is damaged or not a DuckDB file. DuckDB says: {said(error)}", f"{anew[0].upper()}{anew[1:]}"

@@ -318,7 +318,7 @@ def test_a_catalogue_of_a_newer_duckdb_is_not_called_damaged(path: Path, writabl
     with open_catalog(path, writable=writable):
         pass  # so the header is made as DuckDB makes it
     with_header(path, 5000, b"v9.8.7")
-    told = r"^catalog\.duckdb was written by DuckDB v9\.8\.7; the DuckDB of this mm, .*pip install --upgrade duckdb"
+    told = r"^catalog\.duckdb was written by DuckDB v9\.8\.7; the DuckDB of this mm, .*pip install -U duckdb"
     with pytest.raises(CatalogError, match=told), open_catalog(path, writable=writable):
         pass
 
