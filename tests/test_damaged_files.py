@@ -32,7 +32,14 @@ from mmbase.files import write_json
 from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.ledger import receipts
-from mmdata.ledger.receipts import CopyReceipt, RemovalReceipt, ScanReceipt, WithdrawalReceipt, append_receipts
+from mmdata.ledger.receipts import (
+    CopyReceipt,
+    OutputReceipt,
+    RemovalReceipt,
+    ScanReceipt,
+    WithdrawalReceipt,
+    append_receipts,
+)
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
 from mmdata.readers.ukb import read_native
@@ -120,6 +127,7 @@ def write_receipts(name: str, folder: Path) -> Path:
             )
             for i in (1, 2)
         ],
+        receipts.OUTPUT_RECEIPTS: [OutputReceipt(path=f"/home/qc-{i}.html", date="2026-01-02") for i in (1, 2)],
     }
     append_receipts(folder / name, written[name])
     return folder / name
@@ -132,6 +140,7 @@ def read_receipts(path: Path) -> Any:
         receipts.COPY_RECEIPTS: receipts.read_copy_receipts,
         receipts.WITHDRAWAL_RECEIPTS: receipts.read_tombstones,
         receipts.REMOVAL_RECEIPTS: receipts.read_removals,
+        receipts.OUTPUT_RECEIPTS: receipts.read_outputs,
     }[path.name](path.parent)
 
 
@@ -336,7 +345,7 @@ SERIES = gzip.compress(
 
 def read_table(path: Path) -> Any:
     fields = {31: WantedField(), 53: WantedField(is_date=True), 21003: WantedField()}
-    values = read_tables([path], fields, frozenset(), pl.Series([EID, EID + 1]))
+    values = read_tables([path], fields, {}, pl.Series([EID, EID + 1]))
     return [values.of_field(field).rows() for field in fields]
 
 

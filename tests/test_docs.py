@@ -15,8 +15,8 @@ from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
-OF_OTHER_PROGRAMS = {"--nproc-per-node", "--no-python", "--partition"}
-"""Options of torchrun and sbatch that messages name."""
+OF_OTHER_PROGRAMS = {"--nproc-per-node", "--no-python", "--partition", "--upgrade"}
+"""Options of torchrun, sbatch and pip that messages name."""
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 

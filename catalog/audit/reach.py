@@ -17,6 +17,7 @@ from catalog.audit.scope import CENTRE, MAX_DRAWN, Scope
 from catalog.audit.significance import BEYOND_CHANCE, least_chi_squared
 from catalog.audit.splits import LARGE_MISSING_DIFFERENCE, LARGE_SHIFT, MIN_COMPARED, MIN_HELD_OUT
 from catalog.audit.visits import LONG_GAP_DAYS
+from mmbase.doubts import DOUBTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +125,7 @@ _REACHES: dict[tuple[str, ...], str | Callable[[Scope], str]] = {
     ("relatives-in-two-splits",): _relatives,
     ("identical-scans", "similar-scans"): "every pair of scans of similarity 0.96 or more, at any size: mm audit "
     "compares all with all; not copies that were moved, smoothed or given much noise",
+    tuple(doubt.code for doubt in DOUBTS): "every stored scan that was measured so: those of an earlier mm were not",
     ("duplicate-scans",): "every scan with the very same voxels as another, at any size",
     ("copied-participants",): _copied,
     ("copies-of-held-out-samples",): "every one that the receipts of copies name, at any size",

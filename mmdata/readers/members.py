@@ -69,7 +69,8 @@ def open_members(path: Path) -> Iterator[Members]:
 
 def unreadable(path: Path, error: OSError) -> ScanRejected:
     """Return the rejection of a file or folder that the machine cannot read."""
-    fault = "a link leads to no file; fetch it, e.g. datalad get" if path.is_symlink() else error.strerror
+    is_dangling = isinstance(error, FileNotFoundError) and path.is_symlink()
+    fault = "a link leads to no file; fetch it, e.g. datalad get" if is_dangling else error.strerror
     return ScanRejected("unreadable", f"the file cannot be read ({fault})")
 
 

@@ -15,7 +15,7 @@ from mmbase.json_text import Finite, parse_content
 class _Feature:
     name: str
     mean: Finite
-    std: Annotated[Finite, Field(gt=0)]
+    std: Annotated[Finite, Field(ge=0)]
     shown: bool
 
 

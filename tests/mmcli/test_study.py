@@ -34,10 +34,10 @@ def test_a_setting_that_cannot_be_used_makes_no_study(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["--set", f"slat={SECRET}"], "slat: there is no such setting; did you mean salt?"),
-        (["--set", f"Salt={SECRET}"], "did you mean salt?"),
+        (["--set", f"slat={SECRET}"], "slat: there is no such setting. Did you mean salt?"),
+        (["--set", f"Salt={SECRET}"], "Did you mean salt?"),
         (["--set", f"study.salt={SECRET}"], "study: there is no such setting"),
-        (["--set", f"volumes.salt={SECRET}"], "volumes.salt: there is no such setting; did you mean salt?"),
+        (["--set", f"volumes.salt={SECRET}"], "volumes.salt: there is no such setting. Did you mean salt?"),
         (["--set", f"train.salt={SECRET}"], "train.salt: there is no such setting"),
         (["--set", f"salt={SECRET}", "--set", f"seed={SECRET}"], "seed: "),
         (["--set", f"salt={SECRET}{'x' * 64}"], "at most 64 bytes"),

@@ -115,7 +115,10 @@ def test_the_first_copy_that_can_be_used_is_stored_as_if_it_were_alone(
 
 def shard_settings(study: Study) -> LoadSettings:
     return LoadSettings(
-        volumes=study.config.volumes, connectivity=study.config.connectivity, ingest=study.config.ingest
+        volumes=study.config.volumes,
+        connectivity=study.config.connectivity,
+        ingest=study.config.ingest,
+        scratch=study.layout.scratch,
     )
 
 

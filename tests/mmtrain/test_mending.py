@@ -171,7 +171,7 @@ def test_a_full_disk_names_the_run_to_continue(
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmtrain.results.write_bytes", fill)
+        patch.setattr("mmbase.checksums.write_bytes", fill)
         told = complaint_last(run_mm("--study", tiny.layout.root, "train", option, run.run_id))
     assert "free some space, then run: mm " in told and told.endswith(f" train {option} {run.run_id}")
     assert run_mm("--study", tiny.layout.root, "train", option, run.run_id).exit_code == 0

@@ -221,7 +221,7 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1})
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
-    expected |= {"model.safetensors", "model.json", "checkpoints", "plots", "tensorboard"}
+    expected |= {"model.safetensors", "model.json", "checksums.jsonl", "checkpoints", "plots", "tensorboard"}
     assert {path.name for path in run.path.iterdir()} == expected
     assert sorted(path.name for path in run.plots.iterdir()) == ["loss.png", "test.png"]
     card = json.loads(run.model_card.read_text())
