@@ -50,7 +50,8 @@ def test_a_preview_is_a_picture_and_stores_nothing(run_mm: RunMm, study: Path, t
     picture = imread(path)
     assert picture[..., :3].mean() < 0.3 and picture[..., :3].max() > 0.9  # brains on a dark background
     assert path.stat().st_mode & 0o777 == 0o600
-    assert set(own.rglob("*")) - before <= {own / "receipts" / "outputs.jsonl", own / "scratch"}
+    on_record = {own / "receipts" / "outputs.jsonl", own / "receipts" / "outputs.lock"}
+    assert set(own.rglob("*")) - before <= {*on_record, own / "scratch"}
 
 
 @pytest.mark.parametrize(
