@@ -8,13 +8,16 @@ from pathlib import Path
 
 import typer
 
+from mmbase.lock import NO_LOCK
 from mmcli import ingest, synth
 from mmcli.bench import bench
 from mmcli.catalogue import export, query
 from mmcli.commands import Command, CommandGroup
+from mmcli.console import warn
 from mmcli.copies import precompute_augs
 from mmcli.labels import audit, targets
-from mmcli.options import StudyOption, VersionOption
+from mmcli.machine import require_address_space, set_threads
+from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.study import init, status
 from mmcli.training import train
 from mmcli.trust import qc, repair, verify
@@ -43,9 +46,19 @@ for _name, _group in GROUPS.items():
 
 
 @app.callback()
-def main(context: typer.Context, study: StudyOption = Path("study"), version: VersionOption = False) -> None:
+def main(
+    context: typer.Context,
+    study: StudyOption = Path("study"),
+    version: VersionOption = False,
+    no_lock: NoLockOption = False,
+) -> None:
     """Learn what can be predicted from what in very large brain-imaging cohorts."""
     os.umask(PRIVATE_UMASK)
+    if no_lock:
+        os.environ[NO_LOCK] = "1"
+        warn("--no-lock: where the file system has no locks, two commands at once can destroy what the study holds.")
+    require_address_space()
+    set_threads()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 

@@ -27,7 +27,8 @@ import polars as pl
 
 from catalog.features import wanted_fields
 from catalog.fields import load_dictionary
-from catalog.tables.tables import TableValues, WantedField, read_tables
+from catalog.tables.tables import TableValues, read_tables
+from catalog.tables.wanted import WantedField
 from mmdata.synth.phenotype import PSYCHOLOGY_FIELDS
 from mmdata.synth.table import column_names
 
@@ -178,7 +179,7 @@ def _wanted() -> dict[int, WantedField]:
 
 
 def _read(table: Path, eids: range) -> TableValues:
-    return read_tables([table], _wanted(), (), eids)
+    return read_tables([table], _wanted(), {}, eids)
 
 
 def _scan_only(table: Path, eids: range) -> pl.DataFrame:

@@ -5,6 +5,7 @@ A cohort file holds sample ids and rows, never eids, so that a GPU node needs ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ from catalog.features import feature_columns
 from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
-from mmbase.files import replace_file
+from mmbase.checksums import write_checked
 from mmbase.names import SPLITS
 
 FEATURE_PREFIX = "feature_"
@@ -84,9 +85,10 @@ def build_cohort(
 
 
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
-    """Write a cohort to a Parquet file, whole or not at all."""
-    with replace_file(path) as file:
-        cohort.write_parquet(file)
+    """Write a cohort to a Parquet file, whole or not at all, and its checksum."""
+    table = BytesIO()
+    cohort.write_parquet(table)
+    write_checked(path, table.getvalue())
 
 
 _COMPLETE_SQL = """

@@ -20,6 +20,7 @@ import duckdb
 import polars as pl
 
 from catalog.errors import CatalogError, CatalogLockedError
+from catalog.failures import damaged_catalog, explained
 from catalog.migrations import MIGRATIONS
 from mmbase.files import PRIVATE_MODE, sync_directory, sync_file
 from mmbase.lock import LockHeldError, hold_lock
@@ -68,19 +69,22 @@ def open_catalog(
         There is none to read, it is damaged, or a newer mm made it.
     """
     if writable:
-        with _hold_writer(path, wait_seconds), _replace(path, wait_seconds, rewrite=rewrite) as connection:
+        with (
+            _hold_writer(path, wait_seconds),
+            explained(path),
+            _replace(path, wait_seconds, rewrite=rewrite) as connection,
+        ):
             yield connection
         return
     if not path.exists():
         raise CatalogError(f"The study has no {path.name} yet.", "Run: mm ingest ukb SOURCE")
-    connection = _connect_to_read(path, wait_seconds)
-    with closing(connection):
+    with explained(path), closing(_connect_to_read(path, wait_seconds)) as connection:
         if not _is_old(connection):
             yield connection
             return
     with open_catalog(path, writable=True, wait_seconds=READER_WAIT_SECONDS):
         pass
-    with closing(_connect_to_read(path, wait_seconds)) as connection:
+    with explained(path), closing(_connect_to_read(path, wait_seconds)) as connection:
         yield connection
 
 
@@ -104,7 +108,7 @@ def open_in_place(path: Path, *, wait_seconds: float = 0.0) -> Iterator[duckdb.D
     CatalogError
         It is damaged, or a newer mm made it.
     """
-    with _hold_writer(path, wait_seconds):
+    with _hold_writer(path, wait_seconds), explained(path):
         own = _connect_in_place(path)
         if own is None:
             with _replace(path, wait_seconds, rewrite=False) as copy:
@@ -324,9 +328,9 @@ def _connect_now(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
                     holder = re.search(r"PID (\d+)", str(error))
                     raise _locked(path, holder[1] if holder else "") from error
                 if not tries_left:  # in use when it was opened, and free a moment later: not three times
-                    raise _damaged(path, error) from error
+                    raise damaged_catalog(path, error) from error
             except duckdb.Error as error:
-                raise _damaged(path, error) from error
+                raise damaged_catalog(path, error) from error
     raise AssertionError("the last try returns or raises")
 
 
@@ -346,13 +350,6 @@ def _locked(path: Path, holder: str) -> CatalogLockedError:
     by = f" by process {holder}" if holder.isdecimal() else ""
     return CatalogLockedError(
         f"{path.name} is in use{by}.", "Wait for that command to end, or close the program, then try again."
-    )
-
-
-def _damaged(path: Path, error: duckdb.Error) -> CatalogError:
-    return CatalogError(
-        f"{path.name} is damaged or not a DuckDB file. DuckDB says: {str(error).splitlines()[0]}",
-        "Move it away and run mm ingest ukb again: it is filled again without reading the images again.",
     )
 
 

@@ -7,14 +7,18 @@ from the imaging visit, negative before it.
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
+from typing import Literal
 
 import duckdb
 import polars as pl
 
 from catalog.database import fetch_frame, insert_frame
-from catalog.errors import DictionaryError, TableError
+from catalog.errors import DictionaryError
 from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Dictionary, Evidence, FeatureDefinition
-from catalog.tables.tables import TableValues, WantedField
+from catalog.tables.codings import find_labels, fold
+from catalog.tables.named import WantedName
+from catalog.tables.tables import TableValues
+from catalog.tables.wanted import WantedField
 
 FEATURE_SCHEMA = {
     "sample_id": pl.String,
@@ -30,6 +34,8 @@ _LAST_KNOWN_INSTANCE = 99
 """Later ones stand for sessions that no table of UK Biobank knows."""
 _UNKNOWN_DAYS_PER_INSTANCE = 1000
 """Distance between visits whose dates are not known, so that the nearest instance is the nearest visit."""
+_YES_OR_NO = {"no": 0.0, "yes": 1.0, "false": 0.0, "true": 1.0}
+"""What a 0 and a 1 are called in columns of features that have no codes of their own."""
 _EPOCH = date(1970, 1, 1)
 _MISSING_DAYS = [float((date.fromisoformat(text) - _EPOCH).days) for text in MISSING_DATES]
 
@@ -46,6 +52,11 @@ def wanted_fields(dictionary: Dictionary) -> dict[int, WantedField]:
             codes.setdefault(part.field, set()).update(part.codes, part.missing)
             dates.update([part.field] if part.dated else [])
     return {field: WantedField(codes=frozenset(of_field), is_date=field in dates) for field, of_field in codes.items()}
+
+
+def wanted_names(dictionary: Dictionary) -> dict[str, WantedName]:
+    """Return what columns that name a feature may hold, by the feature's name in lower case."""
+    return {name.lower(): _wanted_name(definition) for name, definition in dictionary.items()}
 
 
 def store_features(
@@ -96,6 +107,23 @@ def feature_columns(
         yield joined["value"].alias(name)
 
 
+def count_unplaced(
+    connection: duckdb.DuckDBPyConnection, tables: TableValues, dictionary: Dictionary
+) -> dict[str, int]:
+    """Count participants of whom tables give a feature by name, but for none of their samples, by feature."""
+    enrolled = fetch_frame(connection, "SELECT DISTINCT eid FROM samples")["eid"].implode()
+    counts = {}
+    for name, definition in dictionary.items():
+        given = _recoded(tables.of_name(name.lower()).drop_nulls("value"), definition)["eid"].unique()
+        if given.is_empty():
+            continue
+        having = fetch_frame(
+            connection, "SELECT DISTINCT eid FROM feature JOIN samples USING (row) WHERE name = $name", {"name": name}
+        )
+        counts[name] = given.filter(given.is_in(enrolled) & ~given.is_in(having["eid"].implode())).len()
+    return {name: number for name, number in counts.items() if number}
+
+
 def record_definitions(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
     """Say in the catalogue what each feature means."""
     connection.execute("DELETE FROM feature_definition")
@@ -113,7 +141,8 @@ def derive_features(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Derive features one after the other, so that one at a time is in memory.
 
-    A table that names a feature speaks for samples that no field speaks for.
+    A table that names a feature speaks for samples that no field speaks for: a row of one session for the sample of
+    that session alone, any other row for every sample of its participant.
 
     Yields
     ------
@@ -124,8 +153,6 @@ def derive_features(
 
     Raises
     ------
-    TableError
-        A named column holds what is neither a number nor a text that the dictionary knows.
     DictionaryError
         A binary feature has values other than 0 and 1.
     """
@@ -229,32 +256,46 @@ def _holds(part: Evidence) -> pl.Expr:
     return value.is_between(low, high) & ~missing
 
 
+def _wanted_name(definition: FeatureDefinition) -> WantedName:
+    kind: Literal["number", "code", "date"] = "code"
+    if definition.kind in ("continuous", "date"):
+        kind = "number" if definition.kind == "continuous" else "date"
+    codes = {*(definition.recode or (0, 1)), *definition.missing} if definition.kind == "binary" else set()
+    texts: dict[str, float] = {fold(text): code for text, code in definition.texts.items()}
+    if kind == "code":
+        labels = find_labels(definition.field or 0, codes, is_date=False)
+        is_explained = labels.is_known or definition.texts or definition.recode
+        texts = {**({} if is_explained else _YES_OR_NO), **labels.codes, **texts}
+    return WantedName(
+        kind=kind,
+        unit=definition.unit,
+        texts={text: float(code) for text, code in texts.items()},
+        codes=frozenset(map(float, codes)) if codes else None,
+        headers=tuple(name.lower() for name in definition.names),
+        is_constant=definition.kind == "binary" and definition.policy == "earliest",
+    )
+
+
 def _named_feature(
     tables: TableValues, samples: pl.DataFrame, name: str, definition: FeatureDefinition
 ) -> pl.DataFrame:
-    """Return a feature that a table gives by name; it holds for every visit of a participant.
+    """Return a feature that tables give by name.
 
-    What changes from visit to visit (policy ``same``, like age) is given only to participants with one visit, because
-    the table does not say which of several it means.
+    The value of a session is that of its sample and of no other. One without a session holds for every visit, but what
+    changes from visit to visit (policy ``same``, like age) is given only to participants with one visit of whom no
+    table speaks by session, because nothing says which of several is meant.
     """
-    values = _named_values(tables.of_name(name.lower()), name, definition)
-    meant = samples.filter(pl.col("eid").is_unique()) if definition.policy == "same" else samples
-    unknown = [pl.lit(None, pl.Int32).alias(column) for column in ("field", "instance", "days_from_scan")]
-    return values.join(meant, on="eid").with_columns(*unknown).select(*FEATURE_SCHEMA)
-
-
-def _named_values(values: pl.DataFrame, name: str, definition: FeatureDefinition) -> pl.DataFrame:
-    texts = {text: str(code) for text, code in definition.texts.items()}
-    numbers = pl.col("value").str.to_lowercase().replace(texts).cast(pl.Float64, strict=False)
-    rows = values.select("eid", numbers.alias("value"))
-    if rows["value"].null_count():
-        known = f" or one of {', '.join(texts)}" if texts else ""
-        raise TableError(
-            f"The column {name} holds {rows['value'].null_count()} values that cannot be understood. Expected "
-            f"numbers{known}, and n/a or nothing where a value is missing."
-        )
-    recoded = _recoded(rows, definition)
-    num_wrong = recoded.filter(~pl.col("value").is_in([0.0, 1.0])).height if definition.kind == "binary" else 0
-    if num_wrong:
-        raise TableError(f"The column {name} holds {num_wrong} values other than 0 and 1 ({definition.unit}).")
-    return recoded
+    values = tables.of_name(name.lower())
+    of_session = pl.col("instance").is_not_null()
+    recoded = _recoded(values.drop_nulls("value"), definition)
+    _require_binary(recoded, name, definition)
+    everywhere = samples
+    if definition.policy == "same":
+        by_session = values.filter(of_session)["eid"].unique()
+        everywhere = samples.filter(pl.col("eid").is_unique() & ~pl.col("eid").is_in(by_session.implode()))
+    own = recoded.filter(of_session).join(
+        samples.with_columns(pl.col("scan_instance").alias("instance")), on=["eid", "instance"]
+    )
+    shared = recoded.filter(~of_session).join(everywhere, on="eid").join(own, on="sample_id", how="anti")
+    unknown = [pl.lit(None, pl.Int32).alias(column) for column in ("field", "days_from_scan")]
+    return pl.concat([part.with_columns(*unknown).select(*FEATURE_SCHEMA) for part in (own, shared)])

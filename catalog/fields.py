@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from catalog.errors import DictionaryError, UnknownTargetError
+from mmbase.json_text import shortened
 from mmbase.suggestion import did_you_mean
 
 SCAN_DATE_FIELD = 53
@@ -66,6 +67,7 @@ class FeatureDefinition:
     arrays: Literal["first", "mean"] = "first"
     missing: tuple[int, ...] = ()
     texts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    names: tuple[str, ...] = ()
     recode: Mapping[int, float] | None = None
     any_of: tuple[Evidence, ...] = ()
     plausible: tuple[float, float] | None = None
@@ -191,14 +193,14 @@ def _definition_type() -> TypeAdapter[FeatureDefinition]:
 def _parse_definition(name: str, entry: Any) -> FeatureDefinition:
     if not _NAME.fullmatch(name):
         raise DictionaryError(
-            f"The feature {name!r} cannot have this name. Expected a letter, then letters, digits, _; and not "
+            f"The feature {shortened(name)} cannot have this name. Expected a letter, then letters, digits, _; and not "
             "eid, participant_id, id, sample_id, row or split, which tables and exports have."
         )
     try:
         return _definition_type().validate_python(entry)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'definition'}: {fault['msg']}, got {fault['input']!r}"
+            f"{'.'.join(map(str, fault['loc'])) or 'definition'}: {fault['msg']}, got {shortened(fault['input'])}"
             for fault in error.errors()
         )
         raise DictionaryError(

@@ -239,4 +239,23 @@ MIGRATIONS = (
             GROUP BY run_id, target, kind, inputs, n_train, n_val, n_test, withdrawn;
         """,
     ),
+    Migration(
+        5,
+        "measures by which a scan of something else is known",
+        """
+        ALTER TABLE scan_outcome ADD COLUMN white_over_grey DOUBLE;
+        ALTER TABLE scan_outcome ADD COLUMN flat_share DOUBLE;
+        CREATE OR REPLACE VIEW scans AS
+            SELECT
+                sample_id, modality, coalesce(status, 'absent') AS status,
+                CASE WHEN status IS NULL AND source IS NOT NULL THEN 'not-ingested-yet'
+                     WHEN status IS NULL THEN 'no-file' ELSE reason END AS reason,
+                source, detail, clamp_low, clamp_high, median, contrast, brain_ml, nonzero_share, template_overlap,
+                white_over_grey, flat_share, registration_nmi, timepoints, empty_regions, mean_edge, edge_spread, brain,
+                transform
+            FROM samples CROSS JOIN modality
+            LEFT JOIN scan_outcome USING (sample_id, modality)
+            LEFT JOIN scan_source USING (sample_id, modality);
+        """,
+    ),
 )

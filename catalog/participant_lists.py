@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from catalog.errors import TableError
+from mmbase.input_files import read_regular
 from mmbase.records import participant_number
 
 MAX_LIST_BYTES = 1 << 26
@@ -81,8 +82,8 @@ def parse_participant(text: str) -> int | None:
     >>> parse_participant("1000223"), parse_participant("-5"), parse_participant("eid")
     (1000223, 0, None)
     """
-    if text.startswith(_LABEL_PREFIX):
-        return participant_number(text.removeprefix(_LABEL_PREFIX))
+    if text.lower().startswith(_LABEL_PREFIX):
+        return participant_number(text[len(_LABEL_PREFIX) :])
     if not (text.isascii() and text.removeprefix("-").isdecimal()):
         return None
     return 0 if text.startswith("-") or not text.strip("0") else participant_number(text)
@@ -102,20 +103,20 @@ def read_text(path: Path, name: str, expected: str) -> str:
         It is not there, cannot be read, is no text or is longer than `MAX_LIST_BYTES`.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_LIST_BYTES + 1)
+        content = read_regular(path, MAX_LIST_BYTES)
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(
-            f"The {name} {path.name} cannot be read ({type(error).__name__}). Expected a text file with {expected}."
+            f"The {name} {path.name} cannot be read ({_why(error)}). Expected a text file with {expected}."
         ) from None
-    if len(content) > MAX_LIST_BYTES or "\0" in text:
-        raise TableError(
-            f"The {name} {path.name} is not text, or longer than {MAX_LIST_BYTES:,} bytes. Expected a text file with "
-            f"{expected}."
-        )
+    if "\0" in text:
+        raise TableError(f"The {name} {path.name} is not text. Expected a text file with {expected}.")
     return text
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
 
 
 def _cells(line: str) -> list[str]:

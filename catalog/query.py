@@ -2,16 +2,16 @@
 
 import csv
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import duckdb
 
 from catalog.errors import CatalogError
+from catalog.failures import said
 
 VIEWS = (
     *("samples", "scans", "features", "splits", "runs", "metrics"),
@@ -31,7 +31,6 @@ _SELECTS = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """MULTI is what DuckDB makes of PIVOT."""
 _ABOUT_THE_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.PermissionException)
 """Errors whose text is about the query; that of others may quote a value of the catalogue."""
-_QUOTED_VALUE = re.compile(r"'[^']*'|\d{6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,13 @@ class QueryResult:
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]] = field(repr=False)
     """Fetched as they are asked for, once, while the connection is open. May raise CatalogError."""
+
+
+class TextWriter(Protocol):
+    """What text can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write some text."""
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
@@ -71,7 +77,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     return int(number)
 
 
-def write_rows(result: QueryResult, file: TextIO) -> None:
+def write_rows(result: QueryResult, file: TextWriter) -> None:
     """Write a result as CSV with a header, a missing value as nothing."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(result.columns)
@@ -124,10 +130,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        if not isinstance(error, _ABOUT_THE_QUERY):
-            said = _QUOTED_VALUE.sub("…", said)
+        told = str(error).splitlines()[0] if isinstance(error, _ABOUT_THE_QUERY) else said(error)
         raise CatalogError(
-            f"The query cannot be run. DuckDB says: {said}",
+            f"The query cannot be run. DuckDB says: {told}",
             f'There are the views {", ".join(VIEWS)}; "DESCRIBE samples" shows a view\'s columns.',
         ) from None

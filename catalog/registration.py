@@ -1,7 +1,7 @@
 """Enter what was found in the sources: participants and their visits, files, and the values of tables."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -9,16 +9,24 @@ import polars as pl
 
 from catalog.database import insert_frame, transaction
 from catalog.errors import TableError
-from catalog.features import SAMPLE_SCHEMA, record_definitions, store_features, wanted_fields
+from catalog.features import (
+    SAMPLE_SCHEMA,
+    count_unplaced,
+    record_definitions,
+    store_features,
+    wanted_fields,
+    wanted_names,
+)
 from catalog.fields import Dictionary
 from catalog.identity import sample_id
 from catalog.participant_lists import read_test_list
-from catalog.samples import Enrolment, enrol, known_samples
+from catalog.samples import Enrolment, enrol, known_labels, known_samples
 from catalog.scans import record_sources
 from catalog.splits.allocation import fix_test_list
 from catalog.splits.kinship import read_kinship
 from catalog.splits.strata import find_strata
-from catalog.tables.tables import TableReport, TableValues, read_tables
+from catalog.tables.reports import TableReport
+from catalog.tables.tables import TableValues, read_tables
 from mmbase.records import EnrolledSample, FoundSources, Visit
 
 
@@ -49,6 +57,8 @@ class Registration:
     """Feature values stored."""
     without_values: tuple[str, ...] = ()
     """Targets and inputs that no table gave anybody a value of; none where no table was read."""
+    unplaced: Mapping[str, int] = field(default_factory=dict)
+    """Participants of whom tables give a feature, but for no visit with a scan, by feature."""
     num_test_listed: int = 0
     num_test_found: int = 0
     """Of the test list, those who have a scan in the sources."""
@@ -74,7 +84,7 @@ def register(
     visits = {scan.visit for scan in found.scans}
     eids = {visit.eid for visit in visits}
     all_visits = visits.union(known_samples(connection))
-    tables = _read_tables(found, rules, all_visits)
+    tables = _read_tables(connection, found, rules, all_visits)
     test_list = _read_test_list(found, rules)
     enrolment = enrol(
         connection,
@@ -100,21 +110,29 @@ def register(
         tables=tables.reports,
         num_values=num_values,
         without_values=_without_values(connection, rules.dictionary) if tables.reports else (),
+        unplaced=count_unplaced(connection, tables, rules.dictionary),
         num_test_listed=len(test_list),
         num_test_found=len(test_list & eids),
     )
 
 
-def _read_tables(found: FoundSources, rules: StudyRules, visits: Collection[Visit]) -> TableValues:
+def _read_tables(
+    connection: duckdb.DuckDBPyConnection, found: FoundSources, rules: StudyRules, visits: Collection[Visit]
+) -> TableValues:
+    paths = tuple(dict.fromkeys([*found.tables, *rules.tables]))
     tables = read_tables(
-        tuple(dict.fromkeys([*found.tables, *rules.tables])),
+        paths,
         wanted_fields(rules.dictionary),
-        {name.lower() for name in rules.dictionary},
+        wanted_names(rules.dictionary),
         {visit.eid for visit in visits},
+        labels={**known_labels(connection), **found.labels},
+        visit_tables=found.visit_tables,
+        sessionless=found.sessionless,
     )
-    if visits and tables.reports and not any(report.num_imaged for report in tables.reports):
+    reports = tables.reports[: len(paths)]
+    if visits and reports and not any(report.num_imaged for report in reports):
         raise TableError(
-            f"The tables ({', '.join(report.name for report in tables.reports)}) name no participant with a scan in "
+            f"The tables ({', '.join(report.name for report in reports)}) name no participant with a scan in "
             "this study.",
             "Identifiers differ from one UK Biobank application to another: check that tables and images belong to the "
             "same one.",
@@ -151,9 +169,9 @@ def _find_strata(tables: TableValues, visits: Collection[Visit], rules: StudyRul
 
 def _store_tables(connection: duckdb.DuckDBPyConnection, tables: TableValues, dictionary: Dictionary) -> int:
     connection.execute("DELETE FROM feature_table")
-    insert_frame(
-        connection, "INSERT INTO feature_table BY NAME SELECT * FROM incoming", pl.DataFrame(list(tables.reports))
-    )
+    columns = [name for name, *_ in connection.execute("DESCRIBE feature_table").fetchall()]
+    reports = [{name: getattr(report, name) for name in columns} for report in tables.reports]
+    insert_frame(connection, "INSERT INTO feature_table BY NAME SELECT * FROM incoming", pl.DataFrame(reports))
     samples = pl.DataFrame(
         connection.execute("SELECT sample_id, eid, instance FROM samples").fetchall(),
         schema=SAMPLE_SCHEMA,

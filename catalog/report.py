@@ -34,6 +34,7 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> PlainTable:
     rows = []
     for run in runs:
         numbers = "/".join(str(run.get(f"n_{split}", "")) for split in SPLITS)
+        numbers += f", {run['withdrawn']} withdrawn since" if run.get("withdrawn") else ""
         rows.append((run["run_id"], run["target"], numbers, _main_metrics(run, "val"), _main_metrics(run, "test")))
     return plain_table(("run", "target", "n", "validation", "test"), rows, whole=["run"])
 

@@ -6,10 +6,9 @@ entry    what the catalogue keeps of one run and one of its targets; a run with 
 mark     the file that says how many samples of a run's cohort have withdrawn since.
 """
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ import polars as pl
 
 from catalog.database import insert_frame, open_in_place, transaction
 from catalog.errors import CatalogError
+from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmbase.names import SPLITS
 
 METRICS_FILE, MARK_FILE = "metrics.json", "withdrawn.json"
@@ -26,9 +26,49 @@ _RUN = {
     **dict.fromkeys((*(f"n_{split}" for split in SPLITS), "withdrawn"), pl.Int64),
 }
 _METRIC = {**dict.fromkeys(("run_id", "target", "split", "name"), pl.String), "value": pl.Float64}
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What a file raises that is not as its writer makes it."""
 _Row: TypeAlias = tuple[str | int | float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Samples of each split."""
+
+    train: Count
+    val: Count
+    test: Count
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What metrics.json says of one target."""
+
+    kind: str
+    n: _Sizes
+    val: dict[str, float | None]
+    test: dict[str, float | None]
+    train: dict[str, float | None] = field(default_factory=dict)
+    """Left out: no model has to be measured on what it has learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OneTarget(_Target):
+    target: str = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """What metrics.json holds, as far as it is read again."""
+
+    inputs: list[str]
+    targets: dict[str, _Target] = field(default_factory=dict)
+    """Left out where there is one: then what it says of that stands beside."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What the mark of withdrawn samples holds, as far as it is read again."""
+
+    withdrawn: dict[str, Count]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +104,7 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
 
     Raises
     ------
-    ValueError, KeyError, TypeError, AttributeError
+    DamagedTextError
         The content is not as training writes it.
 
     Examples
@@ -77,23 +117,22 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
     >>> [entry.target for entry in run_entries("both", {"inputs": ["t1"], "targets": {"age": age, "sex": age}})]
     ['age', 'sex']
     """
-    targets = metrics["targets"] if "targets" in metrics else {metrics["target"]: metrics}
+    read = parse_content(metrics, _Metrics)
+    targets = read.targets
+    if "targets" not in metrics:
+        one = parse_content(metrics, _OneTarget)
+        targets = {one.target: one}
     return [
         RunEntry(
             run_id=run_id,
-            target=_text(target),
-            kind=_text(of_target["kind"]),
-            inputs="+".join(metrics["inputs"]),
-            n={split: int(of_target["n"][split]) for split in SPLITS},
-            metrics=tuple(
-                (split, name, None if value is None else float(value))
-                for split in SPLITS
-                if split in of_target or split != "train"  # no model has to be measured on what it has learnt
-                for name, value in of_target[split].items()
-            ),
+            target=name,
+            kind=target.kind,
+            inputs="+".join(read.inputs),
+            n={split: getattr(target.n, split) for split in SPLITS},
+            metrics=tuple((split, *metric) for split in SPLITS for metric in getattr(target, split).items()),
             withdrawn=withdrawn,
         )
-        for target, of_target in targets.items()
+        for name, target in targets.items()
     ]
 
 
@@ -128,9 +167,9 @@ def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[st
     with open_in_place(catalog, wait_seconds=wait_seconds) as connection:
         try:  # only now: a withdrawal that was waited for has marked the run
             entries = _read_entries(run)
-        except (OSError, *_UNREADABLE) as error:
+        except (OSError, DamagedTextError) as error:
             raise CatalogError(
-                f"{METRICS_FILE} of run {run.name} cannot be read ({type(error).__name__}), so the run is not entered.",
+                f"{METRICS_FILE} of run {run.name} cannot be read ({_why(error)}), so the run is not entered.",
                 "Train it again, or move its directory out of the study.",
             ) from error
         known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
@@ -167,20 +206,24 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
     for run in runs:
         try:
             found[run.name] = _read_entries(run)
-        except (OSError, *_UNREADABLE):
+        except (OSError, DamagedTextError):
             unreadable.append(run.name)
     return found, unreadable
 
 
 def _read_entries(run: Path) -> list[RunEntry]:
-    metrics = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    metrics = read_json(run / METRICS_FILE, dict[str, Any])
     return run_entries(run.name, metrics, withdrawn=_num_withdrawn(run / MARK_FILE))
 
 
 def _num_withdrawn(mark: Path) -> int | None:
     if not mark.exists():
         return None
-    return int(sum(json.loads(mark.read_text(encoding="utf-8"))["withdrawn"].values()))
+    return sum(read_json(mark, _Mark).withdrawn.values())
+
+
+def _why(error: OSError | DamagedTextError) -> str:
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _told(entries: Sequence[RunEntry]) -> set[str]:
@@ -214,9 +257,3 @@ def _replace_entries(
         "AND (run_id, target) NOT IN (SELECT unnest($kept), unnest($targets))",
         {"runs": list(run_ids), "kept": runs["run_id"].to_list(), "targets": runs["target"].to_list()},
     )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a text, got {type(value).__name__}")
-    return value

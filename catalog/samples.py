@@ -165,6 +165,17 @@ def known_samples(connection: duckdb.DuckDBPyConnection) -> dict[Visit, Enrolled
     }
 
 
+def known_labels(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """Return the labels of participants whom sources do not call by their number."""
+    return dict(connection.execute("SELECT eid, label FROM participants WHERE label IS NOT NULL").fetchall())
+
+
+def knows_participants(connection: duckdb.DuckDBPyConnection, eids: Collection[int]) -> bool:
+    """Return whether one of some numbers is a participant's."""
+    known = {eid for (eid,) in connection.execute("SELECT eid FROM participants").fetchall()} if eids else set()
+    return not known.isdisjoint(eids)
+
+
 def _newcomers(
     salt: str,
     visits: Iterable[Visit],

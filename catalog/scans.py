@@ -32,6 +32,25 @@ def record_sources(
         insert_frame(connection, "INSERT OR REPLACE INTO scan_source SELECT * FROM incoming", incoming)
 
 
+def record_used_copies(
+    connection: duckdb.DuckDBPyConnection,
+    samples: Mapping[Visit, EnrolledSample],
+    candidates: Iterable[ScanCandidate],
+    outcomes: Iterable[ScanOutcome],
+) -> None:
+    """Remember the file of each scan that is stored from another copy than its first, in place of the first's."""
+    used = {(one.sample_id, one.modality): one.num_passed_over for one in outcomes if one.num_passed_over}
+    rows = [
+        (sample.sample_id, scan.modality, str(scan.copies[position].path))
+        for scan in candidates
+        if scan.alternatives and (sample := samples.get(scan.visit))
+        if 0 < (position := used.get((sample.sample_id, scan.modality), 0)) < len(scan.copies)
+    ]
+    if rows:
+        with transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO scan_source VALUES (?, ?, ?)", rows)
+
+
 def record_outcomes(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[ScanOutcome]) -> None:
     """Enter what became of every scan; newer outcomes replace older ones."""
     columns = ("sample_id", "modality", "status", "reason", "detail")

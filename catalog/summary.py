@@ -20,6 +20,8 @@ class CatalogSummary:
     """Modality to status to number of scans."""
     rejected: dict[str, dict[str, int]]
     """Modality to reason to number of scans."""
+    from_other_copies: int
+    """Scans stored from another copy than their first; their `detail` says why."""
     splits: dict[str, int]
     features: int
     """Features that at least one sample has."""
@@ -31,7 +33,9 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
     """Count what the catalogue holds."""
     scans: dict[str, dict[str, int]] = {}
     rejected: dict[str, dict[str, int]] = {}
-    for modality, status, reason, number in connection.execute(_SCANS_SQL).fetchall():
+    from_other_copies = 0
+    for modality, status, reason, number, num_other in connection.execute(_SCANS_SQL).fetchall():
+        from_other_copies += num_other
         counts = scans.setdefault(modality, {"stored": 0, "rejected": 0, "absent": 0})
         counts[status] += number
         if status == "rejected":
@@ -42,6 +46,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> CatalogSummary:
         withdrawn=_count(connection, "withdrawn"),
         scans=scans,
         rejected=rejected,
+        from_other_copies=from_other_copies,
         splits=dict.fromkeys(SPLITS, 0)
         | dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall()),
         features=_count(connection, "(SELECT DISTINCT name FROM features)"),
@@ -68,7 +73,9 @@ def _list_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 _SCANS_SQL = """
-    SELECT modality, status, CASE WHEN status = 'rejected' THEN reason END AS rejection, count(*)
+    SELECT
+        modality, status, CASE WHEN status = 'rejected' THEN reason END AS rejection, count(*),
+        count(*) FILTER (status = 'stored' AND detail <> '')
     FROM scans GROUP BY ALL ORDER BY ALL
 """
 """One pass: the view pairs every sample with every modality."""

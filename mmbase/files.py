@@ -4,7 +4,8 @@ Terms
 -----
 draft    the temporary file beside the one that is written; a killed writer may leave it, and the next one replaces it.
 
-The order is: write the draft, fsync it, rename it, fsync its folder. Only then is the new content certain to stay.
+The order is: write the draft, fsync it, rename it, fsync its folder. Only then is the new content certain to stay, and
+only in a folder that is certain to stay itself.
 Source: rename(2) and fsync(2).
 """
 
@@ -12,11 +13,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
 DRAFT_SUFFIX = ".tmp"
-PRIVATE_MODE = 0o600
+PRIVATE_MODE, PRIVATE_FOLDER_MODE = 0o600, 0o700
+SHARED_MODE, SHARED_FOLDER_MODE = 0o666, 0o777
+"""Less what the umask takes away: for what the user may want to share."""
 
 
 def draft_of(path: Path) -> Path:
@@ -29,10 +34,13 @@ def draft_of(path: Path) -> Path:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[IO[bytes]]:
+def replace_file(path: Path, *, mode: int = PRIVATE_MODE) -> Iterator[IO[bytes]]:
     """Open a file whose content takes the place of `path`'s when the block succeeds, and is discarded when it fails.
 
-    The file can be read and written by its owner alone.
+    Parameters
+    ----------
+    mode
+        Who can read and write the file; left out: its owner alone.
 
     Raises
     ------
@@ -41,8 +49,8 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     draft = draft_of(path)
     try:
-        with open(draft, "wb", opener=_open_private) as file:
-            draft.chmod(PRIVATE_MODE)  # of a draft that a killed writer has left
+        draft.unlink(missing_ok=True)  # a killed writer's, or a link that would lead elsewhere
+        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -53,13 +61,9 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     sync_directory(path.parent)
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE_MODE)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE_MODE) -> None:
     """Write a file in one step; see `replace_file`."""
-    with replace_file(path) as file:
+    with replace_file(path, mode=mode) as file:
         file.write(content)
 
 
@@ -70,12 +74,35 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object in one step; see `replace_file`."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_bytes(path, to_json(content))
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a JSON file."""
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line in one step; see `replace_file`."""
     write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def make_directory(path: Path, *, mode: int = PRIVATE_FOLDER_MODE) -> None:
+    """Make a folder and those above it; once it returns, they stay."""
+    missing = missing_directories(path)
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    sync_made(missing)
+
+
+def missing_directories(path: Path) -> list[Path]:
+    """Return which of a folder and those above it are not there, the lowest first."""
+    return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+
+
+def sync_made(directories: Iterable[Path]) -> None:
+    """Make sure that folders which were made, the lowest first, are on the disk."""
+    for directory in directories:
+        sync_directory(directory.parent)
 
 
 def sync_file(path: Path) -> None:

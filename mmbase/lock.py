@@ -1,17 +1,33 @@
 """One holder at a time, known by its process number; the operating system releases the lock of a process that dies.
 
+Some network file systems have no such locks. There nothing is done unless the user takes it on them that one command
+works at a time: ``mm --no-lock``, which the environment hands on to the processes that a command starts.
+
 Source: flock(2).
 """
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from mmbase.errors import MmError
 
 _RETRY_SECONDS = 0.2
 _PRIVATE_MODE = 0o600
+
+
+NO_LOCK = "MM_NO_LOCK"
+"""Environment variable: go on where the file system has no locks."""
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+class NoLocksError(MmError):
+    """The file system has no locks."""
 
 
 class LockHeldError(Exception):
@@ -45,13 +61,15 @@ def hold_lock(path: Path, *, wait_seconds: float = 0.0, shared: bool = False) ->
     ------
     LockHeldError
         Another process holds it still.
+    NoLocksError
+        The file system has no locks, and the user has not said to go on without.
     """
     deadline = time.monotonic() + wait_seconds
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with open(path, "a+", opener=_open_private) as file:
         while True:
             try:
-                fcntl.flock(file, kind | fcntl.LOCK_NB)
+                _flock(file, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
@@ -63,6 +81,23 @@ def hold_lock(path: Path, *, wait_seconds: float = 0.0, shared: bool = False) ->
             file.write(str(os.getpid()))
             file.flush()
         yield
+
+
+def _flock(file: IO[str], kind: int) -> None:
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        if not os.environ.get(NO_LOCK):
+            raise NoLocksError(
+                f"The file system of {Path(file.name).parent} has no file locks ({error.strerror}), and nothing else "
+                "keeps two commands from writing to a study at once.",
+                "Mount it with locks (Lustre: -o flock; NFS: with a lock manager), or give mm --no-lock and take care "
+                "that one command works at a time.",
+            ) from error
 
 
 def _open_private(path: str, flags: int) -> int:

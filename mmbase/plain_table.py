@@ -7,6 +7,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from mmbase.printable import printable
+
 NARROWEST = 6
 """Characters of a folded column. A terminal that cannot hold all columns like that breaks the lines itself."""
 _GAP = 2
@@ -79,7 +81,11 @@ def plain_table(
     spared
         Columns that a narrow terminal may do without, the least needed first.
     """
-    cells = tuple(tuple(Text(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
+    cells = tuple(tuple(Text(printable(cell)) if isinstance(cell, str) else cell for cell in row) for row in rows)
     return PlainTable(
-        titles=tuple(titles), rows=cells, whole=frozenset(whole), right=frozenset(right), spared=tuple(spared)
+        titles=tuple(map(printable, titles)),
+        rows=cells,
+        whole=frozenset(whole),
+        right=frozenset(right),
+        spared=tuple(spared),
     )

@@ -6,9 +6,13 @@ An `eid` here never leaves the process except into the catalogue: its records hi
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field
+
+from mmbase.json_text import EXACT, Count
 
 MEASURES = {
     "clamp_low": "lower clamp, in the scan's own unit",
@@ -18,6 +22,8 @@ MEASURES = {
     "brain_ml": "brain volume, ml",
     "nonzero_share": "share of voxels that are not background",
     "template_overlap": "Dice overlap of the brain with the template's, on the study's grid",
+    "white_over_grey": "median of white matter over the upper quartile of grey, by the template's tissue",
+    "flat_share": "share of voxels in the brain that are exactly like their neighbour",
     "registration_nmi": "normalised mutual information with the template after registration",
     "timepoints": "time points of the series",
     "empty_regions": "regions without a signal",
@@ -28,6 +34,7 @@ MEASURES = {
 NOT_TEST = "not-test"
 """A settled split that leaves open whether a participant is for training or validation."""
 _FIRST_HASHED_NUMBER = 1 << 62
+SplitName: TypeAlias = Annotated[str, Field(pattern="^(train|val|test)$")]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -72,6 +79,54 @@ class ScanCandidate:
     """For ``image``: its world is template space already."""
     table_row: int | None = None
     """For ``edges``: which row of the table."""
+    alternatives: tuple["ScanCandidate", ...] = field(default=(), repr=False)
+    """Further copies, the best first, without alternatives of their own: each is read only where none before it can be
+    used. A copy is an image with one mask and one transform; two copies may have the image in common."""
+
+    @property
+    def copies(self) -> tuple["ScanCandidate", ...]:
+        """The scan's copies in the order in which they are tried."""
+        return (self, *self.alternatives)
+
+
+def rank_copies(*ranked: ScanCandidate) -> ScanCandidate:
+    """Return one candidate for several of the same scan, the best first: all copies of each before those of the next.
+
+    >>> visit = Visit(1000223, 2)
+    >>> runs = [ScanCandidate(visit=visit, modality="t1", path=Path(f"run-{run}")) for run in (1, 2, 3)]
+    >>> both = rank_copies(rank_copies(runs[0], runs[1]), runs[2])
+    >>> [copy.path.name for copy in both.copies]
+    ['run-1', 'run-2', 'run-3']
+    """
+    if len(ranked) == 1:
+        return ranked[0]
+    first, *others = (replace(copy, alternatives=()) for one in ranked for copy in one.copies)
+    return replace(first, alternatives=tuple(others))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MisnamedImages:
+    """Image files of one modality whose names are not understood for one reason."""
+
+    modality: str
+    fault: str
+    """What is wrong and what is expected."""
+    number: int
+    example: str
+    """One of the names, with all but the words of the naming scheme hidden."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisitTable:
+    """A table of one participant's sessions, or of the files of one visit, as BIDS has them."""
+
+    path: Path = field(repr=False)
+    eid: int = field(repr=False)
+    kind: Literal["sessions", "scans"]
+    instance: int | None = None
+    """The visit that every row is of; None where a column says of which session a row is."""
+    sidecars: tuple[Path, ...] = field(default=(), repr=False)
+    """JSON files that describe its columns; what a later one says of a column replaces what an earlier one says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +137,10 @@ class FoundSources:
     """One for each visit and modality, in order of visit and modality."""
     tables: tuple[Path, ...] = ()
     """Tables whose header begins with an eid or participant_id column."""
+    visit_tables: tuple[VisitTable, ...] = ()
+    """Tables of single participants or visits, of those with scans."""
+    sessionless: Mapping[int, bool] = field(default_factory=dict, repr=False)
+    """Participants with scans outside any session; whether all of theirs are."""
     withdrawal_lists: tuple[Path, ...] = ()
     """Known as such by their names."""
     number_lists: tuple[Path, ...] = ()
@@ -91,7 +150,9 @@ class FoundSources:
     num_shared: int = 0
     """Participants whom several sources have: they count as the same people."""
     num_duplicates: int = 0
-    """Scans passed over because another of the same visit and modality came first by name."""
+    """Further copies of scans: read only where those before them cannot be used."""
+    misnamed: tuple[MisnamedImages, ...] = ()
+    """Files that look like images of a modality and are not understood."""
     labels: Mapping[int, str] = field(default_factory=dict, repr=False)
     """Participant number to label, where the source does not name participants by numbers."""
     splits: Mapping[int, str] = field(default_factory=dict, repr=False)
@@ -102,9 +163,11 @@ class FoundSources:
 class EnrolledSample:
     """A sample with its place in every array and its split."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
     sample_id: str
-    row: int
-    split: str
+    row: Count
+    split: SplitName
     participant_key: str = ""
     """Keyed hash of the participant, so that all of a participant's samples are known as such; empty: not known."""
 
@@ -118,7 +181,10 @@ class ScanOutcome:
     status: str
     reason: str
     detail: str
+    """What was expected and what came; of a stored scan, why it is not its first copy, where it is another."""
     measures: dict[str, float]
     """Of `MEASURES`, those that were taken."""
     provenance: dict[str, str] = field(default_factory=dict)
     """``brain``: where the brain mask came from; ``transform``: where the transform to template space came from."""
+    num_passed_over: int = 0
+    """Copies that were tried in vain before the one that is stored."""

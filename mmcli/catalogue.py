@@ -1,13 +1,12 @@
 """Ask the catalogue in SQL, and write its features to files."""
 
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmcli.console import report
+from mmcli.console import ScreenOrFile, report
 from mmcli.options import JsonOption, OverwriteOption, study_of
 
 if TYPE_CHECKING:
@@ -30,13 +29,17 @@ def query(
     from catalog.database import open_catalog
     from catalog.query import count_rows, plain_rows, run_query, write_rows
     from catalog.report import row_table
+    from mmstudy.outputs import file_of_stdout, record_output
 
     if as_csv and as_json:
         raise typer.BadParameter("give either --csv or --json", param_hint="--csv")
-    with open_catalog(study_of(context).layout.catalog) as catalog:
+    layout = study_of(context).layout
+    if file := file_of_stdout():
+        record_output(layout, file)
+    with open_catalog(layout.catalog) as catalog:
         result = run_query(catalog, sql)
         if as_csv:
-            write_rows(result, sys.stdout)
+            write_rows(result, ScreenOrFile())
             return
         if as_json:
             report(as_json, {"columns": list(result.columns), "rows": plain_rows(result)}, [])
@@ -94,10 +97,7 @@ def _write_groups(
 
 
 def _write_samples(study: "Study", path: Path, features: list[str], *, overwrite: bool) -> tuple[int, list[Any]]:
-    from catalog.database import open_catalog
-    from catalog.export.export import export_features
-    from mmstudy.dictionary import study_dictionary
+    from mmstudy.outputs import export_samples
 
-    with open_catalog(study.layout.catalog) as catalog:
-        num_rows = export_features(catalog, study_dictionary(study), features, path, overwrite=overwrite)
+    num_rows = export_samples(study, path, features, overwrite=overwrite)
     return num_rows, [f"Wrote {path}: {num_rows} samples. It holds individual-level data: keep it where the study is."]

@@ -7,8 +7,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from mmbase.errors import MmError
 from mmcli.console import fail, name_study_in_hints
-from mmcli.failures import explain, leave_to_torchrun
+from mmcli.failures import explain, leave_to_torchrun, without_values
+from mmcli.machine import write_any_text
 from mmcli.options import with_study_first
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Of whichever click typer is made with; one of its own from 0.29 on."""
 
 
 class Command(TyperCommand):
@@ -29,6 +33,11 @@ class Command(TyperCommand):
 class CommandGroup(TyperGroup):
     """All commands of mm, behind the border where errors become messages."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Begin: from here on any text can be printed."""
+        write_any_text()
+        return super().main(*args, **options)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take ``--study`` wherever it stands."""
         return super().parse_args(ctx, with_study_first(args))
@@ -43,6 +52,9 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt:
             fail("Interrupted. What was stored is kept; run the same command again to continue.")
         except typer.Exit:
+            raise
+        except _UsageError as error:
+            error.message = without_values(error.message)
             raise
         except Exception as error:
             message = explain(error)

@@ -1,4 +1,4 @@
-"""What the user sees: results on stdout, everything else on stderr."""
+"""What the user sees: results on stdout, everything else on stderr, and in neither what a terminal would act on."""
 
 import json
 import re
@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+from rich.text import Text
+
+from mmbase.printable import printable
 
 PLAIN_PROGRESS_SECONDS = 10.0
 """Between lines of progress where there is no terminal."""
@@ -21,8 +25,34 @@ PIPED_WIDTH = 200
 """Columns of a table where there is no terminal."""
 _hint: ContextVar[tuple[tuple[str, ...], Path | None]] = ContextVar("_hint", default=((), None))
 """Commands of mm, and the study to name in them."""
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class SafeConsole(Console):
+    """A console whose texts are shown as they are: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text to be printed; made printable before anybody measures how wide it is."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is to be printed, but for the console's own styles and cursor movements, made printable."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+class ScreenOrFile:
+    """Standard output for rows as they are; on a terminal made printable."""
+
+    def write(self, text: str) -> int:
+        """Write some text."""
+        return sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+
+out = SafeConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = SafeConsole(stderr=True)
 
 
 def name_study_in_hints(commands: Iterable[str], study: Path | None) -> None:
@@ -53,12 +83,12 @@ def report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> N
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
         return
     for line in lines:
-        out.print(with_study(line), markup=False) if isinstance(line, str) else out.print(line)
+        out.print(with_study(line) if isinstance(line, str) else line)
 
 
 def say(message: str) -> None:
-    """Tell how the work is going, a line."""
-    err.print(with_study(message), markup=False)
+    """Tell how the work is going, a line: one that a file's name brings along is shown as one."""
+    err.print(with_study(message).replace("\n", "\\n"))
 
 
 def warn(message: str) -> None:
@@ -80,7 +110,7 @@ def asking(*, yes: bool) -> Callable[[str], bool]:
             return True
         if not sys.stdin.isatty():
             fail(f"{question} Give --yes if that is meant.")
-        return typer.confirm(f"{question} Is that meant?", err=True)
+        return typer.confirm(f"{printable(question)} Is that meant?", err=True)
 
     return ask
 

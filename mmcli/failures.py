@@ -1,30 +1,47 @@
 """What becomes of an error: one line for whoever can do something about it, a traceback for our own mistakes."""
 
 import errno
+import re
 from collections.abc import Iterator
 
 import typer
 
 from mmbase.errors import MmError
+from mmbase.printable import printable
+from mmcli.machine import memory_message
 from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
-DISK_IS_FULL = (
-    "The disk is full, or your quota of it is. What was stored is intact: free some space, then run the same command "
-    "again."
-)
+FREE_SOME_SPACE = "The disk is full, or your quota of it is. What was stored is intact: free some space, then run"
+DISK_IS_FULL = f"{FREE_SOME_SPACE} the same command again."
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def without_values(message: str) -> str:
+    """Return what the parser says of wrong usage, without what may be a secret: a setting that lacks its ``--set``.
+
+    >>> without_values("Got a word too many: slat=0123abcd.")
+    'Got a word too many: slat=…'
+    """
+    return printable(re.sub(r"(?<=\w)=(?!VALUE)[^\s)]+", "=…", message))
 
 
 def explain(error: BaseException) -> str | None:
     """Return what to tell the user about an error; None: it is a mistake of ours."""
     if isinstance(error, MmError):
         return str(error)
-    if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes(error)):
+    if is_full_disk(error):
         return DISK_IS_FULL
+    if message := memory_message(causes(error)):
+        return message
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {without_numbers(str(error.filename))}"
     return None
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error, or what it came from, is that the disk is full."""
+    return any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes(error))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmcli.console import asking, fail, report, show_progress, warn
-from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, given_options
+from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, given_options, warn_of_salt
 from mmcli.settings_options import with_settings
 from mmcli.workers import ClusterSettings, worker_pool
 
@@ -92,6 +92,7 @@ def ingest(
     }
     kind = cast("SourceKind", context.command.name)
     study, sources = study_with_source(context.obj, kind, source, tables=table or [], changes=changes)
+    warn_of_salt(study)
     pool = worker_pool(workers, ClusterSettings(**cluster), study.layout.slurm)
     if dry_run:
         _preview(study, sources, withdrawals or [], pool, as_json)

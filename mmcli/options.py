@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmbase.version import VERSION
+from mmcli.console import warn
 
 if TYPE_CHECKING:
     from mmdata.study import Study
@@ -25,6 +26,9 @@ def _print_version(wanted: bool) -> None:
 StudyOption = Annotated[Path, typer.Option("--study", envvar="MM_STUDY", help="The study's directory.")]
 VersionOption = Annotated[
     bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and leave.")
+]
+NoLockOption = Annotated[
+    bool, typer.Option("--no-lock", help="Work where the file system has no locks: one command at a time.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
@@ -65,6 +69,17 @@ def study_of(context: typer.Context) -> "Study":
     from mmstudy.settings import load_study
 
     return load_study(context.obj)
+
+
+def warn_of_salt(study: "Study") -> None:
+    """Say so where a study that was made before salts were looked at has one that is easy to guess."""
+    from mmdata.salt import find_weakness
+
+    if weakness := find_weakness(study.config.salt):
+        warn(
+            f"the salt of this study is easy to guess: {weakness}. Whoever guesses it knows which sample is which "
+            "participant. A study cannot change its salt: keep sample ids as private as eids, or make a new study."
+        )
 
 
 def given_options(**options: Any) -> dict[str, Any]:

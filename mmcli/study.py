@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mmcli.console import out, report
-from mmcli.options import JsonOption, study_of
+from mmcli.options import JsonOption, study_of, warn_of_salt
 
 
 def init(
@@ -28,7 +28,7 @@ def init(
     if source:
         settings["sources"] = [resolve_entry(entry) for entry in source]
     study = create_study(context.obj, parse_config(settings, "--set"))
-    out.print(f"Made {study.layout.config}. Look through it before the first ingest.", markup=False)
+    out.print(f"Made {study.layout.config}. Look through it before the first ingest.")
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -40,7 +40,9 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from mmdata.store.array import describe_arrays
     from mmtrain.run import list_runs
 
-    layout = study_of(context).layout
+    study = study_of(context)
+    warn_of_salt(study)
+    layout = study.layout
     with open_catalog(layout.catalog) as catalog:
         summary = summarise(catalog)
     arrays = [*describe_arrays(layout.volumes), *describe_arrays(layout.augmented)]
@@ -72,7 +74,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise typer.BadParameter(f"expected NAME=VALUE, got {assignment!r}", param_hint="--set")
+            raise typer.BadParameter("expected NAME=VALUE, got a text without =", param_hint="--set")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

@@ -1,11 +1,15 @@
 """`mm train`: plan a run and begin it, or resume one, train it and enter it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmbase.errors import MmError
 from mmcli.console import fail, report, say, warn
+from mmcli.failures import FREE_SOME_SPACE, is_full_disk
 from mmcli.options import DryRunOption, JsonOption, study_of
 from mmcli.settings_options import with_settings
 from mmtrain.config.execution import ExecutionConfig
@@ -34,7 +38,14 @@ GpusOption = Annotated[
     typer.Option(help="Share the work among so many GPUs of this machine; with --device cpu, among so many processes."),
 ]
 ResumeOption = Annotated[
-    str | None, typer.Option(help="Resume this run from its last checkpoint; on any number of GPUs.")
+    str | None,
+    typer.Option(
+        help="Resume this run from its last checkpoint; on any number of GPUs, and with other settings where these "
+        "mend it, e.g. --learning-rate."
+    ),
+]
+FinishOption = Annotated[
+    str | None, typer.Option(help="Train this run no more: test the best of its finished epochs, and enter the result.")
 ]
 PrepareOption = Annotated[
     bool,
@@ -55,6 +66,7 @@ def train(
     given: dict[str, Any],
     gpus: GpusOption = None,
     resume: ResumeOption = None,
+    finish: FinishOption = None,
     prepare: PrepareOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -66,18 +78,23 @@ def train(
     mm train --target age --gpus 4     on four GPUs of this machine: the same model, sooner
     mm train --target age --dry-run    show the cohort and every setting, train nothing
     mm train --resume RUN              resume after a stop, a kill or a power cut
+    mm train --finish RUN              train it no more, test its best epoch
 
     Only --target is needed. Other settings come from [train] in study.toml, or are the reference study's.
     """  # noqa: D301 - click wants the control character itself
     study = study_of(context)
     if resume:
-        _require_resumable(given, target, fold, leave_out_centre, accept, dry_run, prepare)
+        _require_alone("--resume", target, fold, leave_out_centre, accept, dry_run, prepare, finish)
         _resume(study, resume, given, gpus, as_json=as_json)
+        return
+    if finish:
+        _require_alone("--finish", target, fold, leave_out_centre, accept, dry_run, prepare, gpus)
+        _finish(study, finish, given, as_json=as_json)
         return
     if rank_of_process() is not None:
         raise TrainError("torchrun's processes need one run: make it with --prepare, then give each --resume RUN.")
     if target is None:
-        raise typer.BadParameter("give --target NAME, or --resume RUN", param_hint="--target")
+        raise typer.BadParameter("give --target NAME, --resume RUN or --finish RUN", param_hint="--target")
     from mmstudy.runs.arguments import parse_targets, require_arguments
 
     targets = parse_targets(target)
@@ -97,14 +114,13 @@ def train(
         _train(study, _begin(study, plan), plan.config, gpus, resumed=False, as_json=as_json)
 
 
-def _require_resumable(given: dict[str, Any], *others: Any) -> None:
-    """Refuse options that a resumed run cannot have."""
-    changeable = {field.name for field in fields(ExecutionConfig)}
-    if any(others) or given.keys() - changeable:
+def _require_alone(option: str, *others: Any) -> None:
+    """Refuse options that begin a run beside one that names a run."""
+    if any(others):
         raise typer.BadParameter(
-            "a resumed run keeps its settings; give at most --gpus, --device, --stores, --prefetch-mb, "
-            "--checkpoint-minutes or --hang-seconds",
-            param_hint="--resume",
+            "names a run that has begun: beside it go settings alone, and no --target, --fold, --leave-out-centre, "
+            "--accept, --prepare, --dry-run, nor --gpus to finish it",
+            param_hint=option,
         )
 
 
@@ -141,19 +157,52 @@ def _prepare(study: "Study", plan: "RunPlan", *, as_json: bool) -> None:
 
 
 def _resume(study: "Study", run_id: str, given: dict[str, Any], gpus: int | None, *, as_json: bool) -> None:
+    from mmstudy.runs.change import record_changes
     from mmstudy.runs.train import find_unfinished
 
+    if _is_finished(study, run_id, given, as_json=as_json):
+        return
     run, config = find_unfinished(study, run_id, given)
+    if rank_of_process() in (None, 0):
+        for change in record_changes(run, config):
+            say(change)
     _train(study, run, config, gpus, resumed=True, as_json=as_json)
+
+
+def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool) -> None:
+    """Test the best epoch of a run, in this process."""
+    from mmstudy.runs.change import record_finish
+    from mmstudy.runs.train import find_unfinished
+    from mmtrain.train import train as train_model
+
+    if others := sorted(given.keys() - {field.name for field in fields(ExecutionConfig)}):
+        raise typer.BadParameter(f"trains no more, so leave out {', '.join(others)}", param_hint="--finish")
+    if _is_finished(study, run_id, given, as_json=as_json):
+        return
+    run, config = find_unfinished(study, run_id, given)
+    with _naming_the_run(run, "--finish"):
+        metrics = train_model(run, study.layout, config, finishing=True)
+        record_finish(run, metrics["epochs"])
+        _enter(study, run, config, metrics, as_json=as_json)
+
+
+def _is_finished(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool) -> bool:
+    """Return whether nothing is left to do of a run, as of a job that is queued again; then say so."""
+    from mmstudy.runs.train import find_finished
+
+    found = find_finished(study, run_id, given)
+    if found is not None and rank_of_process() in (None, 0):
+        say(f"Run {run_id} is finished already.")
+        _enter(study, *found, as_json=as_json)
+    return found is not None
 
 
 def _train(
     study: "Study", run: "RunDirectory", config: "RunConfig", gpus: int | None, *, resumed: bool, as_json: bool
 ) -> None:
     """Train in this process, which may be one of several ranks, or start ranks; the first of them prints."""
-    from mmstudy.runs.enter import enter_run
     from mmstudy.runs.train import train_on_ranks
-    from mmtrain.report import epoch_line, metrics_table
+    from mmtrain.report import epoch_line
     from mmtrain.stopping import TrainingStopped
     from mmtrain.train import train as train_model
 
@@ -163,16 +212,37 @@ def _train(
     rank = rank_of_process()
     tell = say if rank in (None, 0) else _say_nothing
     tell(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
+    with _naming_the_run(run, "--resume"):
+        try:
+            metrics = train_model(
+                run, study.layout, config, resumed=resumed, on_epoch=lambda entry: tell(epoch_line(entry))
+            )
+        except TrainingStopped:
+            if rank is None:
+                fail(f"The run was stopped, with a checkpoint. Resume it with: mm train --resume {run.run_id}")
+            return
+        if rank in (None, 0):
+            _enter(study, run, config, metrics, as_json=as_json)
+
+
+@contextmanager
+def _naming_the_run(run: "RunDirectory", option: str) -> Iterator[None]:
+    """Say on a full disk how this run continues: the same command again might begin another."""
     try:
-        metrics = train_model(
-            run, study.layout, config, resumed=resumed, on_epoch=lambda entry: tell(epoch_line(entry))
-        )
-    except TrainingStopped:
-        if rank is None:
-            fail(f"The run was stopped, with a checkpoint. Resume it with: mm train --resume {run.run_id}")
-        return
-    if rank not in (None, 0):
-        return
+        yield
+    except MmError:
+        raise
+    except Exception as error:
+        if is_full_disk(error):
+            raise TrainError(f"{FREE_SOME_SPACE}: mm train {option} {run.run_id}") from error
+        raise
+
+
+def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: dict[str, Any], *, as_json: bool) -> None:
+    """Enter a finished run, and tell its metrics."""
+    from mmstudy.runs.enter import enter_run
+    from mmtrain.report import metrics_table
+
     problems = enter_run(study, run)
     for problem in problems:
         warn(problem)

@@ -6,20 +6,27 @@ from typing import Annotated
 
 import typer
 
-from mmcli.console import fail, report, show_progress
+from mmcli.console import fail, report, show_progress, warn
 from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
 
 
 def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
     """Read every stored row again and name the damaged ones."""
-    from mmdata.report import damage_table
-    from mmstudy.repair import find_damage
+    from mmdata.report import damage_table, damaged_arrays_table
+    from mmstudy.repair import find_damage, find_files
 
-    damaged = find_damage(study_of(context), workers, show_progress)
-    content = {"damaged": [asdict(row) for row in damaged]}
-    report(as_json, content, [damage_table(damaged) if damaged else "Every stored row is as it was written."])
+    study = study_of(context)
+    files = find_files(study)
+    for file in files:
+        warn(f"{file.file} {file.problem}. {file.remedy}")
+    damaged = find_damage(study, workers, show_progress)
+    content = {"damaged": [asdict(row) for row in damaged], "files": [asdict(file) for file in files]}
+    found = [damaged_arrays_table(damaged, study.layout.root), damage_table(damaged)]
+    report(as_json, content, found if damaged else ["Every stored row is as it was written."])
     if damaged:
         fail(f"{len(damaged)} rows are damaged. Restore them with: mm repair")
+    if files:
+        fail(f"{len(files)} files are damaged.")
 
 
 def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
@@ -34,12 +41,21 @@ def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
         f"{result.num_damaged_rows} rows were damaged; {result.num_scans_read} scans were read again and "
         f"{result.num_copies_made} copies made again."
     )
-    report(as_json, asdict(result), [line])
+    report(as_json, asdict(result), [line, *(f"Made {file} again." for file in result.files_made)])
+    for file in result.files_left:
+        warn(f"{file.file} {file.problem}. {file.remedy}")
+    if result.num_receipts_dropped:
+        warn(
+            f"{result.num_receipts_dropped} damaged receipts were taken out. Run mm ingest again, and where there are "
+            "copies mm precompute-augs: what they spoke of is stored again."
+        )
     if result.num_scans_left:
         fail(
             f"{result.num_scans_left} scans could not be stored again: they are not in the sources, or are rejected "
             "now (mm status says why). Cohorts leave them out; add the sources again and run the same command again."
         )
+    if result.files_left:
+        fail(f"{len(result.files_left)} files are damaged and cannot be made again.")
 
 
 def qc(

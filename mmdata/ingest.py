@@ -59,7 +59,9 @@ def plan_ingest(
     """Decide which scans to read and which shards to write.
 
     A scan is left alone when a receipt says that it is stored in every array, or rejected and nothing has changed.
-    What a fault of the machine kept from being read is tried again.
+    What a fault of the machine kept from being read is tried again. A scan that is stored from another copy than its
+    first stays so when the first is mended: what is stored changes only when it is lost or damaged, and is then read
+    from the first copy that can be used by then.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def plan_ingest(
     receipts = read_scan_receipts(study.layout.receipts)
     believed = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
     duplicates = {key for group in _same_voxels(receipts) for key in group}
-    settings = load_settings(study.config)
+    settings = load_settings(study)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in specs}
     for candidate in candidates:
         sample = samples.get(candidate.visit)
@@ -157,9 +159,15 @@ def stored_scans(study: Study) -> frozenset[ScanKey]:
     return frozenset(key for key, receipt in receipts.items() if receipt.status == "stored")
 
 
-def load_settings(config: StudyConfig) -> LoadSettings:
+def load_settings(study: Study) -> LoadSettings:
     """Return what decides how a scan is read."""
-    return LoadSettings(volumes=config.volumes, connectivity=config.connectivity, ingest=config.ingest)
+    config = study.config
+    return LoadSettings(
+        volumes=config.volumes,
+        connectivity=config.connectivity,
+        ingest=config.ingest,
+        scratch=study.layout.scratch,
+    )
 
 
 def _same_voxels(receipts: Mapping[ScanKey, ScanReceipt]) -> list[list[ScanKey]]:
@@ -184,6 +192,7 @@ def _outcome(receipt: ScanReceipt, group: Sequence[ScanKey]) -> ScanOutcome:
         detail=detail,
         measures=receipt.measures,
         provenance=receipt.provenance,
+        num_passed_over=len(receipt.passed_over) if status == "stored" else 0,
     )
 
 
@@ -207,7 +216,9 @@ def _claimed_rows(receipts: Collection[ScanReceipt], modality: str) -> frozenset
 def _is_to_be_read(
     receipt: ScanReceipt | None, candidate: ScanCandidate, settings: LoadSettings, *, is_duplicate: bool
 ) -> bool:
-    if receipt is None or receipt.reason in RETRIED_REASONS or (receipt.status == "stored" and not is_duplicate):
+    if receipt is None or (receipt.status == "stored" and not is_duplicate):
+        return True
+    if receipt.status == "rejected" and not {receipt.reason, *receipt.passed_over}.isdisjoint(RETRIED_REASONS):
         return True
     return receipt.fingerprint != source_fingerprint(candidate, settings)
 
@@ -224,7 +235,7 @@ def _shard_tasks(
             scans=tuple(by_row[row] for row in rows),
             arrays={spec.path.name: spec.path for spec in specs},
             kept=claimed.intersection(range(start, start + rows_per_shard)).difference(rows),
-            settings=load_settings(study.config),
+            settings=load_settings(study),
         )
         for start, rows in shard_starts(list(by_row), rows_per_shard)
     ]

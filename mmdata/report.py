@@ -1,6 +1,8 @@
 """A study's arrays and what work will need, as text and tables for people."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbase.plain_table import PlainTable, plain_table
@@ -27,6 +29,15 @@ def projection_line(projection: Projection) -> str:
         f"Needs up to {as_gb(projection.memory_bytes)} of memory ({projection.workers} workers of "
         f"{as_gb(projection.worker_bytes)}) and about {as_gb(projection.disk_bytes)} on disk."
     )
+
+
+def damaged_arrays_table(damaged: Sequence["DamagedRow"], root: Path) -> PlainTable:
+    """Show how many rows of each array of a study are damaged, and which arrays are gone altogether."""
+    counts = Counter(
+        "/".join(("augmented.zarr" if row.copy else "volumes.zarr", row.modality, row.array)) for row in damaged
+    )
+    rows = [(name, str(number), "" if (root / name).exists() else "is gone") for name, number in sorted(counts.items())]
+    return plain_table(("array", "damaged rows", ""), rows, whole=["array"])
 
 
 def damage_table(damaged: Sequence["DamagedRow"]) -> PlainTable:

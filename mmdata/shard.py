@@ -1,14 +1,15 @@
 """Store the scans of one modality whose rows share a shard: the unit of work of an ingest.
 
 A task keeps the rows that are stored already, fills in the new ones, writes each shard whole, and returns a receipt for
-every scan. In isolation each scan is loaded in a process of its own, so that one that brings its process down costs
-itself alone.
+every scan. Of several copies of a scan the first that can be used is stored. In isolation each copy is loaded in a
+process of its own, so that one that brings its process down costs itself alone.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,11 @@ def store_shard(task: ShardTask) -> list[ScanReceipt]:
 
 def source_fingerprint(candidate: ScanCandidate, settings: LoadSettings) -> str:
     """Return what changes when a scan's files are replaced or arrive, or when more is done to make it usable."""
-    paths = (candidate.path, candidate.transform_path, candidate.mask_path)
+    first, *others = ((copy.path, copy.transform_path, copy.mask_path) for copy in candidate.copies)
+    paths = [*first, *set(chain.from_iterable(others)).difference(first)]
     parts = ["none" if path is None else _file_fingerprint(path) for path in paths]
     remedies = json.dumps([asdict(settings.ingest), settings.volumes.max_nonzero_share])
-    return "/".join([*parts, hashlib.blake2b(remedies.encode(), digest_size=4).hexdigest()])
+    return "/".join([*parts[:3], *sorted(parts[3:]), hashlib.blake2b(remedies.encode(), digest_size=4).hexdigest()])
 
 
 def _file_fingerprint(path: Path) -> str:
@@ -93,43 +95,51 @@ def _file_fingerprint(path: Path) -> str:
 
 
 def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArray[Any]]) -> ScanReceipt:
-    """Put a scan's rows into the buffers; return its receipt."""
+    """Put the rows of a scan's first usable copy into the buffers; return its receipt."""
     fingerprint = source_fingerprint(scan.candidate, task.settings)
+    rejections: list[ScanRejected] = []
+    for copy in scan.candidate.copies:
+        try:
+            loaded = _load(copy, task)
+        except ScanRejected as rejection:
+            rejections.append(rejection)
+            continue
+        for name, row in loaded.rows.items():
+            buffers[name][scan.row - task.start] = row
+        return ScanReceipt(
+            sample_id=scan.sample_id,
+            row=scan.row,
+            modality=scan.candidate.modality,
+            status="stored",
+            detail=_describe_copy(scan.candidate, rejections),
+            passed_over=[rejection.reason for rejection in rejections],
+            checksums={name: row_checksum(row) for name, row in loaded.rows.items()},
+            fingerprint=fingerprint,
+            measures=loaded.measures,
+            provenance=loaded.provenance,
+        )
+    return _rejected(scan, fingerprint, rejections)
+
+
+def _load(copy: ScanCandidate, task: ShardTask) -> LoadedScan:
+    """Load one copy of a scan; whatever may be the fault of its files becomes a rejection."""
     try:
-        loaded = _load(scan.candidate, task)
-    except ScanRejected as rejection:
-        return _rejection(scan, fingerprint, rejection.reason, rejection.detail)
-    except DataError:
+        if task.isolated:
+            timeout_s = SCAN_TIMEOUT_S + task.settings.ingest.extractor_timeout_s
+            return run_isolated(_load_with_one_thread, (copy, task.settings), timeout_s=timeout_s)
+        return load_scan(copy, task.settings)
+    except (ScanRejected, DataError):
         raise
     except MemoryError as error:
         if not task.isolated:
             raise CapacityError(
                 "A worker ran out of memory. What was stored is intact.", "Run the same command with fewer --workers."
             ) from error
-        return _rejection(scan, fingerprint, "crashed-worker", "the process that read it ran out of memory")
+        raise ScanRejected("crashed-worker", "the process that read it ran out of memory") from error
     except ProcessCrashed as crash:
-        return _rejection(scan, fingerprint, "crashed-worker", f"the process that read it ended: {crash}")
+        raise ScanRejected("crashed-worker", f"the process that read it ended: {crash}") from crash
     except Exception as error:
-        return _rejection(scan, fingerprint, "unexpected", f"{type(error).__name__} while preprocessing")
-    for name, row in loaded.rows.items():
-        buffers[name][scan.row - task.start] = row
-    return ScanReceipt(
-        sample_id=scan.sample_id,
-        row=scan.row,
-        modality=scan.candidate.modality,
-        status="stored",
-        checksums={name: row_checksum(row) for name, row in loaded.rows.items()},
-        fingerprint=fingerprint,
-        measures=loaded.measures,
-        provenance=loaded.provenance,
-    )
-
-
-def _load(candidate: ScanCandidate, task: ShardTask) -> LoadedScan:
-    if task.isolated:
-        timeout_s = SCAN_TIMEOUT_S + task.settings.ingest.extractor_timeout_s
-        return run_isolated(_load_with_one_thread, (candidate, task.settings), timeout_s=timeout_s)
-    return load_scan(candidate, task.settings)
+        raise ScanRejected("unexpected", f"{type(error).__name__} while preprocessing") from error
 
 
 def _load_with_one_thread(arguments: tuple[ScanCandidate, LoadSettings]) -> LoadedScan:
@@ -137,13 +147,28 @@ def _load_with_one_thread(arguments: tuple[ScanCandidate, LoadSettings]) -> Load
     return load_scan(*arguments)
 
 
-def _rejection(scan: PlannedScan, fingerprint: str, reason: str, detail: str) -> ScanReceipt:
+def _describe_copy(candidate: ScanCandidate, rejections: Sequence[ScanRejected]) -> str:
+    """Say which copy is stored and why none before it; nothing where it is the first."""
+    if not rejections:
+        return ""
+    images = list(dict.fromkeys(copy.path for copy in candidate.copies))
+    position = images.index(candidate.copies[len(rejections)].path)
+    used = f"copy {position + 1} of {len(images)}" if position else "another mask or transform"
+    return f"{used}; passed over: {'; '.join(dict.fromkeys(map(str, rejections)))}"
+
+
+def _rejected(scan: PlannedScan, fingerprint: str, rejections: Sequence[ScanRejected]) -> ScanReceipt:
+    """Return the receipt of a scan of which no copy can be used: rejected for the reason of its first."""
+    first, *others = rejections
+    reasons = [other.reason for other in others]
+    rest = f"; nor can further copies be used: {', '.join(dict.fromkeys(reasons))}" if others else ""
     return ScanReceipt(
         sample_id=scan.sample_id,
         row=scan.row,
         modality=scan.candidate.modality,
         status="rejected",
-        reason=reason,
-        detail=detail,
+        reason=first.reason,
+        detail=first.detail + rest,
+        passed_over=reasons,
         fingerprint=fingerprint,
     )

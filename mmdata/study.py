@@ -13,14 +13,20 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from mmbase.files import write_text
+from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
+from mmbase.json_text import join_faults, shortened
 from mmbase.settings import STRICT
+from mmbase.suggestion import did_you_mean
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
+from mmdata.salt import find_weakness
 from mmdata.store.schema import SCHEMA_VERSION, StudyLayout
 from mmdata.study_toml import change_settings, explain_settings
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 
+MAX_CONFIG_BYTES = 4 << 20
+MAX_DEPTH = 20
+"""Of tables and lists in `study.toml`; its own are four deep."""
 MAX_SALT_BYTES = 64
 """Of a key of BLAKE2b, RFC 7693."""
 
@@ -103,11 +109,8 @@ def parse_config(settings: dict[str, Any], where: str) -> StudyConfig:
     try:
         return _CONFIG_TYPE.validate_python(settings)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}{_came(fault)}"
-            for fault in error.errors()
-        )
-        raise StudyError(f"{where}: {faults}") from error
+        faults = [_told(fault, settings.get("salt")) for fault in error.errors()]
+        raise StudyError(f"{where}: {join_faults(faults)}") from None  # what pydantic says has every value in it
 
 
 def load_study(root: Path) -> Study:
@@ -121,11 +124,31 @@ def load_study(root: Path) -> Study:
     layout = StudyLayout(root.resolve())
     if not layout.config.exists():
         raise StudyError(f"{root} is not a study: it has no study.toml.", f"Make one with: mm --study {root} init")
+    return Study(layout, parse_config(_read_settings(layout.config), str(layout.config)))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    remedy = "Mend it, or put it back from a backup: without its salt nobody can tell who is who."
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise StudyError(f"{path} has {path.stat().st_size:,} bytes, so it is no study.toml.", remedy)
     try:
-        settings = tomllib.loads(layout.config.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{layout.config} is not TOML: {error}") from error
-    return Study(layout, parse_config(settings, str(layout.config)))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path} is not TOML: {str(error).splitlines()[0]}.", remedy) from error
+    if _depth(settings) > MAX_DEPTH:
+        raise StudyError(f"{path} has tables in tables {MAX_DEPTH} deep and more.", remedy)
+    return settings
+
+
+def _depth(settings: dict[str, Any]) -> int:
+    """Return how many tables or lists lie in each other at most; no deeper than `MAX_DEPTH` is looked."""
+    level: list[Any] = [settings]
+    depth = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inner = [value for part in level for value in (part.values() if isinstance(part, dict) else part)]
+        level = [value for value in inner if isinstance(value, dict | list)]
+    return depth
 
 
 def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
@@ -139,17 +162,23 @@ def create_study(root: Path, config: StudyConfig, text: str = "") -> Study:
     Raises
     ------
     StudyError
-        There is a study already, or the directory holds other things.
+        The salt is easy to guess, there is a study already, or the directory holds other things.
     """
+    if weakness := find_weakness(config.salt):
+        raise StudyError(
+            f"The salt is easy to guess: {weakness}. Whoever guesses it knows which sample is which participant.",
+            "Leave it out: mm draws one at random.",
+        )
     layout = StudyLayout(root.resolve())
     if layout.config.exists():
         raise StudyError(f"{root} is a study already.")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if root.exists() and (not root.is_dir() or set(root.iterdir()) - {root / draft_of(layout.config).name}):
         raise StudyError(f"{root} is not an empty directory.", "Choose a new directory for the study.")
-    for directory in (layout.root, layout.receipts, layout.runs):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.root.chmod(0o700)
-    write_text(layout.config, text or render_config(config))
+    make_directory(layout.root)
+    layout.root.chmod(PRIVATE_FOLDER_MODE)
+    write_text(layout.config, text or render_config(config))  # before all else: with it the directory is a study
+    for directory in (layout.receipts, layout.runs):
+        make_directory(directory)
     return Study(layout, config)
 
 
@@ -189,8 +218,19 @@ def render_config(config: StudyConfig) -> str:
     return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), _CONFIG_TYPE.json_schema())
 
 
-def _came(fault: Mapping[str, Any]) -> str:
-    """Say what came, unless it is a secret or a whole section."""
-    if "salt" in fault["loc"] or isinstance(fault["input"], dict):
-        return ""
-    return f", got {fault['input']!r}"
+def _told(fault: Mapping[str, Any], salt: object) -> str:
+    """Say what is wrong with a setting, and what came, unless that is a whole section or may be the salt."""
+    name = ".".join(map(str, fault["loc"])) or "settings"
+    if fault["type"] == "unexpected_keyword_argument":  # under a name that is mistyped may be anything
+        return f"{name}: there is no such setting.{did_you_mean(str(fault['loc'][-1]), _known_names())}"
+    came = shortened(fault["input"])
+    if "salt" in fault["loc"] or isinstance(fault["input"], dict) or (salt and str(salt) in repr(fault["input"])):
+        return f"{name}: {fault['msg']}"
+    return f"{name}: {fault['msg']}, got {came}"
+
+
+def _known_names() -> list[str]:
+    """Return the names of all settings, without their sections."""
+    schema = _CONFIG_TYPE.json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    return list(dict.fromkeys(name for section in sections for name in section.get("properties", ())))

@@ -10,6 +10,7 @@ import polars as pl
 import catalog as catalog_package
 from catalog.audit.audit import audit_catalog
 from catalog.audit.findings import Finding, sort_findings
+from catalog.audit.reach import Reach, state_reach
 from catalog.audit.scans import (
     SimilarScans,
     StoredScan,
@@ -18,7 +19,7 @@ from catalog.audit.scans import (
     stored_scans,
     visible_rows,
 )
-from catalog.audit.scope import features_read
+from catalog.audit.scope import features_read, open_scope
 from catalog.content import content_digest
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
@@ -73,6 +74,24 @@ def run_audit(
         compare_scans(study, progress)
     with open_catalog(study.layout.catalog) as catalog:
         return _audit(study, catalog, dictionary, target=target, shown=shown, modalities=modalities, cohort=None)
+
+
+def describe_reach(study: Study, target: str | None = None) -> list[Reach]:
+    """Return what each check can find among the samples that the study has now; no scan is read.
+
+    Raises
+    ------
+    CatalogError, DataError
+        The catalogue cannot be read, or the target is not known.
+    """
+    dictionary = study_dictionary(study)
+    if target is not None:
+        find_target(dictionary, target)
+    with (
+        open_catalog(study.layout.catalog) as catalog,
+        open_scope(catalog, dictionary, target=target, shown=(), modalities=(), cohort=None) as scope,
+    ):
+        return state_reach(scope)
 
 
 def findings_for_run(

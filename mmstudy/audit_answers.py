@@ -14,13 +14,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from catalog.audit.findings import Finding
 from mmbase.files import write_json
-from mmbase.lock import LockHeldError, hold_lock
+from mmbase.json_text import DamagedTextError, read_json
+from mmbase.lock import LockHeldError, NoLocksError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import read_retired_rows
 from mmdata.store.schema import StudyLayout
@@ -28,14 +29,19 @@ from mmdata.store.schema import StudyLayout
 MAX_ANSWERS = 1000
 """More than the questions of a sweep over the reference study's 700 models; some kilobytes each."""
 _KEEP_WAIT_SECONDS, _FORGET_WAIT_SECONDS = 1.0, 60.0
+_NOT_KEPT = (LockHeldError, NoLocksError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    findings: list[Finding]
 
 
 def read_answer(layout: StudyLayout, question: Mapping[str, Any]) -> list[Finding] | None:
     """Return the answer to a question; None where there is none that can be read."""
     try:
-        content = json.loads(_answer_path(layout, question).read_text(encoding="utf-8"))
-        return [Finding(**finding) for finding in content["findings"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(_answer_path(layout, question), _Answer).findings
+    except (OSError, DamagedTextError):
         return None
 
 
@@ -50,7 +56,10 @@ def keep_answer(
         Of the samples that it may name.
     """
     # The lock: either a withdrawal has put its rows on record, or it still has to come and remove this answer.
-    with contextlib.suppress(OSError, LockHeldError), hold_lock(_lock(layout), wait_seconds=_KEEP_WAIT_SECONDS):
+    with (
+        contextlib.suppress(OSError, LockHeldError, NoLocksError),
+        hold_lock(_lock(layout), wait_seconds=_KEEP_WAIT_SECONDS),
+    ):
         if not read_retired_rows(layout.receipts).isdisjoint(rows):
             return
         layout.audits.mkdir(mode=0o700, exist_ok=True)

@@ -16,9 +16,11 @@ from mmdata.copies.preview import draw_sheet, preview_columns
 from mmdata.errors import StudyError
 from mmdata.execution.capacity import require_capacity
 from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.store.array import open_array
 from mmdata.study import Study
+from mmstudy.outputs import keep_if_present, record_output
 from mmstudy.progress import Progress
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -67,6 +69,7 @@ def run_copies(
         As `preview_copies`; or the disk or the memory do not suffice.
     """
     with hold_stores(study.layout):
+        restore_descriptions(study)
         plan = preview_copies(study, copies, sides, pool, device)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
         with progress("volumes") as on_progress:
@@ -99,8 +102,10 @@ def write_preview(study: Study, side: int, path: Path, *, overwrite: bool) -> No
         "study.toml has it (geometry 3 times, the others twice); as the first copies will be."
     )
     picture = draw_sheet(list(columns), title)
+    record_output(study.layout, path)
     with replace_file(path) as file:
         file.write(picture)
+    keep_if_present(study.layout, path, [row])
 
 
 def _training_rows(study: Study) -> tuple[dict[str, dict[int, str]], int]:

@@ -10,14 +10,15 @@ from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, ope
 from catalog.registration import Registration, StudyRules, register
 from catalog.runs import index_runs
 from catalog.samples import Enrolment
-from catalog.scans import record_outcomes
+from catalog.scans import record_outcomes, record_used_copies
 from catalog.summary import CatalogSummary, summarise
-from catalog.withdrawals import read_withdrawals
+from catalog.withdrawals import read_withdrawals, with_lost_zeros
 from mmbase.records import FoundSources
 from mmdata.errors import DataError
 from mmdata.execution.capacity import require_capacity
 from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
     read_retired_rows,
@@ -25,6 +26,7 @@ from mmdata.ledger.receipts import (
     read_withdrawal_receipts,
     record_samples,
     record_withdrawals,
+    require_tombstones,
 )
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, save_changes
@@ -33,6 +35,7 @@ from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.settings import create_study
+from mmstudy.upgrade import keep_checksums
 from mmstudy.withdraw import WithdrawalResult, finish_removals
 
 
@@ -75,7 +78,7 @@ def preview_ingest(
         As `run_ingest`.
     """
     found = find_sources(sources, study.config, lists=withdrawals)
-    withdrawn_eids = read_withdrawals([*found.withdrawal_lists, *withdrawals])
+    withdrawn_eids = _read_lists(found, [*found.withdrawal_lists, *withdrawals])
     with open_scratch(study.layout.catalog) as catalog:
         registration = _register(catalog, study, found, withdrawn_eids)
     return _plan(study, found, registration.enrolment, pool)
@@ -107,18 +110,22 @@ def run_ingest(
     """
     found = find_sources(sources, study.config, lists=withdrawals)
     lists = [*found.withdrawal_lists, *withdrawals]
-    withdrawn_eids = read_withdrawals(lists)  # refused before anything is made
+    withdrawn_eids = _read_lists(found, lists)  # refused before anything is made
     require_consent(study, withdrawn_eids, consent)
     is_new = not study.layout.config.exists()
     if is_new:
         create_study(study.layout.root, study.config)
     with hold_stores(study.layout):
+        if not study.layout.catalog.exists():
+            require_tombstones(study.layout.receipts)  # else a participant who has withdrawn would come back
+        keep_checksums(study.layout)
         with _unmade_if_it_fails(study, is_new), open_catalog(study.layout.catalog, writable=True) as catalog:
             registration = _register(catalog, study, found, withdrawn_eids)
         enrolment = registration.enrolment
         save_changes(study)  # only now: a source that cannot be used shall not stay in the settings
         record_samples(study.layout.receipts, enrolment.samples.values())
         record_withdrawals(study.layout.receipts, enrolment.withdrawn_keys)
+        restore_descriptions(study)
         removal = finish_removals(study, progress, workers=_num_local_workers(pool))
         plan = _plan(study, found, enrolment, pool)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
@@ -126,11 +133,11 @@ def run_ingest(
             with progress("scans") as on_progress:
                 execute_ingest(study, plan, workers=pool, on_progress=on_progress)
         except KeyboardInterrupt:
-            raise IngestInterrupted(update_catalog(study)[0]) from None
+            raise IngestInterrupted(update_catalog(study, found, enrolment)[0]) from None
         except DataError:
-            update_catalog(study)  # what was stored before is stored
+            update_catalog(study, found, enrolment)  # what was stored before is stored
             raise
-    summary, unreadable_runs = update_catalog(study)
+    summary, unreadable_runs = update_catalog(study, found, enrolment)
     return IngestResult(
         found=found,
         registration=registration,
@@ -142,10 +149,21 @@ def run_ingest(
     )
 
 
-def update_catalog(study: Study) -> tuple[CatalogSummary, list[str]]:
-    """Enter what receipts and run directories say; return what the study holds, and runs that cannot be read."""
+def update_catalog(
+    study: Study, found: FoundSources | None = None, enrolment: Enrolment | None = None
+) -> tuple[CatalogSummary, list[str]]:
+    """Enter what receipts and run directories say; return what the study holds, and runs that cannot be read.
+
+    Parameters
+    ----------
+    found, enrolment
+        The sources as they were read, and whose they are: enters which copy of a scan is stored.
+    """
+    outcomes = read_outcomes(study)
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
-        record_outcomes(catalog, read_outcomes(study))
+        record_outcomes(catalog, outcomes)
+        if found and enrolment:
+            record_used_copies(catalog, enrolment.samples, found.scans, outcomes)
         unreadable = index_runs(catalog, study.layout.runs)
         return summarise(catalog), unreadable
 
@@ -171,6 +189,10 @@ def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerP
 
 def _num_local_workers(pool: WorkerPool) -> int:
     return pool.processes if isinstance(pool, LocalPool) else 0
+
+
+def _read_lists(found: FoundSources, lists: Sequence[Path]) -> frozenset[int]:
+    return with_lost_zeros(read_withdrawals(lists), {scan.visit.eid for scan in found.scans}, found.labels)
 
 
 def _register(catalog: Connection, study: Study, found: FoundSources, withdrawn_eids: frozenset[int]) -> Registration:

@@ -13,6 +13,7 @@ from mmdata.ledger.forget import forget_samples, forget_scans
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.audit_answers import count_answers, forget_answers
+from mmstudy.outputs import outputs_inside
 from mmstudy.progress import Progress
 from mmstudy.withdrawn import WithdrawnParticipants
 from mmtrain.run import list_runs
@@ -46,6 +47,7 @@ def count_disposable(layout: StudyLayout) -> dict[str, int]:
         layout.qc_page.name: int(layout.qc_page.exists()),
         layout.slurm.name: logs,
         layout.audits.name: count_answers(layout),
+        **{str(path.relative_to(layout.root)): 1 for path in outputs_inside(layout)},
     }
 
 
@@ -78,8 +80,9 @@ def remove(study: Study, withdrawn: WithdrawnParticipants, date: str, progress: 
 
 
 def _remove_disposable(layout: StudyLayout) -> None:
-    """Remove pages and logs, and the temporary files that killed commands left."""
-    layout.qc_page.unlink(missing_ok=True)
+    """Remove pages, exports, pictures and logs, and the temporary files that killed commands left."""
+    for path in (layout.qc_page, *outputs_inside(layout)):
+        path.unlink(missing_ok=True)
     forget_answers(layout)
     if layout.slurm.exists():
         shutil.rmtree(layout.slurm)

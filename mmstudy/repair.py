@@ -1,22 +1,29 @@
-"""Find the damaged rows of a study and make them again."""
+"""Find the damaged rows and files of a study, and make again what can be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from catalog.database import open_catalog
 from catalog.samples import known_samples, num_allocated_rows
 from catalog.scans import stored_training_rows
+from mmbase.checksums import CHECKSUMS, find_changed
 from mmdata.copies.precompute import execute_copies, plan_copy_repair
 from mmdata.errors import SourceError
 from mmdata.execution.capacity import require_capacity
 from mmdata.ingest import ScanKey, damaged_scans, execute_ingest, plan_ingest, stored_scans
+from mmdata.ledger.descriptions import restore_descriptions, undescribed_arrays
+from mmdata.ledger.files import DamagedFile, find_damaged_files
 from mmdata.ledger.lock import hold_stores
+from mmdata.ledger.receipts import drop_damaged_receipts
 from mmdata.ledger.verify import DamagedRow, execute_verification, plan_verification, record_damage
 from mmdata.sources.every import find_sources
 from mmdata.study import Study
 from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
 from mmstudy.sources import parse_sources
+from mmtrain.run import list_runs
+
+_NEW_CHECKSUMS = "Remove it; the next mm ingest puts the run's files on record as they are then."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +35,31 @@ class RepairResult:
     num_copies_made: int
     num_scans_left: int
     """Scans that were damaged and could not be stored again: they are not in the sources, or are rejected now."""
+    num_receipts_dropped: int
+    """Damaged receipts that were taken out: the scans and copies that they spoke of are to be stored again."""
+    files_made: list[str]
+    """Damaged files that are whole again, by their path in the study."""
+    files_left: list[DamagedFile]
+    """Those that cannot be made again."""
+
+
+def find_files(study: Study) -> list[DamagedFile]:
+    """Return the damaged files of a study: receipts, descriptions of arrays, and what runs have checksums of."""
+    return [*find_damaged_files(study), *_changed_files_of_runs(study)]
 
 
 def find_damage(study: Study, workers: int, progress: Progress) -> list[DamagedRow]:
-    """Read every stored row again; return the damaged ones."""
+    """Read every stored row again; return the damaged ones. Arrays without a description are passed over.
+
+    Raises
+    ------
+    StoreError
+        Receipts are damaged, so that it is not known which rows are stored.
+    """
+    unreadable = undescribed_arrays(study)
+    tasks = [task for task in plan_verification(study) if task.path not in unreadable]
     with progress("rows") as on_progress:
-        return execute_verification(plan_verification(study), workers=workers, on_progress=on_progress)
+        return execute_verification(tasks, workers=workers, on_progress=on_progress)
 
 
 def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
@@ -45,6 +71,9 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
         The catalogue or the sources cannot be used as they are.
     """
     with hold_stores(study.layout):
+        files = find_damaged_files(study)
+        num_dropped = drop_damaged_receipts(study.layout.receipts)
+        restore_descriptions(study)
         damaged = find_damage(study, workers, progress)
         record_damage(study, damaged)
         update_catalog(study)  # cohorts pass damaged rows over from now on, whatever becomes of the sources
@@ -52,12 +81,24 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
         num_scans = _repair_scans(study, scans, workers, progress)
         update_catalog(study)
         num_copies = _repair_copies(study, workers, progress)
+        left = find_files(study)
         return RepairResult(
             num_damaged_rows=len(damaged),
             num_scans_read=num_scans,
             num_copies_made=num_copies,
             num_scans_left=len(scans - stored_scans(study)),
+            num_receipts_dropped=num_dropped,
+            files_made=sorted({file.file for file in files} - {file.file for file in left}),
+            files_left=left,
         )
+
+
+def _changed_files_of_runs(study: Study) -> Iterator[DamagedFile]:
+    for run in list_runs(study.layout.runs):
+        for name in find_changed(run.path):
+            file = f"{study.layout.runs.name}/{run.run_id}/{name}"
+            remedy = _NEW_CHECKSUMS if name == CHECKSUMS else "Put it back from a backup, or train the run again."
+            yield DamagedFile(file=file, problem="is not as it was written", remedy=remedy)
 
 
 def _repair_scans(study: Study, scans: Collection[ScanKey], workers: int, progress: Progress) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
-from catalog.tables.tables import TableReport
+from catalog.tables.reports import TableReport
 from mmstudy.wording import without_numbers
 
 if TYPE_CHECKING:  # each command loads its own
@@ -31,6 +31,7 @@ def ingest_content(result: "IngestResult") -> dict[str, Any]:
         "new_samples": registration.enrolment.num_new,
         "withdrawn_left_out": registration.enrolment.num_withdrawn,
         "duplicates_passed_over": result.found.num_duplicates,
+        "image_files_not_understood": [asdict(images) for images in result.found.misnamed],
         "participants_in_several_sources": result.found.num_shared,
         "kept_splits": registration.enrolment.num_kept_splits,
         "related_pairs": registration.enrolment.num_related_pairs,
@@ -65,7 +66,15 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
         here, listed = result.registration.num_test_found, result.registration.num_test_listed
         yield f"The test list names {listed} participants; {here} of them have scans here."
     if found.num_duplicates:
-        yield f"{found.num_duplicates} scans passed over: another of the same visit came first by name."
+        yield (
+            f"{found.num_duplicates} further copies of scans were found: each is read only where those before it "
+            "cannot be used."
+        )
+    if summary.from_other_copies:
+        yield (
+            f"{summary.from_other_copies} scans are stored from such a copy, because those before it cannot be used: "
+            "mm qc says why."
+        )
     if found.num_shared:
         yield f"{found.num_shared} participants are in several sources: they count as the same people."
     if enrolment.num_kept_splits:
@@ -84,7 +93,7 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
 
 
 def ingest_warnings(result: "IngestResult") -> Iterator[str]:
-    """Say what is likely to be a mistake in the tables."""
+    """Say what is likely to be a mistake in the sources."""
     tables, num_participants = result.registration.tables, result.summary.participants
     if not tables and result.summary.features:
         yield "No table was found: the labels of an earlier ingest are kept. Name the table with --table FILE."
@@ -97,8 +106,16 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
         )
     if result.registration.without_values:
         yield f"No table has a value of {', '.join(result.registration.without_values)} for anybody with a scan."
+    for feature, number in result.registration.unplaced.items():
+        yield (
+            f"Tables give {feature} of {number} participants, but not for the visit of their scan, so it is left out. "
+            "Where visits differ, say of which a value is: in a column session_id, or in sub-<label>_sessions.tsv."
+        )
     for table in tables:
+        yield from table_warnings(table)
         name = without_numbers(table.name)
+        if table.is_joined:
+            continue
         if not table.num_imaged:
             yield (
                 f"{name} names no participant with a scan. Identifiers differ from one UK Biobank application to "
@@ -106,6 +123,45 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
             )
         elif table.num_imaged < WELL_COVERED_SHARE * num_participants:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
+    if misnamed := result.found.misnamed:
+        examples = (f"{one.number} {one.modality} like {one.example} ({one.fault})" for one in misnamed)
+        yield f"{sum(one.number for one in misnamed)} image files were not understood: {'; '.join(examples)}."
+
+
+def table_warnings(table: TableReport) -> Iterator[str]:
+    """Say what of a table's labels, columns and cells was not read as it stands."""
+    name = without_numbers(table.name)
+    if table.unrecognised:
+        shown = ", ".join(map(without_numbers, table.unrecognised))
+        yield (
+            f"No column of {name} was recognised; it has {shown} … Expected fields of UK Biobank as p31, 31-0.0, "
+            "f.31.0.0 or X31.0.0, or names of features: mm targets --all shows them."
+        )
+    if table.has_two_participant_columns:
+        yield f"{name} has the column of participants twice; the first counts."
+    if table.num_respelled:
+        yield (
+            f"{name} spells {table.num_respelled} participants with other leading zeros than the images do (as 1 for "
+            "01). They are taken to be the same people: check that they are."
+        )
+    if table.num_ambiguous:
+        yield (
+            f"{name} has {table.num_ambiguous} labels whose leading zeros differ from the images' (as 1 for 01), and "
+            "more than one row or image may be meant, so they are nobody's. Spell them as the images do."
+        )
+    if table.num_unused_files:
+        yield (
+            f"{table.num_unused_files} of the files {name} are passed over: they cannot be opened, are no text, have "
+            "rows of another length than the header, or no column session_id."
+        )
+    for column in table.columns:
+        if column.refusal:
+            yield f"{name}, column {column.column}: not read, because {column.refusal}"
+        else:
+            yield (
+                f"{name}, column {column.column}: the values of {column.num_unreadable} of {column.num_values} rows "
+                "cannot be understood and are left out."
+            )
 
 
 def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
@@ -124,8 +180,11 @@ def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> It
     if result.samples:
         yield (
             "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
-            "from whatever was copied out of the study, by mm export or by hand."
+            "from whatever was copied out of the study."
         )
+    if result.elsewhere:
+        yield "Files outside the study that mm wrote and that may show them; remove or make them again:"
+        yield from (f"  {path}" for path in result.elsewhere)
 
 
 def run_notes(plan: "RunPlan") -> Iterator[str]:
@@ -143,7 +202,7 @@ def _table_line(table: TableReport) -> str:
         "rows of a participant who had one already": table.num_repeated,
         "rows without an eid, or redacted": table.num_without_eid,
         "values that contradict each other": table.num_contradictions,
-        "values that are no numbers": table.num_unreadable,
+        "values that cannot be understood": table.num_unreadable,
     }
     losses = ", ".join(f"{number} {what}" for what, number in dropped.items() if number)
     line = (

@@ -22,7 +22,9 @@ from pathlib import Path
 from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
-from catalog.withdrawals import read_withdrawals
+from catalog.samples import known_labels, known_samples
+from catalog.withdrawals import read_withdrawals, with_lost_zeros
+from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
     REMOVAL_RECEIPTS,
@@ -38,9 +40,10 @@ from mmdata.ledger.receipts import (
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.consent import Consent, require_consent
+from mmstudy.outputs import outputs_elsewhere
 from mmstudy.progress import Progress
 from mmstudy.removal import count_disposable, hide, remove
-from mmstudy.withdrawn import WithdrawnParticipants, find_withdrawn, survey
+from mmstudy.withdrawn import WithdrawnParticipants, find_samples, find_withdrawn, survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,8 @@ class WithdrawalResult:
     """Array, file or table to the rows, lines or entries that were removed from it."""
     runs: tuple[str, ...]
     """Runs that are marked, because some of them were in their cohort."""
+    elsewhere: tuple[str, ...]
+    """Files outside the study that mm wrote and that may show them."""
     removed_before: int
     """Participants of the lists of whom nothing was left already."""
 
@@ -80,10 +85,11 @@ def run_withdrawal(
         Something is to be mended first; the same command then does the rest.
     """
     layout = study.layout
-    eids = read_withdrawals(lists)
+    eids = _read_lists(layout, lists)
     require_consent(study, eids, consent)
     listed = _keys(study, eids)
     with hold_stores(layout):
+        restore_descriptions(study)
         bring_up_to_date(layout.catalog)
         record_withdrawals(layout.receipts, listed | _hidden_keys(study))
         removed = _removed_keys(layout, listed)
@@ -102,7 +108,7 @@ def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) 
         As `run_withdrawal`.
     """
     layout = study.layout
-    listed = _keys(study, read_withdrawals(lists))
+    listed = _keys(study, _read_lists(layout, lists))
     tombstones = read_tombstones(layout.receipts)
     gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
     pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
@@ -124,11 +130,19 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         return _summarise([])
     withdrawn = find_withdrawn(layout, pending)
     hide(layout, withdrawn)
-    removals = _begin_removals(layout, pending, progress)
+    removals = _begin_removals(layout, pending, withdrawn, progress)
     if any(removal.places for removal in removals):
         remove(study, withdrawn, _today(), progress, workers)
     _close_removals(layout, pending, removals)
     return _summarise(removals)
+
+
+def _read_lists(layout: StudyLayout, lists: Sequence[Path]) -> frozenset[int]:
+    listed = read_withdrawals(lists)
+    if not (listed and layout.catalog.exists()):
+        return listed
+    with open_catalog(layout.catalog) as catalog:
+        return with_lost_zeros(listed, {visit.eid for visit in known_samples(catalog)}, known_labels(catalog))
 
 
 def _keys(study: Study, eids: Iterable[int]) -> frozenset[str]:
@@ -172,25 +186,32 @@ def _plan_removal(layout: StudyLayout) -> dict[str, WithdrawalReceipt]:
     unplanned = [key for key, tombstone in sorted(pending.items()) if not tombstone.removal]
     if not unplanned:
         return pending
-    withdrawn = find_withdrawn(layout, unplanned)
+    rows_of, _ = find_samples(layout, unplanned)
     taken = {*read_removals(layout.receipts), *(tombstone.removal for tombstone in tombstones.values())}
     number = 1 + max(taken)
     planned = [
         WithdrawalReceipt(participant_key=key, date=_today(), removal=number, rows=sorted(rows))
-        for key, rows in withdrawn.rows_of.items()
+        for key, rows in rows_of.items()
     ]
     _append_tombstones(layout, planned)
     return pending | {tombstone.participant_key: tombstone for tombstone in planned}
 
 
 def _begin_removals(
-    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], progress: Progress
+    layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], withdrawn: WithdrawnParticipants, progress: Progress
 ) -> list[RemovalReceipt]:
-    """Put on record what each removal finds, unless an interrupted command has done so; return their receipts."""
+    """Put on record what each removal finds, unless an interrupted command has done so; return their receipts.
+
+    Parameters
+    ----------
+    withdrawn
+        Everybody who is pending, most often all of one removal.
+    """
     removals = read_removals(layout.receipts)
     for number in sorted({tombstone.removal for tombstone in pending.values()} - removals.keys()):
-        keys = [key for key, tombstone in pending.items() if tombstone.removal == number]
-        removals[number] = _receipt(layout, number, find_withdrawn(layout, keys), progress)
+        keys = {key for key, tombstone in pending.items() if tombstone.removal == number}
+        of_removal = withdrawn if keys == withdrawn.keys else find_withdrawn(layout, keys)
+        removals[number] = _receipt(layout, number, of_removal, progress)
         append_receipts(layout.receipts / REMOVAL_RECEIPTS, [removals[number]])
     return [removals[number] for number in sorted({tombstone.removal for tombstone in pending.values()})]
 
@@ -207,6 +228,7 @@ def _receipt(layout: StudyLayout, number: int, withdrawn: WithdrawnParticipants,
         samples=len(withdrawn.rows),
         places=findings.places | disposable,
         runs=findings.runs,
+        elsewhere=[str(path) for path in outputs_elsewhere(layout)] if withdrawn.rows else [],
     )
 
 
@@ -233,6 +255,7 @@ def _summarise(removals: Sequence[RemovalReceipt], *, removed_before: int = 0) -
         samples=sum(removal.samples for removal in removals),
         places=dict(places),
         runs=tuple(sorted({run for removal in removals for run in removal.runs})),
+        elsewhere=tuple(dict.fromkeys(path for removal in removals for path in removal.elsewhere)),
         removed_before=removed_before,
     )
 

@@ -59,6 +59,22 @@ def find_withdrawn(study: StudyLayout, keys: Collection[str]) -> WithdrawnPartic
     CatalogError, StoreError
         The catalogue or a receipt is damaged.
     """
+    rows_of, sample_ids = find_samples(study, keys)
+    return WithdrawnParticipants(
+        rows_of=rows_of,
+        sample_ids=sample_ids,
+        duplicates=find_duplicates(study.receipts, frozenset().union(*rows_of.values())),
+    )
+
+
+def find_samples(study: StudyLayout, keys: Collection[str]) -> tuple[dict[str, frozenset[int]], frozenset[str]]:
+    """Return the rows of some participants by key, and the ids of their samples; no receipt of a scan is read.
+
+    Raises
+    ------
+    CatalogError, StoreError
+        The catalogue or a receipt is damaged.
+    """
     tombstones = read_tombstones(study.receipts)
     rows_of = {key: set(tombstones[key].rows) if key in tombstones else set() for key in keys}
     samples = []
@@ -70,12 +86,7 @@ def find_withdrawn(study: StudyLayout, keys: Collection[str]) -> WithdrawnPartic
     for key, _, row in samples:
         if key in rows_of:
             rows_of[key].add(row)
-    withdrawn = {key: frozenset(rows) for key, rows in rows_of.items()}
-    return WithdrawnParticipants(
-        rows_of=withdrawn,
-        sample_ids=frozenset(sample_id for _, sample_id, _ in samples),
-        duplicates=find_duplicates(study.receipts, frozenset().union(*withdrawn.values())),
-    )
+    return {key: frozenset(rows) for key, rows in rows_of.items()}, frozenset(name for _, name, _ in samples)
 
 
 def survey(study: StudyLayout, withdrawn: WithdrawnParticipants, progress: Progress) -> Findings:

@@ -17,7 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
+from mmbase.checksums import write_checked
 from mmbase.files import write_bytes
+from mmbase.json_text import parse_json
 from mmtrain.errors import TrainError
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -80,46 +82,88 @@ def has_checkpoint(path: Path) -> bool:
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state back into a model and its optimiser: the last one that is whole.
+    """Put a saved state back into a model and its optimiser: the last one that is whole and finite.
 
     Raises
     ------
     TrainError
         There is no checkpoint, all are damaged, or they belong to another model.
     """
+    progress, tensors = _read_last(path)
+    try:
+        _load(model, {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
+        _load_optimizer(
+            optimizer, {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)}
+        )
+    except (RuntimeError, ValueError, LookupError) as error:
+        raise TrainError(_unusable(path, error)) from error
+    return progress
+
+
+def read_progress(path: Path) -> Progress:
+    """Return how far a run had come at the checkpoint that it would be resumed from; its start where there is none.
+
+    Raises
+    ------
+    TrainError
+        All checkpoints are damaged.
+    """
+    return _read_last(path)[0] if has_checkpoint(path) else Progress()
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's weights, and their checksum."""
+    write_checked(path, save(_contiguous(model.state_dict())))
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Put saved weights back into a model.
+
+    Raises
+    ------
+    TrainError
+        They are damaged or those of another model.
+    """
+    try:
+        _load(model, load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainError(
+            f"The weights {path} cannot be used: {_first_line(error)}.", "Put the file back from a backup."
+        ) from error
+
+
+def _load(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put tensors into a model; refuse whole numbers for fractions, which PyTorch would convert."""
+    wanted = model.state_dict()
+    for name, tensor in tensors.items():
+        if name in wanted and tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise RuntimeError(f"{name} holds {tensor.dtype}, not {wanted[name].dtype}")
+    model.load_state_dict(tensors)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _read_last(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Read the last checkpoint that can be used; remove the one after it, if there is."""
     previous = previous_checkpoint(path)
-    if not path.exists() and not previous.exists():
+    if not has_checkpoint(path):
         raise TrainError("The run has no checkpoint yet: it stopped in its first minutes. Start it again.")
     try:
-        progress, tensors = _read(path if path.exists() else previous)  # a kill may come between renaming and writing
+        return _read(path if path.exists() else previous)  # a kill may come between renaming and writing
     except TrainError as error:
         if not previous.exists():
             raise
         _logger.warning("%s The one before is used.", error)
-        progress, tensors = _read(previous)
+        found = _read(previous)
         path.unlink(missing_ok=True)  # else the next checkpoint would replace the good one by it
-    try:
-        model.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
-    except RuntimeError as error:
-        raise TrainError(_unusable(path, error)) from error
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return progress
-
-
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights."""
-    write_bytes(path, save(_contiguous(model.state_dict())))
-
-
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Put saved weights back into a model."""
-    model.load_state_dict(load_file(path))
+        return found
 
 
 def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
@@ -127,12 +171,14 @@ def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata()
         tensors = load_file(path)
-        fields = json.loads(header["progress"])
-        progress = Progress(**{**fields, "part": EpochPart(**fields["part"])})
+        progress = parse_json(header["progress"], Progress)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainError(_unusable(path, error)) from error
     if header.get("checksum") != _checksum(header["progress"], tensors):
         raise TrainError(_unusable(path, "its checksum does not match"))
+    # What an optimiser has seen stays in its state; of a network's tensors some may be infinite, as masks are.
+    if not all(tensor.isfinite().all() for name, tensor in tensors.items() if name.startswith(_OPTIMIZER)):
+        raise TrainError(_unusable(path, "it holds numbers that are not finite"))
     return progress, tensors
 
 
@@ -150,7 +196,11 @@ def _laid_out_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tenso
 
 
 def _unusable(path: Path, why: object) -> str:
-    return f"The checkpoint {path} cannot be used: {str(why).splitlines()[0]}."
+    return f"The checkpoint {path} cannot be used: {_first_line(why)}."
+
+
+def _first_line(why: object) -> str:
+    return (str(why).splitlines() or [type(why).__name__])[0]
 
 
 def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

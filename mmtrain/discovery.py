@@ -5,6 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from mmbase.json_text import shortened
 from mmbase.suggestion import did_you_mean
 from mmtrain.errors import TrainError
 
@@ -30,7 +31,7 @@ def require_choice(package: ModuleType, name: str, what: str) -> None:
     known = choices_in(package)
     if name not in known:
         raise TrainError(
-            f"Expected the {what} to be one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+            f"Expected the {what} to be one of {', '.join(known)}, got {shortened(name)}.{did_you_mean(name, known)}"
         )
 
 

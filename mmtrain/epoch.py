@@ -11,16 +11,19 @@ import torch
 from torch import nn
 
 from mmtrain.calibration import recalibrate_batch_norm
+from mmtrain.checkpoint import EpochPart
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.data.order import derive_seed
 from mmtrain.data.portions import Portion, request_samples
 from mmtrain.data.stream import StoredBatch
+from mmtrain.divergence import LossWatch
+from mmtrain.errors import TrainError
 from mmtrain.learner import take_step
 from mmtrain.models.protocol import Example
 from mmtrain.ranks.group import Ranks
 from mmtrain.ranks.norm import AnyBatchNorm
 from mmtrain.schedule import learning_rate
-from mmtrain.state import Run, checkpoint, is_checkpoint_due
+from mmtrain.state import Run, checkpoint, is_checkpoint_due, require_finite_loss
 from mmtrain.stopping import TrainingStopped
 from mmtrain.task import Task, forward, network_inputs, sample_losses, stream_task
 from mmtrain.waiting import WaitClock
@@ -33,6 +36,8 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
     ------
     TrainingStopped
         A signal asked for it; a checkpoint was written.
+    TrainError
+        The loss is not finite; the last checkpoint stays.
     """
     task, learner, part = run.task, run.learner, run.progress.part
     config, epoch = task.config.optimisation, run.progress.epoch + 1
@@ -40,8 +45,8 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
     learner.network.train()
     before = part.loss_sum if task.ranks.leads else 0.0
     losses = torch.tensor(before, dtype=torch.float64, device=task.device)
-    started, clock = time.perf_counter(), WaitClock(task.device)
-    left = portions[part.steps * config.accumulate :]
+    started, clock, watch = time.perf_counter(), WaitClock(task.device), LossWatch(task.device)
+    left = portions_left(part, portions, config.accumulate)
     batches = clock.watch(stream_task(task, [portion.request for portion in left]))
     for portion, batch in zip(left, batches, strict=True):
         if portion.begins_step:
@@ -51,16 +56,39 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
         part.num_samples += portion.part_size
         if portion.ends_step:
             part.steps += 1
-            stopping, saving = task.ranks.any(run.stop.made, task.ranks.leads and is_checkpoint_due(run))
-            if stopping or saving or part.steps == num_steps:
+            watch.note(part.steps, losses)
+            stopping, saving, failing = task.ranks.any(
+                run.stop.made, task.ranks.leads and is_checkpoint_due(run), watch.failed_step() is not None
+            )
+            if stopping or saving or failing or part.steps == num_steps:
                 part.loss_sum = task.ranks.sum(losses).item()
                 part.wait_seconds += clock.take_seconds()
                 part.seconds += time.perf_counter() - started
                 started = time.perf_counter()
+                require_finite_loss(run, watch)
             if stopping or saving:
                 checkpoint(run)
             if stopping:
                 raise TrainingStopped
+
+
+def portions_left(part: EpochPart, portions: Sequence[Portion], accumulate: int) -> Sequence[Portion]:
+    """Return what is still to be read of an epoch that a part of is done.
+
+    Raises
+    ------
+    TrainError
+        That part was made of other batches.
+    """
+    num_done = part.steps * accumulate
+    num_samples = sum(portion.part_size for portion in portions[:num_done])
+    if num_samples != part.num_samples:
+        raise TrainError(
+            f"The checkpoint within an epoch is of {part.num_samples} samples in {part.steps} batches, which have "
+            f"{num_samples} with these settings.",
+            "Resume the run with the --batch-size that the epoch was begun with.",
+        )
+    return portions[num_done:]
 
 
 def fit_at_once(run: Run) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mmbase.files import write_bytes, write_json
+from mmbase.checksums import write_checked
+from mmbase.files import to_json
 from mmtrain.checkpoint import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
@@ -70,7 +71,7 @@ def write_results(
     tables = [table for split, prediction in predictions.items() for table in _tables_of(task, split, prediction)]
     write_predictions(run, pl.concat(tables))
     draw_pictures(run.plots, task, progress, predictions["test"])
-    write_json(run.metrics, metrics)
+    write_checked(run.metrics, to_json(metrics))
 
 
 def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
@@ -83,7 +84,7 @@ def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
     """
     table = BytesIO()
     predictions.write_parquet(table)
-    write_bytes(run.predictions, table.getvalue())
+    write_checked(run.predictions, table.getvalue())
     try:
         require_unmarked(run)  # after the writing: a withdrawal that comes later finds the file
     except TrainError:

@@ -1,6 +1,5 @@
 """A run's directory: what lies where, written so that a kill never leaves half a file."""
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mmbase.files import write_json
+import polars as pl
+
+from mmbase.files import PRIVATE_FOLDER_MODE, make_directory, sync_directory, write_json
+from mmbase.json_text import DamagedTextError, read_json
 from mmbase.lock import LockHeldError, hold_lock
 from mmbase.version import VERSION
 from mmtrain.config.execution import ExecutionConfig
@@ -96,6 +98,13 @@ class RunDirectory:
         return self.path / "tensorboard"
 
 
+@dataclass(frozen=True, slots=True)
+class _RunRecord:
+    """What config.json holds, as far as it is read again."""
+
+    train: dict[str, Any]
+
+
 def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
     """Make the directory of a new run, named after its target, its inputs and the time.
 
@@ -107,14 +116,16 @@ def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str,
     names = [target.name for target in config.data.targets]
     targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
     stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    make_directory(runs)
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)
         try:
-            path.mkdir(mode=0o700, parents=True)
+            path.mkdir(mode=PRIVATE_FOLDER_MODE)
         except FileExistsError:
             continue
+        sync_directory(runs)
         for part in ("checkpoints", "plots", "tensorboard"):
-            (path / part).mkdir(mode=0o700)
+            make_directory(path / part)
         run = RunDirectory(path)
         write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
         return run
@@ -132,13 +143,38 @@ def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
     Raises
     ------
     TrainError
-        There is none of that name.
+        There is none of that name, it is a link to somewhere else, or its config.json cannot be used.
     """
     run = RunDirectory(runs / run_id)
-    if not run.config.exists():
+    is_name = run_id not in ("", ".", "..") and Path(run_id).name == run_id
+    if is_name and run.path.is_symlink():
+        raise TrainError(
+            f"Run {run_id!r} is a link, and mm writes to no run outside the study.", "Move its directory into runs."
+        )
+    if not (is_name and run.config.exists()):
         known = sorted(path.name for path in runs.glob("*") if path.is_dir())
         raise TrainError(f"There is no run {run_id!r}. Known runs: {', '.join(known) or 'none'}.")
-    return run, parse_run_config(json.loads(run.config.read_text(encoding="utf-8"))["train"])
+    try:
+        return run, parse_run_config(read_json(run.config, _RunRecord).train)
+    except DamagedTextError as error:
+        raise TrainError(
+            f"config.json of run {run.run_id} is damaged ({error}), so it is not known how it was to be trained.",
+            "Put the file back from a backup, or start the run again.",
+        ) from error
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Return a table of a run: its cohort or its predictions.
+
+    Raises
+    ------
+    TrainError
+        It is not there or damaged.
+    """
+    try:
+        return pl.read_parquet(path, memory_map=False)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise TrainError(f"{path.name} of run {path.parent.name} cannot be read: {_first_line(error)}.") from error
 
 
 def write_execution(run: RunDirectory, execution: ExecutionConfig) -> None:
@@ -155,8 +191,8 @@ def read_execution(run: RunDirectory) -> ExecutionConfig:
         It is there and cannot be used, or is not there.
     """
     try:
-        return parse_execution(json.loads(run.execution.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        return parse_execution(read_json(run.execution, dict[str, Any]))
+    except (OSError, DamagedTextError) as error:
         raise TrainError(f"{run.execution} cannot be read: {error}.", "Resume it with mm train --resume.") from error
 
 
@@ -182,6 +218,10 @@ def hold_run(run: RunDirectory) -> Iterator[None]:
 def environment() -> dict[str, str]:
     """Return the versions of what computes, as far as the distributions here tell them."""
     return {"python": platform.python_version(), "mm": VERSION, **{name: _version(name) for name in _RECORDED_PACKAGES}}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _version(distribution: str) -> str:

@@ -1,5 +1,6 @@
 """A run while it is trained: what is fixed, what learns, how far it has come, and what of that is on the disk."""
 
+import json
 import math
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmbase.files import write_json_lines
 from mmtrain.checkpoint import EpochPart, Progress, has_checkpoint, load_checkpoint, save_checkpoint, save_weights
+from mmtrain.divergence import LossWatch, diverged, find_non_finite
 from mmtrain.errors import TrainError
 from mmtrain.learner import Learner
 from mmtrain.run import RunDirectory
@@ -41,13 +43,16 @@ def resume(run: Run) -> None:
     Raises
     ------
     TrainError
-        There is none although epochs were finished, or ranks read different ones.
+        There is none although epochs were finished, all are damaged, or ranks read different ones.
     """
     directory, learner, ranks = run.directory, run.learner, run.task.ranks
     if has_checkpoint(directory.checkpoint):
-        run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
+        try:
+            run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
+        except TrainError as error:
+            raise TrainError(error.what_happened, _rescue(directory)) from error
     elif directory.epochs.exists() and directory.epochs.stat().st_size:
-        raise TrainError(f"Run {directory.run_id} has finished epochs and no checkpoint any more. Start it again.")
+        raise TrainError(f"Run {directory.run_id} has finished epochs and no checkpoint any more.", _rescue(directory))
     steps = ranks.gather(torch.tensor([[run.progress.epoch, run.progress.part.steps]]))
     if (steps != steps[0]).any():  # a network file system may show a renamed file late
         raise TrainError(
@@ -61,10 +66,32 @@ def is_checkpoint_due(run: Run) -> bool:
 
 
 def checkpoint(run: Run) -> None:
-    """Write a checkpoint, if this is the rank that writes."""
+    """Write a checkpoint, if this is the rank that writes.
+
+    Raises
+    ------
+    TrainError
+        It would hold a number that is not finite.
+    """
     if run.task.ranks.leads:
-        save_checkpoint(run.directory.checkpoint, run.learner.network, run.learner.optimizer, run.progress)
+        _require_finite(run)
+        _save(run)
     run.saved_at = time.monotonic()
+
+
+def require_finite_loss(run: Run, watch: LossWatch) -> None:
+    """Refuse to go on when the losses of this epoch, whose sum has been read, are not finite. All ranks call it.
+
+    Raises
+    ------
+    TrainError
+        Names the step.
+    """
+    part = run.progress.part
+    if not math.isfinite(part.loss_sum):
+        steps = run.task.ranks.gather(torch.tensor([watch.failed_step() or part.steps]))  # the others saw none
+        where = f"The training loss of step {int(steps.min())} of epoch {run.progress.epoch + 1}"
+        raise diverged(run.directory, run.task, where)
 
 
 def end_epoch(run: Run, val_loss: float, prediction_NT: NDArray[np.float64]) -> EpochEntry:
@@ -78,7 +105,8 @@ def end_epoch(run: Run, val_loss: float, prediction_NT: NDArray[np.float64]) -> 
     progress, part = run.progress, run.progress.part
     epoch, train_loss = progress.epoch + 1, part.loss_sum / part.num_samples
     if not math.isfinite(train_loss + val_loss):
-        raise TrainError(f"The loss is not a finite number in epoch {epoch}. Lower the learning_rate.")
+        what = "validation" if math.isfinite(train_loss) else "training"
+        raise diverged(run.directory, run.task, f"The {what} loss of epoch {epoch}")
     entry: EpochEntry = {
         "epoch": epoch,
         "train_loss": train_loss,
@@ -97,9 +125,60 @@ def end_epoch(run: Run, val_loss: float, prediction_NT: NDArray[np.float64]) -> 
 
 
 def keep_epoch(run: Run, entry: EpochEntry) -> None:
-    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint."""
+    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint.
+
+    Raises
+    ------
+    TrainError
+        A number that would be kept is not finite.
+    """
     directory, progress = run.directory, run.progress
+    _require_finite(run)
     if entry["epoch"] == progress.best_epoch:
         save_weights(directory.model, run.learner.network)
-    checkpoint(run)
+    _save(run)
     write_json_lines(directory.epochs, progress.history)  # last: epochs without a checkpoint are refused
+
+
+def take_up_best(run: Run) -> None:
+    """Put the run to the end of its last finished epoch, for its best epoch to be tested.
+
+    Raises
+    ------
+    TrainError
+        No epoch is finished yet.
+    """
+    directory = run.directory
+    try:
+        history = [json.loads(line) for line in directory.epochs.read_text(encoding="utf-8").splitlines()]
+        best = min(history, key=lambda entry: float(entry["val_loss"]))
+        run.progress = Progress(
+            epoch=len(history), best_epoch=best["epoch"], best_val_loss=best["val_loss"], history=history
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainError(
+            f"Run {directory.run_id} has no finished epoch that could be tested.",
+            f"Resume it: mm train --resume {directory.run_id}",
+        ) from error
+    if not directory.model.exists():
+        raise TrainError(f"Run {directory.run_id} has no {directory.model.name} any more.", "Start it again.")
+
+
+def _save(run: Run) -> None:
+    save_checkpoint(run.directory.checkpoint, run.learner.network, run.learner.optimizer, run.progress)
+    run.saved_at = time.monotonic()
+
+
+def _require_finite(run: Run) -> None:
+    name = find_non_finite(run.learner.network, run.learner.optimizer)
+    if name is not None:
+        progress = run.progress
+        when = f"step {progress.part.steps} of epoch {progress.epoch + 1}" if progress.part.steps else "the last epoch"
+        raise diverged(run.directory, run.task, f"After {when} {name}")
+
+
+def _rescue(directory: RunDirectory) -> str:
+    """Say what may still be done with a run that cannot be resumed."""
+    if directory.model.exists():
+        return f"Test its best epoch with mm train --finish {directory.run_id}, or start it again."
+    return "Start it again."

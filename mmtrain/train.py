@@ -25,7 +25,7 @@ from mmtrain.models.trained import TrainedModel, load_model, model_of_card
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
-from mmtrain.state import EpochEntry, Run, end_epoch, keep_epoch, resume
+from mmtrain.state import EpochEntry, Run, end_epoch, keep_epoch, resume, take_up_best
 from mmtrain.stopping import heed_signals
 from mmtrain.task import describe_model, prepare_task, training_portions
 
@@ -36,11 +36,19 @@ def train(
     config: RunConfig,
     *,
     resumed: bool = False,
+    finishing: bool = False,
     on_epoch: Callable[[EpochEntry], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
     Every rank that torchrun started calls this; rank 0 writes.
+
+    Parameters
+    ----------
+    resumed
+        Continue from the last checkpoint.
+    finishing
+        Train no more: test the best of the epochs that are finished.
 
     Raises
     ------
@@ -61,6 +69,9 @@ def train(
     ):
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
         run = Run(directory, task, build_learner(task), Progress(), stop)
+        if finishing:
+            take_up_best(run)
+            return finish(run)
         return train_as_rank(run, resumed=resumed, on_epoch=on_epoch)
 
 

@@ -1,25 +1,32 @@
 """What a run directory loses when participants withdraw, and the mark that says so.
 
 Only the cohort and the predictions speak of every sample, and the settings of those that the audit named. The weights,
-the metrics, the curves and the pictures were made from all of them together and stay; the mark says how many of those
-have withdrawn since.
+the metrics, the curves and the pictures were made from all of them together and stay; the mark, and beside the metrics
+their own entry, say how many of those have withdrawn since.
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from mmbase.files import draft_of, sync_directory, write_bytes, write_json
+from mmbase.checksums import write_checked
+from mmbase.files import draft_of, sync_directory, to_json, write_bytes, write_json
+from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory
+from mmtrain.run import RunDirectory, read_table
+from mmtrain.unchanged import require_unchanged
 
 SOMEBODY = "withdrawn"
 """Replaces a sample's name in a text."""
+_COHORT: Mapping[str, type[pl.DataType]] = {"row": pl.Int64, "sample_id": pl.String, "split": pl.String}
+_PREDICTIONS: Mapping[str, type[pl.DataType]] = {"sample_id": pl.String}
+"""Columns of a run's tables by which people are found in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +37,22 @@ class WithdrawnSamples:
     sample_ids: Collection[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Samples of each split."""
+
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What the mark holds, as far as it is read again."""
+
+    cohort: _Sizes
+
+
 def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str, int]:
     """Return for each file of a run that speaks of samples, how many of the withdrawn it has.
 
@@ -38,10 +61,10 @@ def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str,
     TrainError
         A file of a finished run cannot be read.
     """
-    cohort, predictions = _read(run, run.cohort), _read(run, run.predictions)
+    cohort, predictions = _read(run, run.cohort, _COHORT), _read(run, run.predictions, _PREDICTIONS)
     names = _names(withdrawn, cohort)
     settings = _read_settings(run)
-    found = {run.config.name: sum(settings.count(name) for name in names)}
+    found = {run.config.name: sum(settings.count(name.encode()) for name in names)}
     if cohort is not None:
         found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
     if predictions is not None:
@@ -64,7 +87,7 @@ def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) 
     TrainError
         A file of a finished run cannot be read.
     """
-    cohort, predictions = _read(run, run.cohort), _read(run, run.predictions)
+    cohort, predictions = _read(run, run.cohort, _COHORT), _read(run, run.predictions, _PREDICTIONS)
     names = _names(withdrawn, cohort)
     if cohort is not None and cohort.filter(_in_cohort(withdrawn)).height:
         _mark(run, cohort, cohort.filter(~_in_cohort(withdrawn)), date)
@@ -96,13 +119,17 @@ def require_unmarked(run: RunDirectory) -> None:
         )
 
 
-def _read(run: RunDirectory, path: Path) -> pl.DataFrame | None:
-    """Read a table of a run; None where there is none, or where a kill tore it before the run was finished."""
+def _read(run: RunDirectory, path: Path, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame | None:
+    """Read a table of a run; None where there is none, or where it was damaged before the run was finished."""
     if not path.exists():
         return None
     try:
-        return pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
+        require_unchanged(path)
+        table = read_table(path)
+        if wrong := [name for name, dtype in columns.items() if table.schema.get(name) != dtype]:
+            raise TrainError(f"{path.name} has no column {wrong[0]} of the right type.")
+        return table
+    except TrainError as error:
         if not run.metrics.exists():
             return None
         raise TrainError(
@@ -125,24 +152,42 @@ def _names(withdrawn: WithdrawnSamples, cohort: pl.DataFrame | None) -> set[str]
     return {*withdrawn.sample_ids, *known}
 
 
-def _read_settings(run: RunDirectory) -> str:
-    return run.config.read_text(encoding="utf-8") if run.config.exists() else ""
+def _read_settings(run: RunDirectory) -> bytes:
+    return run.config.read_bytes() if run.config.exists() else b""
 
 
 def _forget_names(run: RunDirectory, names: Collection[str]) -> None:
     settings = forgotten = _read_settings(run)
     for name in names:
-        forgotten = forgotten.replace(name, SOMEBODY)
+        forgotten = forgotten.replace(name.encode(), SOMEBODY.encode())
     if forgotten != settings:
-        write_bytes(run.config, forgotten.encode())
+        write_bytes(run.config, forgotten)
 
 
 def _mark(run: RunDirectory, cohort: pl.DataFrame, kept: pl.DataFrame, date: str) -> None:
     """Say how many samples of the cohort that the run was begun with are gone now."""
-    begun_with = json.loads(run.withdrawn.read_text())["cohort"] if run.withdrawn.exists() else _sizes(cohort)
+    begun_with = _begun_with(run) or _sizes(cohort)
     left = _sizes(kept)
     gone = {split: begun_with[split] - left[split] for split in SPLITS}
     write_json(run.withdrawn, {"date": date, "cohort": begun_with, "withdrawn": gone})
+    if run.metrics.exists():
+        with suppress(ValueError):  # damaged: the catalogue says so
+            write_checked(
+                run.metrics, to_json(json.loads(run.metrics.read_text(encoding="utf-8")) | {"withdrawn": gone})
+            )
+
+
+def _begun_with(run: RunDirectory) -> dict[str, int] | None:
+    """Return how many samples of each split the run was begun with, if it is marked already."""
+    if not run.withdrawn.exists():
+        return None
+    try:
+        return asdict(read_json(run.withdrawn, _Mark).cohort)
+    except DamagedTextError as error:
+        raise TrainError(
+            f"{run.withdrawn.name} of run {run.run_id} is damaged ({error}), so it is not known how many have "
+            "withdrawn. Put it back from a backup or move the run out of the study, then run mm withdraw again."
+        ) from error
 
 
 def _sizes(cohort: pl.DataFrame) -> dict[str, int]:
@@ -155,4 +200,4 @@ def _keep(path: Path, table: pl.DataFrame, condition: pl.Expr) -> None:
     if kept.height < table.height:
         buffer = BytesIO()
         kept.write_parquet(buffer)
-        write_bytes(path, buffer.getvalue())
+        write_checked(path, buffer.getvalue())

@@ -15,8 +15,8 @@ from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
-OF_OTHER_PROGRAMS = {"--nproc-per-node", "--no-python", "--partition"}
-"""Options of torchrun and sbatch that messages name."""
+OF_OTHER_PROGRAMS = {"--nproc-per-node", "--no-python", "--partition", "--upgrade"}
+"""Options of torchrun, sbatch and pip that messages name."""
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 
@@ -62,7 +62,7 @@ def test_the_worked_cases_of_hypertension_come_out_as_the_page_says(tmp_path: Pa
         cells |= {"131286-0.0": onset} if onset != "–" else {}
         table = tmp_path / f"{number}.csv"
         table.write_text(f"eid,{','.join(cells)}\n1000001,{','.join(cells.values())}\n")
-        tables = read_tables([table], wanted_fields(dictionary), set(), [1000001])
+        tables = read_tables([table], wanted_fields(dictionary), {}, [1000001])
         samples = pl.DataFrame([("s", 1000001, 2)], schema=SAMPLE_SCHEMA, orient="row")
         ((_, values),) = derive_features(tables, samples, dictionary)
         expected = [] if outcome.startswith("no value") else [float(outcome[0])]

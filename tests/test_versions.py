@@ -14,6 +14,11 @@ import torch
 import zarr
 from typer.testing import Result
 
+from mmbase.lines import lacks_checksums
+from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts
+from mmdata.store.schema import StudyLayout
+from mmstudy.upgrade import keep_checksums
+
 RunMm = Callable[..., Result]
 ARCHIVES = sorted((Path(__file__).parent / "versions").glob("*.tar.xz"))
 LARGEST_DIFFERENCE = 1e-4
@@ -86,7 +91,29 @@ def test_stored_rows_are_read_unchanged(run_mm: RunMm, old: OldStudy) -> None:
         for name in old.expected["arrays"]
     }
     assert arrays == old.expected["arrays"]
-    assert json.loads(done(run_mm("--study", old.root, "verify", "--workers", 0, "--json")).stdout) == {"damaged": []}
+    verified = done(run_mm("--study", old.root, "verify", "--workers", 0, "--json"))
+    assert json.loads(verified.stdout) == {"damaged": [], "files": []}
+
+
+def test_receipts_and_runs_are_given_checksums(run_mm: RunMm, old: OldStudy) -> None:
+    layout = StudyLayout(old.root)
+    before = read_scan_receipts(layout.receipts), read_copy_receipts(layout.receipts), read_samples(layout.receipts)
+    keep_checksums(layout)
+    assert not any(lacks_checksums(path) for path in layout.receipts.glob("*.jsonl"))
+    assert (
+        read_scan_receipts(layout.receipts),
+        read_copy_receipts(layout.receipts),
+        read_samples(layout.receipts),
+    ) == before
+    cohorts = sorted(layout.runs.glob("*/cohort.parquet"))
+    for cohort in cohorts:
+        content = bytearray(cohort.read_bytes())
+        content[len(content) // 2] ^= 1
+        cohort.write_bytes(content)
+    verified = run_mm("--study", old.root, "verify", "--workers", 0, "--json")
+    files = [file["file"] for file in json.loads(verified.stdout)["files"]]
+    assert verified.exit_code == 1
+    assert files == [f"runs/{cohort.parent.name}/cohort.parquet" for cohort in cohorts] != []
 
 
 def test_status_tells_the_same_or_which_command_to_run_first(run_mm: RunMm, old: OldStudy) -> None:

@@ -6,13 +6,15 @@ import duckdb
 import polars as pl
 
 from catalog.audit.ages import find_wrong_ages
-from catalog.audit.columns import find_constant, find_impossible, find_missing
+from catalog.audit.columns import find_constant, find_constant_in_training, find_impossible, find_missing
 from catalog.audit.confounds import find_confounded_centre, find_motion
+from catalog.audit.copied import find_copied_participants
 from catalog.audit.coverage import find_mismatched_tables
 from catalog.audit.findings import Finding, sort_findings
 from catalog.audit.giveaways import find_giveaways
 from catalog.audit.imbalance import find_imbalance
-from catalog.audit.leakage import find_copied_participants, find_duplicates, find_similar_scans, find_withdrawn
+from catalog.audit.leakage import find_duplicates, find_similar_scans, find_withdrawn
+from catalog.audit.mistaken import find_mistaken_scans
 from catalog.audit.scope import Scope, open_scope
 from catalog.audit.splits import find_divided_participants, find_divided_relatives, find_shifts, find_small_splits
 from catalog.audit.visits import find_date_gaps, find_other_visits
@@ -24,12 +26,14 @@ CHECKS: tuple[Callable[[Scope], Iterator[Finding]], ...] = (
     find_duplicates,
     find_similar_scans,
     find_copied_participants,
+    find_mistaken_scans,
     find_wrong_ages,
     find_other_visits,
     find_date_gaps,
     find_giveaways,
     find_impossible,
     find_constant,
+    find_constant_in_training,
     find_missing,
     find_imbalance,
     find_confounded_centre,

@@ -1,4 +1,4 @@
-"""Columns that teach nothing or cannot be true: constant, mostly missing, impossible."""
+"""Columns that teach nothing or cannot be true: constant (in training at least), mostly missing, impossible."""
 
 from collections.abc import Iterator
 
@@ -45,6 +45,29 @@ def find_constant(scope: Scope) -> Iterator[Finding]:
                 num_samples=num_commonest,
                 numbers=numbers,
             )
+
+
+def find_constant_in_training(scope: Scope) -> Iterator[Finding]:
+    """Find columns with one value, or none, in the training split, of which others have more."""
+    num_train = scope.splits["train"]
+    if num_train < MIN_VALUES:
+        return
+    for name, n, value, num_other in scope.fetch(_CONSTANT_IN_TRAINING_SQL, names=list(scope.audited)):
+        told = (
+            f"All {n} training samples with a value of {name} have {value:g}" if n else f"No training sample has {name}"
+        )
+        is_target = name == scope.target
+        yield Finding(
+            code="constant-in-training",
+            severity="critical" if is_target else "warning" if name in scope.shown else "note",
+            subject=name,
+            message=f"{told}, and {num_other} validation or test samples have another.",
+            remedy="Choose another split, or another target."
+            if is_target
+            else "Nothing has to be done: a model cannot learn from it, so mm train gives it the same value for all.",
+            num_samples=num_other,
+            numbers=rounded({"n": n, "train": num_train, "other": num_other} | ({"value": value} if n else {})),
+        )
 
 
 def find_missing(scope: Scope) -> Iterator[Finding]:
@@ -113,6 +136,19 @@ def _empty_columns(scope: Scope, names: list[str]) -> Finding:
 _COMMONEST_SQL = """
     SELECT name, sum(num)::BIGINT, arg_max(value, num), max(num)::BIGINT, count(*)
     FROM audit_count GROUP BY name
+"""
+_CONSTANT_IN_TRAINING_SQL = """
+    WITH valued AS (
+        SELECT name, split, value FROM audit_value JOIN audit_sample USING (row) WHERE list_contains($names, name)
+    ),
+    trained AS (
+        SELECT name, count(*) AS num, min(value) AS lowest, max(value) AS highest
+        FROM valued WHERE split = 'train' GROUP BY name
+    )
+    SELECT name, coalesce(num, 0), lowest, count(*)
+    FROM valued LEFT JOIN trained USING (name)
+    WHERE split <> 'train' AND coalesce(lowest = highest, true) AND value IS DISTINCT FROM lowest
+    GROUP BY ALL ORDER BY name
 """
 _IMPOSSIBLE_SQL = """
     SELECT

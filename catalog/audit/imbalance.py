@@ -8,7 +8,7 @@ from catalog.audit.significance import share_z
 
 IMBALANCED, RARE = 0.10, 0.02
 """Shares of the rarer class below which accuracy misleads, and below which few samples carry all there is to learn."""
-_CERTAIN_Z = -3.0
+CERTAIN_Z = -3.0
 """The true share is below `IMBALANCED`, not only that of these samples: where 11 % are left-handed, a third of all
 studies of 300 find fewer than 10 %."""
 _MIN_VALUES = 50
@@ -25,7 +25,7 @@ def find_imbalance(scope: Scope) -> Iterator[Finding]:
         rarer = 1 if 2 * num_ones <= n else 0
         num_rarer = {split: ones if rarer else total - ones for split, (total, ones) in of_split.items()}
         share = sum(num_rarer.values()) / n
-        if n < _MIN_VALUES or share == 0 or share_z(share, IMBALANCED, n) > _CERTAIN_Z:
+        if n < _MIN_VALUES or share == 0 or share_z(share, IMBALANCED, n) > CERTAIN_Z:
             continue
         is_rare = share < RARE
         yield Finding(

@@ -1,4 +1,4 @@
-"""The same person or the same data under two names, and people who should not be there."""
+"""The same scan under two names, and people who should not be there."""
 
 from collections.abc import Collection, Iterator
 
@@ -7,16 +7,6 @@ from catalog.audit.scope import Scope
 
 IDENTICAL_SIMILARITY = 0.99999
 """Beyond it two scans differ by no more than rounding."""
-MIN_COPIED = 10
-"""Identical measurements that make a copied row; two people share some ages and scores, never so many."""
-_COPIED_SHARE = 0.5
-"""Of the measurements that both have."""
-_MAX_TIED = 0.1
-"""Chance that two people have the same value of a measurement that tells people apart."""
-_MAX_COMPARED = 30
-"""Measurements that are compared: those with most different values; more would take long and tell nothing new."""
-_RARE = 10
-"""A value that no more samples share makes a pair worth comparing, if they share two such."""
 
 
 def find_duplicates(scope: Scope) -> Iterator[Finding]:
@@ -61,32 +51,6 @@ def find_similar_scans(scope: Scope) -> Iterator[Finding]:
                     "example": example,
                 }
             ),
-        )
-
-
-def find_copied_participants(scope: Scope) -> Iterator[Finding]:
-    """Find participants whose measurements are another's, as when a table's row was copied."""
-    if scope.target is not None and len(scope.of_kind(scope.audited, "continuous")) < MIN_COPIED:
-        return
-    names = scope.of_kind(scope.audited, "continuous")
-    for across, num_pairs, num_samples, most_equal, example in scope.fetch(
-        _COPIED_SQL, names=names, tied=_MAX_TIED, most=_MAX_COMPARED, rare=_RARE, least=MIN_COPIED, share=_COPIED_SHARE
-    ):
-        yield Finding(
-            code="copied-participants",
-            severity="critical" if across else "warning",
-            subject="tables",
-            message=f"{num_pairs} pairs of samples of different participants share up to {most_equal} measurements to "
-            f"the last digit and are in {'different splits' if across else 'one split'} (e.g. samples {example}).",
-            remedy="Look for copied rows in the table, or for one person under two eids: remove one of the two and run "
-            "mm ingest again.",
-            num_samples=num_samples,
-            numbers={
-                "pairs": num_pairs,
-                "across_splits": int(across),
-                "most_identical_values": most_equal,
-                "example": example,
-            },
         )
 
 
@@ -140,36 +104,4 @@ _SIMILAR_SQL = """
         modality, across, is_identical, count(*), len(list_distinct(flatten([list(one_id), list(other_id)]))),
         min(similarity), max(similarity), arg_max(one_id || ' and ' || other_id, similarity)
     FROM both_stored GROUP BY ALL ORDER BY ALL
-"""
-_COPIED_SQL = """
-    WITH telling AS (
-        SELECT name FROM audit_count WHERE list_contains($names, name)
-        GROUP BY name HAVING sum(num * (num - 1)) <= $tied * sum(num) * greatest(sum(num) - 1, 1)
-        ORDER BY count(*) DESC, name LIMIT $most
-    ),
-    value AS MATERIALIZED (SELECT row, name, value FROM audit_value SEMI JOIN telling USING (name)),
-    rare AS (
-        SELECT value.row, participant_key, name, value FROM value
-        SEMI JOIN (SELECT name, value FROM audit_count WHERE num BETWEEN 2 AND $rare) shared USING (name, value)
-        JOIN audit_sample USING (row)
-    ),
-    candidate AS (
-        SELECT one.row, other.row AS other_row
-        FROM rare one JOIN rare other USING (name, value)
-        WHERE one.row < other.row AND one.participant_key <> other.participant_key
-        GROUP BY ALL HAVING count(*) > 1
-    ),
-    compared AS (
-        SELECT candidate.row, other_row, count(*) FILTER (one.value = other.value) AS num_equal, count(*) AS num_both
-        FROM candidate
-        JOIN value one ON one.row = candidate.row
-        JOIN value other ON other.row = other_row AND other.name = one.name
-        GROUP BY ALL HAVING num_equal >= $least AND num_equal >= $share * num_both
-    )
-    SELECT
-        one.split <> other.split AS across, count(*),
-        len(list_distinct(flatten([list(one.row), list(other.row)]))), max(num_equal),
-        arg_max(one.sample_id || ' and ' || other.sample_id, num_equal)
-    FROM compared JOIN audit_sample one USING (row) JOIN audit_sample other ON other.row = other_row
-    GROUP BY ALL ORDER BY ALL
 """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from catalog.audit.findings import SEVERITIES, Finding, count_findings
+from catalog.audit.reach import Reach
 from mmbase.plain_table import PlainTable, plain_table
 
 _STYLES = {"critical": "bold red", "warning": "yellow", "note": ""}
@@ -25,6 +26,12 @@ def finding_table(findings: Sequence[Finding]) -> PlainTable:
 def urgent_findings(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings that ask for action: all but notes."""
     return [finding for finding in findings if finding.severity != "note"]
+
+
+def reach_table(reaches: Sequence[Reach]) -> PlainTable:
+    """Show what each check can find."""
+    rows = [(", ".join(reach.codes), reach.finds) for reach in reaches]
+    return plain_table(("finding", "what is found in a study of this size"), rows)
 
 
 def finding_summary(findings: Sequence[Finding]) -> str:

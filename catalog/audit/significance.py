@@ -48,3 +48,13 @@ def chi_squared_z(statistic: float, degrees: int) -> float:
     """
     spread = 2 / (9 * degrees)
     return (math.cbrt(statistic / degrees) - (1 - spread)) / math.sqrt(spread)
+
+
+def least_chi_squared(degrees: int) -> float:
+    """Return the smallest statistic that is `BEYOND_CHANCE`: the other way round of `chi_squared_z`.
+
+    >>> round(chi_squared_z(least_chi_squared(3), 3), 6)
+    4.0
+    """
+    spread = 2 / (9 * degrees)
+    return degrees * (1 - spread + BEYOND_CHANCE * math.sqrt(spread)) ** 3

@@ -21,10 +21,10 @@ NULLS = ("", "na", "n/a", "nan", "null", "<na>", "[]")
 HOW_TO_EXPORT_CODES = (
     "Export raw codes: on the platform, dx run table-exporter -icoding_option=RAW; ukbconv always writes them."
 )
-_TOLERATED_SHARE = 0.01
+TOLERATED_SHARE = 0.01
 """Of a field's values, what may be no number before something is wrong with all of it."""
 _EPOCH = date(1970, 1, 1)
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CODES_AND_COMMAS = re.compile(r"-?\d+(\s*,\s*-?\d+)+", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d.*)?", re.ASCII)
 _SLASHED_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: \d.*)?", re.ASCII)
@@ -78,7 +78,26 @@ def plain_numbers(texts: pl.DataFrame, dates: Collection[str]) -> pl.DataFrame:
     return numbers.with_columns(pl.when(column.is_finite()).then(column) for column in columns)
 
 
-def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int]:
+def parse_number(text: str) -> float | None:
+    """Return the number that a text is; None for any other text.
+
+    >>> parse_number("60.5"), parse_number("60,5")
+    (60.5, None)
+    """
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def parse_date(text: str) -> float | None:
+    """Return the days from 1970-01-01 to a date as YYYY-MM-DD, with or without a time; None for any other text.
+
+    >>> parse_date("1970-01-02T10:00:00"), parse_date("02/01/1970")
+    (1.0, None)
+    """
+    match = _DATE_AND_TIME.fullmatch(text)
+    return _days(int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int, int]:
     """Read the numbers of a field.
 
     Returns
@@ -87,6 +106,8 @@ def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int]:
         For each column its first answers, its second ones and so on, float64; null where there is none.
     int
         Values that cannot be understood and are left out.
+    int
+        Values, with those.
 
     Raises
     ------
@@ -96,15 +117,16 @@ def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int]:
     columns = list(zip(cells.texts, cells.numbers, strict=True))
     odd = [text.filter(numbers.is_null()).drop_nulls() for text, numbers in columns if _has_odd(text, numbers)]
     counts = _count_texts(odd)
+    num_plain = sum(len(numbers) - numbers.null_count() for numbers in cells.numbers)
     if not counts:
-        return [[numbers] for numbers in cells.numbers], 0
+        return [[numbers] for numbers in cells.numbers], 0, num_plain
     labels = find_labels(cells.field, cells.codes, is_date=cells.is_date)
     decode = _date_decoder(cells, labels, counts) if cells.is_date else _code_decoder(cells, labels)
     meanings = {text: decode(text.strip()) for text in counts}
     num_unreadable = sum(counts[text] for text, meaning in meanings.items() if meaning is None)
-    num_values = sum(counts.values()) + sum(len(numbers) - numbers.null_count() for numbers in cells.numbers)
+    num_values = sum(counts.values()) + num_plain
     _require_readable(cells, labels, num_unreadable, num_values)
-    return [_answers(text, numbers, meanings) for text, numbers in columns], num_unreadable
+    return [_answers(text, numbers, meanings) for text, numbers in columns], num_unreadable, num_values
 
 
 def _has_odd(text: pl.Series, numbers: pl.Series) -> bool:
@@ -150,7 +172,8 @@ def _split_answers(text: str, *, at_commas: bool) -> list[str]:
 
 
 def _code_of(text: str, labels: Labels) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else labels.codes.get(fold(text))
+    number = parse_number(text)
+    return labels.codes.get(fold(text)) if number is None else number
 
 
 def _date_decoder(cells: FieldCells, labels: Labels, texts: Collection[str]) -> Callable[[str], Meaning]:
@@ -166,18 +189,19 @@ def _date_decoder(cells: FieldCells, labels: Labels, texts: Collection[str]) -> 
 
     def decode(text: str) -> Meaning:
         if match := slashed.get(text):
-            return _days(int(match[3]), int(match[2]), int(match[1]))
-        if match := _DATE_AND_TIME.fullmatch(text):
-            return _days(int(match[1]), int(match[2]), int(match[3]))
+            days = _days(int(match[3]), int(match[2]), int(match[1]))
+            return None if days is None else (days,)
+        if (days := parse_date(text)) is not None:
+            return (days,)
         code = labels.codes.get(fold(text))
         return None if code is None else (code,)
 
     return decode
 
 
-def _days(year: int, month: int, day: int) -> Meaning:
+def _days(year: int, month: int, day: int) -> float | None:
     try:
-        return (float((date(year, month, day) - _EPOCH).days),)
+        return float((date(year, month, day) - _EPOCH).days)
     except ValueError:
         return None
 
@@ -185,7 +209,7 @@ def _days(year: int, month: int, day: int) -> Meaning:
 def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int, num_values: int) -> None:
     """Refuse what would be a silent loss: labels that may stand for codes, or more than a few odd values."""
     may_be_codes = labels.is_known or not (cells.is_date or labels.can_tell(cells.codes))
-    if num_unreadable <= (0 if may_be_codes else _TOLERATED_SHARE * num_values):
+    if num_unreadable <= (0 if may_be_codes else TOLERATED_SHARE * num_values):
         return
     where = f"Field {cells.field} of {cells.table} holds {num_unreadable} values"
     if cells.is_date:

@@ -3,20 +3,16 @@
 The file passes by in pieces, so memory depends on what is kept. Rows without a participant are counted and left out.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from catalog.errors import TableError
-from catalog.tables.cells import NULLS
-from catalog.tables.headers import TableHeader, find_participants
-from mmbase.records import participant_number
+from catalog.tables.headers import TableHeader, decode, find_participants, with_newlines
+from catalog.tables.spellings import Spellings, match_labels
 
-_LABEL_PREFIX = "sub-"
-_NOBODY = re.compile(r"-\d+|0+|redacted", re.ASCII | re.IGNORECASE)
 _OVERFLOW = "overflow"
 """A column behind the last one, for rows that are too long."""
 _NEVER = "\x00"
@@ -35,9 +31,19 @@ class TableRows:
     """Rows that are nobody's."""
     wanted: pl.DataFrame = field(repr=False)
     """Column eid, and wanted columns as text by position (``"3"``), of the participants asked for."""
+    num_respelled: int = 0
+    """Participants asked for whose label here has other leading zeros."""
+    num_ambiguous: int = 0
+    """Labels of which leading zeros make it unclear whom they mean, so that they mean nobody."""
 
 
-def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: pl.Series) -> TableRows:
+def read_rows(
+    path: Path,
+    header: TableHeader,
+    positions: Sequence[int],
+    eids: pl.Series,
+    labels: Mapping[int, str] | None = None,
+) -> TableRows:
     """Read the rows of a table.
 
     Parameters
@@ -46,16 +52,20 @@ def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: p
         Of the wanted columns.
     eids
         Participants whose values are wanted, int64.
+    labels
+        Of those who are not called by their number.
 
     Raises
     ------
     TableError
         There are no rows or no eids, rows are not as long as the header, or the file cannot be parsed.
     """
+    source = with_newlines(path.read_bytes()) if header.has_bare_cr else path
     try:
-        rows, num_ragged = _collect(path, path, header, positions, eids)
+        rows, num_ragged = _collect(path, source, header, positions, eids, labels or {})
         if _has_replaced(rows.wanted):
-            rows, num_ragged = _collect(path, _in_utf8(path), header, positions, eids)
+            source = decode(path.read_bytes() if isinstance(source, Path) else source).encode()
+            rows, num_ragged = _collect(path, source, header, positions, eids, labels or {})
     except pl.exceptions.PolarsError as error:
         # the parser's own words may quote a participant's row
         raise TableError(
@@ -76,10 +86,26 @@ def read_rows(path: Path, header: TableHeader, positions: Sequence[int], eids: p
 
 
 def _collect(
-    path: Path, source: Path | bytes, header: TableHeader, positions: Sequence[int], eids: pl.Series
+    path: Path,
+    source: Path | bytes,
+    header: TableHeader,
+    positions: Sequence[int],
+    eids: pl.Series,
+    labels: Mapping[int, str],
 ) -> tuple[TableRows, int]:
-    """Return the rows, and how many of them are not as long as the header; the file is read once."""
-    eid = _participants(path, header)
+    """Return the rows, and how many of them are not as long as the header.
+
+    The file is read once, and its labels, where it has some, once before.
+    """
+    position, holds_labels = find_participants(path, header)
+    text = pl.col(str(position)).str.strip_chars()
+    number = text.cast(pl.Int64, strict=False)
+    spellings = None
+    if holds_labels or any(label.isdecimal() for label in labels.values()):
+        is_somebody = pl.lit(True) if holds_labels else number > 0
+        texts = _scan(source, header, ()).select(text.alias("text").filter(is_somebody)).unique().collect()["text"]
+        spellings = match_labels(texts.drop_nulls().to_list(), eids.to_list(), labels)
+    eid = pl.when(number > 0).then(number) if spellings is None else _meant(text, spellings)
     last = pl.col(str(len(header.names) - 1))
     columns = [pl.col(str(position)) for position in positions]
     is_short = last.is_null() if header.is_quoted else pl.lit(False)
@@ -101,6 +127,8 @@ def _collect(
         eids=rows["eid"].drop_nulls(),
         num_without_eid=rows["eid"].null_count() - int(blank.item()),
         wanted=wanted,
+        num_respelled=spellings.num_respelled if spellings else 0,
+        num_ambiguous=spellings.num_ambiguous if spellings else 0,
     )
     return found, int(rows["is_ragged"].sum())
 
@@ -122,30 +150,11 @@ def _scan(source: Path | bytes, header: TableHeader, positions: Sequence[int]) -
     )
 
 
-def _participants(path: Path, header: TableHeader) -> pl.Expr:
-    """Return the participant of each row, null where it is nobody's."""
-    position, holds_labels = find_participants(path, header)
-    text = pl.col(str(position)).str.strip_chars()
-    if holds_labels:
-        return text.str.strip_prefix(_LABEL_PREFIX).map_elements(_labelled_participant, return_dtype=pl.Int64)
-    number = text.cast(pl.Int64, strict=False)
-    return pl.when(number > 0).then(number)
-
-
-def _labelled_participant(label: str) -> int | None:
-    return None if label.lower() in NULLS or _NOBODY.fullmatch(label) else participant_number(label)
+def _meant(text: pl.Expr, spellings: Spellings) -> pl.Expr:
+    eids = spellings.eids
+    return text.replace_strict(list(eids), list(eids.values()), default=None, return_dtype=pl.Int64)
 
 
 def _has_replaced(wanted: pl.DataFrame) -> bool:
     texts = wanted.drop("eid")
     return texts.width > 0 and bool(texts.select(pl.any_horizontal(pl.all().str.contains(_REPLACED).any())).item())
-
-
-def _in_utf8(path: Path) -> bytes:
-    """Return a file's content in UTF-8, whether it is that or latin-1."""
-    content = path.read_bytes()
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1").encode()
-    return content

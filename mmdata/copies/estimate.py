@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def _seconds_per_volume(plan: CopyPlan, task: CopyTask) -> float:
         started = time.perf_counter()
         copies = [_copies_of(task, row, stored, copy) for copy in _COPIES]
         for modality in stored:
-            _write(plan, task.side, np.stack([of_copy[modality] for of_copy in copies]))
+            _write(plan, task, np.stack([of_copy[modality] for of_copy in copies]))
         made_seconds = time.perf_counter() - started
     return (read_seconds + made_seconds / len(_COPIES)) / len(stored)
 
@@ -80,9 +81,14 @@ def _copies_of(task: CopyTask, row: int, stored: Mapping[str, NDArray[Any]], cop
     return make_copy(stored, task.settings, task.seed, task.sample_ids[row], copy, task.extent_mm, task.device)
 
 
-def _write(plan: CopyPlan, side: int, copies: NDArray[Any]) -> None:
-    spec = next(spec for spec in plan.arrays if spec.shape[-1] == side)
-    with tempfile.TemporaryDirectory() as folder:
-        path = StudyLayout(Path(folder)).augmented_array("estimate", side)
+def _write(plan: CopyPlan, task: CopyTask, copies: NDArray[Any]) -> None:
+    """Write copies to an array in the study: the next command removes what a kill leaves there."""
+    spec = next(spec for spec in plan.arrays if spec.shape[-1] == task.side)
+    scratch = task.layout.scratch
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        path = StudyLayout(Path(folder)).augmented_array("estimate", task.side)
         ensure_array(replace(spec, path=path, shape=(1, *copies.shape), rows_per_shard=len(copies)))
         open_array(path).write_shard(0, copies, copy=0)
+    with suppress(OSError):  # another command works there
+        scratch.rmdir()

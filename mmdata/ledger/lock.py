@@ -1,8 +1,10 @@
 """One command at a time writes to a study's stores."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from mmbase.files import make_directory
 from mmbase.lock import LockHeldError, hold_lock
 from mmdata.errors import StudyError
 from mmdata.store.schema import StudyLayout
@@ -10,14 +12,14 @@ from mmdata.store.schema import StudyLayout
 
 @contextmanager
 def hold_stores(layout: StudyLayout) -> Iterator[None]:
-    """Keep every other writer out while the block runs.
+    """Keep every other writer out while the block runs; whole heads that a killed one left are removed.
 
     Raises
     ------
     StudyError
         Another command is writing; the message names its process.
     """
-    layout.receipts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(layout.receipts)
     with ExitStack() as held:
         try:
             held.enter_context(hold_lock(layout.receipts / "writer.lock"))
@@ -25,4 +27,6 @@ def hold_stores(layout: StudyLayout) -> Iterator[None]:
             raise StudyError(
                 f"Process {error.holder} is writing to this study.", "Wait for it to end, then try again."
             ) from error
+        shutil.rmtree(layout.scratch, ignore_errors=True)
+        held.callback(shutil.rmtree, layout.scratch, ignore_errors=True)
         yield

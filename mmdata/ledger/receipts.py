@@ -1,37 +1,59 @@
 """Receipts: append-only records of what became of every scan and copy, the truth the catalogue is rebuilt from.
 
-A receipt is one line of JSON, written and flushed to the disk only after the shard it speaks of. A line that a kill
-tore is cut off by the next writer and passed over by readers. Receipts name samples, never participants. Lines are only
-added, but for a withdrawal, which takes out those of the withdrawn participants' samples.
+A receipt is one line of JSON with a checksum, written and flushed to the disk only after the shard it speaks of. A line
+that a kill tore is cut off by the next writer and passed over by readers; see `mmbase.lines`. Receipts name samples,
+never participants. Lines are only added, but for a withdrawal, which takes out those of the withdrawn participants'
+samples.
 """
 
 import json
-import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from mmbase.files import replace_file, sync_directory
+from pydantic import ConfigDict, Field
+from pydantic_core import from_json
+
+from mmbase.json_text import EXACT, Count, DamagedTextError, parse_json_line
+from mmbase.lines import (
+    DamagedLineError,
+    append_lines,
+    is_torn,
+    lacks_checksums,
+    look_at_lines,
+    read_lines,
+    replace_lines,
+)
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
+
+ArrayPart: TypeAlias = Annotated[str, Field(pattern=r"^[\w-]+$")]
+"""Of the path of an array: a modality, a side or a kind of connectivity."""
+ScanStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|rejected)$")]
+CopyStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|damaged)$")]
+RemovalStatus: TypeAlias = Annotated[str, Field(pattern="^(begun|removed)$")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanReceipt:
-    """What became of one scan."""
+    """What became of one scan; fields that older versions had besides are passed over."""
 
     sample_id: str
-    row: int
-    modality: str
-    checksums: dict[str, str] = field(default_factory=dict)
+    row: Count
+    modality: ArrayPart
+    checksums: dict[ArrayPart, str] = field(default_factory=dict)
     """Array name (a side, or the kind of connectivity) to the checksum of the row that was written."""
-    status: str
+    status: ScanStatus
     """``stored`` or ``rejected``."""
     reason: str = ""
     """Why it was rejected: a fixed code."""
     detail: str = ""
-    """What was expected and what came."""
+    """What was expected and what came; of a stored scan, why it is not its first copy, where it is another."""
+    passed_over: list[str] = field(default_factory=list)
+    """Reasons of the other copies that were tried in vain: of a stored scan those before it, of a rejected one those
+    behind the first."""
     fingerprint: str = ""
     """Of the source files and the settings that decide whether they can be used: when it changes, a rejected scan is
     tried again."""
@@ -45,11 +67,13 @@ class ScanReceipt:
 class CopyReceipt:
     """The rows of one shard of one augmented copy that were stored, or found damaged."""
 
-    modality: str
-    side: int
-    copy: int
-    rows: list[int]
-    status: str = "stored"
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    modality: ArrayPart
+    side: Annotated[int, Field(ge=1)]
+    copy: Annotated[int, Field(ge=1)]
+    rows: list[Count]
+    status: CopyStatus = "stored"
     """``stored`` or ``damaged``."""
 
 
@@ -57,14 +81,16 @@ class CopyReceipt:
 class WithdrawalReceipt:
     """A participant who must never come back, by key."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
     participant_key: str
-    status: str = "begun"
+    status: RemovalStatus = "begun"
     """``begun``, or ``removed`` when nothing of them is left."""
     date: str = ""
     """YYYY-MM-DD; empty: not known."""
-    removal: int = 0
+    removal: Count = 0
     """Number of the removal that they are part of; 0: none has been planned yet."""
-    rows: list[int] = field(default_factory=list)
+    rows: list[Count] = field(default_factory=list)
     """Rows that their samples had in every array; nobody gets them again."""
 
 
@@ -72,61 +98,90 @@ class WithdrawalReceipt:
 class RemovalReceipt:
     """What was removed from where, of all participants who withdrew together; of whom it says nothing."""
 
-    removal: int
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    removal: Count
     """Number, from 1."""
-    status: str
+    status: RemovalStatus
     """``begun``, with what was found before any of it was removed; or ``removed``."""
     date: str
     """YYYY-MM-DD."""
-    participants: int
-    known: int
+    participants: Count
+    known: Count
     """Participants who had samples in the study."""
-    samples: int
-    places: dict[str, int]
+    samples: Count
+    places: dict[str, Count]
     """Array, file or table to what it held of them: rows, lines or entries."""
     runs: list[str]
     """Runs whose cohort had some of them; each is marked."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Files outside the study that mm wrote and that may show them; they are the user's to remove."""
 
 
-Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputReceipt:
+    """A file that shows single participants and was written where the user said."""
+
+    path: str
+    """From the study where it lies in it, else absolute."""
+    date: str
+    """YYYY-MM-DD, of the first time."""
+
+
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
-REMOVAL_RECEIPTS = "removals.jsonl"
+REMOVAL_RECEIPTS, OUTPUT_RECEIPTS = "removals.jsonl", "outputs.jsonl"
+RECEIPTS = (
+    *(SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS),
+    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS),
+)
+REPLACEABLE_RECEIPTS = frozenset({SCAN_RECEIPTS, COPY_RECEIPTS})
+"""What they speak of can be stored again."""
 REMOVED = "removed"
 """Status of a withdrawal that is done."""
 CopyKey = tuple[str, int, int]
 """Modality, side and copy."""
+_REPLACE = "Put the file back from a backup."
+_REMEDIES = {
+    SAMPLE_RECEIPTS: f"{_REPLACE} Without one, take that line out and run mm ingest again: the catalogue, where it is "
+    "whole, says what the line said.",
+    SCAN_RECEIPTS: "Take it out with mm repair, then run mm ingest again: its scans are read again.",
+    COPY_RECEIPTS: "Take it out with mm repair, then run mm precompute-augs again: its copies are made again.",
+    WITHDRAWAL_RECEIPTS: f"It says who must never come back. {_REPLACE} Without one, take that line out and run "
+    "mm withdraw with every list that there ever was, before anything else.",
+    REMOVAL_RECEIPTS: f"{_REPLACE} Without one, take that line out: who was removed stays removed.",
+    OUTPUT_RECEIPTS: f"{_REPLACE} Without one, take that line out: a withdrawal then does not tell of that file.",
+}
+"""What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Given the entries of a receipt, returns what they are to be, or None where the receipt is to go."""
-_SCAN_FIELDS = frozenset(field.name for field in fields(ScanReceipt))
+_SHAPES: dict[str, type[Receipt]] = {
+    SAMPLE_RECEIPTS: EnrolledSample,
+    SCAN_RECEIPTS: ScanReceipt,
+    COPY_RECEIPTS: CopyReceipt,
+    WITHDRAWAL_RECEIPTS: WithdrawalReceipt,
+    REMOVAL_RECEIPTS: RemovalReceipt,
+    OUTPUT_RECEIPTS: OutputReceipt,
+}
+AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
     """Add receipts to a file and flush them to the disk."""
-    lines = b"".join(_to_line(asdict(receipt)) for receipt in receipts)
-    is_new = not path.exists()
-    with path.open("ab+") as file:
-        _cut_torn_line(file)
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        sync_directory(path.parent)
+    append_lines(path, (_to_content(asdict(receipt)) for receipt in receipts))
 
 
 def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
     """Return the newest receipt of each (sample_id, modality)."""
-    return {
-        (entry["sample_id"], entry["modality"]): ScanReceipt(**{k: v for k, v in entry.items() if k in _SCAN_FIELDS})
-        for entry in _read_lines(directory / SCAN_RECEIPTS)
-    }
+    receipts = _read_receipts(directory / SCAN_RECEIPTS, ScanReceipt)
+    return {(receipt.sample_id, receipt.modality): receipt for receipt in receipts}
 
 
 def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
     """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
     rows_by_key: dict[CopyKey, set[int]] = {}
-    for entry in _read_lines(directory / COPY_RECEIPTS):
-        receipt = CopyReceipt(**entry)
+    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
         rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
         if receipt.status == status:
             rows.update(receipt.rows)
@@ -135,9 +190,18 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
     return rows_by_key
 
 
+def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
+    """Return how many copies of each (modality, side) were ever stored."""
+    made: dict[tuple[str, int], int] = {}
+    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
+        key = (receipt.modality, receipt.side)
+        made[key] = max(receipt.copy, made.get(key, 0))
+    return made
+
+
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
     """Return the row and split that every sample was given for good, by sample id."""
-    return {entry["sample_id"]: EnrolledSample(**entry) for entry in _read_lines(directory / SAMPLE_RECEIPTS)}
+    return {sample.sample_id: sample for sample in _read_receipts(directory / SAMPLE_RECEIPTS, EnrolledSample)}
 
 
 def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
@@ -150,7 +214,8 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
 
 def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
     """Return the keys of everyone who has withdrawn."""
-    return frozenset(entry["participant_key"] for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS))
+    receipts = _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt)
+    return frozenset(receipt.participant_key for receipt in receipts)
 
 
 def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
@@ -163,8 +228,7 @@ def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
 def read_tombstones(directory: Path) -> dict[str, WithdrawalReceipt]:
     """Return the newest receipt of everyone who has withdrawn, by key, with all rows that they ever gave up."""
     tombstones: dict[str, WithdrawalReceipt] = {}
-    for entry in _read_lines(directory / WITHDRAWAL_RECEIPTS):
-        receipt = WithdrawalReceipt(**entry)
+    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
         key = receipt.participant_key
         before = tombstones[key].rows if key in tombstones else []
         tombstones[key] = replace(receipt, rows=sorted({*before, *receipt.rows}))
@@ -178,12 +242,17 @@ def read_retired_rows(directory: Path) -> frozenset[int]:
 
 def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
     """Return the newest receipt of each removal, by its number."""
-    return {entry["removal"]: RemovalReceipt(**entry) for entry in _read_lines(directory / REMOVAL_RECEIPTS)}
+    return {receipt.removal: receipt for receipt in _read_receipts(directory / REMOVAL_RECEIPTS, RemovalReceipt)}
+
+
+def read_outputs(directory: Path) -> list[str]:
+    """Return the paths of the files that were written where the user said, each once."""
+    return list(dict.fromkeys(receipt.path for receipt in _read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
     """Return how many of a file's receipts would change."""
-    return sum(change(entry) != entry for entry in _read_lines(path))
+    return sum(change(entry) != entry for _, entry in _read_entries(path))
 
 
 def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
@@ -191,55 +260,122 @@ def rewrite_receipts(path: Path, change: ReceiptChange) -> None:
 
     A torn line goes too: it is not known of whom it is.
     """
-    if not count_changes(path, change) and not _is_torn(path):
-        return
-    with replace_file(path) as file:
-        for entry in _read_lines(path):
-            changed = change(entry)
-            if changed is not None:
-                file.write(_to_line(changed))
+    if any(change(entry) != entry for _, entry in _read_entries(path)) or is_torn(path):
+        replace_lines(path, _changed_lines(path, change))
 
 
-def _to_line(entry: dict[str, Any]) -> bytes:
-    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+def _changed_lines(path: Path, change: ReceiptChange) -> Iterator[bytes]:
+    for line, entry in _read_entries(path):
+        changed = change(entry)
+        if changed is not None:
+            yield line if changed == entry else _to_content(changed)
 
 
-def _is_torn(path: Path) -> bool:
-    if not path.exists() or not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() != b"\n"
+def add_checksums(directory: Path) -> None:
+    """Give every receipt a checksum where an mm wrote them that knew of none.
+
+    Raises
+    ------
+    StoreError
+        A receipt is damaged.
+    """
+    for path in map(directory.joinpath, RECEIPTS):
+        if lacks_checksums(path):
+            replace_lines(path, (line for line, _ in _read_entries(path)))
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # torn by a kill
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise StoreError(
-                    f"Line {number} of receipts/{path.name} is damaged.",
-                    "Take that line out, then run mm ingest again: its scans are read again.",
-                ) from error
+def find_damaged_receipts(directory: Path) -> dict[str, list[int]]:
+    """Return for each file with damaged lines their numbers."""
+    damaged = {name: [n for n, entry in _look(directory / name) if entry is None] for name in RECEIPTS}
+    return {name: numbers for name, numbers in damaged.items() if numbers}
 
 
-def _cut_torn_line(file: Any) -> None:
-    """Remove what follows the last newline."""
-    end = file.seek(0, os.SEEK_END)
-    step = 4096
-    position = end
-    while position > 0:
-        start = max(0, position - step)
-        file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
-        if newline >= 0:
-            break
-        position = start
-    kept = start + newline + 1 if position > 0 else 0
-    if kept < end:
-        file.truncate(kept)
+def explain_damaged(name: str) -> str:
+    """Return what to do about a damaged line of a file."""
+    return _REMEDIES[name]
+
+
+def num_lost_tombstones(directory: Path) -> int:
+    """Return how many participants' tombstones are gone: the receipts of removals count those they were part of."""
+    keys_of: dict[int, set[str]] = defaultdict(set)
+    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
+        keys_of[receipt.removal].add(receipt.participant_key)
+    removals = read_removals(directory)
+    return sum(max(0, removal.participants - len(keys_of[number])) for number, removal in removals.items())
+
+
+def require_tombstones(directory: Path) -> None:
+    """Refuse to tell who has withdrawn where tombstones are gone.
+
+    Raises
+    ------
+    StoreError
+        Some are gone, or a receipt is damaged.
+    """
+    if number := num_lost_tombstones(directory):
+        problem, remedy = explain_lost_tombstones(number)
+        raise StoreError(f"receipts/{WITHDRAWAL_RECEIPTS} {problem}.", remedy)
+
+
+def explain_lost_tombstones(number: int) -> tuple[str, str]:
+    """Return what is wrong with the file of tombstones, to follow its name in a sentence, and what to do about it."""
+    return (
+        f"lacks {number} of the participants who have withdrawn, as {REMOVAL_RECEIPTS} counts them",
+        f"{_REPLACE} Without one, move receipts/{REMOVAL_RECEIPTS} away and run mm withdraw with every list that there "
+        "ever was, before anything else.",
+    )
+
+
+def drop_damaged_receipts(directory: Path) -> int:
+    """Take out damaged lines that speak of scans and copies, which can be stored again; return their number."""
+    damaged = find_damaged_receipts(directory)
+    for name in REPLACEABLE_RECEIPTS & damaged.keys():
+        path = directory / name
+        replace_lines(path, (_to_content(entry) for _, entry in _look(path) if entry is not None))
+    return sum(len(damaged[name]) for name in REPLACEABLE_RECEIPTS & damaged.keys())
+
+
+def _to_content(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode()
+
+
+def _look(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the number of each line and what it says, None where it is damaged."""
+    for number, content in look_at_lines(path):
+        if content is None:
+            yield number, None
+            continue
+        try:
+            _parse(path, number, content, _SHAPES[path.name])
+            yield number, json.loads(content)
+        except StoreError:
+            yield number, None
+
+
+def _read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each line and what it says, with the names that this mm does not know."""
+    for number, line in _whole_lines(path):
+        _parse(path, number, line, _SHAPES[path.name])
+        yield line, from_json(line)  # a third of the time of json.loads
+
+
+def _read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
+    for number, line in _whole_lines(path):
+        yield _parse(path, number, line, shape)
+
+
+def _parse(path: Path, number: int, line: bytes, shape: type[AnyReceipt]) -> AnyReceipt:
+    try:
+        return parse_json_line(line, shape)
+    except DamagedTextError as error:
+        raise StoreError(
+            f"Line {number} of receipts/{path.name} is damaged ({error}).", _REMEDIES[path.name]
+        ) from error
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the content of each line with its number; not the last one where a kill tore it."""
+    try:
+        yield from read_lines(path)
+    except DamagedLineError as error:
+        raise StoreError(f"Line {error.number} of receipts/{path.name} is damaged.", _REMEDIES[path.name]) from error

@@ -150,13 +150,11 @@ def _scan_tasks(study: Study, rows_per_shard: int) -> Iterator[VerifyTask]:
 def _copy_tasks(study: Study, rows_per_shard: int) -> Iterator[VerifyTask]:
     sample_ids = {sample.row: name for name, sample in read_samples(study.layout.receipts).items()}
     for (modality, side, copy), stored in sorted(read_copy_receipts(study.layout.receipts).items()):
-        if not study.layout.augmented_array(modality, side).exists():
-            continue  # removed on purpose: copies can be made again at any time
         for _, rows in shard_starts(list(stored), rows_per_shard):
             yield VerifyTask(
                 path=study.layout.augmented_array(modality, side),
                 modality=modality,
                 copy=copy,
                 checksums=dict.fromkeys(rows, ""),
-                sample_ids={row: sample_ids[row] for row in rows},
+                sample_ids={row: sample_ids.get(row, "") for row in rows},
             )

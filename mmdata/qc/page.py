@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmbase.doubts import DOUBTS
 from mmbase.files import write_bytes
 from mmbase.names import MODALITIES
 from mmdata.qc.reasons import explain_reason
@@ -75,7 +76,7 @@ def write_page(
     limits = ReviewLimits(max_volumes=max_volumes, max_unusual=max_unusual)
     sections, unusual, unreadable = [], {}, {}
     for review in _reviews(scans, study, limits, on_progress):
-        sections.append(describe_review(review, study.config))
+        sections.append(describe_review(review, study.config) | {"doubts": _doubts(scans, review.modality)})
         unusual[review.modality], unreadable[review.modality] = review.num_unusual, review.num_unreadable
     counts = _counts(scans, study.config)
     num_samples = scans["sample_id"].n_unique()
@@ -88,6 +89,7 @@ def write_page(
         counts=counts,
         sections=sections,
         rejections=_rejections(scans, max_listed, study.config),
+        other_copies=_other_copies(scans, study.config),
     )
     write_bytes(path, page)
     return QcSummary(
@@ -159,6 +161,28 @@ def _rejections(scans: pl.DataFrame, max_listed: int, config: StudyConfig) -> li
             "num_more": max(0, number - max_listed),
         }
         for modality, reason, number in ordered
+    ]
+
+
+def _doubts(scans: pl.DataFrame, modality: str) -> list[dict[str, Any]]:
+    """Return which scans of a modality look like something else."""
+    stored = scans.filter(modality=modality, status="stored")
+    found = []
+    for doubt in DOUBTS:
+        doubted = stored.filter(~pl.col(doubt.measure).is_between(doubt.lowest, doubt.highest))
+        if modality in doubt.modalities and doubted.height:
+            examples = doubted["sample_id"].head(MAX_EXAMPLES).to_list()
+            found.append({"number": doubted.height, "suspicion": doubt.suspicion, "examples": examples})
+    return found
+
+
+def _other_copies(scans: pl.DataFrame, config: StudyConfig) -> list[dict[str, Any]]:
+    """Return what is said of each modality's scans that are stored from another copy than their first."""
+    stored = scans.filter(pl.col("status") == "stored", pl.col("detail") != "")
+    return [
+        {"title": modality_title(modality, config), "number": frame.height, "examples": _most_frequent(frame["detail"])}
+        for modality in _modalities(stored)
+        if (frame := stored.filter(modality=modality)).height
     ]
 
 

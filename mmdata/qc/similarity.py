@@ -22,6 +22,10 @@ copies with Gaussian noise of 6 % of the range                                  
 names is one scan, or one person at least. Copies that were moved by a millimetre, smoothed or given much noise are
 missed; at side 32 noise of 3 % is much.
 
+All pairs are compared, so that a copy is found in a study of any size. Strangers become more alike the more pairs there
+are: residuals of random directions, of as many independent numbers as the 0.63 among 400 participants tells (37),
+reach 0.67 among 1,000, 0.76 among 10,000 and 0.82 among 100,000. That is extrapolated, not measured.
+
 Memory is one signature of each scan, about 5 KB, and one block of products: 0.8 GB for 100,000 scans. Comparing these
 takes 13 TFLOP, three minutes on two busy cores; reading and averaging them takes about as long.
 """

@@ -23,6 +23,8 @@ UNUSUAL_Z = 3.5
 MIN_SCANS_TO_RANK = 8
 """With fewer scans a median and a spread say little."""
 _FAULT_ONLY_WHERE_LOW = (MEAN_CORRELATION, "template_overlap", "registration_nmi")
+_NOT_RANKED = ("flat_share",)
+"""Near 0 in every image of tissue, where its spread says nothing; `mmbase.doubts` has a bound."""
 _SPREAD_PER_MAD = 1.4826
 _RELATIVE_ROUNDING = 1e-9
 _HIGHEST_CORRELATION = 1 - 1e-9
@@ -83,7 +85,7 @@ def rank_scans(measures: Mapping[str, NDArray[np.float64]]) -> list[UnusualScan]
     list of UnusualScan
         The scans with a score above 0; none where there are fewer than `MIN_SCANS_TO_RANK`.
     """
-    names = list(measures)
+    names = [name for name in measures if name not in _NOT_RANKED]
     z_MN = np.array([np.nan_to_num(deviations(name, measures[name])) for name in names])
     if z_MN.ndim < 2 or z_MN.shape[1] < MIN_SCANS_TO_RANK:
         return []

@@ -33,10 +33,17 @@ GRID_TOLERANCE_MM = 0.1
 _MAX_REPORTED_CHARACTERS = 200
 
 
-def extract_brain(scan: NativeScan, volumes: VolumeSettings, ingest: IngestSettings) -> tuple[Volume, str]:
+def extract_brain(
+    scan: NativeScan, volumes: VolumeSettings, ingest: IngestSettings, scratch: Path
+) -> tuple[Volume, str]:
     """Return a scan's brain, 0 outside, and where it came from: ``mask``, ``image`` or ``extractor``.
 
     An image is its own brain where it is neither all over non-zero nor larger than a brain.
+
+    Parameters
+    ----------
+    scratch
+        Folder for the extractor's files; it is made where there is none.
 
     Raises
     ------
@@ -50,9 +57,10 @@ def extract_brain(scan: NativeScan, volumes: VolumeSettings, ingest: IngestSetti
     elif not (fault := _head_fault(scan.volume, volumes.max_nonzero_share)):
         brain, source = scan.volume, "image"
     elif ingest.brain_extractor:
-        brain, source = _extracted(scan.volume, volumes, ingest), "extractor"
+        brain, source = _extracted(scan.volume, volumes, ingest, scratch), "extractor"
     else:
-        raise ScanRejected("not-skull-stripped", f"{fault}; give a brain mask, or --brain-extractor")
+        mask = f"a brain mask, {scan.expected_mask}" if scan.expected_mask else "a brain mask"
+        raise ScanRejected("not-skull-stripped", f"{fault}; give {mask}, or --brain-extractor")
     num_ml = _brain_ml(brain)
     if num_ml == 0:
         raise ScanRejected("empty", "every voxel of the brain is zero")
@@ -120,9 +128,9 @@ def _brain_ml(volume: Volume) -> float:
     return np.count_nonzero(volume.data_XYZ) * abs(float(np.linalg.det(volume.affine_44[:3, :3]))) / 1000
 
 
-def _extracted(volume: Volume, volumes: VolumeSettings, ingest: IngestSettings) -> Volume:
+def _extracted(volume: Volume, volumes: VolumeSettings, ingest: IngestSettings, scratch: Path) -> Volume:
     """Run the extractor on an image; return the image where its output is not 0."""
-    output = _run_extractor(volume, ingest)
+    output = _run_extractor(volume, ingest, scratch)
     if not on_same_grid(volume, output):
         raise ScanRejected("extractor-failed", "expected the extractor's output on its input's grid, it has another")
     brain_XYZ = output.data_XYZ != 0
@@ -133,8 +141,9 @@ def _extracted(volume: Volume, volumes: VolumeSettings, ingest: IngestSettings) 
     return _masked(volume, brain_XYZ)
 
 
-def _run_extractor(volume: Volume, ingest: IngestSettings) -> Volume:
-    with tempfile.TemporaryDirectory(prefix="mm-") as folder:
+def _run_extractor(volume: Volume, ingest: IngestSettings, scratch: Path) -> Volume:
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         source, target, log = (Path(folder) / name for name in ("input.nii.gz", "output.nii.gz", "log.txt"))
         arguments = _arguments(ingest.brain_extractor, source, target)
         source.write_bytes(encode_volume(volume.data_XYZ, volume.affine_44, np.float32))

@@ -16,11 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
 from mmdata.readers.matrix import parse_matrix
+from mmdata.readers.members import unreadable
 from mmdata.readers.native import NativeScan
+from mmdata.sources.bids_masks import expected_mask
 from mmdata.volume.flirt import world_from_flirt
 from mmdata.volume.geometry import Matrix44
 from mmdata.volume.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
@@ -59,6 +62,7 @@ def read_image(candidate: ScanCandidate, space: str) -> NativeScan:
         volume=volume,
         mni_from_native_44=_mni_from_native(candidate, volume),
         brain_XYZ=_read_mask(candidate.mask_path, volume) if candidate.mask_path else None,
+        expected_mask=f"{mask} beside it or in derivatives/*" if (mask := expected_mask(candidate.path.name)) else "",
     )
 
 
@@ -130,9 +134,9 @@ def _read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
 def _read_bytes(path: Path, limit: int, too_large: str) -> bytes:
     """Return a file's bytes, or reject it for the reason `too_large`."""
     try:
-        num_bytes = path.stat().st_size
+        num_bytes = require_regular(path).st_size
         if num_bytes > limit:
             raise ScanRejected(too_large, f"expected a file of at most {limit:,} bytes, got {num_bytes:,}")
         return path.read_bytes()
     except OSError as error:
-        raise ScanRejected("unreadable", f"the file cannot be read ({error.strerror})") from error
+        raise unreadable(path, error) from error

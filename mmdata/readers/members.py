@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from mmbase.input_files import require_regular
 from mmdata.errors import ScanRejected
 from mmdata.volume.nifti import MAX_VOLUME_BYTES
 
+_OF_MAC_OS = "__MACOSX/"
+"""Folder of an archive packed by macOS: what its file system knows of the members, under their names."""
 NOT_DATA = ("unusable", "incompatible")
 """Words in a member's path by which UK Biobank marks images that are not data."""
 MAX_DIRECTORY_BYTES = 1 << 24
@@ -53,14 +56,22 @@ def open_members(path: Path) -> Iterator[Members]:
         if path.is_dir():
             yield _Folder(path)
             return
+        require_regular(path)
         _refuse_endless_directory(path)
         with zipfile.ZipFile(path) as archive:
-            _refuse_outside_paths(archive.namelist())
+            _refuse_outside_paths(list(map(_with_slashes, archive.namelist())))
             yield _Archive(archive)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ScanRejected("bad-archive", f"the zip archive is damaged ({type(error).__name__})") from error
     except OSError as error:
-        raise ScanRejected("unreadable", f"the source cannot be read ({error.strerror})") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> ScanRejected:
+    """Return the rejection of a file or folder that the machine cannot read."""
+    is_dangling = isinstance(error, FileNotFoundError) and path.is_symlink()
+    fault = "a link leads to no file; fetch it, e.g. datalad get" if is_dangling else error.strerror
+    return ScanRejected("unreadable", f"the file cannot be read ({fault})")
 
 
 def read_member(members: Members, *names: str, missing_reason: str = "missing-image") -> bytes:
@@ -83,16 +94,18 @@ def read_member(members: Members, *names: str, missing_reason: str = "missing-im
 class _Archive:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
+        self._members = {_with_slashes(member.filename): member for member in archive.infolist()}
 
     def names(self) -> Sequence[str]:
-        return self._archive.namelist()
+        return list(self._members)
 
     def find(self, name: str) -> str | None:
         return _find(self.names(), name)
 
     def read(self, found: str) -> bytes:
-        _refuse_large(self._archive.getinfo(found).file_size, found)
-        return self._archive.read(found)  # stops at the size it declares
+        member = self._members[found]
+        _refuse_large(member.file_size, found)
+        return self._archive.read(member)  # stops at the size it declares
 
 
 class _Folder:
@@ -107,15 +120,22 @@ class _Folder:
 
     def read(self, found: str) -> bytes:
         path = self._root / found
-        _refuse_large(path.stat().st_size, found)
+        _refuse_large(require_regular(path).st_size, found)
         return path.read_bytes()
 
 
 def _find(names: Sequence[str], wanted: str) -> str | None:
     for name in names:
-        if (name == wanted or name.endswith("/" + wanted)) and not any(mark in name for mark in NOT_DATA):
+        if (name == wanted or name.endswith("/" + wanted)) and not any(
+            mark in name for mark in (*NOT_DATA, _OF_MAC_OS)
+        ):
             return name
     return None
+
+
+def _with_slashes(name: str) -> str:
+    """Return a member's path as the format has it; programs of Windows have packed backslashes."""
+    return name.replace("\\", "/")
 
 
 def _refuse_large(num_bytes: int, name: str) -> None:

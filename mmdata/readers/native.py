@@ -18,3 +18,5 @@ class NativeScan:
     """The image's world to MNI152's, RAS+ mm; None where the source has no transform."""
     brain_XYZ: NDArray[np.bool_] | None = None
     """Brain mask on the image's grid; None where the image should be brain-extracted as it is."""
+    expected_mask: str = ""
+    """Where a mask is looked for, in words; empty where nowhere."""

@@ -1,6 +1,7 @@
 """One scan, from its source to the rows that are stored: read, skull-strip, register, preprocess."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class LoadSettings:
     volumes: VolumeSettings
     connectivity: ConnectivitySettings
     ingest: IngestSettings
+    scratch: Path
+    """Folder of the study for temporary files, which hold whole heads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ def load_scan(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
 
 def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
     native = _read_native(scan, settings.volumes)
-    brain, brain_source = extract_brain(native, settings.volumes, settings.ingest)
+    brain, brain_source = extract_brain(native, settings.volumes, settings.ingest, settings.scratch)
     measures = {}
     if native.mni_from_native_44 is not None:
         mni_from_native_44, transform_source = native.mni_from_native_44, "source"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmbase.input_files import require_regular
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.readers.brain import on_same_grid
@@ -70,7 +71,7 @@ def read_warped(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
     """
     with open_members(scan.path) as members:
         name = VOLUME_FILES[scan.modality].ukb.images[volumes.map_of(scan.modality)].warped
-        return NativeScan(volume=decode_volume(read_member(members, name)), mni_from_native_44=np.eye(4))
+        return NativeScan(volume=decode_volume(read_member(members, *_forms(name))), mni_from_native_44=np.eye(4))
 
 
 def read_connectome(path: Path, connectome: Connectome) -> bytes:
@@ -85,6 +86,7 @@ def read_connectome(path: Path, connectome: Connectome) -> bytes:
         with open_members(path) as members:
             return read_member(members, connectome.member)
     try:
+        require_regular(path)
         with path.open("rb") as file:
             text = file.read(MAX_TEXT_BYTES)
     except OSError as error:
@@ -96,12 +98,23 @@ def read_connectome(path: Path, connectome: Connectome) -> bytes:
 
 def _read_image(members: Members, image: UkbImage) -> tuple[Volume, Volume | None]:
     """Return the brain image, or the image of the whole head and the brain mask beside it."""
-    if members.find(image.brain) or not (image.head and members.find(image.head) and members.find(image.mask)):
-        return decode_volume(read_member(members, image.brain)), None
-    volume, brain = decode_volume(read_member(members, image.head)), decode_volume(read_member(members, image.mask))
-    if not on_same_grid(volume, brain):
-        raise ScanRejected("bad-mask", "expected a mask on the image's grid, it has another shape or position")
-    return volume, brain
+    if not _find_image(members, image.brain) and image.head:
+        head, mask = _find_image(members, image.head), _find_image(members, image.mask)
+        if head and mask:
+            volume, brain = decode_volume(members.read(head)), decode_volume(members.read(mask))
+            if not on_same_grid(volume, brain):
+                raise ScanRejected("bad-mask", "expected a mask on the image's grid, it has another shape or position")
+            return volume, brain
+    return decode_volume(read_member(members, *_forms(image.brain))), None
+
+
+def _forms(name: str) -> tuple[str, str]:
+    """Return the names of an image's member as the archive has it and decompressed."""
+    return name, name.removesuffix(".gz")
+
+
+def _find_image(members: Members, name: str) -> str | None:
+    return next(filter(None, map(members.find, _forms(name))), None)
 
 
 def _read_matrix(members: Members, name: str) -> Matrix44 | None:

@@ -1,22 +1,23 @@
-"""Choose among the images that a BIDS dataset has of one visit: one for each modality, with its mask and transform.
+"""Rank the images that a BIDS dataset has of one visit: for each modality the best first, with masks and transforms.
 
 *Native* images lie in a space of the participant, by their name none, that of an image such as ``space-T1w``, or
 ``orig``, ``individual`` or ``ACPC``. Images with a ``space-MNI152…`` were warped there, by convention nonlinearly.
 
-Masks are named as in the BIDS specification, 1.10, Imaging derivatives; transforms, which it does not name yet, as by
-fMRIPrep: ``from-T1w_to-MNI152NLin6Asym_mode-image_xfm``.
+Masks: `bids_masks`. Transforms, which the specification does not name yet, are named as by fMRIPrep:
+``from-T1w_to-MNI152NLin6Asym_mode-image_xfm``.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
-from mmbase.records import ScanCandidate, Visit
-from mmdata.sources.bids_names import BidsName
+from mmbase.records import ScanCandidate, Visit, rank_copies
+from mmdata.sources.bids_masks import is_brain_mask, masks_of, without
+from mmdata.sources.bids_names import IMAGE_EXTENSIONS, BidsFile, BidsName
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.volume.settings import VolumeSettings
 
-IMAGE_EXTENSIONS = (".nii", ".nii.gz")
 TRANSFORM_EXTENSIONS = (".txt", ".mat")
 """Of affine transforms; ``.h5`` holds a warp."""
 _NATIVE_SPACES = ("t2w", "orig", "individual", "acpc")
@@ -27,46 +28,20 @@ _FSL_TEMPLATE = "MNI152NLin6Asym"
 _LINEAR = "MNI152-linear"
 _VERSION_KEYS = {"space", "res", "den", "desc", "model", "param"}
 """Entities that tell versions of one acquisition apart."""
-_NOT_IN_MASK_KEYS = {"desc", "model", "param"}
-"""Entities in which an image and its mask may differ."""
 _TRANSFORM_KEYS = {"from", "to", "mode", "desc"}
-
-_Entities = frozenset[tuple[str, str]]
-_MaskKey = tuple[Path, _Entities]
-"""What an image and its mask have in common: the folder, and the entities but for the description."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BidsFile:
-    """An image, mask or transform of one visit."""
+class _Image:
+    """An image that can stand for a modality."""
 
-    folder: Path = field(repr=False)
-    filename: str = field(repr=False)
-    name: BidsName
-    """The file name's parts."""
-    dataset: int
-    """Index of its dataset among those searched: pipelines by name."""
-    is_derivative: bool
-    """Whether it comes from a pipeline in ``derivatives``."""
-
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return self.folder / self.filename
-
-    @property
-    def space(self) -> str:
-        """Label of the space entity, empty without one."""
-        return self.name.entities.get("space", "")
-
-    @property
-    def desc(self) -> str:
-        """Label of the desc entity, empty without one."""
-        return self.name.entities.get("desc", "")
+    file: BidsFile
+    masks: Sequence[Path | None] = field(repr=False)
+    """The best first, as `bids_masks.masks_of` returns them."""
 
 
 def choose_scans(visit: Visit, files: Sequence[BidsFile], volumes: VolumeSettings) -> tuple[list[ScanCandidate], int]:
-    """Return one scan for each modality, and how many other acquisitions were passed over.
+    """Return one scan with its copies for each modality, and how many acquisitions there are beside the best.
 
     An image of a pipeline comes before one of the dataset itself, and FSL's template before its others; then a
     brain-extracted image, one with a mask, and one with neither; a preprocessed one before a plain one; the first run;
@@ -77,49 +52,50 @@ def choose_scans(visit: Visit, files: Sequence[BidsFile], volumes: VolumeSetting
     volumes
         Which map stands for dwi; in linear space native images are chosen, else images in a space of the template.
     """
-    masks = {_mask_key(file): file for file in files if file.name.suffix == "mask" and file.desc == "brain"}
+    masks = [file for file in files if is_brain_mask(file.name)]
     transforms = [file for file in files if _is_transform(file)]
-    images: dict[str, list[BidsFile]] = {}
+    images: dict[str, list[_Image]] = {}
     for file in files:
-        modality = _modality(file.name, volumes)
-        if modality and _is_usable(file, modality, masks, volumes.space):
-            images.setdefault(modality, []).append(file)
-    scans, num_passed_over = [], 0
+        if modality := modality_of(file.name, volumes):
+            image = _Image(file=file, masks=[] if file.desc == "brain" else masks_of(file, modality, masks))
+            if _is_usable(image, modality, volumes.space):
+                images.setdefault(modality, []).append(image)
+    scans, num_further = [], 0
     for modality, rivals in sorted(images.items()):
-        best = min(rivals, key=lambda file: _rank(file, masks))
-        acquisitions = {_acquisition(file) for file in rivals if file.dataset == best.dataset}
-        num_passed_over += len(acquisitions) - 1
-        scans.append(_candidate(visit, modality, best, masks, transforms, volumes.space))
-    return scans, num_passed_over
+        rivals.sort(key=_rank)
+        best = rivals[0].file
+        acquisitions = {_acquisition(image.file) for image in rivals if image.file.dataset == best.dataset}
+        num_further += len(acquisitions) - 1
+        copies = (copy for image in rivals for copy in _copies(visit, modality, image, transforms, volumes.space))
+        scans.append(rank_copies(*copies))
+    return scans, num_further
 
 
-def _candidate(
-    visit: Visit,
-    modality: str,
-    image: BidsFile,
-    masks: Mapping[_MaskKey, BidsFile],
-    transforms: Sequence[BidsFile],
-    space: str,
-) -> ScanCandidate:
+def _copies(
+    visit: Visit, modality: str, image: _Image, transforms: Sequence[BidsFile], space: str
+) -> Iterator[ScanCandidate]:
+    """Yield an image with each of its masks and transforms."""
     in_template_space = space != _LINEAR
-    mask = None if image.desc == "brain" else masks.get(_mask_key(image))
-    return ScanCandidate(
-        visit=visit,
-        modality=modality,
-        path=image.path,
-        form="image",
-        transform_path=None if in_template_space else _transform_of(image, modality, transforms),
-        mask_path=mask.path if mask else None,
-        in_template_space=in_template_space,
-    )
+    fitting = [] if in_template_space else _transforms_of(image.file, modality, transforms)
+    for mask, transform in product(image.masks or (None,), fitting or (None,)):
+        yield ScanCandidate(
+            visit=visit,
+            modality=modality,
+            path=image.file.path,
+            form="image",
+            transform_path=transform,
+            mask_path=mask,
+            in_template_space=in_template_space,
+        )
 
 
-def _modality(name: BidsName, volumes: VolumeSettings) -> str | None:
+def modality_of(name: BidsName, volumes: VolumeSettings) -> str | None:
+    """Return the modality that a file's name says it is an image of, None where it is of none."""
     if name.extension not in IMAGE_EXTENSIONS:
         return None
     shown = _map_name(name).lower()
     for modality, files in VOLUME_FILES.items():
-        if shown == volumes.map_of(modality).lower() if files.has_maps else name.suffix == files.bids.suffix:
+        if shown == (volumes.map_of(modality) if files.has_maps else files.bids.suffix).lower():
             return modality
     return None
 
@@ -130,22 +106,24 @@ def _map_name(name: BidsName) -> str:
     return {"dwimap": name.entities.get("param", desc), "dwi": desc}.get(name.suffix, name.suffix)
 
 
-def _is_usable(file: BidsFile, modality: str, masks: Collection[_MaskKey], space: str) -> bool:
+def _is_usable(image: _Image, modality: str, space: str) -> bool:
+    file = image.file
     if space == _LINEAR:
         own_spaces = (files.bids.suffix.lower() for files in VOLUME_FILES.values())
         return not file.space or file.space.lower() in {*_NATIVE_SPACES, *own_spaces}
-    is_extracted = VOLUME_FILES[modality].bids.is_brain_only or file.desc == "brain" or _mask_key(file) in masks
+    is_extracted = VOLUME_FILES[modality].bids.is_brain_only or file.desc == "brain" or bool(image.masks)
     return file.space.startswith(_TEMPLATE) and is_extracted
 
 
-def _rank(file: BidsFile, masks: Collection[_MaskKey]) -> tuple[object, ...]:
+def _rank(image: _Image) -> tuple[object, ...]:
     """Return a key that sorts the best image first."""
+    file = image.file
     run = file.name.entities.get("run", "0")
     return (
         not file.is_derivative,
         file.space != _FSL_TEMPLATE,
         file.desc != "brain",
-        _mask_key(file) not in masks,
+        not image.masks,
         file.desc != "preproc",
         int(run) if run.isdecimal() else 0,
         file.dataset,
@@ -153,17 +131,17 @@ def _rank(file: BidsFile, masks: Collection[_MaskKey]) -> tuple[object, ...]:
     )
 
 
-def _transform_of(image: BidsFile, modality: str, transforms: Sequence[BidsFile]) -> Path | None:
-    """Return the affine that leads from the image's space to MNI152, of the same dataset and acquisition."""
+def _transforms_of(image: BidsFile, modality: str, transforms: Sequence[BidsFile]) -> list[Path]:
+    """Return the affines from the image's space to MNI152, of the same dataset and acquisition, the best first."""
     image_space = (image.space or VOLUME_FILES[modality].bids.suffix).lower()
     fitting = [
         (-len(acquisition), file.name.entities["to"] != _FSL_TEMPLATE, file.path)
         for file in transforms
         if file.dataset == image.dataset
         and file.name.entities["from"].lower() == image_space
-        and (acquisition := _without(file.name, _TRANSFORM_KEYS)) <= _acquisition(image)
+        and (acquisition := without(file.name, _TRANSFORM_KEYS)) <= _acquisition(image)
     ]
-    return min(fitting)[-1] if fitting else None
+    return [path for *_, path in sorted(fitting)]
 
 
 def _is_transform(file: BidsFile) -> bool:
@@ -177,13 +155,5 @@ def _is_transform(file: BidsFile) -> bool:
     )
 
 
-def _mask_key(file: BidsFile) -> _MaskKey:
-    return file.folder, _without(file.name, _NOT_IN_MASK_KEYS)
-
-
-def _acquisition(file: BidsFile) -> _Entities:
-    return _without(file.name, _VERSION_KEYS)
-
-
-def _without(name: BidsName, keys: Collection[str]) -> _Entities:
-    return frozenset(entity for entity in name.entities.items() if entity[0] not in keys)
+def _acquisition(file: BidsFile) -> frozenset[tuple[str, str]]:
+    return without(file.name, _VERSION_KEYS)

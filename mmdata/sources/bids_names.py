@@ -1,24 +1,23 @@
-"""Names in BIDS: entities, suffix and extension of a file, and sessions as imaging visits.
+"""Names in BIDS: entities, suffix and extension of a file.
 
 An *entity* is a key with a label, ``ses-2``; a file name is entities and a suffix, joined by underscores, and an
-extension.
+extension. Keys, suffixes and extensions mean the same in any letter case; labels do not.
 
 Source: the Brain Imaging Data Structure specification, 1.10, Common principles, Filenames.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
-
-MAX_INSTANCE = (1 << 31) - 1
-_FIRST_HASHED_INSTANCE = 1000
+IMAGE_EXTENSIONS = (".nii", ".nii.gz")
 _LABEL = r"[A-Za-z0-9+]+"
-_FOLDER_NAME = re.compile(rf"(?P<key>sub|ses)-(?P<label>{_LABEL})")
+_FOLDER_NAME = re.compile(rf"(?P<key>(?i:sub|ses))-(?P<label>{_LABEL})")
 _FILE_NAME = re.compile(
-    rf"(?P<entities>(?:[A-Za-z0-9]+-{_LABEL}_)+)(?P<suffix>[A-Za-z0-9]+)(?P<extension>\.[A-Za-z0-9.]+)"
+    rf"(?P<entities>(?:[A-Za-z0-9]+-{_LABEL}_)+)"
+    r"(?:(?P<image>(?!(?i:brain)_)[A-Za-z0-9]+)_(?=(?i:(?:brain_?)?mask)\.))?"
+    r"(?P<suffix>(?i:brain_mask)|[A-Za-z0-9]+)(?P<extension>\.[A-Za-z0-9.]+)"
 )
 
 
@@ -27,10 +26,42 @@ class BidsName:
     """A file name in its parts."""
 
     entities: Mapping[str, str] = field(repr=False)
-    """Key to label: what precedes the suffix."""
+    """Key, in lower case, to label: what precedes the suffix."""
     suffix: str
+    """In lower case."""
     extension: str
-    """With its dot."""
+    """With its dot, in lower case."""
+    image_suffix: str = ""
+    """Of a mask that repeats its image's suffix, ``T1w_brainmask``: that suffix, in lower case."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BidsFile:
+    """An image, mask or transform of one visit."""
+
+    folder: Path = field(repr=False)
+    filename: str = field(repr=False)
+    name: BidsName
+    """The file name's parts."""
+    dataset: int
+    """Index of its dataset among those searched: pipelines by name."""
+    is_derivative: bool
+    """Whether it comes from a pipeline in ``derivatives``."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.folder / self.filename
+
+    @property
+    def space(self) -> str:
+        """Label of the space entity, empty without one."""
+        return self.name.entities.get("space", "")
+
+    @property
+    def desc(self) -> str:
+        """Label of the desc entity, empty without one."""
+        return self.name.entities.get("desc", "")
 
 
 def parse_name(name: str) -> BidsName | None:
@@ -38,14 +69,27 @@ def parse_name(name: str) -> BidsName | None:
 
     >>> name = parse_name("sub-01_ses-2_desc-brain_T1w.nii.gz")
     >>> name.suffix, name.extension, name.entities["desc"]
-    ('T1w', '.nii.gz', 'brain')
+    ('t1w', '.nii.gz', 'brain')
+    >>> mask = parse_name("sub-01_T1w_brain_mask.nii.gz")
+    >>> mask.suffix, mask.image_suffix
+    ('brain_mask', 't1w')
     >>> parse_name("T1w.nii.gz")
     """
     match = _FILE_NAME.fullmatch(name)
     if match is None:
         return None
-    entities = dict(entity.split("-") for entity in match["entities"].split("_")[:-1])
-    return BidsName(entities=entities, suffix=match["suffix"], extension=match["extension"])
+    pairs = (entity.split("-") for entity in match["entities"].split("_")[:-1])
+    return BidsName(
+        entities={key.lower(): label for key, label in pairs},
+        suffix=match["suffix"].lower(),
+        extension=match["extension"].lower(),
+        image_suffix=(match["image"] or "").lower(),
+    )
+
+
+def owner_of(name: BidsName) -> dict[str, str]:
+    """Return the participant and session that a file's name names."""
+    return {key: name.entities[key] for key in ("sub", "ses") if key in name.entities}
 
 
 def parse_folder(name: str, key: str) -> str | None:
@@ -55,27 +99,4 @@ def parse_folder(name: str, key: str) -> str | None:
     ('M12', None)
     """
     match = _FOLDER_NAME.fullmatch(name)
-    return match["label"] if match and match["key"] == key else None
-
-
-def instance_of(session: str | None) -> int:
-    """Return the imaging visit that a session stands for.
-
-    The one number in its label, below 1,000; 0 for a baseline; any other label, such as a date, by its hash, from 1,000
-    up. Without a session it is
-    2, UK Biobank's first imaging visit, so that the values a UK Biobank table has for the visit are of that day.
-
-    >>> [instance_of(label) for label in (None, "2", "03", "M12", "bl", "baseline")]
-    [2, 2, 3, 12, 0, 0]
-    >>> instance_of("followup") == instance_of("followup") >= 1000
-    True
-    """
-    if session is None:
-        return FIRST_IMAGING_INSTANCE
-    if session.lower() in ("bl", "baseline"):
-        return 0
-    numbers = re.findall("[0-9]+", session)
-    if len(numbers) == 1 and int(numbers[0]) < _FIRST_HASHED_INSTANCE:
-        return int(numbers[0])
-    digest = hashlib.blake2b(session.encode(), digest_size=8).digest()
-    return _FIRST_HASHED_INSTANCE + int.from_bytes(digest, "big") % (MAX_INSTANCE + 1 - _FIRST_HASHED_INSTANCE)
+    return match["label"] if match and match["key"].lower() == key else None

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.input_files import read_regular, require_regular
 from mmdata.errors import SourceError
+from mmdata.sources.numpy_file import open_numpy_file
 from mmdata.sources.tables import EID_COLUMNS
 from mmdata.sources.walk import Listing
 
@@ -17,6 +18,8 @@ ID_COLUMNS = (*EID_COLUMNS, "id")
 """Headers of a column of participants in the reference study's layout."""
 _ONE_ID = re.compile(r"[^\s,;]+")
 _LIST_SUFFIXES = (".txt", ".csv", ".npy")
+_MAX_LIST_BYTES = 1 << 26
+"""Of a list of ids; one of half a million takes 4 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,7 @@ def _read_ids(path: Path) -> Sequence[str]:
 
 def _ids_of_text(path: Path) -> Sequence[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     ids = [line.strip().rstrip(",").strip("\"'") for line in lines if line.strip()]
@@ -94,17 +97,16 @@ def _ids_of_array(ids_N: NDArray[Any], path: Path) -> Sequence[str]:
 
 def _load_array(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+        require_regular(path)
+        return open_numpy_file(path)
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    if not isinstance(array, np.ndarray):
-        raise SourceError(f"{path.name} is an archive of arrays. Expected one array.", "Save it with numpy.save.")
-    return array
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
+    why = error.strerror if isinstance(error, OSError) else "not UTF-8" if isinstance(error, UnicodeError) else error
     return SourceError(
-        f"{path.name} in {path.parent} cannot be read ({type(error).__name__}). Expected a numpy array of numbers or "
+        f"{path.name} in {path.parent} cannot be read ({why}). Expected a numpy array of numbers or "
         "text saved with numpy.save, or, of ids, a text file in UTF-8.",
         "Save it again, or move it out of the source.",
     )

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from mmbase.records import FoundSources, ScanCandidate
+from mmbase.records import FoundSources, ScanCandidate, rank_copies
 from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
 from mmdata.sources.folder import find_folder
@@ -71,9 +71,9 @@ def parse_source(entry: str) -> Source:
 def find_sources(sources: Sequence[Source], config: StudyConfig, *, lists: Sequence[Path] = ()) -> FoundSources:
     """List the scans that a study stores, and the tables and withdrawal lists, of all its sources.
 
-    All folders of UK Biobank files are one release. A scan that several sources have is taken from the first of them.
-    A file that the study has a use for, as a table, a list of test participants or of relatives, is no withdrawal list
-    whatever its name.
+    All folders of UK Biobank files are one release. Of a scan that several sources have, the first one's copies come
+    first. A file that the study has a use for, as a table, a list of test participants or of relatives, is no
+    withdrawal list whatever its name.
 
     Parameters
     ----------
@@ -194,16 +194,19 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
         if scan.modality in modalities:
             key = (scan.visit.eid, scan.visit.instance, scan.modality)
             num_duplicates += key in scans
-            scans.setdefault(key, scan)
+            scans[key] = rank_copies(scans[key], scan) if key in scans else scan
     people = Counter(chain.from_iterable({scan.visit.eid for scan in found.scans} for found in founds))
     return FoundSources(
         scans=tuple(scans[key] for key in sorted(scans)),
         num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
+        visit_tables=tuple(chain.from_iterable(found.visit_tables for found in founds)),
+        sessionless={eid: are_all for found in founds for eid, are_all in found.sessionless.items()},
         withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
         number_lists=_joined(found.number_lists for found in founds),
         passed_over=_joined(found.passed_over for found in founds),
         num_duplicates=num_duplicates,
+        misnamed=tuple(one for found in founds for one in found.misnamed if one.modality in modalities),
         labels={eid: label for found in founds for eid, label in found.labels.items()},
         splits=_joined_splits(founds),
     )

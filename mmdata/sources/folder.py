@@ -7,18 +7,19 @@ in a folder ``CONNECTIVITY`` there, beside the ids of its rows. Case does not ma
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from mmbase.names import CONNECTIVITY
-from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number
+from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number, rank_copies
+from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.errors import SourceError
 from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
+from mmdata.sources.misnamed import FOREIGN_EXTENSIONS, Misnamed, count_misnamed
 from mmdata.sources.tables import may_be_table, sort_tables
-from mmdata.sources.ukb import FIRST_IMAGING_INSTANCE
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.sources.walk import Listing, list_folder, require_folder
 
@@ -40,6 +41,8 @@ class _Part:
 
     split: str | None
     listing: Listing
+    volumes: Sequence[tuple[str, Listing]]
+    """Modality and what lies in its folder."""
     edge_tables: Sequence[EdgeTable]
 
 
@@ -64,20 +67,21 @@ def find_folder(root: Path) -> FoundSources:
     """
     require_folder(root, f"the folder that holds TRAIN, VAL and TEST, or {' or '.join(VOLUME_FILES).upper()}")
     parts = _parts(root)
-    found = list(chain.from_iterable(_scans_in(part, root) for part in parts))
-    scans: dict[tuple[int, int, str], ScanCandidate] = {}
+    found = list(chain.from_iterable(map(_scans_in, parts)))
+    scans: dict[tuple[int, int, str], list[ScanCandidate]] = defaultdict(list)
     for one in found:
-        scans.setdefault((one.scan.visit.eid, one.scan.visit.instance, one.scan.modality), one.scan)
+        scans[one.scan.visit.eid, one.scan.visit.instance, one.scan.modality].append(one.scan)
     id_lists = {table.id_list for part in parts for table in part.edge_tables}
     texts = [part.listing.path(name) for part in parts for name in part.listing.files if may_be_table(name)]
     sorted_texts = sort_tables((path for path in texts if path not in id_lists), id_columns=ID_COLUMNS)
     return FoundSources(
-        scans=tuple(scan for _, scan in sorted(scans.items(), key=lambda item: item[0])),
+        scans=tuple(rank_copies(*scans[key]) for key in sorted(scans)),
         tables=sorted_texts.tables,
         withdrawal_lists=sorted_texts.withdrawal_lists,
         number_lists=sorted_texts.number_lists,
         passed_over=sorted_texts.passed_over,
         num_duplicates=len(found) - len(scans),
+        misnamed=count_misnamed(chain.from_iterable(map(_misnamed_in, parts))),
         labels={one.scan.visit.eid: one.label for one in found if str(one.scan.visit.eid) != one.label},
         splits=_settled_splits(found, root),
     )
@@ -87,7 +91,19 @@ def _parts(root: Path) -> list[_Part]:
     top = list_folder(root, root)
     splits = {name: _SPLIT_OF_FOLDER[name.lower()] for name in top.folders if name.lower() in _SPLIT_OF_FOLDER}
     listings = [(None, top), *((split, list_folder(top.path(name), root)) for name, split in splits.items())]
-    return [_Part(split=split, listing=listing, edge_tables=_edge_tables(listing, root)) for split, listing in listings]
+    return [
+        _Part(
+            split=split,
+            listing=listing,
+            volumes=[
+                (name.lower(), list_folder(listing.path(name), root))
+                for name in listing.folders
+                if name.lower() in VOLUME_FILES
+            ],
+            edge_tables=_edge_tables(listing, root),
+        )
+        for split, listing in listings
+    ]
 
 
 def _edge_tables(listing: Listing, root: Path) -> list[EdgeTable]:
@@ -96,17 +112,32 @@ def _edge_tables(listing: Listing, root: Path) -> list[EdgeTable]:
     return [table for one in (listing, *inner) if (table := find_edge_table(one))]
 
 
-def _scans_in(part: _Part, root: Path) -> Iterator[_FoundScan]:
-    for folder in part.listing.folders:
-        if folder.lower() in VOLUME_FILES:
-            listing = list_folder(part.listing.path(folder), root)
-            for name in listing.files:
-                match = _VOLUME_NAME.fullmatch(name)
-                if match and match["modality"].lower() == folder.lower():
-                    yield _volume(match["id"], folder.lower(), listing.path(name), part.split)
+def _scans_in(part: _Part) -> Iterator[_FoundScan]:
+    for modality, listing in part.volumes:
+        for name in listing.files:
+            match = _VOLUME_NAME.fullmatch(name)
+            if match and match["modality"].lower() == modality:
+                yield _volume(match["id"], modality, listing.path(name), part.split)
     for table in part.edge_tables:
         for row, name in enumerate(table.ids):
             yield _edges(name, row, table.path, part.split)
+
+
+def _misnamed_in(part: _Part) -> Iterator[Misnamed]:
+    """Yield images outside their modality's folder, and those in it whose names do not say that they are of it.
+
+    Masks are no images.
+    """
+    for name in part.listing.files:
+        match = _VOLUME_NAME.fullmatch(name)
+        if match and (modality := match["modality"].lower()) in VOLUME_FILES:
+            yield Misnamed(modality, f"expected in a folder {modality.upper()}", name)
+    for modality, listing in part.volumes:
+        for name in listing.files:
+            match = _VOLUME_NAME.fullmatch(name)
+            is_image = ".nii" in name.lower() or name.lower().endswith(FOREIGN_EXTENSIONS)
+            if is_image and not (match and match["modality"].lower() in {modality, "mask"}) and name[0] != ".":
+                yield Misnamed(modality, f"expected <id>_{modality}.nii.gz", name)
 
 
 def _volume(name: str, modality: str, path: Path, split: str | None) -> _FoundScan:

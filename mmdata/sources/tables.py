@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from mmbase.input_files import is_regular, require_regular
 from mmdata.errors import SourceError
 
-EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id")
-"""Headers of the column that names participants, in the exports of UK Biobank and in BIDS."""
+EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id", "f_eid", "participant_eid", "x.eid")
+"""Headers of the column that names participants, in the exports of UK Biobank and in BIDS, and as R changes them."""
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 _LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", ".xls", ".xlsx", ".ods")
 """Of withdrawal lists. A spreadsheet is one that cannot be read, which its reader says."""
@@ -39,12 +40,12 @@ class SortedTables:
 
 
 def may_be_table(name: str) -> bool:
-    """Return whether a file's name is that of a table or a withdrawal list.
+    """Return whether a file's name is that of a table or a withdrawal list; hidden files are neither.
 
-    >>> may_be_table("participants.TSV"), may_be_table("Withdrawals.xlsx"), may_be_table("image.nii.gz")
+    >>> may_be_table("participants.TSV"), may_be_table("Withdrawals.xlsx"), may_be_table("._participants.tsv")
     (True, True, False)
     """
-    return name.lower().endswith(_SUFFIXES) or is_withdrawal_list(name)
+    return not name.startswith(".") and (name.lower().endswith(_SUFFIXES) or is_withdrawal_list(name))
 
 
 def is_withdrawal_list(name: str) -> bool:
@@ -65,16 +66,21 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
     Parameters
     ----------
     id_columns
-        Headers of the first column by which a table is known.
+        Headers of the first column, whatever their case, by which a table is known.
 
     Raises
     ------
     SourceError
         A file cannot be read.
     """
-    header = re.compile(rb"[\"']?(" + "|".join(map(re.escape, id_columns)).encode() + rb")[\"']?[,;\t ]")
+    names = "|".join(map(re.escape, id_columns)).encode()
+    # R and pandas write the numbers of rows first, under an empty name
+    header = re.compile(rb"((\"\")?[,;\t])?[\"']?(" + names + rb")[\"']?[,;\t ]", re.IGNORECASE)
     tables, withdrawal_lists, number_lists, passed_over = [], [], [], []
     for path in paths:
+        if not is_regular(path) and not is_withdrawal_list(path.name):
+            passed_over.append(path)
+            continue
         head = _read_head(path)
         if is_withdrawal_list(path.name):
             withdrawal_lists.append(path)
@@ -102,6 +108,7 @@ def _holds_numbers(head: bytes) -> bool:
 
 def _read_head(path: Path) -> bytes:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:

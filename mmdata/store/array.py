@@ -20,9 +20,10 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
+from mmbase.files import missing_directories, sync_made
 from mmdata.errors import StoreError
 from mmdata.store.chunks import ChunkReader, reader_of, shard_file
-from mmdata.store.description import read_description
+from mmdata.store.description import damaged_description, read_description
 from mmdata.store.failures import damaged_array, explain_failure, full_disk, is_disk_full
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
 from mmdata.store.rows import is_stored, missing_value, require_stored
@@ -122,8 +123,11 @@ class StoredArray:
         if start % self.rows_per_shard or len(rows) != last - start:
             raise ValueError(f"expected rows {start} to {last} of a whole shard, got {len(rows)} rows")
         target = self.handle if copy is None else self.handle[copy]
+        file = shard_file(self.path, start // self.rows_per_shard, len(self.row_shape), copy=copy)
+        made = missing_directories(file.parent)
         try:
-            target[start:last].write(rows).result()
+            target[start:last].write(rows).result()  # with fsync of the file and its folder, not of those above it
+            sync_made(folder for folder in made if folder.exists())  # a shard without rows has none
         except (ValueError, OSError) as error:
             if is_disk_full(error):
                 raise full_disk(self.path) from error
@@ -223,7 +227,12 @@ def open_array(location: Location) -> StoredArray:
     """
     description = read_description(location)
     spec = {"driver": "zarr3", "kvstore": kvstore_spec(location)}
-    handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
+    try:
+        handle = ts.open(spec, open=True, read=True, write=isinstance(location, Path)).result()
+    except (ValueError, OSError) as error:
+        raise explain_failure(error, location) or damaged_description(location, "Zarr cannot open it") from error
+    if is_stored(np.full(1, handle.fill_value, handle.dtype.numpy_dtype)):
+        raise damaged_description(location, "its fill value is not that of rows which were never stored")
     reader = None
     if isinstance(location, Path):
         reader = reader_of(location, description, missing_value(handle.dtype.numpy_dtype))

@@ -122,6 +122,13 @@ def reader_of(folder: Path, description: Mapping[str, Any], fill: Any) -> ChunkR
     description
         What its zarr.json holds.
     """
+    try:
+        return _reader_of(folder, description, fill)
+    except (AttributeError, LookupError, TypeError, ValueError):  # as Zarr allows it and this program never writes it
+        return None
+
+
+def _reader_of(folder: Path, description: Mapping[str, Any], fill: Any) -> ChunkReader | None:
     (outer, *behind), names = description["codecs"], description.get("dimension_names") or []
     if behind or outer["name"] != "sharding_indexed" or "sample" not in names:
         return None

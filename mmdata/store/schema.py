@@ -74,6 +74,11 @@ class StudyLayout:
         return self.root / "audits"
 
     @property
+    def scratch(self) -> Path:
+        """Images that are not kept, e.g. heads for a brain extractor; what a kill left goes with the next command."""
+        return self.root / "scratch"
+
+    @property
     def slurm(self) -> Path:
         """Logs of SLURM jobs, while they run."""
         return self.root / "slurm"

@@ -1,10 +1,12 @@
 """What an array on disk is to be, and making it so.
 
-Arrays are plain Zarr v3, described with zarr-python: one row in each chunk, many rows in each shard.
+Arrays are plain Zarr v3, described with zarr-python: one row in each chunk, many rows in each shard. A description, its
+`zarr.json`, and those of the groups above it follow from the settings alone: one that is lost is written again.
 """
 
 import json
 import math
+import operator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
 
+from mmbase.files import SHARED_FOLDER_MODE, SHARED_MODE, make_directory, write_bytes
 from mmdata.errors import StoreError
+from mmdata.store.description import DESCRIPTION, check_schema_version
 from mmdata.store.location import short_name
 from mmdata.store.rows import missing_value
 from mmdata.store.schema import SCHEMA_VERSION
@@ -48,51 +53,126 @@ class ArraySpec:
         """Bytes of one row before compression."""
         return math.prod(self.shape[self.row_axis + 1 :]) * np.dtype(self.dtype).itemsize
 
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        """Shape of a chunk: one row."""
+        return tuple(1 if axis <= self.row_axis else size for axis, size in enumerate(self.shape))
+
+    @property
+    def shard_shape(self) -> tuple[int, ...]:
+        """Shape of what shares a file."""
+        return tuple(
+            self.rows_per_shard if axis == self.row_axis else size for axis, size in enumerate(self.chunk_shape)
+        )
+
 
 def ensure_array(spec: ArraySpec) -> None:
-    """Create an array, or let an existing one grow to the shape asked for.
+    """Create an array, or let an existing one grow to the shape asked for; a description that is lost is made again.
 
     Raises
     ------
     StoreError
         The array exists and was made with other settings.
     """
-    if not (spec.path / "zarr.json").exists():
-        _create_array(spec)
+    *groups, own = _describe(spec).items()
+    for path, content in groups:
+        if not _is_json(path):
+            _write_description(path, content)
+    existing = _open_existing(spec)
+    if existing is None:
+        _write_description(*own)
         return
-    existing = zarr.open_array(spec.path, mode="r+")
-    wanted = _attributes(spec)
-    differing = [key for key in wanted if existing.attrs.asdict().get(key) != json.loads(json.dumps(wanted[key]))]
-    if existing.dtype != np.dtype(spec.dtype):
-        differing.append("dtype")
-    if existing.shards is None or existing.shards[spec.row_axis] != spec.rows_per_shard:
-        differing.append("rows_per_shard")
-    if differing:
+    if differing := _differences(existing, spec):
         raise StoreError(
             f"{short_name(spec.path)} was made with other settings ({', '.join(differing)}).",
             f"Put study.toml back as it was, or {_how_to_begin_anew(spec.path)}.",
         )
     shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
     if shape != existing.shape:
-        existing.resize(shape)
+        path = spec.path / DESCRIPTION
+        description = {**json.loads(path.read_bytes()), "shape": shape}
+        _write_description(path, json.dumps(description, indent=2).encode())  # as zarr-python writes it
 
 
-def _create_array(spec: ArraySpec) -> None:
-    store = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
-    group = zarr.open_group(store, mode="a", attributes={"schema_version": SCHEMA_VERSION})
-    chunk = tuple(1 if axis <= spec.row_axis else size for axis, size in enumerate(spec.shape))
-    shard = tuple(spec.rows_per_shard if axis == spec.row_axis else size for axis, size in enumerate(chunk))
+def lost_descriptions(spec: ArraySpec) -> list[Path]:
+    """Return which descriptions `ensure_array` would make again, of an array that exists and of the groups above it."""
+    *groups, own = _describe(spec)
+    lost = [path for path in groups if not _is_json(path)]
+    existing = _open_existing(spec)
+    if existing is None or any(map(operator.lt, existing.shape, spec.shape)):
+        lost.append(own)
+    return lost
+
+
+def differing_settings(spec: ArraySpec) -> list[str]:
+    """Return in what an existing array is not what it is to be; nothing where its description is lost."""
+    existing = _open_existing(spec)
+    return [] if existing is None else _differences(existing, spec)
+
+
+def _describe(spec: ArraySpec) -> dict[Path, bytes]:
+    """Return what the description of an array and of each group above it is to say; the array's own comes last."""
+    root = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
+    described: dict[str, Any] = {}
+    group = zarr.open_group(MemoryStore(described), mode="a", attributes={"schema_version": SCHEMA_VERSION})
     group.create_array(
-        str(spec.path.relative_to(store)),
+        spec.path.relative_to(root).as_posix(),
         shape=spec.shape,
-        chunks=chunk,
-        shards=shard,
+        chunks=spec.chunk_shape,
+        shards=spec.shard_shape,
         dtype=spec.dtype,
         compressors=[*_compressors(spec), Crc32cCodec()],
         fill_value=missing_value(spec.dtype),
         dimension_names=spec.dimensions,
         attributes=_attributes(spec),
     )
+    contents = {root / name: content.to_bytes() for name, content in described.items()}
+    return dict(sorted(contents.items(), key=lambda described: len(described[0].parts)))
+
+
+def _open_existing(spec: ArraySpec) -> Any:
+    """Return an array of this number of axes that zarr can open; None where its description is missing or damaged.
+
+    Raises
+    ------
+    StoreError
+        Another version of the schema wrote it.
+    """
+    try:
+        described = json.loads((spec.path / DESCRIPTION).read_bytes())
+        version = described["attributes"]["schema_version"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    check_schema_version(version, short_name(spec.path))
+    try:
+        array = zarr.open_array(spec.path, mode="r")
+        return array if array.ndim == len(spec.shape) and array.shards else None
+    except Exception:  # whatever zarr, its codecs and number types raise at what makes no sense
+        return None
+
+
+def _differences(existing: Any, spec: ArraySpec) -> list[str]:
+    """Return what an existing array is that it should not be, but for its shape."""
+    wanted, attributes = json.loads(json.dumps(_attributes(spec))), existing.attrs.asdict()
+    pairs = {
+        **{name: (attributes.get(name), value) for name, value in wanted.items()},
+        "dtype": (existing.dtype, np.dtype(spec.dtype)),
+        "rows_per_shard": (existing.shards, spec.shard_shape),
+        "row_shape": (existing.chunks, spec.chunk_shape),
+    }
+    return [name for name, (found, expected) in pairs.items() if found != expected]
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _write_description(path: Path, content: bytes) -> None:
+    make_directory(path.parent, mode=SHARED_FOLDER_MODE)
+    write_bytes(path, content, mode=SHARED_MODE)
 
 
 def _attributes(spec: ArraySpec) -> dict[str, Any]:

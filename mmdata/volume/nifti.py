@@ -2,9 +2,10 @@
 
 A file is decompressed once, to the end of its last gzip member, so that every CRC is checked; its header is judged
 before anything is allocated. Behind the last member zeros are padding and anything else is damage, as gzip has it.
-Voxels are integers as the file has them, or float32.
+Voxels are integers as the file has them, or float32. Lengths are in the unit that the header names. NaN from the border
+inwards is background and becomes 0; NaN that a number surrounds is a fault.
 
-Source: https://nifti.nimh.nih.gov/nifti-1 (format), RFC 1952 (gzip).
+Source: https://nifti.nimh.nih.gov/nifti-1 (format; xyzt_units), RFC 1952 (gzip).
 """
 
 import gzip
@@ -19,10 +20,11 @@ from isal.igzip import IGzipFile
 from isal.isal_zlib import IsalError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
+from scipy.ndimage import label
 
 from mmdata.errors import ScanRejected
 from mmdata.volume.flirt import ImageFrame
-from mmdata.volume.geometry import Matrix44
+from mmdata.volume.geometry import Matrix44, zooms_mm
 
 MAX_VOXELS = 1 << 25
 """Larger volumes are refused: 320³ is smaller."""
@@ -30,6 +32,11 @@ MAX_VOLUME_BYTES = MAX_VOXELS * 8
 """Larger decompressed volumes are refused: a 1 mm T1 takes 109 MB as float64."""
 MAX_EXTENSION_BYTES = 1 << 20
 """Bytes a file may hold between its header and its voxels, and again behind them."""
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}
+"""Of NIfTI's codes for metre and micron; millimetre is 2, and not known, 0, is taken for it."""
+_UNIT_BITS = 7
+_VOXEL_MM = (0.05, 20.0)
+"""Edges that a voxel of a head can have. Units are a factor of 1,000 apart, so that one of them fits at most."""
 _HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _NIFTI1_HEADER_BYTES = 348
 _EXTENDER_BYTES = 4
@@ -188,12 +195,22 @@ def _checked_affine(header: Any) -> Matrix44:
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
         raise ScanRejected("bad-affine", "neither sform nor qform says where the image lies")
     try:
-        affine_44 = np.asarray(header.get_best_affine(), dtype=np.float64)
+        affine_44 = _in_mm(np.asarray(header.get_best_affine(), dtype=np.float64), header)
     except HeaderDataError as error:
         raise ScanRejected("bad-affine", str(error)) from error
     if not np.isfinite(affine_44).all() or abs(np.linalg.det(affine_44[:3, :3])) < 1e-6:
         raise ScanRejected("bad-affine", "the affine is singular or not finite")
     return affine_44
+
+
+def _in_mm(affine_44: Matrix44, header: Any) -> Matrix44:
+    """Return an affine in mm; a header that names another unit though its voxels are mm is not believed."""
+    mm_per_unit = _MM_PER_UNIT.get(int(header["xyzt_units"]) & _UNIT_BITS, 1.0)
+    lowest_mm, highest_mm = _VOXEL_MM
+    zooms = zooms_mm(affine_44)
+    if mm_per_unit == 1.0 or ((zooms >= lowest_mm) & (zooms <= highest_mm)).all():
+        return affine_44
+    return np.diag([mm_per_unit] * 3 + [1.0]) @ affine_44
 
 
 def _scaled(data_XYZ: NDArray[Any], header: Any) -> NDArray[Any]:
@@ -207,5 +224,31 @@ def _scaled(data_XYZ: NDArray[Any], header: Any) -> NDArray[Any]:
         if (slope, intercept) not in ((None, None), (1.0, 0.0)):
             data_XYZ = data_XYZ.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     if not (np.isfinite(data_XYZ.min()) and np.isfinite(data_XYZ.max())):
-        raise ScanRejected("non-finite", "expected numbers within float32, the voxels hold NaN, infinity or more")
+        _clear_background(data_XYZ)
     return data_XYZ
+
+
+def _clear_background(data_XYZ: NDArray[Any]) -> None:
+    """Set to 0 what is NaN from the border of an image inwards.
+
+    Raises
+    ------
+    ScanRejected
+        ``non-finite``: there is NaN elsewhere, or infinity.
+    """
+    is_nan_XYZ = np.isnan(data_XYZ)
+    if is_nan_XYZ.all():
+        raise ScanRejected("non-finite", "expected numbers within float32, every voxel is NaN")
+    labels_XYZ, _ = label(is_nan_XYZ)
+    faces = (np.take(labels_XYZ, index, axis) for axis in range(3) for index in (0, -1))
+    on_border = np.unique(np.concatenate([face.ravel() for face in faces]))
+    num_inside = np.count_nonzero(is_nan_XYZ & ~np.isin(labels_XYZ, on_border))
+    if num_inside:
+        raise ScanRejected(
+            "non-finite",
+            f"expected numbers inside the image, {num_inside:,} voxels there are NaN; set them to 0 where they are "
+            "background, e.g. fslmaths IN -nan OUT",
+        )
+    if np.isinf(data_XYZ).any():
+        raise ScanRejected("non-finite", "expected numbers within float32, the voxels hold infinity or more")
+    data_XYZ[is_nan_XYZ] = 0

@@ -12,6 +12,7 @@ from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
 from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
+from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
@@ -175,7 +176,22 @@ def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
         raise TrainError(
             "--augment hybrid reads copies, and there are none. Run: mm precompute-augs, or use on-device."
         )
+    if config.augmentation.copies is None and not stores.num_copies:
+        _require_none_made(study, config)
     return config.changed(copies=stores.num_copies)
+
+
+def _require_none_made(study: Study, config: RunConfig) -> None:
+    """Refuse to train without copies where the study has made some of every volume: their arrays are gone."""
+    data, made = config.data, read_made_copies(study.layout.receipts)
+    num_copies = min((made.get((modality, data.side), 0) for modality in data.volume_inputs), default=0)
+    if num_copies:
+        where = config.execution.stores or study.layout.augmented.name
+        raise TrainError(
+            f"{num_copies} augmented copies of {', '.join(data.volume_inputs)} were made at side {data.side}, and "
+            f"{where} does not hold those of all of them any more.",
+            "Make them again with mm repair, or train without with --copies 0.",
+        )
 
 
 def _require_network(study: Study, config: RunConfig, num_ranks: int) -> None:

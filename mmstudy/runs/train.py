@@ -1,15 +1,18 @@
-"""Resume a run that was stopped, and train on several ranks; needs neither catalogue nor image readers.
+"""Resume or finish a run that was stopped, and train on several ranks; needs neither catalogue nor image readers.
 
 A run that has begun is trained in this process by `mmtrain.train.train`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from mmdata.study import Study
 from mmstudy.remote_stores import require_own_stores
+from mmstudy.runs.change import require_whole_epoch
 from mmtrain.checkpoint import has_checkpoint
+from mmtrain.config.changes import change_settings, changes_between
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.data.portions import require_portions
@@ -20,32 +23,55 @@ from mmtrain.run import RunDirectory, find_run, read_execution, write_execution
 from mmtrain.withdrawn import require_unmarked
 
 
+def find_finished(
+    study: Study, run_id: str, given: Mapping[str, Any]
+) -> tuple[RunDirectory, RunConfig, dict[str, Any]] | None:
+    """Return a run that is finished, its settings and its metrics; None where something is left to do, or to refuse.
+
+    Raises
+    ------
+    TrainError
+        There is no run of that name, or its metrics cannot be read.
+    """
+    run, config = find_run(study.layout.runs, run_id)
+    if not run.metrics.exists() or changes_between(config, config.changed(**given)):
+        return None
+    try:
+        return run, config, json.loads(run.metrics.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"Run {run_id} is finished, but its {run.metrics.name} cannot be read.",
+            f"Delete {run.metrics}, then test its best epoch again: mm train --finish {run_id}",
+        ) from error
+
+
 def find_unfinished(study: Study, run_id: str, given: Mapping[str, Any]) -> tuple[RunDirectory, RunConfig]:
     """Return a run that can be resumed, and its settings.
 
     Parameters
     ----------
     given
-        Settings of `mmtrain.config.execution` that differ from those it began with: where it computes and reads, how
-        often it saves.
+        Settings by their names, of which those of `mmtrain.config.changes` may differ from what it began with.
 
     Raises
     ------
     TrainError
-        There is none of that name, it is finished, or participants of its cohort have withdrawn.
+        There is none of that name, it is finished, a setting cannot be changed, or participants of its cohort have
+        withdrawn.
     StudyError
         The remote stores are not this study's.
     """
     run, config = find_run(study.layout.runs, run_id)
     if run.metrics.exists():
-        raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}.")
+        raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}. Nothing can be changed.")
     require_unmarked(run)
     if is_launched():
         config = replace(config, execution=read_execution(run))
-    config = config.changed(**given)
-    if config.execution.stores:
-        require_own_stores(study, config, read_cohort(run.cohort).rows.tolist())
-    return run, config
+    changed = change_settings(config, given)
+    require_whole_epoch(run, config, changed)
+    if changed.execution.stores:
+        require_own_stores(study, changed, read_cohort(run.cohort).rows.tolist())
+    return run, changed
 
 
 def train_on_ranks(study: Study, run: RunDirectory, config: RunConfig, num_ranks: int, *, as_json: bool) -> None:

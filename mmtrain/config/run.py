@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mmbase.json_text import join_faults, shortened
 from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.data import DataConfig
 from mmtrain.config.execution import ExecutionConfig
@@ -112,7 +113,9 @@ def _adapter(section: type) -> TypeAdapter[Any]:
 
 
 def _describe(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {f['input']!r}" for f in error.errors())
+    return join_faults(
+        [f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {shortened(f['input'])}" for f in error.errors()]
+    )
 
 
 def _names(cls: type) -> list[str]:

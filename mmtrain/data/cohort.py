@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
+from mmtrain.run import read_table
+from mmtrain.unchanged import require_unchanged
 
 _FEATURE_PREFIX = "feature_"
 _TARGET, _TARGET_PREFIX = "target", "target_"
+_COMPLETE = ("sample_id", "row", "split", "augmented")
+"""Columns that every sample has a value of."""
+_EMPTY_OR_YES_NO = (pl.Null, pl.Boolean)
+_START_AGAIN = "Put the file back from a backup, or start the run again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,13 @@ def read_cohort(path: Path) -> Cohort:
     Raises
     ------
     TrainError
-        There is none, or it lacks a column.
+        There is none, it is damaged or not as it was written, or it lacks a column.
     """
+    require_unchanged(path)
     try:
-        table = pl.read_parquet(path)
-    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
-        raise TrainError(f"The cohort {path} cannot be read: {error}") from error
-    return parse_cohort(table)
+        return parse_cohort(read_table(path))
+    except pl.exceptions.PolarsError as error:
+        raise TrainError(f"The cohort {path} is damaged: {str(error).splitlines()[0]}.", _START_AGAIN) from error
 
 
 def parse_cohort(table: pl.DataFrame) -> Cohort:
@@ -76,21 +82,40 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
     Raises
     ------
     TrainError
-        It lacks a column.
+        It lacks a column, or has one that is not what it should be.
     """
-    missing = {"sample_id", "row", "split", "augmented"} - set(table.columns)
+    missing = {*_COMPLETE} - {*table.columns}
     labels = [n for n in table.columns if n == _TARGET or n.startswith(_TARGET_PREFIX)]
     if not labels:
         missing.add(_TARGET)
     if missing:
-        raise TrainError(f"The cohort lacks the columns {', '.join(sorted(missing))}.")
-    features = table.select(pl.selectors.starts_with(_FEATURE_PREFIX).cast(pl.Float64).fill_null(float("nan")))
+        raise TrainError(f"The cohort lacks the columns {', '.join(sorted(missing))}.", _START_AGAIN)
+    features = [name for name in table.columns if name.startswith(_FEATURE_PREFIX)]
+    _require_columns(table, [*labels, *features])
     return Cohort(
         sample_ids=table["sample_id"].to_list(),
-        rows=table["row"].to_numpy(),
+        rows=table["row"].cast(pl.Int64).to_numpy(),
         splits=np.asarray(table["split"].to_list()),
-        labels_NT=table.select(pl.col(labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy(order="c"),
+        labels_NT=_numbers(table, labels).to_numpy(order="c"),
         targets=tuple(name.removeprefix(_TARGET_PREFIX) for name in labels),
         is_augmented=table["augmented"].to_numpy(),
-        features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in features},
+        features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in _numbers(table, features)},
     )
+
+
+def _numbers(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    return table.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan")))
+
+
+def _require_columns(table: pl.DataFrame, numbers: Sequence[str]) -> None:
+    """Refuse columns of another type, gaps where there can be none, and samples that come twice."""
+    is_right = {
+        "sample_id": table["sample_id"].dtype == pl.String and table["sample_id"].is_unique().all(),
+        "row": table["row"].dtype.is_integer() and table["row"].is_unique().all() and not (table["row"] < 0).any(),
+        "split": table["split"].dtype == pl.String and table["split"].is_in(SPLITS).all(),
+        "augmented": table["augmented"].dtype == pl.Boolean,
+        **{name: table[name].dtype.is_numeric() or table[name].dtype in _EMPTY_OR_YES_NO for name in numbers},
+    }
+    gaps = [name for name in _COMPLETE if table[name].null_count()]
+    if wrong := [*gaps, *(name for name, right in is_right.items() if not right and name not in gaps)]:
+        raise TrainError(f"The cohort is damaged: {', '.join(wrong)} cannot be as it is.", _START_AGAIN)

@@ -2,40 +2,65 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from mmbase.json_text import Finite, parse_content
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    mean: Finite
+    std: Annotated[Finite, Field(ge=0)]
+    shown: bool
+
+
+_ROUNDING = 1e-9
+"""Of the largest value: a smaller standard deviation is of values that are all the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureScaler:
     """Tabular features to z-scores, 0 where missing, followed by a column for each that says whether it was missing.
 
-    Both columns of a feature that is not shown to the model are 0 throughout.
+    Both columns of a feature that is not shown to the model are 0 throughout. So is the score of one that has not more
+    than one value in training: what it might say, no model has learnt.
     """
 
     names: tuple[str, ...]
     means: tuple[float, ...]
     """Of the training split; what stands for a missing value."""
     stds: tuple[float, ...]
+    """Of the training split; 0: the feature is shown but does not vary there, and scores 0 whatever its value."""
     shown: tuple[bool, ...]
 
     def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return shape (N, 2 F)."""
         shown = np.asarray(self.shown, bool)
         missing = np.isnan(features_NF)
-        scores = (features_NF - np.asarray(self.means)) / np.asarray(self.stds)
+        stds = np.asarray(self.stds)
+        scores = (features_NF - np.asarray(self.means)) / np.where(stds > 0, stds, np.inf)
         return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
 
     @classmethod
     def from_json(cls, entries: Sequence[Mapping[str, Any]]) -> Self:
-        """Return what `to_json` gave."""
+        """Return what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            An entry has another shape.
+        """
+        features = [parse_content(entry, _Feature) for entry in entries]
         return cls(
-            names=tuple(str(entry["name"]) for entry in entries),
-            means=tuple(float(entry["mean"]) for entry in entries),
-            stds=tuple(float(entry["std"]) for entry in entries),
-            shown=tuple(bool(entry["shown"]) for entry in entries),
+            names=tuple(feature.name for feature in features),
+            means=tuple(feature.mean for feature in features),
+            stds=tuple(feature.std for feature in features),
+            shown=tuple(feature.shown for feature in features),
         )
 
     @staticmethod
@@ -50,7 +75,7 @@ class FeatureScaler:
 
 
 def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:
-    """Fit the scaling of tabular features; one that never varies or is never there becomes 0 throughout.
+    """Fit the scaling of tabular features; one that never varies or is never there scores 0 throughout.
 
     Parameters
     ----------
@@ -58,8 +83,12 @@ def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: 
         Names of the features that the model sees.
     """
     means, stds = [], []
-    for column in training_NF.T:
+    for name, column in zip(names, training_NF.T, strict=True):
         known = column[~np.isnan(column)]
         means.append(float(known.mean()) if len(known) else 0.0)
-        stds.append(float(known.std()) if len(known) and known.std() > 0 else 1.0)
+        stds.append(float(known.std()) if _varies(known) else 0.0 if name in shown else 1.0)
     return FeatureScaler(tuple(names), tuple(means), tuple(stds), tuple(name in shown for name in names))
+
+
+def _varies(known: NDArray[np.float64]) -> bool:
+    return len(known) > 0 and bool(known.std() > _ROUNDING * np.abs(known).max())

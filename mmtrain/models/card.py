@@ -3,13 +3,14 @@
 It names no person. `write_card` and `read_card` are the two ends of model.json.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mmbase.files import write_json
+from mmbase.checksums import write_checked
+from mmbase.files import to_json
+from mmbase.json_text import Count, parse_content, read_json
 from mmbase.names import CONNECTIVITY, METADATA, VOLUME_MODALITIES
 from mmtrain.config.data import TargetConfig
 from mmtrain.data.scaling import FeatureScaler
@@ -17,6 +18,7 @@ from mmtrain.errors import TrainError
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.targets.registry import load_kind
 from mmtrain.targets.several import Targets
+from mmtrain.unchanged import require_unchanged
 
 CARD_VERSION = 2
 """Version 1 lacks the network's name and the sizes of its inputs, which the weights tell."""
@@ -62,9 +64,68 @@ class ModelCard:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Versioned:
+    schema_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """The sizes of a network; what else a card says of it are its parameters."""
+
+    name: str
+    volumes: list[str]
+    side: Count
+    num_edges: Count
+    num_features: Count
+    num_outputs: Count
+
+
+_NETWORK_FIELDS = frozenset(field.name for field in fields(_Network))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    name: str
+    kind: str
+    unit: str
+    scaling: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """What model.json holds, as far as it is read again."""
+
+    network: dict[str, Any]
+    targets: list[_Target]
+    inputs: list[str]
+    features: list[dict[str, Any]]
+    stores: dict[str, dict[str, Any]]
+    trained_on: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _NetworkOfVersion1:
+    side: int
+    channels: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _CardOfVersion1:
+    network: _NetworkOfVersion1
+    target: str
+    kind: str
+    unit: str
+    target_scaling: dict[str, float] | None
+    inputs: list[str]
+    features: list[dict[str, Any]]
+    augmented_copies: Any
+
+
 def write_card(path: Path, card: ModelCard) -> None:
-    """Write a run's model.json."""
-    write_json(path, card.to_json())
+    """Write a run's model.json, and its checksum."""
+    write_checked(path, to_json(card.to_json()))
 
 
 def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> ModelCard:
@@ -78,13 +139,14 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
     Raises
     ------
     TrainError
-        There is none, it is damaged, or a newer version of this program wrote it.
+        There is none, it is damaged or changed, or a newer version of this program wrote it.
     """
+    require_unchanged(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
+        content = read_json(path, dict[str, Any])
+        version = parse_content(content, _Versioned).schema_version
         if version == 1:
-            content = _from_version_1(content, weight_shapes)
+            content = _from_version_1(parse_content(content, _CardOfVersion1), content, weight_shapes)
         elif version != CARD_VERSION:
             raise TrainError(
                 f"{path} has schema_version {version}; this mm reads up to {CARD_VERSION}.", "Use a newer mm."
@@ -92,51 +154,66 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
         return parse_card(content)
     except FileNotFoundError as error:
         raise TrainError(f"There is no model card {path}, so it is not known what the weights expect.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainError(f"The model card {path} is damaged: {error!r}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # the last three of a kind that others wrote
+        raise TrainError(
+            f"The model card {path} is damaged ({error}).", "Put it back from a backup, or train the model again."
+        ) from error
 
 
 def parse_card(content: Mapping[str, Any]) -> ModelCard:
-    """Return a card from what `ModelCard.to_json` gave."""
-    network = dict(content["network"])
-    sizes = {name: int(network.pop(name)) for name in ("side", "num_edges", "num_features", "num_outputs")}
-    name, volumes = str(network.pop("name")), tuple(map(str, network.pop("volumes")))
-    targets = content["targets"]
+    """Return a card from what `ModelCard.to_json` gave.
+
+    Raises
+    ------
+    ValueError
+        It has another shape.
+    TrainError
+        It has a kind of target that is not known.
+    """
+    card = parse_content(content, _Card)
+    network = parse_content(card.network, _Network)
     return ModelCard(
-        network=name,
-        shape=NetworkShape(volumes=volumes, **sizes, parameters=network),
-        targets=tuple(TargetConfig(name=t["name"], kind=t["kind"], unit=t["unit"]) for t in targets),
-        fitted=Targets(
-            names=tuple(target["name"] for target in targets),
-            kinds=tuple(load_kind(target["kind"]).from_json(target["scaling"]) for target in targets),
-            shares=(1.0,) * len(targets),
+        network=network.name,
+        shape=NetworkShape(
+            volumes=tuple(network.volumes),
+            side=network.side,
+            num_edges=network.num_edges,
+            num_features=network.num_features,
+            num_outputs=network.num_outputs,
+            parameters={name: value for name, value in card.network.items() if name not in _NETWORK_FIELDS},
         ),
-        inputs=tuple(map(str, content["inputs"])),
-        features=FeatureScaler.from_json(content["features"]),
-        stores=dict(content["stores"]),
-        trained_on=dict(content["trained_on"]),
-        versions=dict(content["versions"]),
+        targets=tuple(TargetConfig(name=t.name, kind=t.kind, unit=t.unit) for t in card.targets),
+        fitted=Targets(
+            names=tuple(target.name for target in card.targets),
+            kinds=tuple(load_kind(target.kind).from_json(target.scaling) for target in card.targets),
+            shares=(1.0,) * len(card.targets),
+        ),
+        inputs=tuple(card.inputs),
+        features=FeatureScaler.from_json(card.features),
+        stores=card.stores,
+        trained_on=card.trained_on,
+        versions=card.versions,
     )
 
 
-def _from_version_1(content: Mapping[str, Any], weight_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+def _from_version_1(
+    card: _CardOfVersion1, content: Mapping[str, Any], weight_shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Any]:
     """Return a card of version 2 from one of version 1, which knew the network fusion and one target alone."""
-    inputs = content["inputs"]
     edges = weight_shapes.get("mlp_connectivity.dense_layers.0.weight", (0, 0))[1]
     network = {
         "name": "fusion",
-        "volumes": [modality for modality in VOLUME_MODALITIES if modality in inputs],
-        "side": content["network"]["side"],
-        "num_edges": edges if CONNECTIVITY in inputs else 0,
-        "num_features": 2 * len(content["features"]) if METADATA in inputs else 0,
-        "num_outputs": load_kind(content["kind"]).num_outputs,
-        "channels": content["network"]["channels"],
+        "volumes": [modality for modality in VOLUME_MODALITIES if modality in card.inputs],
+        "side": card.network.side,
+        "num_edges": edges if CONNECTIVITY in card.inputs else 0,
+        "num_features": 2 * len(card.features) if METADATA in card.inputs else 0,
+        "num_outputs": load_kind(card.kind).num_outputs,
+        "channels": card.network.channels,
     }
-    target = {key: content[key] for key in ("kind", "unit")}
     return {
         **content,
         "network": network,
-        "targets": [{"name": content["target"], **target, "scaling": content["target_scaling"]}],
-        "trained_on": {"augmented_copies": content["augmented_copies"]},
+        "targets": [{"name": card.target, "kind": card.kind, "unit": card.unit, "scaling": card.target_scaling}],
+        "trained_on": {"augmented_copies": card.augmented_copies},
         "versions": {},
     }

@@ -19,9 +19,10 @@ from mmtrain.checkpoint import load_weights
 from mmtrain.data.intensity import unit_scale
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
-from mmtrain.models.registry import build_network
+from mmtrain.models.registry import build_network, load_architecture
 from mmtrain.precision import computing_in, parameter_dtype
 from mmtrain.run import RunDirectory
+from mmtrain.unchanged import require_unchanged
 
 _CPU = torch.device("cpu")
 
@@ -127,16 +128,19 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
     Raises
     ------
     TrainError
-        There is no card or no weights, or the two do not fit each other.
+        There is no card or no weights, one is not as it was written, or the two do not fit each other.
     """
     directory = RunDirectory(run)
+    require_unchanged(directory.model)
     shapes = _read_shapes(directory.model)
     card = read_card(directory.model_card, shapes)
+    if _described_shapes(card, directory) != shapes:  # before any memory is taken for what a damaged card describes
+        raise TrainError(
+            f"The weights {directory.model} are not those of its model card.",
+            "Put both back from a backup, or train the model again.",
+        )
     model = model_of_card(card, device, dtype)
-    try:
-        load_weights(directory.model, model.network)
-    except RuntimeError as error:
-        raise TrainError(f"The weights {directory.model} are not those of its model card.") from error
+    load_weights(directory.model, model.network)
     return model
 
 
@@ -169,6 +173,19 @@ def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
         raise TrainError(f"The weights {weights} cannot be read: {error}.") from error
+
+
+def _described_shapes(card: ModelCard, directory: RunDirectory) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of the network that a card describes."""
+    try:
+        with torch.device("meta"):
+            network = load_architecture(card.network).build(card.shape)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainError(
+            f"The model card {directory.model_card} describes no network that can be built.",
+            "Put it back from a backup, or train the model again.",
+        ) from error
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def _require_equal_lengths(parts: Sequence[Any]) -> None:

@@ -1,5 +1,6 @@
 import os
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -298,3 +299,48 @@ def test_the_file_is_readable_by_any_duckdb_since_version_1(tmp_path: Path) -> N
     header = path.read_bytes()[:20]
     assert header[8:12] == b"DUCK"
     assert int.from_bytes(header[12:20], "little") == 64
+
+
+def with_header(path: Path, storage_version: int, version: bytes) -> None:
+    """Write the main header as another DuckDB would: a checksum of 8 bytes, DUCK, the storage's version, its own."""
+    content = bytearray(path.read_bytes())
+    content[12:20] = storage_version.to_bytes(8, "little")
+    content[52:84] = version.ljust(32, b"\0")
+    checksum = 5381
+    for (number,) in struct.iter_unpack("<Q", content[8:4096]):
+        checksum ^= number * 0xBF58476D1CE4E5B9 & 2**64 - 1
+    path.write_bytes(struct.pack("<Q", checksum) + content[8:])
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_catalogue_of_a_newer_duckdb_is_not_called_damaged(path: Path, writable: bool) -> None:
+    with_header(path, 64, duckdb.__version__.encode())
+    with open_catalog(path, writable=writable):
+        pass  # so the header is made as DuckDB makes it
+    with_header(path, 5000, b"v9.8.7")
+    told = r"^catalog\.duckdb was written by DuckDB v9\.8\.7; the DuckDB of this mm, .*pip install -U duckdb"
+    with pytest.raises(CatalogError, match=told), open_catalog(path, writable=writable):
+        pass
+
+
+def test_a_catalogue_that_is_damaged_in_the_middle_is_told_when_that_is_read(path: Path) -> None:
+    with open_catalog(path, writable=True) as connection:
+        connection.execute("INSERT INTO participant (participant_key, eid) SELECT i, i FROM range(50_000) t(i)")
+    content = bytearray(path.read_bytes())
+    for place in range(100_000, len(content), 5000):
+        content[place] ^= 1
+    path.write_bytes(content)
+    with (
+        pytest.raises(CatalogError, match=r"catalog\.duckdb is damaged .* Move it away and run mm ingest again"),
+        open_catalog(path) as connection,
+    ):
+        connection.execute("SELECT count(DISTINCT participant_key || eid) FROM participant").fetchall()
+
+
+def test_too_little_memory_and_a_full_disk_are_no_damage(path: Path) -> None:
+    with pytest.raises(CatalogError, match="not enough memory to work on catalog"), open_catalog(path):
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate")
+    with pytest.raises(OSError, match="No space left on device"), open_catalog(path, writable=True):
+        raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+    with pytest.raises(duckdb.BinderException), open_catalog(path) as connection:
+        connection.execute("SELECT nothing FROM samples")

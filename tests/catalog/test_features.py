@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import DictionaryError, TableError
-from catalog.features import FEATURE_SCHEMA, SAMPLE_SCHEMA, derive_features, wanted_fields
+from catalog.features import FEATURE_SCHEMA, SAMPLE_SCHEMA, derive_features, wanted_fields, wanted_names
 from catalog.fields import Dictionary, load_dictionary
 from catalog.tables.tables import TableValues, read_tables
 
@@ -30,7 +30,7 @@ def read_text(text: str, dictionary: Dictionary = UKB, eids: Sequence[int] = (EI
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         path.write_text(text)
-        return read_tables([path], wanted_fields(dictionary), {name.lower() for name in dictionary}, eids)
+        return read_tables([path], wanted_fields(dictionary), wanted_names(dictionary), eids)
 
 
 def read_rows(rows: Sequence[Row], dictionary: Dictionary = UKB) -> TableValues:
@@ -307,16 +307,54 @@ def test_a_field_speaks_before_a_name() -> None:
     assert named(table, ("a", 1, 2), ("b", 2, 2)) == {("a", "weight"): 70.0, ("b", "weight"): 61.0}
 
 
-def test_a_named_value_that_cannot_be_understood_is_refused_without_being_quoted() -> None:
-    with pytest.raises(TableError, match="column sex holds 1 values that cannot be understood") as caught:
-        named("eid,sex\n1,unknowable\n", ("a", 1, 2))
-    assert "unknowable" not in str(caught.value)
+def test_a_named_value_that_cannot_be_understood_costs_that_value_alone() -> None:
+    assert named("eid,sex,age\n1,O,60\n2,F,89+\n", ("a", 1, 2), ("b", 2, 2)) == {("b", "sex"): 0, ("a", "age"): 60}
 
 
-@pytest.mark.parametrize(("name", "value"), [("sex", "2"), ("asthma", "9")])
-def test_a_named_yes_or_no_that_is_neither_is_refused(name: str, value: str) -> None:
-    with pytest.raises(TableError, match=f"column {name} holds 1 values other than 0 and 1"):
-        named(f"eid,{name}\n1,{value}\n", ("a", 1, 2))
+@pytest.mark.parametrize(("name", "value"), [("sex", "2"), ("asthma", "9"), ("handedness", "0")])
+def test_a_named_column_with_a_code_that_is_none_is_not_read_at_all(name: str, value: str) -> None:
+    rows = "".join(f"{eid},1\n" for eid in range(1, 900))
+    assert named(f"eid,{name}\n{rows}901,{value}\n", ("a", 1, 2), ("b", 901, 2)) == {}
+
+
+def test_what_a_yes_or_no_is_called_is_understood() -> None:
+    table = "eid,asthma,lonely,smoking,handedness\n1,Yes,no,Current,Right-handed\n2,FALSE,Do not know,never,L\n"
+    assert named(table, ("a", 1, 2), ("b", 2, 2)) == {
+        ("a", "asthma"): 1,
+        ("b", "asthma"): 0,
+        ("a", "lonely"): 0,
+        ("a", "smoking"): 1,
+        ("b", "smoking"): 0,
+        ("a", "handedness"): 1,
+        ("b", "handedness"): 0,
+    }
+
+
+def test_a_row_of_one_session_speaks_for_the_sample_of_that_session_alone() -> None:
+    table = (
+        "participant_id\tsession_id\tage\tsex\tweight\tscan_date\n"
+        "1\tses-2\t60\tF\t\t2019-05-01\n1\tses-3\t63\tF\t70\tn/a\n2\tses-2\t50\tM\t80\t\n2\tses-3\t\tM\t\t\n"
+    )
+    assert named(table, ("a2", 1, 2), ("a3", 1, 3), ("b3", 2, 3)) == {
+        ("a2", "age"): 60,
+        ("a3", "age"): 63,
+        ("a2", "sex"): 0,
+        ("a3", "sex"): 0,
+        ("b3", "sex"): 1,
+        ("a3", "weight"): 70,
+        ("a2", "scan_date"): 18017,
+    }
+
+
+def test_a_value_without_a_session_is_not_that_of_whom_a_table_speaks_by_session() -> None:
+    table = "participant_id\tsession_id\tage\tweight\n1\tn/a\t60\t70\n1\tses-3\t\t\n2\t\t50\t80\n"
+    assert named(table, ("a3", 1, 3), ("b2", 2, 2)) == {("b2", "age"): 50, ("a3", "weight"): 70, ("b2", "weight"): 80}
+
+
+def test_a_value_of_one_session_says_which_visit_it_is_of() -> None:
+    tables = read_text("participant_id\tses\tage\n1\t3\t63\n", eids=[1])
+    found = dict(derive_features(tables, samples_of(("a", 1, 3)), {"age": UKB["age"]}))
+    assert found["age"].rows() == [("a", 63.0, None, 3, None)]
 
 
 def test_a_session_that_no_table_knows_gets_no_value_by_its_number() -> None:

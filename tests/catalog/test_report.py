@@ -32,7 +32,7 @@ FEATURE = FeatureSummary(
 def shown(table: RenderableType) -> list[str]:
     """Return the lines of a table as a wide page shows them."""
     page = StringIO()
-    Console(file=page, width=160, highlight=False).print(table)
+    Console(file=page, width=160, highlight=False, markup=False).print(table)
     return [line.rstrip() for line in page.getvalue().splitlines()]
 
 
@@ -105,3 +105,4 @@ def test_a_run_is_shown_with_its_main_metrics_or_with_whatever_it_has() -> None:
         "r age 8/2/3",
         "r age 8/2/3 kappa 0.500 mae 2.000",
     ]
+    assert words(run_table([run | {"withdrawn": 2}]))[1] == "r age 8/2/3, 2 withdrawn since"

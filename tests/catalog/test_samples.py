@@ -13,9 +13,9 @@ from catalog.database import open_catalog, open_scratch
 from catalog.errors import CatalogError
 from catalog.identity import participant_key
 from catalog.samples import Enrolment, enrol, num_allocated_rows
-from catalog.scans import record_outcomes, record_sources, stored_training_rows
+from catalog.scans import record_outcomes, record_sources, record_used_copies, stored_training_rows
 from catalog.splits.kinship import Relatives
-from mmbase.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from mmbase.records import NOT_TEST, EnrolledSample, ScanCandidate, ScanOutcome, Visit, rank_copies
 
 SALT = "salt-of-the-test-study"
 PEOPLE = [Visit(eid, instance) for eid in range(1_000_001, 1_000_021) for instance in (2, 3)]
@@ -198,6 +198,31 @@ def test_only_stored_scans_of_training_samples_are_augmented(catalog: Any) -> No
     expected = {s.row: s.sample_id for s in samples.values() if s.split == "train" and s.sample_id in stored}
     assert 0 < len(expected) < 20
     assert stored_training_rows(catalog, ["t1", "dwi"]) == {"t1": expected, "dwi": {}}
+
+
+def test_the_source_of_a_scan_is_the_copy_that_is_stored(catalog: Any) -> None:
+    samples = enrol_visits(catalog, PEOPLE[:3]).samples
+    runs = {
+        visit: rank_copies(*(ScanCandidate(visit=visit, modality="t1", path=Path(f"/in/run-{run}")) for run in (1, 2)))
+        for visit in PEOPLE[:3]
+    }
+    record_sources(catalog, samples, runs.values(), ["t1"])
+    outcomes = [
+        ScanOutcome(
+            sample_id=samples[visit].sample_id,
+            modality="t1",
+            status="stored",
+            reason="",
+            detail="",
+            measures={},
+            num_passed_over=num_passed_over,
+        )
+        for visit, num_passed_over in zip(PEOPLE, (0, 1, 2), strict=False)
+    ]
+    record_used_copies(catalog, samples, runs.values(), outcomes)
+    sources = dict(catalog.execute("SELECT sample_id, source FROM scan_source").fetchall())
+    # of the third a copy is gone that was there when it was stored: then the first known stands
+    assert [sources[samples[visit].sample_id] for visit in PEOPLE[:3]] == [f"/in/run-{run}" for run in (1, 2, 1)]
 
 
 def test_records_hide_eids_and_paths_from_their_repr() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import TableError
-from catalog.withdrawals import read_withdrawals
+from catalog.withdrawals import read_withdrawals, with_lost_zeros
 from mmbase.records import participant_number
 
 
@@ -75,7 +75,7 @@ def test_numbers_that_are_nobodys_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_label_stands_behind_sub(tmp_path: Path) -> None:
-    assert read(tmp_path, "sub-OAS30001\nsub-1000223\n") == {participant_number("OAS30001"), 1000223}
+    assert read(tmp_path, "sub-OAS30001\nSUB-1000223\n") == {participant_number("OAS30001"), 1000223}
 
 
 @pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.5"])
@@ -106,3 +106,17 @@ def test_a_number_in_place_of_a_file_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="Expected a file with one participant number a line, got a number") as caught:
         read_withdrawals([tmp_path / "1000223"])
     assert "1000223" not in str(caught.value)
+
+
+def test_numbers_mean_labels_that_a_spreadsheet_took_the_zeros_from() -> None:
+    labels = {participant_number(label): label for label in ("01", "002", "OAS3")}
+    one, two, _ = labels
+    assert with_lost_zeros([1, 2, 3], labels, labels) == {1, 2, 3, one, two}
+    assert with_lost_zeros([1, 2], [1, *labels], labels) == {1, 2, two}  # sub-1 is there beside sub-01
+
+
+def test_a_number_that_may_be_several_is_refused_without_repeating_it() -> None:
+    labels = {participant_number(label): label for label in ("0777", "00777")}
+    with pytest.raises(TableError, match="1 numbers that may each mean several participants") as caught:
+        with_lost_zeros([777], labels, labels)
+    assert "777" not in str(caught.value)

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 import mmbase.files
-from mmbase.files import draft_of, replace_file, write_bytes, write_json, write_json_lines, write_text
+from mmbase.files import (
+    SHARED_FOLDER_MODE,
+    SHARED_MODE,
+    draft_of,
+    make_directory,
+    replace_file,
+    write_bytes,
+    write_json,
+    write_json_lines,
+    write_text,
+)
 
 STEPS = ("fsync", "replace", "sync_directory")
 
@@ -98,3 +108,28 @@ def test_texts_and_objects_are_written_as_readers_expect_them(tmp_path: Path) ->
     assert path.read_text() == '{\n  "a": [\n    1\n  ]\n}\n'
     write_json_lines(path, [{"a": 1}, {"b": None}])
     assert path.read_text() == '{"a": 1}\n{"b": null}\n'
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_what_may_be_shared_is_as_private_as_the_user_says(tmp_path: Path, mask: int) -> None:
+    path = tmp_path / "a" / "zarr.json"
+    before = os.umask(mask)
+    try:
+        make_directory(path.parent, mode=SHARED_FOLDER_MODE)
+        write_bytes(path, b"{}", mode=SHARED_MODE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o777 & ~mask
+
+
+def test_a_folder_that_is_made_is_on_the_disk_with_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(mmbase.files, "sync_directory", synced.append)
+    make_directory(tmp_path / "a" / "b" / "c")
+    assert synced == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    assert stat.S_IMODE((tmp_path / "a" / "b" / "c").stat().st_mode) == 0o700
+    make_directory(tmp_path / "a" / "b" / "c")
+    assert len(synced) == 3

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbase.lock import LockHeldError, hold_lock
+from mmbase.lock import NO_LOCK, LockHeldError, NoLocksError, hold_lock
 
 HOLD = (
     "import pathlib, sys\n"
@@ -96,3 +98,26 @@ def test_its_file_can_be_read_by_its_owner_alone(path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_unless_the_user_goes_on_without(
+    number: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(file: object, kind: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with pytest.raises(NoLocksError, match=r"has no file locks \(.*--no-lock"), hold_lock(path):
+        pass
+    monkeypatch.setenv(NO_LOCK, "1")
+    with hold_lock(path), hold_lock(path, shared=True):
+        pass
+
+
+def test_going_on_without_locks_changes_nothing_where_there_are_some(
+    path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NO_LOCK, "1")
+    with pytest.raises(LockHeldError), hold_lock(path):
+        pass

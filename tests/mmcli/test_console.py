@@ -4,8 +4,13 @@ import io
 
 import pytest
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from mmcli import console
+
+HOSTILE = "a\x1b[2J\x1b]0;title\x07b\x9bm\x7f\u202ec\udcffd"
+"""Clears the screen, names the window, and turns the direction of writing; the last is no text."""
 
 
 def test_progress_is_a_line_every_ten_seconds_and_at_the_end(
@@ -55,3 +60,52 @@ def test_brackets_in_a_message_are_printed_as_they_are(capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert captured.err == "warning: set [train] in study.toml\n"
     assert captured.out == "[ingest] is read again\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_no_control_character_reaches_the_terminal(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for one in (console.out, console.err):
+        monkeypatch.setattr(one, "_force_terminal", is_terminal)
+        monkeypatch.setattr(one, "_color_system", None)
+    table = Table(HOSTILE, box=None)
+    table.add_row(HOSTILE)
+    table.add_row(Text("as a text " + HOSTILE))  # measured before it is made printable, and cut off
+    console.report(False, {}, [HOSTILE, table])
+    console.warn(HOSTILE)
+    captured = capsys.readouterr()
+    text = captured.out + captured.err
+    assert not [character for character in text if not (character.isprintable() or character == "\n")]
+    assert text.count("a\\x1b[2J\\x1b]0;title") == 5
+    assert text.count("b\\x9bm\\x7f\\u202ec\\udcffd") == 4
+
+
+def test_markup_and_emoji_codes_in_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("[link=http://x]a[/link]", box=None, pad_edge=False)
+    table.add_row(":warning:[red]b")
+    console.report(False, {}, [table, "sub:id:1"])
+    console.say(":warning:")
+    captured = capsys.readouterr()
+    assert [line.strip() for line in captured.out.splitlines()] == [
+        "[link=http://x]a[/link]",
+        ":warning:[red]b",
+        "sub:id:1",
+    ]
+    assert captured.err == ":warning:\n"
+
+
+def test_a_name_cannot_forge_a_second_message(capsys: pytest.CaptureFixture[str]) -> None:
+    console.warn("passed over x\nerror: all is lost")
+    assert capsys.readouterr().err == "warning: passed over x\\nerror: all is lost\n"
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "\\x1b[2J\tü\n"), (False, "\x1b[2J\tü\n")])
+def test_rows_are_made_printable_for_a_terminal_and_left_alone_in_a_file(
+    is_terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(file, "isatty", lambda: is_terminal)
+    monkeypatch.setattr("sys.stdout", file)
+    console.ScreenOrFile().write("\x1b[2J\tü\n")
+    assert file.getvalue() == shown

@@ -28,6 +28,7 @@ from catalog.database import open_catalog
 from catalog.samples import enrol, num_allocated_rows
 from catalog.scans import record_sources, stored_training_rows
 from catalog.withdrawals import read_withdrawals
+from mmbase.doubts import DOUBTS
 from mmbase.records import Visit
 from mmdata.copies.precompute import execute_copies, plan_copies
 from mmdata.ingest import execute_ingest, plan_ingest
@@ -168,6 +169,15 @@ def test_every_scan_is_stored_or_rejected_for_its_planted_fault(study: Path, rel
     assert {"truncated", "unusable"} <= {reason for _, reason in expected.values()}
     absent = {row[4] for row in query(study, f"{sql} WHERE status = 'absent'")}
     assert absent == {"no-file"}
+
+
+def test_no_synthetic_scan_is_doubted(study: Path) -> None:
+    for doubt in DOUBTS:
+        for modality in doubt.modalities:
+            sql = f"SELECT {doubt.measure} FROM scans WHERE status = 'stored' AND modality = '{modality}'"
+            measured = [value for (value,) in query(study, sql)]
+            assert len(measured) > 15
+            assert all(doubt.lowest <= value <= doubt.highest for value in measured)
 
 
 def test_rows_hold_data_exactly_where_the_catalogue_says_stored(study: Path) -> None:

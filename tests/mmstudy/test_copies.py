@@ -1,6 +1,7 @@
 """`mm precompute-augs`: where it computes, what it shows before it stores anything."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mmdata.errors import StudyError
 from mmdata.execution.pools import LocalPool, SchedulerPool, WorkerPool
 from mmstudy.copies import Device, choose_device
 from tests.conftest import RunMm
+from tests.mmcli.outcome import complaint
 
 HERE, CLUSTER = LocalPool(processes=2), SchedulerPool(address="tcp://node1:8786")
 
@@ -40,14 +42,16 @@ def test_a_gpu_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, pool
 
 
 def test_a_preview_is_a_picture_and_stores_nothing(run_mm: RunMm, study: Path, tmp_path: Path) -> None:
-    before = sorted(study.rglob("*"))
+    own = Path(shutil.copytree(study, tmp_path / "study"))
+    before = set(own.rglob("*"))
     path = tmp_path / "sheet.png"
-    result = run_mm("--study", study, "precompute-augs", "--preview", path)
+    result = run_mm("--study", own, "precompute-augs", "--preview", path)
     assert result.exit_code == 0, result.output
     picture = imread(path)
     assert picture[..., :3].mean() < 0.3 and picture[..., :3].max() > 0.9  # brains on a dark background
     assert path.stat().st_mode & 0o777 == 0o600
-    assert sorted(study.rglob("*")) == before
+    on_record = {own / "receipts" / "outputs.jsonl", own / "receipts" / "outputs.lock"}
+    assert set(own.rglob("*")) - before <= {*on_record, own / "scratch"}
 
 
 @pytest.mark.parametrize(
@@ -78,3 +82,18 @@ def test_a_dry_run_tells_disk_memory_and_time(run_mm: RunMm, study: Path) -> Non
     assert 0 < planned["estimated_seconds"] < 600
     shown = run_mm("--study", study, "precompute-augs", "--copies", 3, "--dry-run", "--workers", 0)
     assert "estimated from a few copies" in shown.stdout
+
+
+@pytest.mark.parametrize(("gone", "inputs"), [("t1", "t1"), ("flair", "t1,flair"), ("", "flair")])
+def test_a_run_refuses_to_do_without_copies_that_were_made(
+    study: Path, run_mm: RunMm, tmp_path: Path, gone: str, inputs: str
+) -> None:
+    copy = Path(shutil.copytree(study, tmp_path / "study"))
+    shutil.rmtree(copy / "augmented.zarr" / gone)
+    words = ("--study", copy, "train", "--target", "age", "--inputs", inputs, "--dry-run")
+    told = complaint(run_mm(*words))
+    assert "2 augmented copies of " in told and told.endswith(" repair, or train without with --copies 0.")
+    assert "augmented copies of" not in run_mm(*words, "--copies", 0).output
+    if gone == "flair":
+        words = ("--study", copy, "train", "--target", "age", "--inputs", "t1", "--dry-run")
+        assert "augmented copies of" not in run_mm(*words).output

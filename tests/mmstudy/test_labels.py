@@ -157,6 +157,15 @@ def test_the_audit_of_a_clean_study_finds_nothing_that_matters(labelled: Path, r
     assert "critical" not in severities.values()
 
 
+def test_the_audit_says_what_it_can_find_in_a_study_of_this_size(labelled: Path, run_mm: RunMm) -> None:
+    words = ("--study", labelled, "audit", "--reach")
+    reach = json.loads(succeed(run_mm(*words, "--json")))["reach"]
+    assert "copied-participants" in {code for of_check in reach for code in of_check["codes"]}
+    told = " ".join(succeed(run_mm(*words)).split())
+    assert all(of_check["codes"][0] in told for of_check in reach)
+    assert " audit --reach" in run_mm("--study", labelled, "audit", "--no-compare").stdout
+
+
 def test_training_is_refused_on_a_critical_finding_unless_it_is_accepted_and_recorded(
     labelled: Path, run_mm: RunMm, tmp_path: Path
 ) -> None:

@@ -221,7 +221,7 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1})
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
-    expected |= {"model.safetensors", "model.json", "checkpoints", "plots", "tensorboard"}
+    expected |= {"model.safetensors", "model.json", "checksums.jsonl", "checkpoints", "plots", "tensorboard"}
     assert {path.name for path in run.path.iterdir()} == expected
     assert sorted(path.name for path in run.plots.iterdir()) == ["loss.png", "test.png"]
     card = json.loads(run.model_card.read_text())
@@ -292,7 +292,7 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(layout: Stud
 
 
 def test_a_run_that_diverges_says_so(layout: StudyLayout) -> None:
-    with pytest.raises(TrainError, match=r"not a finite number in epoch \d+.*learning_rate"):
+    with pytest.raises(TrainError, match=r"step \d+ of epoch \d+ is not a finite number.*--learning-rate 1e\+29"):
         fit(layout, REGRESSION | INPUTS["connectivity"] | {"learning_rate": 1e30, "epochs": 5})
 
 
@@ -322,3 +322,18 @@ def test_an_unknown_run_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     create_run(tmp_path, parse_run_config(REGRESSION | INPUTS["connectivity"]))
     with pytest.raises(TrainError, match="Known runs: age_connectivity_"):
         find_run(tmp_path, "x")
+
+
+def test_a_run_is_looked_for_in_its_folder_alone(tmp_path: Path) -> None:
+    config = parse_run_config(REGRESSION | INPUTS["connectivity"])
+    runs, outside = tmp_path / "study" / "runs", create_run(tmp_path / "outside", config)
+    inside = create_run(runs, config)
+    (runs / "link").symlink_to(outside.path)
+    led_out = [f"../../outside/{outside.run_id}", str(outside.path), "..", ""]
+    for name in (*led_out, f"./{inside.run_id}", f"{inside.run_id}/."):
+        with pytest.raises(TrainError, match="There is no run"):
+            find_run(runs, name)
+    with pytest.raises(TrainError, match="'link' is a link"):
+        find_run(runs, "link")
+    (tmp_path / "linked").symlink_to(runs)  # a study whose runs lie on another disk
+    assert find_run(tmp_path / "linked", inside.run_id)[1] == config

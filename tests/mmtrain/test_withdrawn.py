@@ -77,12 +77,25 @@ def test_the_mark_says_how_many_of_how_many_and_not_who(run: RunDirectory) -> No
     assert f"{3:016x}" not in run.withdrawn.read_text()
 
 
+def test_the_metrics_say_so_too_and_keep_all_else(run: RunDirectory) -> None:
+    run.metrics.write_text(json.dumps({"target": "age", "test": {"mae": 3.5}}))
+    forget_withdrawn(run, withdrawn(0, 3), DATE)
+    assert json.loads(run.metrics.read_text()) == {
+        "target": "age",
+        "test": {"mae": 3.5},
+        "withdrawn": {"train": 1, "val": 0, "test": 1},
+    }
+    run.metrics.write_text("{ damaged")
+    forget_withdrawn(run, withdrawn(4), DATE)
+    assert mark(run)["withdrawn"] == {"train": 2, "val": 0, "test": 1}
+
+
 def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:
     forget_withdrawn(run, withdrawn(3), DATE)
     assert json.loads(run.config.read_text())["audit"] == [{"text": f"withdrawn and {4:016x} look alike"}]
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(6))
 def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
     run: RunDirectory, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +110,8 @@ def test_a_kill_between_any_two_writes_changes_nothing_of_the_outcome(
     with monkeypatch.context() as patch:
         patch.setattr("mmtrain.withdrawn.write_bytes", write_or_die)
         patch.setattr("mmbase.files.write_bytes", write_or_die)
-        if writes < 4:
+        patch.setattr("mmbase.checksums.write_bytes", write_or_die)
+        if writes < 5:
             with pytest.raises(KeyboardInterrupt):
                 forget_withdrawn(run, withdrawn(3, 4), DATE)
         else:

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mmbase.json_text import Finite, parse_content
 from mmtrain.errors import TrainError
 from mmtrain.figures import BLUE, GREY, ORANGE, new_figure
 from mmtrain.metrics import OF_VALUES, Metric
@@ -30,9 +31,9 @@ class Kind:
     num_outputs: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = OF_VALUES
 
-    low: float
+    low: Finite
     """0.5th percentile of the training labels, in their unit; becomes -1."""
-    high: float
+    high: Finite
     """99.5th percentile; becomes 1."""
 
     @classmethod
@@ -51,9 +52,14 @@ class Kind:
 
     @classmethod
     def from_json(cls, scaling: Mapping[str, Any] | None) -> Self:
-        """Return what `to_json` gave."""
-        bounds = scaling or {}
-        return cls(float(bounds["low"]), float(bounds["high"]))
+        """Return what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            It has another shape.
+        """
+        return parse_content(scaling, cls)
 
     def to_json(self) -> dict[str, float]:
         """Return the bounds."""

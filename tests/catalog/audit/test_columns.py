@@ -1,3 +1,5 @@
+from typing import Any
+
 import duckdb
 import pytest
 
@@ -33,6 +35,40 @@ def test_few_people_may_all_answer_the_same(clean: duckdb.DuckDBPyConnection) ->
     clean.execute("DELETE FROM feature WHERE name = 'lonely' AND row >= ?", [MIN_ANSWERS - 10])
     codes = {(f.code, f.subject) for f in audit_catalog(clean, DICTIONARY)}
     assert not {code for code, name in codes if name == "lonely"} & {"constant-column", "almost-constant-column"}
+
+
+@pytest.mark.parametrize(
+    ("run", "severity"),
+    [
+        ({"target": "Hb"}, "critical"),
+        ({"target": "age", "shown": ["Hb"]}, "warning"),
+        ({}, "note"),
+        ({"target": "age", "shown": ["sex"]}, None),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_column_with_one_value_in_training_alone_is_told(
+    run: dict[str, Any], severity: str | None, is_there: bool, clean: duckdb.DuckDBPyConnection
+) -> None:
+    rows = [row for (row,) in clean.execute("SELECT row FROM sample WHERE split = 'train'").fetchall()]
+    if is_there:
+        replace_values(clean, "Hb", "14", "split = 'train'")
+    else:
+        clean.execute("DELETE FROM feature WHERE name = 'Hb' AND list_contains(?, row)", [rows])
+    findings = audit_catalog(clean, DICTIONARY, **run)
+    found = [(finding.severity, finding.subject) for finding in findings if finding.code == "constant-in-training"]
+    assert found == ([(severity, "Hb")] if severity else [])
+    for finding in findings:
+        if finding.code == "constant-in-training":
+            others = {row: value for row, value in column(clean, "Hb").items() if row not in rows}
+            assert finding.num_samples == sum(value != 14 or not is_there for value in others.values())
+            assert finding.numbers["n"] == (sum(row in rows for row in column(clean, "Hb")) if is_there else 0)
+
+
+def test_a_column_with_the_same_value_everywhere_is_not_told_twice(clean: duckdb.DuckDBPyConnection) -> None:
+    replace_values(clean, "Hb", "14")
+    codes = [finding.code for finding in audit_catalog(clean, DICTIONARY) if finding.subject == "Hb"]
+    assert "constant-column" in codes and "constant-in-training" not in codes
 
 
 def test_an_almost_constant_column_is_told(clean: duckdb.DuckDBPyConnection) -> None:

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [*(ROOT / "catalog" / "audit").glob("*.py"), ROOT / "mmstudy" / "audit.py"]
+SOURCES = [*(ROOT / "catalog" / "audit").glob("*.py"), ROOT / "mmstudy" / "audit.py", ROOT / "mmbase" / "doubts.py"]
 
 
 def test_every_finding_is_in_the_docs_and_no_other() -> None:

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from catalog.audit.audit import audit_catalog
-from catalog.audit.leakage import MIN_COPIED
+from catalog.audit.copied import MIN_COPIED
 from catalog.fields import load_dictionary
 from tests.catalog.audit.clean import alarms, column, only_alarm, replace_values
 

@@ -17,7 +17,7 @@ UKB = load_dictionary()
 def strata(tmp_path: Path, table: str, names: Sequence[str], visits: Sequence[tuple[int, int]]) -> dict[int, str]:
     path = tmp_path / "table.csv"
     path.write_text(table)
-    tables = read_tables([path], wanted_fields(UKB), set(), {eid for eid, _ in visits})
+    tables = read_tables([path], wanted_fields(UKB), {}, {eid for eid, _ in visits})
     samples = pl.DataFrame(
         [(f"{eid}/{instance}", eid, instance) for eid, instance in visits], schema=SAMPLE_SCHEMA, orient="row"
     )

@@ -23,7 +23,7 @@ def read(
     """Return for each column its first answers, its second ones and so on, and how many values were left out."""
     texts = pl.DataFrame({str(n): pl.Series(column, dtype=pl.String) for n, column in enumerate(columns)})
     numbers = plain_numbers(texts, texts.columns if is_date else ())
-    answers, num_unreadable = read_cells(
+    answers, num_unreadable, num_values = read_cells(
         FieldCells(
             table="ukb.csv",
             field=field,
@@ -34,6 +34,7 @@ def read(
             has_lists=has_lists,
         )
     )
+    assert num_values >= num_unreadable
     return [[answer.to_list() for answer in column] for column in answers], num_unreadable
 
 

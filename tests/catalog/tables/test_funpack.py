@@ -53,7 +53,7 @@ def test_every_value_is_the_one_that_funpack_reads(tmp_path: Path, form: TableFo
     write_table(tmp_path, form, 3, plan_release(3, 40))
     table = tmp_path / table_name(form)
     theirs = read_with_funpack(table, tmp_path / "funpack.tsv")
-    ours = values_of(read_tables([table], WANTED, (), theirs["eid"].cast(pl.Int64).to_list()))
+    ours = values_of(read_tables([table], WANTED, {}, theirs["eid"].cast(pl.Int64).to_list()))
     expected = long_form(theirs)
     assert {field for field, *_ in expected} == WANTED.keys()
     assert ours == expected and len(ours) > 2000

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from catalog.errors import TableError
 from catalog.tables.headers import read_header
 from catalog.tables.rows import TableRows, read_rows
+from mmbase.records import participant_number
 
 
 def read(folder: Path, content: str | bytes, *positions: int, eids: tuple[int, ...] = (1000001, 1000003)) -> TableRows:
@@ -73,6 +74,32 @@ def test_trailing_separators_are_no_values(tmp_path: Path) -> None:
 def test_quotes_of_unquoted_forms_are_text(tmp_path: Path) -> None:
     found = read(tmp_path, 'f.eid\tf.1.0.0\tf.2.0.0\n1000001\t"x\t1\n1000003\ty"\t2\n', 1, 2)
     assert found.wanted.rows() == [(1000001, '"x', "1"), (1000003, 'y"', "2")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eid,a,b\r1000001,1,é\r1000003,3,4\r",
+        "eid,a,b\r1000001,1,é\r1000003,3,4",
+        "\ufeffeid,a,b\r1000001,1,é\n1000003,3,4\r\n",
+        '"eid","a","b"\r"1000001","1","é"\r"1000003","3","4"\r',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_lines_may_end_with_cr(tmp_path: Path, text: str, encoding: str) -> None:
+    found = read(tmp_path, text.lstrip("\ufeff" if encoding == "latin-1" else "").encode(encoding), 1, 2)
+    assert found.wanted.rows() == [(1000001, "1", "é"), (1000003, "3", "4")]
+
+
+def test_labels_are_read_whatever_their_zeros_and_numbers_mean_labels_too(tmp_path: Path) -> None:
+    labels = {participant_number(label): label for label in ("00", "01", "A1")}
+    for content, header in (("sub-00,1\n1,2\nA1,3\n-1,4\n", "participant_id"), ("0,1\n1,2\nA1,3\n-1,4\n", "eid")):
+        path = tmp_path / f"{header}.csv"
+        path.write_text(f"{header},a\n{content}")
+        found = read_rows(path, read_header(path), [1], pl.Series("eid", list(labels), pl.Int64), labels)
+        known = {labels[eid]: cell for eid, cell in found.wanted.iter_rows()}
+        expected = {"01": "2"} | ({} if header == "eid" else {"00": "1", "A1": "3"})
+        assert (known, found.num_respelled, found.num_without_eid) == (expected, 1, 3 if header == "eid" else 1)
 
 
 def test_a_folder_with_the_signs_of_a_pattern_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from catalog.errors import TableError
-from catalog.tables.tables import FIELD_SCHEMA, NAME_SCHEMA, TableValues, WantedField, read_tables
+from catalog.tables.named import WantedName
+from catalog.tables.table import NAME_SCHEMA
+from catalog.tables.tables import FIELD_SCHEMA, TableValues, read_tables
+from catalog.tables.wanted import WantedField
 from mmbase.records import participant_number
 from mmdata.synth.plan import plan_release
 from mmdata.synth.table_form import TABLE_FORMS, table_name, write_table
@@ -54,6 +57,8 @@ EXPECTED = [
     (20002, 1000001, 0, 1, 1111.0),
     (21003, 1000001, 2, 0, 63.0),
 ]
+AGE = WantedName(kind="number", unit="years")
+SEX = WantedName(kind="code", unit="0 female, 1 male", texts={"f": 0, "m": 1}, codes=frozenset({0, 1}))
 
 
 def write(folder: Path, *contents: str | bytes) -> list[Path]:
@@ -65,7 +70,7 @@ def write(folder: Path, *contents: str | bytes) -> list[Path]:
 
 
 def read(folder: Path, *contents: str | bytes, wanted: Mapping[int, WantedField] = WANTED) -> TableValues:
-    return read_tables(write(folder, *contents), wanted, (), EIDS)
+    return read_tables(write(folder, *contents), wanted, {}, EIDS)
 
 
 def rows(values: TableValues, fields: Mapping[int, WantedField] = WANTED) -> list[tuple[float, ...]]:
@@ -124,8 +129,8 @@ def cohort_wanted() -> dict[int, WantedField]:
 def test_every_form_of_a_synthetic_cohort_gives_the_same_values(cohort: dict[str, Path], form: str) -> None:
     eids = [int(eid) for eid in pl.read_csv(cohort["rap"], infer_schema=False)["participant.eid"]][::2]
     wanted = cohort_wanted()
-    raw = read_tables([cohort["ukbconv-csv"]], wanted, (), eids)
-    values = read_tables([cohort[form]], wanted, (), eids)
+    raw = read_tables([cohort["ukbconv-csv"]], wanted, {}, eids)
+    values = read_tables([cohort[form]], wanted, {}, eids)
     assert all(raw.of_field(field).height > 2 for field in wanted)
     assert [field for field in wanted if not values.of_field(field).equals(raw.of_field(field))] == []
     (report,) = values.reports
@@ -136,8 +141,8 @@ def test_every_form_of_a_synthetic_cohort_gives_the_same_values(cohort: dict[str
 def test_all_forms_together_agree(cohort: dict[str, Path]) -> None:
     eids = [int(eid) for eid in pl.read_csv(cohort["rap"], infer_schema=False)["participant.eid"]]
     wanted = cohort_wanted()
-    together = read_tables(list(cohort.values()), wanted, (), eids)
-    alone = read_tables([cohort["rap"]], wanted, (), eids)
+    together = read_tables(list(cohort.values()), wanted, {}, eids)
+    alone = read_tables([cohort["rap"]], wanted, {}, eids)
     assert all(together.of_field(field).equals(alone.of_field(field)) for field in wanted)
 
 
@@ -149,6 +154,25 @@ def test_a_table_cut_into_tables_by_column_says_the_same(
     parts = [[0, *order[:cut]], [0, *order[cut:]]]
     tables = ["\n".join(",".join(line[column] for column in part) for line in lines) + "\n" for part in parts]
     assert rows(read(tmp_path_factory.mktemp("cut"), *tables)) == EXPECTED
+
+
+R_TABLES = {
+    "read.csv, write.csv": '"","eid","X31.0.0","X53.2.0","X21003.2.0","X20002.0.0","X20002.0.1"\n'
+    '"1",1000001,0,"2019-05-01",63,1065,1111\n"2",1000002,1,NA,NA,NA,NA\n"3",1000009,1,NA,NA,NA,NA\n',
+    "write.csv without NA": '"eid","X31.0.0","X53.2.0","X20002.0.0","X20002.0.1","X21003.2.0"\n'
+    '1000001,0,"2019-05-01",1065,1111,63\n1000002,1,,,,\n1000009,1,,,,\n',
+    "ukbtools": "eid,sex_f31_0_0,date_f53_2_0,age_f21003_2_0,illness_f20002_0_0,illness_f20002_0_1\n"
+    "1000001,Female,2019-05-01,63,1065,1111\n1000002,Male,NA,NA,NA,NA\n1000009,Male,NA,NA,NA,NA\n",
+    "janitor": "f_eid\tf_31_0_0\tx53_2_0\tx21003_2_0\tf_20002_0_0\tf_20002_0_1\n"
+    "1000001\t0\t2019-05-01\t63\t1065\t1111\n1000002\t1\tNA\tNA\tNA\tNA\n1000009\t1\tNA\tNA\tNA\tNA\n",
+}
+
+
+@pytest.mark.parametrize("form", R_TABLES)
+def test_tables_that_r_saved_again_say_the_same(tmp_path: Path, form: str) -> None:
+    values = read(tmp_path, R_TABLES[form])
+    assert rows(values) == EXPECTED
+    assert (values.reports[0].num_participants, values.reports[0].num_recognised) == (3, 5)
 
 
 def test_columns_may_come_from_several_tables_and_repeats_count_once(tmp_path: Path) -> None:
@@ -216,7 +240,7 @@ def test_nobody_of_interest_gives_empty_frames_and_a_report(tmp_path: Path) -> N
     values = read(tmp_path, CSV.replace("10000", "20000"))
     assert rows(values) == []
     assert (values.reports[0].num_participants, values.reports[0].num_imaged) == (3, 0)
-    nothing = read_tables([], WANTED, ("age",), EIDS)
+    nothing = read_tables([], WANTED, {"age": AGE}, EIDS)
     assert nothing.reports == ()
     assert_frame_equal(nothing.of_field(31), values.of_field(31))
     assert nothing.of_name("age").schema == NAME_SCHEMA
@@ -252,7 +276,7 @@ def test_labels_of_an_unknown_coding_are_refused_by_file_and_field_without_a_cel
 def test_a_few_odd_values_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = "".join(f"{eid},{eid % 90}\n" for eid in range(2000, 2200))
     values = read_tables(
-        write(tmp_path, f"eid,p21003_i2\n{lines}1000001,sixty\n1000002,about 50\n"), WANTED, (), range(2_000_000)
+        write(tmp_path, f"eid,p21003_i2\n{lines}1000001,sixty\n1000002,about 50\n"), WANTED, {}, range(2_000_000)
     )
     assert values.of_field(21003).height == 200
     assert values.reports[0].num_unreadable == 2
@@ -265,28 +289,29 @@ def test_named_columns_are_read_whatever_their_case_and_labels_become_numbers(tm
         "sub-0\t1\tM\tB\nredacted\t1\tM\tB\n"
     )
     eids = [7, participant_number("OAS1")]
-    values = read_tables([path], WANTED, {"age", "sex", "weight"}, eids)
-    assert values.of_name("age").rows() == [(eids[1], "61.5")]
-    assert values.of_name("sex").rows() == [(eids[0], "M"), (eids[1], "F")]
+    values = read_tables([path], WANTED, {"age": AGE, "sex": SEX, "weight": AGE}, eids)
+    assert values.of_name("age").rows() == [(eids[1], None, 61.5)]
+    assert values.of_name("sex").rows() == [(eids[0], None, 1.0), (eids[1], None, 0.0)]
     assert values.of_name("weight").is_empty() and values.of_field(31).is_empty()
-    assert (values.reports[0].num_participants, values.reports[0].num_without_eid) == (3, 3)
+    assert (values.reports[0].num_participants, values.reports[0].num_without_eid) == (4, 2)
 
 
 def test_named_text_is_read_as_latin_1_where_it_is_not_utf_8(tmp_path: Path) -> None:
     for encoding in ("utf-8", "latin-1"):
         path = tmp_path / f"{encoding}.csv"
         path.write_bytes("eid,Händigkeit\n1000001,Linkshänder\n1000002,�\n".encode(encoding, errors="ignore"))
-        values = read_tables([path], {}, {"händigkeit"}, EIDS)
-        assert values.of_name("händigkeit")["value"][0] == "Linkshänder"
+        hand = WantedName(kind="code", texts={"linkshänder": 2.0})
+        values = read_tables([path], {}, {"händigkeit": hand}, EIDS)
+        assert values.of_name("händigkeit")["value"].to_list() == [2.0]
 
 
 def test_named_tables_that_disagree_or_repeat_a_name_are_refused(tmp_path: Path) -> None:
     paths = write(tmp_path, "eid,age\n5,61\n", "eid,Age\n5,62\n", "eid,age,AGE\n5,61,61\n")
-    assert read_tables(paths[:1], {}, {"age"}, [5]).of_name("age").rows() == [(5, "61")]
+    assert read_tables(paths[:1], {}, {"age": AGE}, [5]).of_name("age").rows() == [(5, None, 61.0)]
     with pytest.raises(TableError, match="different values for the same participants in age"):
-        read_tables(paths[:2], {}, {"age"}, [5])
+        read_tables(paths[:2], {}, {"age": AGE}, [5])
     with pytest.raises(TableError, match=r"table2\.csv has more than one column for age"):
-        read_tables(paths[2:], {}, {"age"}, [5])
+        read_tables(paths[2:], {}, {"age": AGE}, [5])
 
 
 def test_no_participant_stands_in_a_repr(tmp_path: Path) -> None:
@@ -296,3 +321,44 @@ def test_no_participant_stands_in_a_repr(tmp_path: Path) -> None:
 def test_every_pair_of_forms_can_be_mixed(tmp_path: Path) -> None:
     for one, other in itertools.combinations((CSV, TAB, RAP, RAP_SHORT, LABELS), 2):
         assert rows(read(tmp_path, one, other)) == EXPECTED
+
+
+def test_a_table_without_a_wanted_column_shows_a_few_headers_and_nobody(tmp_path: Path) -> None:
+    def shown(table: str) -> tuple[str, ...]:
+        return read(tmp_path, table).reports[0].unrecognised
+
+    assert shown("eid\tsession_id\tp99\tq\n1000001\t1\t2\t3\n") == ("p99", "q")
+    assert shown("participant_id\tsub-A\ta\tb\tc\td\te\nsub-1\t1\t1\t1\t1\t1\t1\n") == ("a", "b", "c", "d")
+    assert shown(CSV) == ()
+
+
+def test_the_first_of_two_columns_of_participants_counts_and_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "participants.tsv"
+    path.write_text("participant_id\tparticipant_id\tage\nsub-1\tsub-2\t60\nsub-2\tsub-1\t50\n")
+    values = read_tables([path], {}, {"age": AGE}, [1, 2])
+    assert values.of_name("age").rows() == [(1, None, 60.0), (2, None, 50.0)]
+    assert values.reports[0].has_two_participant_columns
+
+
+def test_what_is_said_beside_a_table_is_followed_of_every_table(tmp_path: Path) -> None:
+    (tmp_path / "participants.json").write_text('{"AGE": {"Units": "months"}}')
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-1\t720\nsub-2\t89+\n")
+    values = read_tables([tmp_path / "participants.tsv"], {}, {"age": AGE}, [1, 2])
+    assert values.of_name("age").rows() == [(1, None, 60.0)]
+    (column,) = values.reports[0].columns
+    assert (column.column, column.num_unreadable, column.num_values) == ("age", 1, 2)
+
+
+def test_a_column_has_any_of_its_feature_names_but_one_alone(tmp_path: Path) -> None:
+    day = WantedName(kind="date", headers=("acq_time",))
+    paths = write(tmp_path, "eid,acq_time\n5,2019-05-01\n", "eid,ACQ_TIME,scan_date\n5,2019-05-01,2019-05-01\n")
+    assert read_tables(paths[:1], {}, {"scan_date": day}, [5]).of_name("scan_date").rows() == [(5, None, 18017.0)]
+    with pytest.raises(TableError, match=r"table1\.csv has more than one column for scan_date"):
+        read_tables(paths[1:], {}, {"scan_date": day}, [5])
+
+
+def test_odd_values_of_a_field_are_told_with_the_field_and_how_many_there_are(tmp_path: Path) -> None:
+    lines = "".join(f"{eid},{eid % 90}\n" for eid in range(2000, 2200))
+    table = write(tmp_path, f"eid,p21003_i2\n{lines}1000001,89+\n1000002,n/a\n")
+    (column,) = read_tables(table, WANTED, {}, range(2_000_000)).reports[0].columns
+    assert (column.column, column.num_unreadable, column.num_values) == ("field 21003", 1, 201)

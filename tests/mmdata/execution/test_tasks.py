@@ -1,4 +1,5 @@
 import ctypes
+import errno
 import math
 import os
 import signal
@@ -9,13 +10,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from distributed import Client
 
-from mmdata.errors import CapacityError
-from mmdata.execution import tasks
+from mmdata.errors import CapacityError, ClusterError
+from mmdata.execution import pools, tasks
 from mmdata.execution.isolation import ProcessCrashed, run_isolated
 from mmdata.execution.pools import LocalPool, connect
 from mmdata.execution.tasks import run_tasks
@@ -200,3 +202,13 @@ def test_no_worker_outlives_the_command(stop: signal.Signals, tmp_path: Path) ->
     assert alive == []
     if stop == signal.SIGINT:
         assert messages.count("Traceback") == messages.count("KeyboardInterrupt") == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EROFS, "Read-only file system"), ImportError("no sem_open")])
+def test_without_shared_memory_no_process_is_waited_for(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(pools, "get_context", lambda _: SimpleNamespace(Lock=fail))
+    with pytest.raises(ClusterError, match=r"shared memory \(/dev/shm\) cannot be used: .*--workers 0"):
+        list(run_tasks(abs, [1, 2], workers=2))

@@ -209,7 +209,7 @@ def test_a_disk_that_fills_up_while_receipts_are_rewritten_costs_none_of_them(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmdata.ledger.receipts.os.fsync", fail)
+        patch.setattr("mmbase.files.os.fsync", fail)
         with pytest.raises(OSError, match="No space left"):
             rewrite_receipts(path, drop_s1)
     assert path.read_bytes() == before
@@ -224,3 +224,36 @@ def test_a_damaged_line_stops_a_rewrite_because_nobody_knows_of_whom_it_speaks(t
     with pytest.raises(StoreError, match=r"Line 1 of receipts/scans\.jsonl is damaged"):
         rewrite_receipts(path, drop_s1)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "why"),
+    [
+        (SCAN_RECEIPTS, '{"sample_id":"a","row":1,"modality":"t1"}', "status: Field required"),
+        (SCAN_RECEIPTS, '{"sample_id":"a","row":"1","modality":"t1","status":"stored"}', "row: "),
+        (SCAN_RECEIPTS, '{"sample_id":"a","row":1,"modality":"../t1","status":"stored"}', "modality: "),
+        (SCAN_RECEIPTS, '{"sample_id":"a","row":1,"modality":"t1","status":"storeb"}', "status: "),
+        (SCAN_RECEIPTS, "[]", "content: "),
+        (SCAN_RECEIPTS, "null", "content: "),
+        (SCAN_RECEIPTS, "", "content: "),
+        (COPY_RECEIPTS, '{"modality":"t1","side":32,"copy":1,"rows":{"0":1}}', "rows: "),
+        (COPY_RECEIPTS, '{"modality":"t1","side":32,"copy":1,"rows":[0],"statuz":"damaged"}', "statuz: "),
+        (WITHDRAWAL_RECEIPTS, '{"participant_key":"a","rowz":[4]}', "rowz: "),
+        (REMOVAL_RECEIPTS, '{"removal":1}', "status: "),
+        ("samples.jsonl", '{"sample_id":"a","row":1,"split":"tesd"}', "split: "),
+        ("samples.jsonl", '{"sample_id":"a","row":-1,"split":"test"}', "row: "),
+    ],
+)
+def test_a_receipt_of_another_shape_is_refused_with_its_line_and_the_remedy(
+    tmp_path: Path, name: str, line: str, why: str
+) -> None:
+    (tmp_path / name).write_text(line + "\n")
+    read = {
+        SCAN_RECEIPTS: read_scan_receipts,
+        COPY_RECEIPTS: read_copy_receipts,
+        WITHDRAWAL_RECEIPTS: read_tombstones,
+        REMOVAL_RECEIPTS: read_removals,
+    }.get(name, read_samples)
+    with pytest.raises(StoreError, match=rf"^Line 1 of receipts/{name} is damaged \({why}.*(line|it) out") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)

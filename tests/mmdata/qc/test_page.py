@@ -266,6 +266,30 @@ def test_rejected_scans_are_explained_and_listed_up_to_a_limit(make_cohort: Make
     assert "modality = 't1' AND reason = 'truncated'" in page.prose
 
 
+def changed(scans: pl.DataFrame, rows: range, **values: object) -> pl.DataFrame:
+    is_changed = pl.col("row").is_in(list(rows)) & (pl.col("modality") == "t1")
+    return scans.with_columns(
+        pl.when(is_changed).then(pl.lit(value)).otherwise(pl.col(name)).alias(name) for name, value in values.items()
+    )
+
+
+def test_scans_from_another_copy_are_counted_with_the_reason(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cohort = make_cohort(12)
+    plain, _ = write(cohort, tmp_path / "plain.html")
+    assert "another copy" not in plain.prose
+    detail = "copy 2 of 2; passed over: bad-archive: the zip archive is damaged (BadZipFile)"
+    page, _ = write(cohort, tmp_path / "qc.html", changed(cohort.scans, range(3), detail=detail))
+    assert "3 stored from another copy" in page.prose and "copy 2 of 2; passed over: bad-archive" in page.prose
+
+
+def test_scans_that_look_like_something_else_are_named(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cohort = make_cohort(12)
+    scans = changed(changed(cohort.scans, range(12), flat_share=0.01, white_over_grey=1.3), range(4, 6), flat_share=0.9)
+    page, _ = write(cohort, tmp_path / "qc.html", changed(scans, range(7, 8), white_over_grey=0.8))
+    assert "2 scans look like maps of labels" in page.prose
+    assert "1 scan looks like another contrast" in page.prose
+
+
 def test_progress_ends_at_its_total(make_cohort: MakeCohort, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     write(make_cohort(30), tmp_path / "qc.html", max_volumes=10, on_progress=lambda *step: steps.append(step))

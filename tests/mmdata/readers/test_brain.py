@@ -19,6 +19,8 @@ from mmdata.volume.nifti import Volume
 from mmdata.volume.settings import IngestSettings, VolumeSettings
 
 VOLUMES, NO_EXTRACTOR = VolumeSettings(), IngestSettings()
+SCRATCH = Path("scratch")
+"""In the folder that each test works in."""
 SHAPE = (50, 60, 50)
 AFFINE_44 = np.array([[-4.0, 0, 0, 100], [0, 3.9, 0.6, -120], [0, -0.6, 3.9, -90], [0, 0, 0, 1.0]])
 EXTRACTOR = """
@@ -60,9 +62,14 @@ def native(data: NDArray[np.generic], brain: NDArray[np.bool_] | None = None) ->
     return NativeScan(volume=Volume(data, AFFINE_44), mni_from_native_44=None, brain_XYZ=brain)
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def rejection(scan: NativeScan, ingest: IngestSettings = NO_EXTRACTOR) -> ScanRejected:
     with pytest.raises(ScanRejected) as caught:
-        extract_brain(scan, VOLUMES, ingest)
+        extract_brain(scan, VOLUMES, ingest, SCRATCH)
     return caught.value
 
 
@@ -82,13 +89,13 @@ def extractor(tmp_path: Path) -> Callable[..., IngestSettings]:
 @pytest.mark.parametrize("dtype", ["int16", "float32", "uint8"])
 def test_brain_image_is_taken_as_it_is(dtype: str) -> None:
     scan = native((INTENSITIES % 200 * BRAIN).astype(dtype))
-    assert extract_brain(scan, VOLUMES, NO_EXTRACTOR) == (scan.volume, "image")
+    assert extract_brain(scan, VOLUMES, NO_EXTRACTOR, SCRATCH) == (scan.volume, "image")
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_mask_keeps_what_is_inside_and_clears_what_is_outside(dtype: str) -> None:
     scan = native(INTENSITIES.astype(dtype), BRAIN)
-    brain, source = extract_brain(scan, VOLUMES, NO_EXTRACTOR)
+    brain, source = extract_brain(scan, VOLUMES, NO_EXTRACTOR, SCRATCH)
     assert source == "mask"
     assert brain.data_XYZ.dtype == dtype
     np.testing.assert_array_equal(brain.data_XYZ, np.where(BRAIN, INTENSITIES, 0))
@@ -107,6 +114,11 @@ def test_head_without_a_mask_is_rejected_with_what_to_give() -> None:
     assert found.reason == "not-skull-stripped"
     assert "at most 75%" in found.detail and "got 100%" in found.detail
     assert "--brain-extractor" in found.detail and "mask" in found.detail
+
+
+def test_the_mask_that_a_head_lacks_is_named() -> None:
+    found = rejection(dataclasses.replace(native(INTENSITIES), expected_mask="sub-…_desc-brain_mask.nii.gz beside it"))
+    assert "give a brain mask, sub-…_desc-brain_mask.nii.gz beside it, or --brain-extractor" in found.detail
 
 
 @pytest.mark.parametrize("background", [-1, 12])
@@ -148,7 +160,7 @@ def test_nothing_but_zeros_is_empty(scan: NativeScan) -> None:
 def test_extractor_says_where_the_brain_is_and_the_intensities_stay(
     extractor: Callable[..., IngestSettings], write: str, dtype: str
 ) -> None:
-    brain, source = extract_brain(native(INTENSITIES.astype(dtype)), VOLUMES, extractor(f"write={write}"))
+    brain, source = extract_brain(native(INTENSITIES.astype(dtype)), VOLUMES, extractor(f"write={write}"), SCRATCH)
     assert source == "extractor"
     assert brain.data_XYZ.dtype == dtype
     np.testing.assert_array_equal(brain.data_XYZ, np.where(BRAIN, INTENSITIES, 0))
@@ -156,8 +168,8 @@ def test_extractor_says_where_the_brain_is_and_the_intensities_stay(
 
 def test_extractor_is_for_heads_alone(extractor: Callable[..., IngestSettings]) -> None:
     fails = extractor("complain=always")
-    assert extract_brain(native(INTENSITIES * BRAIN), VOLUMES, fails)[1] == "image"
-    assert extract_brain(native(INTENSITIES, BRAIN), VOLUMES, fails)[1] == "mask"
+    assert extract_brain(native(INTENSITIES * BRAIN), VOLUMES, fails, SCRATCH)[1] == "image"
+    assert extract_brain(native(INTENSITIES, BRAIN), VOLUMES, fails, SCRATCH)[1] == "mask"
     assert rejection(native(INTENSITIES * ellipsoid(24, 29, 24)), fails).reason == "extractor-failed"
 
 
@@ -209,16 +221,14 @@ def test_slow_extractor_is_stopped_with_all_that_it_started(tmp_path: Path) -> N
         time.sleep(0.05)
 
 
-def test_extractor_sees_neutral_names_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_extractor_works_in_the_study_under_neutral_names_and_leaves_nothing_behind(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     script = f"printf '%s\\n' {{input}} {{output}} > {shlex.quote(str(seen))}; exit 1"
     rejection(native(INTENSITIES), IngestSettings(brain_extractor=shlex.join(["sh", "-c", script])))
     names = [Path(line) for line in seen.read_text().splitlines()]
     assert [name.name for name in names] == ["input.nii.gz", "output.nii.gz"]
-    assert list(tmp_path.iterdir()) == [seen]
+    assert all(name.parts[0] == SCRATCH.name for name in names)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / SCRATCH, seen] and not any(SCRATCH.iterdir())
 
 
 def test_words_of_the_command_are_not_read_by_a_shell(tmp_path: Path) -> None:
@@ -243,7 +253,7 @@ def test_extractor_that_cannot_be_started_is_the_users_fault(command: str, match
     with pytest.raises(StudyError, match=match):
         require_extractor(command)
     with pytest.raises(StudyError, match=match):
-        extract_brain(native(INTENSITIES), VOLUMES, IngestSettings(brain_extractor=command))
+        extract_brain(native(INTENSITIES), VOLUMES, IngestSettings(brain_extractor=command), SCRATCH)
 
 
 def test_program_of_another_machine_is_the_users_fault(tmp_path: Path) -> None:
@@ -251,7 +261,8 @@ def test_program_of_another_machine_is_the_users_fault(tmp_path: Path) -> None:
     program.write_bytes(b"\x7fELF of another kind")
     program.chmod(0o700)
     with pytest.raises(StudyError, match="cannot be started"):
-        extract_brain(native(INTENSITIES), VOLUMES, IngestSettings(brain_extractor=f"{program} {{input}} {{output}}"))
+        ingest = IngestSettings(brain_extractor=f"{program} {{input}} {{output}}")
+        extract_brain(native(INTENSITIES), VOLUMES, ingest, SCRATCH)
 
 
 @pytest.mark.parametrize(("shift_mm", "same"), [(0.0, True), (0.05, True), (0.5, False)])

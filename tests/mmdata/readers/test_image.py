@@ -228,6 +228,19 @@ def test_file_that_cannot_be_read_is_unreadable(image_path: Path, missing: str) 
     assert rejection(scan).reason == "unreadable"
 
 
+def test_a_link_that_leads_nowhere_says_how_to_fetch_its_file(tmp_path: Path) -> None:
+    link = tmp_path / "image.nii.gz"
+    link.symlink_to(".git/annex/objects/none")
+    found = rejection(candidate(link))
+    assert found.reason == "unreadable" and "datalad get" in found.detail
+
+
+def test_the_mask_that_is_looked_for_is_named_without_the_participant(image_path: Path) -> None:
+    named = image_path.rename(image_path.with_name("sub-1000223_run-1_desc-preproc_T1w.nii.gz"))
+    expected = read_image(candidate(named), LINEAR).expected_mask
+    assert expected == "sub-…_run-…_desc-brain_mask.nii.gz beside it or in derivatives/*"
+
+
 def test_file_beyond_all_measure_is_rejected_unread(image_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "MAX_VOLUME_BYTES", 1000)
     assert rejection(candidate(image_path)).reason == "bad-dimensions"

@@ -1,3 +1,4 @@
+import gzip
 import io
 import zipfile
 from collections.abc import Mapping
@@ -228,6 +229,9 @@ def test_the_whole_head_comes_with_its_mask_where_there_is_no_brain_image(tmp_pa
     native = read_native(scan(zipped(tmp_path / "a.zip", members)), VOLUMES)
     assert (native.volume.data_XYZ == 7).all() and native.brain_XYZ is not None
     np.testing.assert_array_equal(native.brain_XYZ, brain > 0)
+    plain = {name.removesuffix(".gz"): gzip.decompress(members[name]) for name in members if name != T1_MATRIX}
+    native = read_native(scan(zipped(tmp_path / "plain.zip", {**plain, T1_MATRIX: matrix(0)})), VOLUMES)
+    assert native.brain_XYZ is not None
     members["T1/T1_brain_mask.nii.gz"] = encode_volume(brain[1:], AFFINE_44, np.uint8)
     assert rejection(scan(zipped(tmp_path / "b.zip", members))).reason == "bad-mask"
 
@@ -249,7 +253,30 @@ def test_warped_images_lie_in_template_space(tmp_path: Path, modality: str, dwi_
     np.testing.assert_array_equal(matrix_of(native), np.eye(4))
 
 
-@pytest.mark.parametrize("name", ["../../T1/T1_unbiased_brain.nii.gz", "/T1/T1_unbiased_brain.nii.gz"])
+def test_an_archive_packed_on_windows_or_a_mac_is_read(tmp_path: Path) -> None:
+    windows = {name.replace("/", "\\"): content for name, content in ((T1_IMAGE, image(2)), (T1_MATRIX, matrix(4)))}
+    mac = {f"__MACOSX/{T1_IMAGE}": b"\0\5\x16\7", T1_IMAGE: image(2), T1_MATRIX: matrix(4)}
+    for name, members in {"windows.zip": windows, "mac.zip": mac}.items():
+        native = read_native(scan(zipped(tmp_path / name, members)), VOLUMES)
+        assert (native.volume.data_XYZ == 2).all()
+        assert matrix_of(native)[0, 3] == pytest.approx(90 - 8 - 4)
+
+
+@pytest.mark.parametrize("space", ["MNI152-linear", "MNI152-nonlinear"])
+def test_images_that_were_decompressed_are_read(tmp_path: Path, space: str) -> None:
+    read = read_native if space == "MNI152-linear" else read_warped
+    name = T1_IMAGE if space == "MNI152-linear" else "T1/T1_brain_to_MNI.nii.gz"
+    (tmp_path / "T1").mkdir()
+    (tmp_path / name.removesuffix(".gz")).write_bytes(gzip.decompress(image(2)))
+    assert (read(scan(tmp_path), VOLUMES).volume.data_XYZ == 2).all()
+    (tmp_path / name).write_bytes(image(3))
+    assert (read(scan(tmp_path), VOLUMES).volume.data_XYZ == 3).all(), "the archive's own form comes first"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../T1/T1_unbiased_brain.nii.gz", "/T1/T1_unbiased_brain.nii.gz", "..\\..\\T1\\T1_unbiased_brain.nii.gz"],
+)
 def test_an_archive_whose_paths_lead_out_is_refused_whole(tmp_path: Path, name: str) -> None:
     path = zipped(tmp_path / "a.zip", {T1_IMAGE: image(1), T1_MATRIX: matrix(0), name: image(2)})
     assert rejection(scan(path)).reason == "unsafe-archive"

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,11 +212,163 @@ def test_images_in_other_templates_are_not_native(touch: Touch) -> None:
     assert find(touch(*(f"sub-9/anat/sub-9_space-{name}_T1w.nii.gz" for name in spaces))).scans == ()
 
 
-def test_of_several_runs_the_first_is_taken_and_the_others_are_counted(touch: Touch) -> None:
+def test_of_several_runs_the_first_is_preferred_and_the_others_are_its_copies(touch: Touch) -> None:
     root = touch(*(f"sub-9/anat/sub-9_run-{run}_{kind}.nii.gz" for run in (10, 2, 3) for kind in ("T1w", "FLAIR")))
     found = find(root)
-    assert [scan.path.name for scan in found.scans] == ["sub-9_run-2_FLAIR.nii.gz", "sub-9_run-2_T1w.nii.gz"]
+    assert [[copy.path.name for copy in scan.copies] for scan in found.scans] == [
+        [f"sub-9_run-{run}_{kind}.nii.gz" for run in (2, 3, 10)] for kind in ("FLAIR", "T1w")
+    ]
     assert found.num_duplicates == 4
+
+
+def test_each_copy_has_the_mask_and_transforms_of_its_own_run(touch: Touch) -> None:
+    runs = [f"sub-9/anat/sub-9_run-{run}" for run in (1, 2)]
+    transforms = [f"from-T1w_to-MNI152NLin6Asym_mode-image_xfm.{ending}" for ending in ("mat", "txt")]
+    root = touch(
+        *(f"{run}_{name}.nii.gz" for run in runs for name in ("T1w", "desc-brain_mask")),
+        *(f"{run}_{transform}" for run in runs for transform in transforms),
+    )
+    found = [(copy.path, copy.mask_path, copy.transform_path) for copy in only(find(root)).copies]
+    assert found == [
+        (root / f"{run}_T1w.nii.gz", root / f"{run}_desc-brain_mask.nii.gz", root / f"{run}_{transform}")
+        for run in runs
+        for transform in transforms
+    ]
+
+
+def test_the_raw_image_is_a_copy_behind_the_derivatives(touch: Touch) -> None:
+    root = touch("sub-9/anat/sub-9_T1w.nii.gz", "derivatives/a/sub-9/anat/sub-9_desc-brain_T1w.nii.gz")
+    found = find(root)
+    assert [copy.path.name for copy in only(found).copies] == ["sub-9_desc-brain_T1w.nii.gz", "sub-9_T1w.nii.gz"]
+    assert found.num_duplicates == 0, "one acquisition, twice"
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "sub-9/anat/sub-9_desc-brain_mask.nii",
+        "sub-9/anat/sub-9_label-brain_mask.nii.gz",
+        "sub-9/anat/sub-9_mask.nii.gz",
+        "sub-9/anat/sub-9_T1w_brainmask.nii.gz",
+        "sub-9/anat/sub-9_T1w_brain_mask.nii.gz",
+        "sub-9/anat/sub-9_T1w_mask.nii.gz",
+        "sub-9/anat/sub-9_brainmask.NII.GZ",
+        "sub-9/anat/sub-9_space-T1w_desc-brain_mask.nii.gz",
+        "derivatives/synthstrip/sub-9/anat/sub-9_desc-brain_mask.nii.gz",
+        "derivatives/hd-bet/sub-9/anat/sub-9_space-T1w_label-brain_mask.nii.gz",
+    ],
+)
+def test_a_mask_is_known_by_its_usual_names_beside_its_image_and_in_derivatives(touch: Touch, mask: str) -> None:
+    root = touch("sub-9/anat/sub-9_T1w.nii.gz", mask)
+    assert only(find(root)).mask_path == root / mask
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "sub-9/anat/sub-9_desc-lesion_mask.nii.gz",
+        "sub-9/anat/sub-9_label-GM_mask.nii.gz",
+        "sub-9/anat/sub-9_lesion_mask.nii.gz",
+        "sub-9/anat/sub-9_FLAIR_brainmask.nii.gz",
+        "sub-9/anat/sub-9_run-2_mask.nii.gz",
+        "sub-9/anat/sub-9_space-MNI152NLin6Asym_desc-brain_mask.nii.gz",
+        "sub-9/anat/sub-9_desc-brain_mask.json",
+        "derivatives/a/sub-8/anat/sub-8_desc-brain_mask.nii.gz",
+        "derivatives/a/sub-9/dwi/sub-9_desc-brain_mask.nii.gz",
+    ],
+)
+def test_other_masks_are_not_the_images(touch: Touch, mask: str) -> None:
+    root = touch("sub-9/anat/sub-9_T1w.nii.gz", mask)
+    assert [copy.mask_path for copy in only(find(root)).copies] == [None]
+
+
+def test_the_mask_beside_the_image_is_preferred_and_named_as_specified(touch: Touch) -> None:
+    names = [
+        *(f"sub-9/anat/sub-9_{name}.nii.gz" for name in ("desc-brain_mask", "label-brain_mask", "mask")),
+        "derivatives/a/sub-9/anat/sub-9_desc-brain_mask.nii.gz",
+    ]
+    root = touch("sub-9/anat/sub-9_T1w.nii.gz", *names)
+    assert [copy.mask_path for copy in only(find(root)).copies] == [root / name for name in names]
+
+
+@pytest.mark.parametrize("mask", ["sub-9/anat/sub-9_mask", "derivatives/a/sub-9/anat/sub-9_desc-brain_mask"])
+def test_an_uncertain_mask_does_not_keep_the_image_from_being_read_without_it(touch: Touch, mask: str) -> None:
+    root = touch("sub-9/anat/sub-9_T1w.nii.gz", f"{mask}.nii.gz")
+    assert [copy.mask_path for copy in only(find(root)).copies] == [root / f"{mask}.nii.gz", None]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-9/anat/sub-9_desc-brain_t1w.nii.gz",
+        "sub-9/anat/sub-9_desc-brain_T1w.NII.GZ",
+        "SUB-9/anat/SUB-9_desc-brain_T1w.nii.gz",
+        "Sub-9/Ses-2/Anat/sub-9_SES-2_T1W.Nii",
+    ],
+)
+def test_letter_case_means_nothing_but_in_labels(touch: Touch, name: str) -> None:
+    root = touch(name)
+    assert (only(find(root)).visit, only(find(root)).path) == (Visit(9, 2), root / name)
+    assert find(root).misnamed == ()
+
+
+def test_folders_of_a_participant_in_two_letter_cases_are_one_participants(touch: Touch) -> None:
+    root = touch("sub-A/anat/sub-A_T1w.nii.gz", "SUB-A/anat/SUB-A_FLAIR.nii.gz", "sub-a/anat/sub-a_T1w.nii.gz")
+    found = find(root)
+    assert sorted((found.labels[scan.visit.eid], scan.modality) for scan in found.scans) == [
+        ("A", "flair"),
+        ("A", "t1"),
+        ("a", "t1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "fault"),
+    [
+        ("sub-9/ses-2/anat/sub-9_T1w.nii.gz", "sub-…_T1w.nii.gz", "the session of its folder is missing"),
+        ("sub-9/ses-2/anat/sub-8_ses-2_FLAIR.nii", "sub-…_ses-…_FLAIR.nii", "its folder is of another"),
+        (
+            "sub-9/anat/sub-9_ses-M00_T1w_space-X_desc-Crop_T1w.nii.gz",
+            "sub-…_ses-…_T1w_space-…_desc-…_T1w.nii.gz",
+            "<key>",
+        ),
+        ("sub-9/anat/sub-9_T1w (1).nii.gz", "sub-…_T1w (…).nii.gz", "expected sub-<label>"),
+        ("sub-9/anat/sub-9_T1.nii.gz", "sub-…_T1.nii.gz", "expected the suffix T1w"),
+        ("sub-9/anat/sub-9_T1w.mgz", "sub-…_T1w.mgz", "expected a file .nii.gz or .nii"),
+        ("sub-9/anat/sub-9_T1w.nii.gz.part", "sub-…_T1w.nii.gz.part", "the download is not complete"),
+        ("sub-9/sub-9_T1w.nii.gz", "sub-…_T1w.nii.gz", "expected in a folder anat"),
+        ("sub-9_T1w.nii.gz", "sub-…_T1w.nii.gz", "expected in a folder sub-<label>"),
+        ("sub-A_S_0295/anat/sub-A_S_0295_T1w.nii.gz", "sub-…_…_…_T1w.nii.gz", "a label of letters and digits"),
+        ("sub_9/ses-1/anat/sub_9_T1w.nii.gz", "sub_…_T1w.nii.gz", "expected in a folder sub-<label>"),
+        ("sub-9/ses-2010-03/anat/sub-9_T1w.nii.gz", "sub-…_T1w.nii.gz", "expected in a folder ses-<label>"),
+        ("derivatives/x/sub-9/dwi/sub-9_param-FA_model_dwimap.nii.gz", "sub-…_param-…_model_dwimap.nii.gz", "<suffix>"),
+    ],
+)
+def test_images_that_are_not_understood_are_counted_and_shown_without_labels(
+    touch: Touch, name: str, shown: str, fault: str
+) -> None:
+    found = find(touch(name))
+    (images,) = found.misnamed
+    assert (found.scans, images.number, images.example) == ((), 1, shown)
+    assert fault in images.fault
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-9/anat/sub-9_T2w.nii.gz",
+        "sub-9/func/sub-9_task-rest_bold.nii.gz",
+        "sub-9/dwi/sub-9_dwi.nii.gz",
+        "sub-9/anat/._sub-9_T1w (1).nii.gz",
+        "sub-9/anat/sub-9_T1w.json",
+        "sub-9/anat/sub-9_T1w_mask.nii.gz",
+        "sub-9/anat/sub-9_space-MNI152NLin6Asym_T1w.nii.gz",
+        "derivatives/qc/sub-9/figures/sub-9_T1w.nii.gz",
+        "derivatives/qc/group_T1w.nii.gz",
+    ],
+)
+def test_files_that_are_not_wanted_are_not_counted(touch: Touch, name: str) -> None:
+    assert find(touch(name)).misnamed == ()
 
 
 def test_derivatives_come_before_the_raw_images_and_make_no_duplicates(touch: Touch) -> None:
@@ -276,7 +429,7 @@ def test_files_that_are_not_named_for_their_folder_are_left_out(touch: Touch) ->
         "sub-9/ses-2/func/sub-9_ses-2_T1w.nii.gz",
         "sub-9/sub-9_T1w.nii.gz",
     )
-    assert find(root) == FoundSources(scans=())
+    assert replace(find(root), misnamed=()) == FoundSources(scans=())
 
 
 @pytest.mark.parametrize(
@@ -323,6 +476,47 @@ def test_tables_at_the_root_are_found_and_those_below_are_not(touch: Touch) -> N
     assert found.withdrawal_lists == (root / "withdraw12345_19.txt",)
     assert found.number_lists == (root / "test_ids.txt",)
     assert found.passed_over == (root / "samples.tsv",)
+
+
+def test_tables_of_sessions_and_of_files_are_found_with_what_describes_them(touch: Touch) -> None:
+    root = touch(
+        "sessions.json",
+        "sub-9/sub-9_sessions.tsv",
+        "sub-9/sub-9_sessions.json",
+        "sub-9/ses-3/anat/sub-9_ses-3_T1w.nii.gz",
+        "sub-9/ses-3/sub-9_ses-3_scans.tsv",
+        "sub-9/ses-2/sub-9_ses-2_scans.tsv",
+        "sub-9/sub-9_scans.tsv",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/sub-01_scans.tsv",
+        "sub-01/sub-02_sessions.tsv",
+        "sub-funconly/sub-funconly_sessions.tsv",
+        "derivatives/x/sub-9/sub-9_sessions.tsv",
+        "derivatives/x/sub-01/sub-01_sessions.tsv",
+    )
+    own = root / "sub-9"
+    found = {table.path: table for table in find(root).visit_tables}
+    assert {path: (table.eid, table.kind, table.instance) for path, table in found.items()} == {
+        own / "sub-9_sessions.tsv": (9, "sessions", None),
+        own / "ses-2/sub-9_ses-2_scans.tsv": (9, "scans", 2),
+        own / "ses-3/sub-9_ses-3_scans.tsv": (9, "scans", 3),
+        root / "sub-01/sub-01_scans.tsv": (participant_number("01"), "scans", 2),
+        root / "derivatives/x/sub-01/sub-01_sessions.tsv": (participant_number("01"), "sessions", None),
+    }
+    assert found[own / "sub-9_sessions.tsv"].sidecars == (root / "sessions.json", own / "sub-9_sessions.json")
+    assert found[own / "ses-3/sub-9_ses-3_scans.tsv"].sidecars == ()
+    assert "sub-" not in repr(found[own / "sub-9_sessions.tsv"])
+
+
+def test_whose_images_have_no_session_is_known(touch: Touch) -> None:
+    root = touch(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/ses-5/func/sub-1_ses-5_bold.nii.gz",
+        "sub-2/anat/sub-2_T1w.nii.gz",
+        "sub-2/ses-3/anat/sub-2_ses-3_T1w.nii.gz",
+        "sub-3/ses-2/anat/sub-3_ses-2_T1w.nii.gz",
+    )
+    assert find(root).sessionless == {1: True, 2: False}
 
 
 def test_links_are_followed_and_a_pipeline_that_links_to_its_dataset_ends(touch: Touch) -> None:

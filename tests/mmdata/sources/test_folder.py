@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,24 @@ def test_a_text_that_ends_in_a_number_is_one_label(tmp_path: Path, label: str) -
     ],
 )
 def test_other_files_are_no_scans(touch: Touch, name: str) -> None:
-    assert find_folder(touch(name)) == FoundSources(scans=())
+    assert replace(find_folder(touch(name)), misnamed=()) == FoundSources(scans=())
+
+
+def test_images_whose_names_are_not_understood_are_counted_without_ids(touch: Touch) -> None:
+    root = touch(
+        *("T1/1000001_t1 (1).nii.gz", "T1/1000002.nii.gz", "TRAIN/FLAIR/OAS1_flair.mgz", "VAL/1000003_dwi.nii.gz"),
+        *("T1/x_mask.nii.gz", "T1/a.txt", "T1/._1000001_t1.nii.gz"),
+    )
+    dwi, flair, t1 = find_folder(root).misnamed
+    assert (dwi.example, dwi.fault) == ("…_dwi.nii.gz", "expected in a folder DWI")
+    assert (t1.modality, t1.number, t1.example, t1.fault) == ("t1", 2, "…_t1 (…).nii.gz", "expected <id>_t1.nii.gz")
+    assert (flair.modality, flair.number, flair.example) == ("flair", 1, "…_flair.mgz")
+
+
+def test_a_scan_that_is_there_twice_has_two_copies(touch: Touch) -> None:
+    root = touch("T1/1000001_t1.nii", "T1/1000001_t1.nii.gz")
+    (scan,) = find_folder(root).scans
+    assert [copy.path.name for copy in scan.copies] == ["1000001_t1.nii", "1000001_t1.nii.gz"]
 
 
 @pytest.mark.parametrize("folder", [".", "TRAIN", "CONNECTIVITY", "Training/Connectivity"])

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,25 @@ def test_duplicates_are_counted_and_the_first_by_name_is_kept(touch: Touch) -> N
     root = touch("b/1000001_20252_2_0.zip", "a/1000001_20252_2_1.zip", "a/1000001_20252_2_0.zip", "1000001/T1/x")
     found = find_release([root])
     assert found.num_duplicates == 3
-    assert [scan.path for scan in found.scans] == [root / "1000001"]
+    assert [[str(copy.path.relative_to(root)) for copy in scan.copies] for scan in found.scans] == [
+        ["1000001", "a/1000001_20252_2_0.zip", "a/1000001_20252_2_1.zip", "b/1000001_20252_2_0.zip"]
+    ]
+
+
+def test_a_browsers_second_download_comes_last(touch: Touch) -> None:
+    root = touch("1000001_20252_2_0 (1).zip", "1000001_20252_2_0.zip", "1000001_20252_2_0/T1/T1.nii.gz")
+    names = [copy.path.name for copy in by_modality(find_release([root]))["t1"].copies]
+    assert names == ["1000001_20252_2_0.zip", "1000001_20252_2_0", "1000001_20252_2_0 (1).zip"]
+
+
+def test_a_flair_has_a_copy_for_each_place_of_its_transform(touch: Touch) -> None:
+    root = touch(
+        "1000001_20253_2_0.zip", "1000001_20252_2_0.zip", "1000001_20252_2_0/T1/T1.nii.gz", "a/1000001_20253_2_0.zip"
+    )
+    flair = by_modality(find_release([root]))["flair"]
+    t1s = (root / "1000001_20252_2_0.zip", root / "1000001_20252_2_0")
+    flairs = (root / "1000001_20253_2_0.zip", root / "a/1000001_20253_2_0.zip")
+    assert [(copy.path, copy.transform_path) for copy in flair.copies] == [(f, t) for t in t1s for f in flairs]
 
 
 def test_an_archive_comes_before_the_folder_it_was_unpacked_to(touch: Touch) -> None:
@@ -226,7 +245,50 @@ def test_links_to_folders_are_followed(touch: Touch, tmp_path_factory: pytest.Te
     ],
 )
 def test_other_files_are_no_scans(touch: Touch, name: str) -> None:
-    assert find_release([touch(name)]) == FoundSources(scans=())
+    assert replace(find_release([touch(name)]), misnamed=()) == FoundSources(scans=())
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "shown"),
+    [
+        ("1000001_20252_2_0.zip.part", "the download is not complete", "…_20252_…_….zip.part"),
+        ("1000001_20253_2_0.zip.crdownload", "the download is not complete", "…_20253_…_….zip.crdownload"),
+        ("1000001_20252_2.zip", "expected EID_20252_INSTANCE_ARRAY.zip", "…_20252_….zip"),
+        ("x1000001_20252_2_0.zip", "expected EID_20252_INSTANCE_ARRAY.zip", "…_20252_…_….zip"),
+        ("1000001_20252_2_0 - Copy.zip", "expected EID_20252_INSTANCE_ARRAY.zip", "…_20252_…_… - ….zip"),
+        ("1000001_20252_2_0.zip.1", "expected EID_20252_INSTANCE_ARRAY.zip", "…_20252_…_….zip.…"),
+        ("1000001_20252_2_0.tar.gz", "expected EID_20252_INSTANCE_ARRAY.zip", "…_20252_…_….….gz"),
+        ("a/1000001_T1_unbiased_brain.nii.gz", "expected in a folder", "…_T1_unbiased_brain.nii.gz"),
+    ],
+)
+def test_files_that_look_like_images_and_are_not_understood_are_counted(
+    touch: Touch, name: str, fault: str, shown: str
+) -> None:
+    (images,) = find_release([touch(name, name.replace("1000001", "1000002"))]).misnamed
+    assert (images.number, images.example) == (2, shown)
+    assert fault in images.fault
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1000001_20227_2_0.zip.part",
+        "._1000001_20252_2_0.zip",
+        "field_20252.csv",
+        "1000001_20252_2_0.zip.md5",
+        "1000001/T1/T1_unbiased_brain.nii.gz",
+        "MNI152_T1_1mm_brain.nii.gz",
+    ],
+)
+def test_other_files_are_not_counted_as_images(touch: Touch, name: str) -> None:
+    assert find_release([touch(name)]).misnamed == ()
+
+
+@pytest.mark.parametrize("name", ["1000001_20252_2_0.ZIP", "1000001_20252_2_0 (1).zip", "1000001_20252_2_0(2).Zip"])
+def test_letter_case_and_a_browsers_mark_are_understood(touch: Touch, name: str) -> None:
+    found = find_release([touch(name)])
+    assert [scan.path.name for scan in found.scans] == [name]
+    assert found.misnamed == ()
 
 
 @given(

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mmdata.errors import StoreError
 from mmdata.store.array import StoredArray, describe_arrays, open_array
 from mmdata.store.rows import find_missing, is_stored, missing_value
 from mmdata.store.shards import shard_starts
-from mmdata.store.spec import ArraySpec, ensure_array
+from mmdata.store.spec import ArraySpec, differing_settings, ensure_array, lost_descriptions
 
 DTYPES = ("uint8", "uint16", "float16", "float32")
 CODECS = ("zstd", "lz4", "none")
@@ -152,6 +153,35 @@ def test_unknown_schema_version_is_refused(tmp_path: Path) -> None:
         ensure_array(spec)
 
 
+NINE_KINDS = {
+    "empty": lambda text: "",
+    "zeros": lambda text: "\0" * len(text),
+    "cut off": lambda text: text[: len(text) // 2],
+    "another shape": lambda text: "[1, 2]",
+    "of a group": lambda text: '{"zarr_format": 3, "node_type": "group", "attributes": {"schema_version": 1}}',
+    "without axes": lambda text: text.replace('"dimension_names"', '"names"'),
+    "another number type": lambda text: text.replace('"uint16"', '"complex64"'),
+    "another fill value": lambda text: text.replace("65535", "0"),
+    "a huge row": lambda text: text.replace('"shape": [\n    6,\n    8', '"shape": [\n    6,\n    800000000'),
+    "an unknown codec": lambda text: text.replace('"zstd"', '"zstandard"'),
+    "nested": lambda text: text.replace('"codecs": [', '"codecs": ' + "[" * 5000, 1),
+    "a name twice": lambda text: text.replace('"node_type"', '"shape": [1, 8, 8, 8], "node_type"'),
+}
+
+
+@pytest.mark.parametrize("kind", NINE_KINDS)
+def test_a_damaged_description_is_one_line_with_the_remedy(tmp_path: Path, kind: str) -> None:
+    spec = spec_in(tmp_path)
+    make(spec)
+    path = spec.path / "zarr.json"
+    whole = path.read_text()
+    path.write_text(NINE_KINDS[kind](whole))
+    assert path.read_text() != whole
+    with pytest.raises(StoreError, match=r"of volumes\.zarr/t1/8 \(zarr\.json\) is damaged \(.*mm repair") as caught:
+        open_array(spec.path)
+    assert "\n" not in str(caught.value)
+
+
 def test_absent_array_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no array volumes\.zarr/t1/8"):
         open_array(tmp_path / "volumes.zarr" / "t1" / "8")
@@ -212,6 +242,77 @@ def test_equal_settings_change_no_byte(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     ensure_array(spec)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def described(text: str, **changes: Any) -> str:
+    return json.dumps({**json.loads(text), **changes})
+
+
+LOST: dict[str, Callable[[str], str]] = {
+    "empty": lambda _: "",
+    "zeros": lambda text: "\0" * len(text),
+    "torn": lambda text: text[: len(text) // 2],
+    "no object": lambda _: "[]",
+    "no attributes": lambda text: described(text, attributes=None),
+    "a group": lambda text: described(text, node_type="group"),
+    "another format": lambda text: described(text, zarr_format=2),
+    "no such type": lambda text: described(text, data_type="uint17"),
+    "no such codec": lambda text: text.replace("zstd", "zsud"),
+    "no shape": lambda text: described(text, shape="many"),
+    "another number of axes": lambda text: described(text, shape=[6, 8, 8], dimension_names=None),
+    "nested": lambda _: "[" * 100_000,
+}
+"""What a disk may make of a description."""
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_lost_description_is_made_again_in_the_same_bytes(tmp_path: Path, name: str) -> None:
+    spec = spec_in(tmp_path)
+    make(spec).write_shard(0, rows_of(spec, 4))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert lost_descriptions(spec) == []
+    path = spec.path / "zarr.json"
+    path.write_text(LOST[name](path.read_text()))
+    assert lost_descriptions(spec) == [path]
+    ensure_array(spec)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_missing_descriptions_of_an_array_and_of_its_groups_are_made_again(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    make(spec).write_shard(0, rows_of(spec, 4))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    paths = sorted(tmp_path.rglob("zarr.json"), key=lambda path: len(path.parts))
+    for path in paths:
+        path.unlink()
+    assert lost_descriptions(spec) == paths and len(paths) == 3
+    ensure_array(spec)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert list(zarr.open_group(tmp_path / "volumes.zarr", mode="r").members(max_depth=None))
+
+
+def test_a_description_that_makes_an_array_shorter_than_its_rows_is_lost(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    ensure_array(spec)
+    path = spec.path / "zarr.json"
+    before = path.read_bytes()
+    path.write_text(described(path.read_text(), shape=[2, 8, 8, 8]))
+    assert lost_descriptions(spec) == [path]
+    ensure_array(spec)
+    assert json.loads(path.read_bytes()) == json.loads(before)
+
+
+def test_another_description_than_the_settings_say_is_told_and_not_replaced(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    ensure_array(spec)
+    path = spec.path / "zarr.json"
+    assert differing_settings(spec) == []
+    path.write_text(path.read_text().replace('"here"', '"hera"'))
+    before = path.read_bytes()
+    assert differing_settings(spec) == ["space"] and lost_descriptions(spec) == []
+    with pytest.raises(StoreError, match="made with other settings"):
+        ensure_array(spec)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(("start", "num_rows"), [(1, 4), (0, 3), (4, 4), (4, 1)])

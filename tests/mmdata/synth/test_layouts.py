@@ -230,7 +230,7 @@ def test_folder_metadata_is_what_the_catalogue_derives_from_the_ukbconv_table(wr
     table = pl.read_csv(written(layout="zips") / "ukb_synthetic.csv", infer_schema=False)
     first_visits = table.select("eid", r"^\d+-[0-2]\.\d+$")  # the folder knows of no repeat visit
     first_visits.write_csv(tmp_path / "table.csv", quote_style="always")
-    tables = read_tables([tmp_path / "table.csv"], wanted_fields(definitions), (), samples["eid"].to_list())
+    tables = read_tables([tmp_path / "table.csv"], wanted_fields(definitions), {}, samples["eid"].to_list())
     derived = {
         (sample_id, name): value
         for name, values in derive_features(tables, samples, definitions)

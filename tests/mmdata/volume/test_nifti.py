@@ -242,6 +242,62 @@ def test_what_cannot_be_used_is_rejected_for_its_own_reason(name: str) -> None:
     assert reason_of(make()) == reason
 
 
+def in_unit(unit: str, units_per_mm: float) -> bytes:
+    """Return a file whose lengths are in a unit of the header's."""
+    affine_44 = np.diag([units_per_mm] * 3 + [1.0]) @ AFFINE_44
+    image = nib.Nifti1Image(voxels(), affine_44)
+    image.header.set_xyzt_units(unit, "sec")
+    return gzip.compress(image.to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("unit", "units_per_mm"), [("micron", 1000.0), ("meter", 0.001), ("mm", 1.0), ("unknown", 1.0)]
+)
+def test_lengths_are_in_the_unit_that_the_header_names(unit: str, units_per_mm: float) -> None:
+    np.testing.assert_allclose(decode_volume(in_unit(unit, units_per_mm)).affine_44, AFFINE_44, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", ["micron", "meter"])
+def test_a_unit_in_which_no_voxel_of_a_head_can_be_is_not_believed(unit: str) -> None:
+    np.testing.assert_allclose(decode_volume(in_unit(unit, 1.0)).affine_44, AFFINE_44, rtol=1e-5)
+
+
+def test_a_unit_of_time_is_no_unit_of_length() -> None:
+    image = nib.Nifti1Image(voxels(), AFFINE_44)
+    image.header.set_xyzt_units("unknown", "usec")
+    np.testing.assert_allclose(decode_volume(gzip.compress(image.to_bytes())).affine_44, AFFINE_44, rtol=1e-5)
+
+
+def with_nan(inside: NDArray[np.bool_]) -> bytes:
+    data = voxels("float32")
+    data[inside] = np.nan
+    return gzip.compress(nib.Nifti1Image(data, AFFINE_44).to_bytes())
+
+
+def test_nan_from_the_border_inwards_is_background() -> None:
+    background = np.ones(SHAPE, bool)
+    background[3:6, 2:7, 3:8] = False
+    background[4, 4, 5:] = True  # a bay that reaches deep into the image
+    volume = decode_volume(with_nan(background))
+    np.testing.assert_array_equal(volume.data_XYZ, np.where(background, 0, voxels("float32")))
+
+
+def test_nan_that_numbers_surround_is_rejected_with_what_to_do() -> None:
+    hole = np.zeros(SHAPE, bool)
+    hole[0] = True
+    hole[3:5, 4, 4] = True
+    with pytest.raises(ScanRejected, match=r"2 voxels there are NaN; set them to 0") as caught:
+        decode_volume(with_nan(hole))
+    assert caught.value.reason == "non-finite"
+
+
+def test_an_image_of_nan_alone_or_of_nan_and_infinity_is_rejected() -> None:
+    assert reason_of(with_nan(np.ones(SHAPE, bool))) == "non-finite"
+    data = voxels("float32")
+    data[0], data[5, 5, 5] = np.nan, np.inf
+    assert reason_of(gzip.compress(nib.Nifti1Image(data, AFFINE_44).to_bytes())) == "non-finite"
+
+
 def test_infinities_of_both_signs_are_rejected() -> None:
     data = voxels("float32")
     data[0, 0, 0], data[0, 0, 1] = np.inf, -np.inf

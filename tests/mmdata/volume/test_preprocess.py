@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass, correlate1d, map_coordinates
 from scipy.spatial.transform import Rotation
 
+from mmbase.doubts import DOUBTS
 from mmbase.records import MEASURES
 from mmdata.errors import ScanRejected
 from mmdata.volume.geometry import Grid, apply_affine
 from mmdata.volume.nifti import Volume
-from mmdata.volume.preprocess import block_mean, preprocess_volume, quantise
+from mmdata.volume.preprocess import block_mean, flat_share, preprocess_volume, quantise
 from mmdata.volume.settings import VolumeSettings
 from mmdata.volume.template import template_brain, template_mask
 
@@ -28,6 +30,42 @@ def ball(dtype: str = "float32", zoom: float = 2.0, radius: float = 10.0) -> Vol
     affine_44 = np.diag([zoom, zoom, zoom, 1.0])
     affine_44[:3, 3] = -zoom * (np.array(RNG_SHAPE) // 2)
     return Volume((values * inside).astype(dtype), affine_44)
+
+
+def measures_of(values: NDArray[np.generic]) -> dict[str, float]:
+    """Preprocess an image on the template's grid and return what was measured of it."""
+    volume = Volume(values, template_brain().affine_44)
+    return preprocess_volume(volume, np.eye(4), VolumeSettings()).measures
+
+
+def doubts(modality: str, measures: Mapping[str, float]) -> list[str]:
+    return [
+        doubt.code
+        for doubt in DOUBTS
+        if modality in doubt.modalities and not doubt.lowest <= measures[doubt.measure] <= doubt.highest
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32"])
+def test_a_map_of_labels_and_another_contrast_are_told_from_a_t1(dtype: str) -> None:
+    brain = template_brain().data_XYZ
+    noise = np.random.default_rng(3).normal(0, 0.03, brain.shape)
+    t1 = np.where(brain > 0, np.clip(200 * (brain + noise), 1, 255), 0).astype(dtype)
+    negative = np.where(brain > 0, np.clip(200 * (1.2 - brain + noise), 1, 255), 0).astype(dtype)
+    labels = np.digitize(brain, [0.2, 0.5, 0.75]).astype(dtype)
+    assert doubts("t1", measures_of(t1)) == []
+    assert doubts("t1", measures_of(negative)) == ["other-contrast"]
+    assert doubts("t1", measures_of(labels)) == ["label-maps"]
+    assert doubts("flair", measures_of(t1)) == ["other-contrast"]
+
+
+def test_a_map_of_many_labels_is_known_and_coarse_steps_of_intensity_are_none() -> None:
+    inside = np.ones((40, 40, 40), bool)
+    parcels = np.kron(np.arange(1000).reshape(10, 10, 10), np.ones((4, 4, 4), int)) + 1
+    coarse = np.rint(np.random.default_rng(2).normal(40, 2, inside.shape))
+    assert flat_share(parcels, inside) > 0.7
+    assert flat_share(coarse, inside) < 0.3
+    assert flat_share(parcels, ~inside) == 0
 
 
 @given(hnp.arrays(np.uint16, (4, 6, 2)))
@@ -86,7 +124,7 @@ def test_median_and_contrast_are_numpys_inside_the_brain(dtype: str, region: str
     first, median, third = np.percentile([value for value in volume.data_XYZ.flat if value != 0], (25, 50, 75))
     assert measures["median"] == pytest.approx(median, rel=1e-6)
     assert measures["contrast"] == pytest.approx((third - first) / median, rel=1e-5)
-    assert measures.keys() <= MEASURES.keys() and len(measures) == 7
+    assert measures.keys() <= MEASURES.keys() and len(measures) == 8
 
 
 def test_overlap_with_the_template_is_the_dice_of_the_masks_at_6_mm() -> None:

@@ -7,7 +7,13 @@ from scipy.spatial.distance import dice
 
 from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid
 from mmdata.volume.settings import VolumeSettings
-from mmdata.volume.template import template_brain, template_mask, template_overlap
+from mmdata.volume.template import (
+    template_brain,
+    template_mask,
+    template_on_grid,
+    template_overlap,
+    white_over_grey,
+)
 
 FINE, COARSE = (VolumeSettings().grid(side) for side in (128, 64))
 
@@ -47,7 +53,7 @@ def test_brain_is_the_template_inside_its_mask_and_zero_outside() -> None:
 
 
 def test_nobody_can_change_the_template_for_others() -> None:
-    for shared in (template_brain().data_XYZ, template_mask(COARSE)):
+    for shared in (template_brain().data_XYZ, template_mask(COARSE), template_on_grid(COARSE)):
         with pytest.raises(ValueError, match="read-only"):
             shared[0, 0, 0] = 1
 
@@ -64,6 +70,22 @@ def test_overlap_is_one_with_itself_zero_apart_and_falls_with_distance() -> None
     overlaps = [template_overlap(shifted(mask, steps), COARSE) for steps in (0, 2, 5, 10)]
     assert overlaps == sorted(overlaps, reverse=True)
     assert overlaps[-1] < 0.75
+
+
+@pytest.mark.parametrize("side", [128, 64, 32])
+def test_white_matter_is_brighter_than_grey_in_a_t1_and_darker_in_its_negative(side: int) -> None:
+    grid = VolumeSettings().grid(side)
+    t1 = template_on_grid(grid)
+    negative = np.where(t1 > 0, 1.1 - t1, 0)
+    ratios = [white_over_grey(volume, grid) for volume in (t1, 1000 * t1, negative)]
+    assert ratios[0] == pytest.approx(ratios[1])
+    assert ratios[0] is not None and ratios[0] > 1.2
+    assert ratios[2] is not None and ratios[2] < 0.7
+
+
+def test_a_grid_that_is_too_coarse_says_nothing_of_the_contrast() -> None:
+    grid = VolumeSettings().grid(8)
+    assert white_over_grey(np.ones((8, 8, 8)), grid) is None
 
 
 def test_overlap_is_scipys_dice() -> None:

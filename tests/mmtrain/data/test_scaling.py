@@ -1,7 +1,9 @@
+import json
+
 import numpy as np
 import pytest
 
-from mmtrain.data.scaling import fit_features
+from mmtrain.data.scaling import FeatureScaler, fit_features
 
 
 def test_features_become_z_scores_with_a_flag_where_missing() -> None:
@@ -37,6 +39,20 @@ def test_a_feature_that_says_nothing_stays_finite(column: list[float]) -> None:
     scaled = scaler.scale(np.array(column)[:, None])
     assert scaled[:, 0].tolist() == [0.0, 0.0]
     assert scaled[:, 1].tolist() == np.isnan(column).astype(float).tolist()
+
+
+@pytest.mark.parametrize("training", [[4.0, 4.0], [0.1] * 26, [0.3, 0.1 + 0.2], [np.nan, np.nan], [4.0, np.nan]])
+def test_a_feature_without_two_values_in_training_scores_nothing_whatever_comes_later(training: list[float]) -> None:
+    scaler = fit_features(["a"], np.array(training)[:, None], ["a"])
+    for value in (-300.0, 4.0, 1e9):
+        assert scaler.scale(np.array([[value]])).tolist() == [[0.0, 0.0]]
+    assert scaler.scale(np.array([[np.nan]])).tolist() == [[0.0, 1.0]]
+    assert FeatureScaler.from_json(json.loads(json.dumps(scaler.to_json()))) == scaler
+
+
+def test_the_least_spread_that_is_no_rounding_counts() -> None:
+    scaler = fit_features(["a"], np.array([[1e6], [1e6 + 0.1]]), ["a"])
+    assert scaler.scale(np.array([[1e6 + 0.1]]))[0, 0] == pytest.approx(1)
 
 
 def test_no_features_are_no_columns() -> None:

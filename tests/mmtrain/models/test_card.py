@@ -29,6 +29,7 @@ EVERYTHING = {
 }
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+above_0 = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
 fitted = st.one_of(
     st.builds(regression.Kind, finite, finite), st.just(classification.Kind())
@@ -42,7 +43,7 @@ def cards(draw: st.DrawFn) -> ModelCard:
     targets = tuple(TargetConfig(name=f"{draw(names)}{i}", kind=kind.name, unit="") for i, kind in enumerate(kinds))
     features = draw(st.lists(names, unique=True, max_size=3))
     num = len(features)
-    of_features = [draw(st.lists(values, min_size=num, max_size=num)) for values in (finite, finite, st.booleans())]
+    of_features = [draw(st.lists(values, min_size=num, max_size=num)) for values in (finite, above_0, st.booleans())]
     return ModelCard(
         network=draw(st.sampled_from(["fusion", "densenet121", "linear"])),
         shape=NetworkShape(
@@ -145,13 +146,15 @@ def damage(content: dict[str, Any], *path: Any, value: Any = None) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("network",), None, r"model\.json is damaged: KeyError\('network'\)"),
-        (("network", "side"), None, "is damaged: KeyError"),
-        (("network", "side"), "wide", "is damaged: ValueError"),
-        (("network", "volumes"), 3, "is damaged: TypeError"),
-        (("targets", 0, "scaling", "low"), None, "is damaged: KeyError"),
-        (("features", 0, "mean"), "much", "is damaged: ValueError"),
-        (("schema_version",), None, "is damaged: KeyError"),
+        (("network",), None, r"model\.json is damaged \(network: Field required\)"),
+        (("network", "side"), None, r"is damaged \(side: Field required\)"),
+        (("network", "side"), "wide", r"is damaged \(side: .*integer\)"),
+        (("network", "volumes"), 3, r"is damaged \(volumes: .*array\)"),
+        (("targets", 0, "scaling", "low"), None, r"is damaged \(low: Field required\)"),
+        (("features", 0, "mean"), "much", r"is damaged \(mean: .*number\)"),
+        (("features", 0, "shown"), "no", r"is damaged \(shown: .*boolean\)"),
+        (("inputs",), "t1", r"is damaged \(inputs: .*array\)"),
+        (("schema_version",), None, r"is damaged \(schema_version: Field required\)"),
         (("schema_version",), 3, r"has schema_version 3; this mm reads up to 2\. Use a newer mm"),
         (("targets", 0, "kind"), "ranking", "kind of a target to be one of classification, regression, got 'ranking'"),
     ],

@@ -75,7 +75,8 @@ def test_a_run_is_stopped_by_ctrl_c_and_resumed_to_the_end_of_one_that_one_proce
     ranks = command.ranks()
     os.killpg(command.process.pid, signal.SIGINT)  # as a terminal does
     assert command.end(ranks) == [
-        f"error: The run was stopped. Resume it from its last checkpoint with: mm train --resume {run.run_id} --gpus 2"
+        "error: The run was stopped. Resume it from its last checkpoint with: "
+        f"mm --study {tiny.layout.root} train --resume {run.run_id} --gpus 2"
     ]
     assert run.checkpoint.exists() and not run.metrics.exists()
     done = len(tiny.epochs(run))

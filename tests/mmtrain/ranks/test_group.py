@@ -228,7 +228,7 @@ def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew_by_itself(tiny: A
     for path in run.checkpoint.parent.glob("*.safetensors"):
         path.unlink()
     (refused,) = start_ranks(1, "train_runs", **given, resumed=True).wait()
-    assert "has finished epochs and no checkpoint any more. Start it again." in str(refused)
+    assert "has finished epochs and no checkpoint any more. Test its best epoch with" in str(refused)
     assert tiny.epochs(run) == kept
 
 

@@ -1,0 +1,72 @@
+"""Checksums of the files of a folder, kept beside them, that tell what was written from what has changed since.
+
+`checksums.jsonl` has a line for each content that a file was given: its name and the content's 128-bit XXH3. The line
+comes before the content. So a file that a kill or a power cut kept from being replaced has its older content on record.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import xxhash
+
+from mmbase.files import write_bytes
+from mmbase.lines import append_lines, look_at_lines
+
+CHECKSUMS = "checksums.jsonl"
+_BLOCK_BYTES = 1 << 20
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a file in one step, its checksum before it; see `mmbase.files.replace_file`."""
+    record_missing(path.parent, [path.name])
+    digest = xxhash.xxh3_128_hexdigest(content)
+    if digest not in _recorded(path.parent).get(path.name, ()):
+        _record(path.parent, [(path.name, digest)])
+    write_bytes(path, content)
+
+
+def is_unchanged(path: Path) -> bool:
+    """Return whether a file holds what was written to it; also where that is not on record, or there is no file."""
+    recorded = _recorded(path.parent).get(path.name)
+    return not recorded or not path.exists() or _digest(path) in recorded
+
+
+def find_changed(folder: Path) -> list[str]:
+    """Return the files of a folder that do not hold what was written to them, by name."""
+    changed = {name for name in _recorded(folder) if not is_unchanged(folder / name)}
+    if any(content is None for _, content in look_at_lines(folder / CHECKSUMS)):
+        changed.add(CHECKSUMS)
+    return sorted(changed)
+
+
+def record_missing(folder: Path, names: Iterable[str]) -> None:
+    """Put files on record, as they are, that an mm wrote which kept no checksums."""
+    recorded = _recorded(folder)
+    missing = [name for name in names if name not in recorded and (folder / name).exists()]
+    if missing:
+        _record(folder, [(name, _digest(folder / name)) for name in missing])
+
+
+def _record(folder: Path, digests: Iterable[tuple[str, str]]) -> None:
+    entries = [{"file": name, "xxh3_128": digest} for name, digest in digests]
+    append_lines(folder / CHECKSUMS, (json.dumps(entry).encode() for entry in entries))
+
+
+def _recorded(folder: Path) -> dict[str, set[str]]:
+    """Return the checksums of each file; a damaged line of theirs says nothing about the file."""
+    recorded: dict[str, set[str]] = defaultdict(set)
+    for _, content in look_at_lines(folder / CHECKSUMS):
+        if content is not None:
+            entry = json.loads(content)
+            recorded[entry["file"]].add(entry["xxh3_128"])
+    return dict(recorded)
+
+
+def _digest(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,20 @@
+"""Show texts of other people as they are, without what a terminal would act on.
+
+File names, labels, columns and values may hold control characters, by which a terminal is made to hide, forge or run
+something. Each is shown by its number. The same goes for characters that turn the direction of writing round, and for
+the bytes of file names that are no text.
+"""
+
+import re
+
+_NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, marks of direction, and what stands for bytes that are no text (PEP 383)."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text with whatever a terminal would act on shown by its number.
+
+    >>> print(printable(f"scan{chr(27)}[2J.nii"))
+    scan\x1b[2J.nii
+    """
+    return _NOT_SHOWN.sub(lambda found: ascii(found[0])[1:-1], text)
