@@ -33,31 +33,26 @@ def init(
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show what the study holds."""
-    from catalog.database import open_catalog
     from catalog.report import run_table, scan_table
-    from catalog.summary import summarise
     from mmdata.report import array_table
-    from mmdata.store.array import describe_arrays
-    from mmtrain.run import list_runs
+    from mmstudy.status import study_status
 
     study = study_of(context)
     warn_of_salt(study)
-    layout = study.layout
-    with open_catalog(layout.catalog) as catalog:
-        summary = summarise(catalog)
-    arrays = [*describe_arrays(layout.volumes), *describe_arrays(layout.augmented)]
-    unfinished = [run.run_id for run in list_runs(layout.runs) if not run.metrics.exists()]
+    found = study_status(study)
+    summary, root = found.summary, study.layout.root
     splits = ", ".join(f"{number} {split}" for split, number in summary.splits.items())
     lines: list[Any] = [
-        f"{layout.root}: {summary.samples} samples of {summary.participants} participants ({splits}), "
+        f"{root}: {summary.samples} samples of {summary.participants} participants ({splits}), "
         f"{summary.features} features.",
         scan_table(summary),
-        array_table(arrays),
+        array_table(found.arrays),
+        *(f"Missing: {array}. Make it again with: mm repair" for array in found.missing_arrays),
         run_table(summary.runs) if summary.runs else "No finished run yet. Train one with: mm train --target age",
-        *(f"Not finished: {run_id}. Resume it with: mm train --resume {run_id}" for run_id in unfinished),
+        *(f"Not finished: {run_id}. Resume it with: mm train --resume {run_id}" for run_id in found.unfinished_runs),
     ]
-    content = {"study": str(layout.root), **asdict(summary), "arrays": arrays, "unfinished_runs": unfinished}
-    report(as_json, content, lines)
+    others = {name: value for name, value in asdict(found).items() if name != "summary"}
+    report(as_json, {"study": str(root), **asdict(summary), **others}, lines)
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
-"""`mm init` refuses settings that cannot be used."""
+"""`mm init` refuses settings that cannot be used; `mm status` shows what is there and what is not."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,18 @@ def test_settings_are_nested_by_their_dots_and_parsed_as_toml_where_they_are() -
         "volumes": {"sides": [64, 32], "dtype": "uint8"},
         "seed": 7,
     }
+
+
+def test_the_status_names_arrays_that_are_gone_and_runs_that_have_not_ended(
+    run_mm: RunMm, study: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(study, tmp_path / "study"))
+    for array in ("volumes.zarr/t1/32", "augmented.zarr/dwi"):
+        shutil.rmtree(root / array)
+    (root / "runs" / "age_t1_20260101-000000").mkdir(parents=True)
+    found = json.loads(run_mm("--study", root, "status", "--json").stdout)
+    assert found["missing_arrays"] == ["volumes.zarr/t1/32", "augmented.zarr/dwi/32"]
+    assert found["unfinished_runs"] == ["age_t1_20260101-000000"]
+    text = run_mm("status", "--study", root).stdout
+    assert f"Missing: volumes.zarr/t1/32. Make it again with: mm --study {root} repair" in text
+    assert "Not finished: age_t1_20260101-000000." in text
