@@ -7,6 +7,8 @@ participant: the same number (PLINK's family and individual), a date, or nothing
 
 import codecs
 import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from catalog.errors import TableError
@@ -29,8 +31,8 @@ _DATE = re.compile(
 """Or the time that stands behind it."""
 
 
-def read_participant_list(path: Path, name: str) -> frozenset[int]:
-    """Return the participants of a list; numbers below 1, which stand for nobody, are passed over.
+def read_participant_list(path: Path, name: str) -> frozenset[str]:
+    """Return the labels of a list's participants; numbers below 0, which stand for nobody, are passed over.
 
     Parameters
     ----------
@@ -49,21 +51,21 @@ def read_participant_list(path: Path, name: str) -> frozenset[int]:
     given = [(number, cells) for number, cells in lines if cells]
     if given and given[0][1][0].lower() in _HEADERS:
         del given[0]
-    eids = set()
+    labels = set()
     for number, (first, *others) in given:
-        eid = parse_participant(first)
-        if eid is None or not all(other == first or _DATE.fullmatch(other) for other in others):
+        label = parse_label(first)
+        if label is None or not all(other == first or _DATE.fullmatch(other) for other in others):
             raise TableError(
                 f"The {name} {path.name}, line {number}: expected one participant number, or sub- and a label, and "
                 "behind it at most the same number again or a date; got other text.",
                 "Keep the column of participants alone, or give the file another name if it is no such list.",
             )
-        eids.add(eid)
-    return frozenset(eids - {0})
+        labels.add(label)
+    return frozenset(labels - {""})
 
 
-def read_test_list(path: Path) -> frozenset[int]:
-    """Return the eids of the participants who alone are to be tested on.
+def read_test_list(path: Path) -> frozenset[str]:
+    """Return the labels of the participants who alone are to be tested on.
 
     Raises
     ------
@@ -71,9 +73,47 @@ def read_test_list(path: Path) -> frozenset[int]:
         As `read_participant_list`, or the list is empty.
     """
     listed = read_participant_list(path, "test list")
-    if not listed:
+    if not any(listed - {"0"}):
         raise TableError(f"The test list {path.name} names nobody. Expected one participant number a line.")
     return listed
+
+
+def find_listed(listed: Collection[str], label_of: Mapping[int, str], lists: str) -> frozenset[int]:
+    """Return the numbers of listed participants, whom a list may name with other leading zeros than their label has.
+
+    A spreadsheet makes 1 of 01. A label of digits that no participant has means the one whose label is the same number.
+    Zeros alone mean a participant or nobody.
+
+    Parameters
+    ----------
+    label_of
+        Of every participant who is known.
+    lists
+        What the labels are from, for messages, e.g. ``withdrawal lists``.
+
+    Raises
+    ------
+    TableError
+        A label may mean several participants.
+
+    >>> find_listed(["1", "007"], {5: "5", participant_number("01"): "01", 7: "7"}, "lists") == {
+    ...     *map(participant_number, ("1", "01", "007", "7"))
+    ... }
+    True
+    """
+    known = frozenset(label_of.values())
+    namesakes: dict[str, list[int]] = defaultdict(list)
+    for eid, label in label_of.items():
+        namesakes[_without_zeros(label)].append(eid)
+    found = {participant_number(label) for label in listed if label in known or label.strip("0")}
+    meant = [namesakes[_without_zeros(label)] for label in listed if label not in known and _is_digits(label)]
+    if num_unclear := sum(len(eids) > 1 for eids in meant):
+        raise TableError(
+            f"{num_unclear:,} numbers of the {lists} may each mean several participants: their labels differ only in "
+            "leading zeros.",
+            "Spell them as the images do.",
+        )
+    return frozenset(found.union(*meant))
 
 
 def parse_participant(text: str) -> int | None:
@@ -82,11 +122,24 @@ def parse_participant(text: str) -> int | None:
     >>> parse_participant("1000223"), parse_participant("-5"), parse_participant("eid")
     (1000223, 0, None)
     """
-    if text.lower().startswith(_LABEL_PREFIX):
-        return participant_number(text[len(_LABEL_PREFIX) :])
-    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+    label = parse_label(text)
+    if label is None:
         return None
-    return 0 if text.startswith("-") or not text.strip("0") else participant_number(text)
+    is_somebody = label.strip("0") or text != label
+    return participant_number(label) if label and is_somebody else 0
+
+
+def parse_label(text: str) -> str | None:
+    """Return a participant's label; empty for a number that is nobody's, None for other text.
+
+    >>> parse_label("1000223"), parse_label("sub-01"), parse_label("-5"), parse_label("eid")
+    ('1000223', '01', '', None)
+    """
+    if text.lower().startswith(_LABEL_PREFIX):
+        return text[len(_LABEL_PREFIX) :] or None
+    if not _is_digits(text.removeprefix("-")):
+        return None
+    return "" if text.startswith("-") else text
 
 
 def read_text(path: Path, name: str, expected: str) -> str:
@@ -113,6 +166,15 @@ def read_text(path: Path, name: str, expected: str) -> str:
     if "\0" in text:
         raise TableError(f"The {name} {path.name} is not text. Expected a text file with {expected}.")
     return text
+
+
+def _is_digits(label: str) -> bool:
+    return label.isascii() and label.isdecimal()
+
+
+def _without_zeros(label: str) -> str:
+    """Return a label of digits without leading zeros; zeros alone are ``0``, any other label stays."""
+    return (label.lstrip("0") or "0") if _is_digits(label) else label
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

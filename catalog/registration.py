@@ -19,7 +19,7 @@ from catalog.features import (
 )
 from catalog.fields import Dictionary
 from catalog.identity import sample_id
-from catalog.participant_lists import read_test_list
+from catalog.participant_lists import find_listed, read_test_list
 from catalog.samples import Enrolment, enrol, known_labels, known_samples
 from catalog.scans import record_sources
 from catalog.splits.allocation import fix_test_list
@@ -85,7 +85,7 @@ def register(
     eids = {visit.eid for visit in visits}
     all_visits = visits.union(known_samples(connection))
     tables = _read_tables(connection, found, rules, all_visits)
-    test_list = _read_test_list(found, rules)
+    test_list, num_test_listed = _read_test_list(found, rules)
     enrolment = enrol(
         connection,
         visits,
@@ -111,7 +111,7 @@ def register(
         num_values=num_values,
         without_values=_without_values(connection, rules.dictionary) if tables.reports else (),
         unplaced=count_unplaced(connection, tables, rules.dictionary),
-        num_test_listed=len(test_list),
+        num_test_listed=num_test_listed,
         num_test_found=len(test_list & eids),
     )
 
@@ -140,19 +140,24 @@ def _read_tables(
     return tables
 
 
-def _read_test_list(found: FoundSources, rules: StudyRules) -> frozenset[int]:
-    """Return who is to be tested on; refuse a list of strangers, because splits are settled for good."""
+def _read_test_list(found: FoundSources, rules: StudyRules) -> tuple[frozenset[int], int]:
+    """Return who is to be tested on, and how many are listed.
+
+    A list of strangers is refused, because splits are settled for good.
+    """
     if not rules.test_list:
-        return frozenset()
-    listed = read_test_list(rules.test_list)
-    if found.scans and not any(scan.visit.eid in listed for scan in found.scans):
+        return frozenset(), 0
+    labels = read_test_list(rules.test_list)
+    label_of = {scan.visit.eid: str(scan.visit.eid) for scan in found.scans} | dict(found.labels)
+    listed = find_listed(labels, label_of, "test list")
+    if found.scans and listed.isdisjoint(label_of):
         raise TableError(
-            f"The test list {rules.test_list.name} names {len(listed)} participants, none of whom has a scan in the "
+            f"The test list {rules.test_list.name} names {len(labels)} participants, none of whom has a scan in the "
             "sources.",
             "Identifiers differ from one UK Biobank application to another: check that list and images belong to the "
             "same one.",
         )
-    return listed
+    return listed, len(labels)
 
 
 def _without_values(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> tuple[str, ...]:

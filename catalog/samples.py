@@ -170,6 +170,11 @@ def known_labels(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
     return dict(connection.execute("SELECT eid, label FROM participants WHERE label IS NOT NULL").fetchall())
 
 
+def participant_labels(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """Return the label of every enrolled participant who has not withdrawn: their number where there is no other."""
+    return dict(connection.execute("SELECT eid, coalesce(label, eid::TEXT) FROM participants").fetchall())
+
+
 def knows_participants(connection: duckdb.DuckDBPyConnection, eids: Collection[int]) -> bool:
     """Return whether one of some numbers is a participant's."""
     known = {eid for (eid,) in connection.execute("SELECT eid FROM participants").fetchall()} if eids else set()

@@ -1,52 +1,44 @@
 """Read the lists of participants who have withdrawn, and find whom they mean."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from catalog.errors import TableError
-from catalog.participant_lists import read_participant_list
+import duckdb
+
+from catalog.participant_lists import find_listed, read_participant_list
+from catalog.samples import participant_labels
+from mmbase.records import FoundSources
 
 
-def read_withdrawals(paths: Sequence[Path]) -> frozenset[int]:
-    """Return the eids of withdrawal lists: one number a line; numbers below 1, which stand for nobody, are passed over.
+def read_withdrawals(paths: Sequence[Path]) -> frozenset[str]:
+    """Return the labels of withdrawal lists.
 
     Raises
     ------
     TableError
         A list cannot be read as text, or a line is not a participant.
     """
-    return frozenset[int]().union(*(read_participant_list(path, "withdrawal list") for path in paths))
+    return frozenset[str]().union(*(read_participant_list(path, "withdrawal list") for path in paths))
 
 
-def with_lost_zeros(listed: Collection[int], known: Collection[int], labels: Mapping[int, str]) -> frozenset[int]:
-    """Add those who are listed without the leading zeros of their label: a spreadsheet makes 1 of 01.
+def find_withdrawn_eids(
+    listed: Collection[str], connection: duckdb.DuckDBPyConnection | None, found: FoundSources | None = None
+) -> frozenset[int]:
+    """Return the participants that withdrawal lists mean, of those who are enrolled and of those in the sources.
 
     Parameters
     ----------
-    known
-        All participants; a number that is one of theirs means nobody else.
-    labels
-        Of those who are not called by their number.
+    connection
+        None: there is no catalogue, so nobody is enrolled.
+    found
+        None: the sources are not read.
 
     Raises
     ------
     TableError
-        A number may mean several of them.
-
-    >>> zero_one = 1 << 62
-    >>> with_lost_zeros([1], [zero_one], {zero_one: "01"}) == {1, zero_one}
-    True
+        A label may mean several participants.
     """
-    namesakes: dict[int, list[int]] = defaultdict(list)
-    for eid, label in labels.items():
-        if label.isascii() and label.isdecimal():
-            namesakes[int(label)].append(eid)
-    meant = [namesakes[number] for number in namesakes.keys() & set(listed) - set(known)]
-    if num_unclear := sum(len(eids) > 1 for eids in meant):
-        raise TableError(
-            f"The withdrawal lists have {num_unclear:,} numbers that may each mean several participants, whose labels "
-            "differ in leading zeros alone.",
-            "Write them as sub- and the label.",
-        )
-    return frozenset(listed).union(*meant)
+    label_of = participant_labels(connection) if connection else {}
+    if found:
+        label_of |= {scan.visit.eid: str(scan.visit.eid) for scan in found.scans} | dict(found.labels)
+    return find_listed(listed, label_of, "withdrawal lists")

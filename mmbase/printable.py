@@ -1,4 +1,4 @@
-"""Show texts of other people as they are, without what a terminal would act on.
+"""Show texts of other people, without what a terminal would act on and without eids.
 
 File names, labels, columns and values may hold control characters, by which a terminal is made to hide, forge or run
 something. Each is shown by its number. The same goes for characters that turn the direction of writing round, and for
@@ -9,6 +9,15 @@ import re
 
 _NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, marks of direction, and what stands for bytes that are no text (PEP 383)."""
+
+
+def without_numbers(text: str) -> str:
+    """Hide what may be an eid in a path or a file's name.
+
+    >>> without_numbers("1000223_20252_2_0.zip")
+    '…_20252_2_0.zip'
+    """
+    return re.sub(r"\d{6,}", "…", text)
 
 
 def printable(text: str) -> str:

@@ -13,8 +13,8 @@ def instance_of(session: str | None) -> int:
     """Return the imaging visit that a session stands for.
 
     The one number in its label, below 1,000; 0 for a baseline; any other label, such as a date, by its hash, from 1,000
-    up. Without a session it is
-    2, UK Biobank's first imaging visit, so that the values a UK Biobank table has for the visit are of that day.
+    up. Without a session it is 2, UK Biobank's first imaging visit, so that the values a UK Biobank table has for the
+    visit are of that day.
 
     >>> [instance_of(label) for label in (None, "2", "03", "M12", "bl", "baseline")]
     [2, 2, 3, 12, 0, 0]

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import typer
 
 from mmbase.errors import MmError
-from mmbase.printable import printable
+from mmbase.printable import printable, without_numbers
 from mmcli.machine import memory_message
-from mmstudy.wording import without_numbers
 from mmtrain.ranks.environment import rank_of_process
 
 FREE_SOME_SPACE = "The disk is full, or your quota of it is. What was stored is intact: free some space, then run"

@@ -12,7 +12,7 @@ from catalog.runs import index_runs
 from catalog.samples import Enrolment
 from catalog.scans import record_outcomes, record_used_copies
 from catalog.summary import CatalogSummary, summarise
-from catalog.withdrawals import read_withdrawals, with_lost_zeros
+from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
 from mmbase.records import FoundSources
 from mmdata.errors import DataError
 from mmdata.execution.capacity import require_capacity
@@ -78,8 +78,9 @@ def preview_ingest(
         As `run_ingest`.
     """
     found = find_sources(sources, study.config, lists=withdrawals)
-    withdrawn_eids = _read_lists(found, [*found.withdrawal_lists, *withdrawals])
+    listed = read_withdrawals([*found.withdrawal_lists, *withdrawals])
     with open_scratch(study.layout.catalog) as catalog:
+        withdrawn_eids = find_withdrawn_eids(listed, catalog, found)
         registration = _register(catalog, study, found, withdrawn_eids)
     return _plan(study, found, registration.enrolment, pool)
 
@@ -110,7 +111,7 @@ def run_ingest(
     """
     found = find_sources(sources, study.config, lists=withdrawals)
     lists = [*found.withdrawal_lists, *withdrawals]
-    withdrawn_eids = _read_lists(found, lists)  # refused before anything is made
+    withdrawn_eids = _read_lists(study, found, lists)  # refused before anything is made
     require_consent(study, withdrawn_eids, consent)
     is_new = not study.layout.config.exists()
     if is_new:
@@ -191,8 +192,12 @@ def _num_local_workers(pool: WorkerPool) -> int:
     return pool.processes if isinstance(pool, LocalPool) else 0
 
 
-def _read_lists(found: FoundSources, lists: Sequence[Path]) -> frozenset[int]:
-    return with_lost_zeros(read_withdrawals(lists), {scan.visit.eid for scan in found.scans}, found.labels)
+def _read_lists(study: Study, found: FoundSources, lists: Sequence[Path]) -> frozenset[int]:
+    listed = read_withdrawals(lists)
+    if not (listed and study.layout.catalog.exists()):
+        return find_withdrawn_eids(listed, None, found)
+    with open_catalog(study.layout.catalog) as catalog:
+        return find_withdrawn_eids(listed, catalog, found)
 
 
 def _register(catalog: Connection, study: Study, found: FoundSources, withdrawn_eids: frozenset[int]) -> Registration:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.audit.coverage import WELL_COVERED_SHARE
 from catalog.summary import CatalogSummary
 from catalog.tables.reports import TableReport
-from mmstudy.wording import without_numbers
+from mmbase.printable import without_numbers
 
 if TYPE_CHECKING:  # each command loads its own
     from mmstudy.ingest import IngestResult

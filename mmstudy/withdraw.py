@@ -22,8 +22,7 @@ from pathlib import Path
 from catalog.database import bring_up_to_date, open_catalog
 from catalog.identity import participant_key
 from catalog.removal import hidden_participants, require_same_salt
-from catalog.samples import known_labels, known_samples
-from catalog.withdrawals import read_withdrawals, with_lost_zeros
+from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
 from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.ledger.receipts import (
@@ -140,9 +139,9 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
 def _read_lists(layout: StudyLayout, lists: Sequence[Path]) -> frozenset[int]:
     listed = read_withdrawals(lists)
     if not (listed and layout.catalog.exists()):
-        return listed
+        return find_withdrawn_eids(listed, None)
     with open_catalog(layout.catalog) as catalog:
-        return with_lost_zeros(listed, {visit.eid for visit in known_samples(catalog)}, known_labels(catalog))
+        return find_withdrawn_eids(listed, catalog)
 
 
 def _keys(study: Study, eids: Iterable[int]) -> frozenset[str]:

@@ -1,17 +1,7 @@
 """Small ways to put things into words."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
-
-
-def without_numbers(text: str) -> str:
-    """Hide what may be an eid in a path or a file's name.
-
-    >>> without_numbers("1000223_20252_2_0.zip")
-    '…_20252_2_0.zip'
-    """
-    return re.sub(r"\d{6,}", "…", text)
 
 
 def sentence(counts: Mapping[str, Any]) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 
 from catalog.errors import TableError
 from catalog.tables.cells import NULLS
+from mmbase.input_files import read_regular
+
+MAX_SIDECAR_BYTES = 1 << 24
 
 _COMMA_TOO_MANY = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 """A comma behind the last entry, which people leave and JSON does not allow; strings are matched to be kept."""
@@ -43,11 +46,11 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     """
     if not os.path.lexists(path):
         return {}
-    if not path.is_file():
-        raise _unusable(path, "it is no file, or a link to one that is not here")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, MAX_SIDECAR_BYTES).decode("utf-8-sig")
         content = json.loads(_COMMA_TOO_MANY.sub(lambda match: match["string"] or "", text))
+    except FileNotFoundError:
+        raise _unusable(path, "it is a link to a file that is not here") from None
     except OSError as error:
         raise _unusable(path, str(error.strerror)) from None
     except (UnicodeDecodeError, RecursionError):

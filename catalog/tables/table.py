@@ -24,6 +24,7 @@ from catalog.tables.reports import ColumnReport, TableReport
 from catalog.tables.rows import read_rows
 from catalog.tables.sidecars import describe_columns, read_sidecar
 from catalog.tables.wanted import Wanted, WantedField
+from mmbase.records import participant_number
 
 NAME_SCHEMA = {"eid": pl.Int64, "instance": pl.Int32, "value": pl.Float64}
 """Columns of a named column's values."""
@@ -113,7 +114,7 @@ def read_table(path: Path, wanted: Wanted) -> Table:
             num_unreadable=sum(report.num_unreadable for report in reports),
             columns=tuple(report for report in reports if report.num_unreadable or report.refusal),
             num_recognised=len(columns) + len(named),
-            unrecognised=() if columns or named else shown_headers(header),
+            unrecognised=() if columns or named else shown_headers(header, wanted.eids.to_list()),
             num_respelled=rows.num_respelled,
             num_ambiguous=rows.num_ambiguous,
             has_two_participant_columns=_has_two_participant_columns(header),
@@ -125,11 +126,18 @@ def read_table(path: Path, wanted: Wanted) -> Table:
     )
 
 
-def shown_headers(header: TableHeader) -> tuple[str, ...]:
-    """Return a few headers for a message, without those that may name a participant."""
+def shown_headers(header: TableHeader, eids: Collection[int] = ()) -> tuple[str, ...]:
+    """Return a few headers for a message, without those that may name a participant.
+
+    Parameters
+    ----------
+    eids
+        Participants who may be columns, in a table that has its rows where others have columns.
+    """
     apart = (*EID_HEADERS, *LABEL_HEADERS, *SESSION_HEADERS)
     names = [name for name in header.names if name and name.lower() not in apart and not name.startswith("sub-")]
-    return tuple(names[:_NUM_SHOWN_HEADERS])
+    people = frozenset(eids)
+    return tuple(name for name in names if participant_number(name) not in people)[:_NUM_SHOWN_HEADERS]
 
 
 def _named_texts(rows: pl.DataFrame, positions: Mapping[str, int], session: int | None) -> pl.DataFrame:

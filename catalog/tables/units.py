@@ -25,8 +25,17 @@ _UNITS: dict[str, dict[str, float]] = {
         "centimetre centimetres centimeter centimeters cm": 10,
         "millimetre millimetres millimeter millimeters mm": 1,
     },
-    "mass in volume": {"g/dl": 1, "g/l": 0.1, "mg/dl": 0.001, "mg/l": 0.0001},
-    "amount in volume": {"mmol/l mm": 1, "umol/l μmol/l": 0.001},
+    "mass in volume": {
+        "g/dl": 1,
+        "g/l": 0.1,
+        "mg/dl": 1e-3,
+        "mg/l ug/ml μg/ml": 1e-4,
+        "ug/dl μg/dl": 1e-6,
+        "ug/l μg/l ng/ml": 1e-7,
+        "ng/dl": 1e-9,
+        "ng/l pg/ml": 1e-10,
+    },
+    "amount in volume": {"mmol/l mm": 1, "umol/l μmol/l": 1e-3, "nmol/l": 1e-6, "pmol/l": 1e-9},
     "share": {"% percent": 1},
     "mass for area": {"kg/m2 kg/m^2": 1},
     "amount for amount": {"mmol/mol": 1},
@@ -38,6 +47,8 @@ _SAID_IN_TEXT = re.compile(r"(?:\bin (?:\w+ )?|[(\[]\s*)([a-z]{4,})\b")
 
 def unit_factor(given: str, wanted: str) -> float | None:
     """Return what a number in one unit is multiplied by to be in another; None where that cannot be told.
+
+    Words that are no known unit (points, score) are taken to mean the same; ratios (u/l, points/hour) never are.
 
     Parameters
     ----------
@@ -52,7 +63,7 @@ def unit_factor(given: str, wanted: str) -> float | None:
         return 1.0
     sizes, their_sizes = _sizes(here), _sizes(there)
     if not (sizes or their_sizes):
-        return 1.0
+        return None if "/" in here or "/" in there else 1.0
     shared = sizes.keys() & their_sizes.keys()
     return next((sizes[measure] / their_sizes[measure] for measure in shared), None)
 

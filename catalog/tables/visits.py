@@ -22,7 +22,11 @@ from catalog.tables.reports import TableReport
 from catalog.tables.sidecars import describe_columns, read_sidecar
 from catalog.tables.table import Table, shown_headers
 from catalog.tables.wanted import Wanted
+from mmbase.input_files import read_regular
 from mmbase.records import VisitTable
+
+MAX_TABLE_BYTES = 1 << 24
+"""Of a table of one participant or visit, which has some dozen rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,7 @@ def _layout(line: bytes, wanted: Wanted) -> _Layout:
 
 def _read_file(table: VisitTable, layout_of: Callable[[bytes], _Layout]) -> tuple[_Layout, list[list[str]]]:
     """Return where things are in a file's rows, and the rows."""
-    if not table.path.is_file():  # a pipe would wait for ever
-        raise TableError("A table of one participant is no file.")
-    content = with_newlines(table.path.read_bytes())
+    content = with_newlines(read_regular(table.path, MAX_TABLE_BYTES))
     first, *lines = content.split(b"\n")
     layout = layout_of(first)
     rows = [split_row(decode(line), layout.header.separator, layout.header.quote) for line in lines if line.strip()]

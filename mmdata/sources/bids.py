@@ -28,6 +28,28 @@ from mmdata.volume.settings import VolumeSettings
 
 _DERIVATIVES = "derivatives"
 _TABLE_KINDS: tuple[Literal["sessions", "scans"], ...] = ("sessions", "scans")
+_DATATYPES = frozenset(
+    (
+        "anat",
+        "dwi",
+        "func",
+        "fmap",
+        "perf",
+        "pet",
+        "meg",
+        "eeg",
+        "ieeg",
+        "nirs",
+        "motion",
+        "mrs",
+        "micr",
+        "beh",
+        "figures",
+        "log",
+    )
+)
+"""The specification's, and what pipelines write beside them: what lies in them is what they say."""
+_NO_LABEL = "expected in a folder {}-<label>, a label of letters and digits"
 _ENDINGS = (*IMAGE_EXTENSIONS, *(f"_xfm{extension}" for extension in TRANSFORM_EXTENSIONS))
 
 
@@ -125,7 +147,11 @@ def _datasets(search: _Search) -> list[_Dataset]:
     listings = [top]
     if _DERIVATIVES in top.folders:
         derivatives = list_folder(top.path(_DERIVATIVES), search.root)
-        listings += (list_folder(derivatives.path(name), search.root) for name in derivatives.folders)
+        for name in derivatives.folders:
+            if parse_folder(name, "sub"):
+                _note_odd_folder(derivatives.path(name), "expected in a folder derivatives/<pipeline>", search)
+            else:
+                listings.append(list_folder(derivatives.path(name), search.root))
     return [_dataset(listing, index, search) for index, listing in enumerate(listings)]
 
 
@@ -135,7 +161,7 @@ def _dataset(listing: Listing, index: int, search: _Search) -> _Dataset:
         if label := parse_folder(name, "sub"):
             folders.setdefault(label, []).append(name)
         elif name.lower().startswith("sub"):
-            _note_odd_folder(listing.path(name), "sub", search)
+            _note_odd_folder(listing.path(name), _NO_LABEL.format("sub"), search)
     misplaced = misplaced_images(listing, "expected in a folder sub-<label>", search.volumes)
     search.misnamed.extend(one for one in misplaced if one.name.lower().startswith("sub"))
     return _Dataset(
@@ -169,7 +195,7 @@ def _add_folder(
             found.sessions.setdefault(session, []).extend(_files(inner, entities, dataset, search))
             tables += _tables(inner, entities, eid, dataset, has_visits=True)
         elif name.lower().startswith("ses"):
-            _note_odd_folder(listing.path(name), "ses", search)
+            _note_odd_folder(listing.path(name), _NO_LABEL.format("ses"), search)
     for table in tables:
         found.tables.setdefault(table.path.name, table)
 
@@ -195,7 +221,9 @@ def _tables(
 
 def _files(session: Listing, entities: Mapping[str, str], dataset: _Dataset, search: _Search) -> Iterator[BidsFile]:
     """List the images, masks and transforms of one session that are named for it."""
-    _note_misplaced(session, "expected in a folder anat or dwi of the participant or session", search)
+    odd = (name for name in session.folders if name.lower() not in _DATATYPES and not name.lower().startswith("ses"))
+    for folder in (session, *(list_folder(session.path(name), search.root) for name in odd)):
+        _note_misplaced(folder, "expected in a folder anat or dwi of the participant or session", search)
     for listing in _datatypes(session, search):
         for filename in listing.files:
             name = parse_name(filename) if filename.lower().endswith(_ENDINGS) else None
@@ -218,13 +246,13 @@ def _datatypes(session: Listing, search: _Search) -> Iterator[Listing]:
             yield list_folder(session.path(name), search.root)
 
 
-def _note_odd_folder(folder: Path, key: str, search: _Search) -> None:
+def _note_odd_folder(folder: Path, fault: str, search: _Search) -> None:
     """Notice the images in a folder that is no participant's or session's by its name, and in the sessions below it."""
     listing = list_folder(folder, search.root)
     sessions = [list_folder(listing.path(name), search.root) for name in listing.folders if name.lower()[:3] == "ses"]
     for session in (listing, *sessions):
         for found in (session, *_datatypes(session, search)):
-            _note_misplaced(found, f"expected in a folder {key}-<label>, a label of letters and digits", search)
+            _note_misplaced(found, fault, search)
 
 
 def _note_misplaced(listing: Listing, fault: str, search: _Search) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmbase.records import FoundSources, ScanCandidate, rank_copies
+from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.errors import SourceError
 from mmdata.sources.bids import find_bids
 from mmdata.sources.folder import find_folder
@@ -201,7 +202,7 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
         num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
         visit_tables=tuple(chain.from_iterable(found.visit_tables for found in founds)),
-        sessionless={eid: are_all for found in founds for eid, are_all in found.sessionless.items()},
+        sessionless=_joined_sessionless(founds, scans),
         withdrawal_lists=_joined(found.withdrawal_lists for found in founds),
         number_lists=_joined(found.number_lists for found in founds),
         passed_over=_joined(found.passed_over for found in founds),
@@ -214,6 +215,15 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
 
 def _joined(paths: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(paths)))
+
+
+def _joined_sessionless(founds: Sequence[FoundSources], scans: Iterable[tuple[int, int, str]]) -> dict[int, bool]:
+    """Return who has scans outside any session; whether all of theirs are, in all sources together."""
+    in_sessions = {eid for eid, instance, _ in scans if instance != FIRST_IMAGING_INSTANCE}
+    sessionless: dict[int, bool] = {}
+    for eid, are_all in chain.from_iterable(found.sessionless.items() for found in founds):
+        sessionless[eid] = sessionless.get(eid, True) and are_all and eid not in in_sessions
+    return sessionless
 
 
 def _joined_splits(founds: Sequence[FoundSources]) -> dict[int, str]:

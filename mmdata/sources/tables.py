@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from mmbase.input_files import is_regular, require_regular
+from mmbase.printable import without_numbers
 from mmdata.errors import SourceError
+from mmdata.sources.misnamed import UNFINISHED_ENDINGS
 
 EID_COLUMNS = ("eid", "f.eid", "participant.eid", "participant_id", "f_eid", "participant_eid", "x.eid")
 """Headers of the column that names participants, in the exports of UK Biobank and in BIDS, and as R changes them."""
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
-_LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", ".xls", ".xlsx", ".ods")
-"""Of withdrawal lists. A spreadsheet is one that cannot be read, which its reader says."""
+_UNREADABLE_SUFFIXES = (".xls", ".xlsx", ".ods", ".doc", ".docx", ".odt", ".pdf", ".gz", ".zip")
+"""Of withdrawal lists that cannot be read, which their reader says."""
+_LIST_SUFFIXES = ("", *_SUFFIXES, ".dat", ".lst", ".list", *_UNREADABLE_SUFFIXES, *UNFINISHED_ENDINGS)
 _WITHDRAWAL_STEM = re.compile(r"w\d{3,6}([-_. (].*)?|withdr[ae]w.*", re.IGNORECASE)
 _HEAD_BYTES = 4096
 _NUMBER = rb"[\"']?-?\d{5,9}(\.0+)?[\"']?"
@@ -71,7 +74,7 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
     Raises
     ------
     SourceError
-        A file cannot be read.
+        A file cannot be read, or is the unfinished download of a withdrawal list.
     """
     names = "|".join(map(re.escape, id_columns)).encode()
     # R and pandas write the numbers of rows first, under an empty name
@@ -81,6 +84,11 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
         if not is_regular(path) and not is_withdrawal_list(path.name):
             passed_over.append(path)
             continue
+        if is_withdrawal_list(path.name) and path.name.lower().endswith(UNFINISHED_ENDINGS):
+            raise SourceError(
+                f"The download of a withdrawal list is not complete: {without_numbers(path.name)}.",
+                "Download it again, or move it out of the source.",
+            )
         head = _read_head(path)
         if is_withdrawal_list(path.name):
             withdrawal_lists.append(path)
@@ -113,7 +121,7 @@ def _read_head(path: Path) -> bytes:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise SourceError(
-            f"A text file of the source cannot be read ({error.strerror}): {re.sub('[0-9]+', '…', path.name)}. It may "
+            f"A text file of the source cannot be read ({error.strerror}): {without_numbers(path.name)}. It may "
             "be a withdrawal list, so it is not passed over.",
             "Make it readable, or move it out of the source.",
         ) from error

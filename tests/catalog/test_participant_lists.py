@@ -10,19 +10,19 @@ from mmbase.records import participant_number
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1000223\n1000224\n", {1000223, 1000224}),
-        ('\ufeff"1000223",\r\n\r\n"1000224"', {1000223, 1000224}),
-        ("0\n-5\n1000223\n", {1000223}),
-        ('"eid";\n1000223;\n', {1000223}),
-        ("sub-OAS30001\n1000223\n", {participant_number("OAS30001"), 1000223}),
+        ("1000223\n1000224\n", {"1000223", "1000224"}),
+        ('\ufeff"1000223",\r\n\r\n"1000224"', {"1000223", "1000224"}),
+        ("-5\n1000223\n", {"1000223"}),
+        ('"eid";\n1000223;\n', {"1000223"}),
+        ("sub-OAS30001\n1000223\n", {"OAS30001", "1000223"}),
     ],
 )
-def test_a_test_list_has_one_participant_a_line(tmp_path: Path, text: str, expected: set[int]) -> None:
+def test_a_test_list_has_one_participant_a_line(tmp_path: Path, text: str, expected: set[str]) -> None:
     (tmp_path / "test.txt").write_text(text, encoding="utf-8", newline="")
     assert read_test_list(tmp_path / "test.txt") == expected
 
 
-@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "1000224.5", "²", "-"])
+@pytest.mark.parametrize("line", ["eid", "1000224,1000225", "1000224.5", "²", "-", "sub-"])
 def test_another_line_is_named_by_number_and_not_repeated(tmp_path: Path, line: str) -> None:
     (tmp_path / "test.txt").write_text(f"1000223\n{line}\n", encoding="utf-8")  # a header comes first or not at all
     with pytest.raises(TableError, match=r"test\.txt, line 2: expected one participant number") as caught:

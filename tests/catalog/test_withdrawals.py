@@ -2,15 +2,23 @@ from pathlib import Path
 
 import pytest
 
+from catalog.database import open_scratch
 from catalog.errors import TableError
-from catalog.withdrawals import read_withdrawals, with_lost_zeros
-from mmbase.records import participant_number
+from catalog.samples import enrol
+from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
+from mmbase.records import FoundSources, ScanCandidate, Visit, participant_number
 
 
 def read(folder: Path, text: str, encoding: str = "utf-8") -> frozenset[int]:
     path = folder / "w12345_20260101.csv"
     path.write_text(text, encoding=encoding, newline="")
-    return read_withdrawals([path])
+    return find_withdrawn_eids(read_withdrawals([path]), None)
+
+
+def sources_of(*labels: str) -> FoundSources:
+    label_of = {participant_number(label): label for label in labels}
+    scans = tuple(ScanCandidate(visit=Visit(eid, 2), modality="t1", path=Path("image")) for eid in label_of)
+    return FoundSources(scans=scans, labels={eid: label for eid, label in label_of.items() if str(eid) != label})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +96,7 @@ def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line:
 def test_lists_add_up(tmp_path: Path) -> None:
     for name, eid in (("a", 1000223), ("b", 1000224)):
         (tmp_path / name).write_text(f"{eid}\n")
-    assert read_withdrawals([tmp_path / "a", tmp_path / "b"]) == {1000223, 1000224}
+    assert read_withdrawals([tmp_path / "a", tmp_path / "b"]) == {"1000223", "1000224"}
     assert read_withdrawals([]) == frozenset()
 
 
@@ -109,14 +117,33 @@ def test_a_number_in_place_of_a_file_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_numbers_mean_labels_that_a_spreadsheet_took_the_zeros_from() -> None:
-    labels = {participant_number(label): label for label in ("01", "002", "OAS3")}
-    one, two, _ = labels
-    assert with_lost_zeros([1, 2, 3], labels, labels) == {1, 2, 3, one, two}
-    assert with_lost_zeros([1, 2], [1, *labels], labels) == {1, 2, two}  # sub-1 is there beside sub-01
+    one, two = map(participant_number, ("01", "002"))
+    assert find_withdrawn_eids(["1", "2", "3"], None, sources_of("01", "002", "OAS3")) == {1, 2, 3, one, two}
+    assert find_withdrawn_eids(["1", "2"], None, sources_of("1", "01", "002")) == {1, 2, two}
 
 
-def test_a_number_that_may_be_several_is_refused_without_repeating_it() -> None:
-    labels = {participant_number(label): label for label in ("0777", "00777")}
-    with pytest.raises(TableError, match="1 numbers that may each mean several participants") as caught:
-        with_lost_zeros([777], labels, labels)
+@pytest.mark.parametrize(("listed", "label"), [("01", "1"), ("001", "01"), ("0001000223", "1000223"), ("0", "00")])
+def test_a_list_may_have_other_leading_zeros_than_the_images(listed: str, label: str) -> None:
+    assert participant_number(label) in find_withdrawn_eids([listed], None, sources_of(label, "OAS3"))
+
+
+@pytest.mark.parametrize("line", ["00", "sub-00"])
+def test_a_label_of_zeros_alone_is_a_participants(tmp_path: Path, line: str) -> None:
+    (tmp_path / "withdrawn.txt").write_text(f"{line}\n")
+    listed = read_withdrawals([tmp_path / "withdrawn.txt"])
+    assert find_withdrawn_eids(listed, None, sources_of("00")) == {participant_number("00")}
+    assert find_withdrawn_eids(listed, None, sources_of("01")) == frozenset()
+
+
+@pytest.mark.parametrize(("listed", "labels"), [("777", ("0777", "00777")), ("0777", ("777", "00777"))])
+def test_a_number_that_may_be_several_is_refused_without_repeating_it(listed: str, labels: tuple[str, ...]) -> None:
+    with pytest.raises(TableError, match="1 numbers of the withdrawal lists may each mean several") as caught:
+        find_withdrawn_eids([listed], None, sources_of(*labels))
     assert "777" not in str(caught.value)
+
+
+def test_a_number_means_an_enrolled_participant_whom_no_source_has_any_more(tmp_path: Path) -> None:
+    with open_scratch(tmp_path / "catalog.duckdb") as catalog:
+        eid = participant_number("01")
+        enrol(catalog, {Visit(eid, 2)}, salt="salt", val=0.1, test=0.1, labels={eid: "01"})
+        assert eid in find_withdrawn_eids(["1"], catalog, sources_of("02"))

@@ -27,7 +27,7 @@ from typer.testing import Result
 from catalog.database import open_catalog
 from catalog.samples import enrol, num_allocated_rows
 from catalog.scans import record_sources, stored_training_rows
-from catalog.withdrawals import read_withdrawals
+from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
 from mmbase.doubts import DOUBTS
 from mmbase.records import Visit
 from mmdata.copies.precompute import execute_copies, plan_copies
@@ -236,7 +236,7 @@ def begin_ingest(root: Path, release: Path, num_shards: int) -> None:
             salt=study.config.salt,
             val=study.config.splits.val,
             test=study.config.splits.test,
-            withdrawn_eids=read_withdrawals(found.withdrawal_lists),
+            withdrawn_eids=find_withdrawn_eids(read_withdrawals(found.withdrawal_lists), catalog, found),
         )
         record_sources(catalog, enrolment.samples, found.scans, stored_modalities(study.config))
     plan = plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=0)

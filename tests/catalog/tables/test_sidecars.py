@@ -37,7 +37,7 @@ def test_a_comma_behind_the_last_entry_is_forgiven_as_in_the_examples_of_bids(tm
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "participants.json")
-    with pytest.raises(TableError, match="it is no file"):
+    with pytest.raises(TableError, match="not a file"):
         read_sidecar(tmp_path / "participants.json")
 
 
@@ -49,7 +49,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         (b"[" * 100_000, "it is no JSON"),
         ('{"age": {}}'.encode("utf-16"), "it is no JSON in UTF-8"),
         (b"[]", "it is no object"),
-        (None, "it is no file, or a link to one that is not here"),
+        (None, "it is a link to a file that is not here"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_because_meanings_would_be_guessed(

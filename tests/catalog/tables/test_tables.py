@@ -329,6 +329,7 @@ def test_a_table_without_a_wanted_column_shows_a_few_headers_and_nobody(tmp_path
 
     assert shown("eid\tsession_id\tp99\tq\n1000001\t1\t2\t3\n") == ("p99", "q")
     assert shown("participant_id\tsub-A\ta\tb\tc\td\te\nsub-1\t1\t1\t1\t1\t1\t1\n") == ("a", "b", "c", "d")
+    assert shown("eid\t1000002\tOAS1\n1000001\t2\t3\n") == ("OAS1",)  # a table on its side has people for columns
     assert shown(CSV) == ()
 
 

@@ -35,6 +35,12 @@ from catalog.tables.units import contradicting_unit, unit_factor
         ("mg/dL", "mmol/L", None),
         ("months", "score 0 to 12", None),
         ("decades", "years", None),
+        ("ng/mL", "ug/L", 1),
+        ("µg/dL", "ng/mL", 10),
+        ("pmol/L", "nmol/L", 0.001),
+        ("ng/mL", "nmol/L", None),
+        ("U/L", "nkat/L", None),
+        ("words", "words/minute", None),
     ],
 )
 def test_a_unit_becomes_another_of_what_it_measures_or_cannot_be_told(

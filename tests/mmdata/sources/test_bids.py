@@ -545,3 +545,20 @@ def test_no_repr_tells_a_label_or_a_path(touch: Touch) -> None:
     found = find(root)
     assert "OAS30001" not in repr(found.scans)
     assert str(root) not in repr(found.scans)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("sub-1/ses-2/t1_linear/sub-1_ses-2_T1w.nii.gz", "expected in a folder anat or dwi"),
+        ("sub-1/structural/sub-1_T1w.nii.gz", "expected in a folder anat or dwi"),
+        ("derivatives/sub-1/anat/sub-1_T1w.nii.gz", "expected in a folder derivatives/<pipeline>"),
+    ],
+)
+def test_images_in_folders_that_bids_does_not_know_are_counted(touch: Touch, name: str, fault: str) -> None:
+    (misnamed,) = find(touch("sub-9/anat/sub-9_T1w.nii.gz", name)).misnamed
+    assert (misnamed.modality, misnamed.number) == ("t1", 1) and misnamed.fault.startswith(fault)
+
+
+def test_images_of_other_datatypes_are_no_misplaced_ones(touch: Touch) -> None:
+    assert find(touch("sub-9/anat/sub-9_T1w.nii.gz", "sub-9/pet/sub-9_T1w.nii.gz")).misnamed == ()

@@ -167,3 +167,9 @@ def test_sources_that_disagree_on_a_split_are_refused_with_a_count(touch: Touch)
     with pytest.raises(SourceError, match="put 1 participants into different splits") as caught:
         find(("folder", root / "a"), ("folder", root / "b"))
     assert "1000001" not in str(caught.value)
+
+
+def test_images_outside_sessions_are_not_all_there_is_where_another_source_has_sessions(touch: Touch) -> None:
+    one = touch("one/sub-1/anat/sub-1_T1w.nii.gz", "one/sub-2/anat/sub-2_T1w.nii.gz").joinpath("one")
+    two = touch("two/sub-1/ses-1/anat/sub-1_ses-1_T1w.nii.gz").joinpath("two")
+    assert find(("bids", one), ("bids", two)).sessionless == {1: False, 2: True}

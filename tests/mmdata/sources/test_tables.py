@@ -85,6 +85,9 @@ def test_numbers_under_another_name_are_a_list_that_withdraws_nobody(tmp_path: P
         "withdrawn.lst",
         "WITHDREW",
         "withdrawals.xlsx",
+        "withdraw98032_19.txt.gz",
+        "Withdrawal letter.pdf",
+        "w12345_20260101.csv.part",
     ],
 )
 def test_a_withdrawal_list_is_known_by_its_name(name: str) -> None:
@@ -98,7 +101,7 @@ def test_another_name_is_no_withdrawal_lists(name: str) -> None:
 
 def test_text_that_cannot_be_read_is_refused_without_numbers(tmp_path: Path) -> None:
     (tmp_path / "w12345_20260101.csv").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(SourceError, match=r"No such file.*: w…_…\.csv\. .*Make it readable"):
+    with pytest.raises(SourceError, match=r"No such file.*: w12345_…\.csv\. .*Make it readable"):
         sort_tables([tmp_path / "w12345_20260101.csv"])
 
 
@@ -107,3 +110,9 @@ def test_text_without_permission_is_refused(tmp_path: Path, locked: Callable[[st
     locked("gone.csv")
     with pytest.raises(SourceError, match="Permission denied"):
         sort_tables([tmp_path / "gone.csv"])
+
+
+def test_an_unfinished_download_of_a_withdrawal_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w12345_20260101.csv.part").write_bytes(b"1000001\n")
+    with pytest.raises(SourceError, match=r"not complete: w12345_…\.csv\.part.*Download it again"):
+        sort_tables([tmp_path / "w12345_20260101.csv.part"])
