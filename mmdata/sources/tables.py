@@ -122,8 +122,8 @@ def _read_head(path: Path) -> bytes:
     except OSError as error:
         raise SourceError(
             f"A text file of the source cannot be read ({error.strerror}): {without_numbers(path.name)}. It may "
-            "be a withdrawal list, so it is not passed over.",
-            "Make it readable, or move it out of the source.",
+            "be a table or a withdrawal list, so it is not passed over.",
+            "Make it readable (what is behind a link of git-annex: datalad get), or move it out of the source.",
         ) from error
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return head.decode("utf-16", errors="replace").encode()
