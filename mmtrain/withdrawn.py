@@ -5,12 +5,12 @@ the metrics, the curves and the pictures were made from all of them together and
 their own entry, say how many of those have withdrawn since.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -171,10 +171,9 @@ def _mark(run: RunDirectory, cohort: pl.DataFrame, kept: pl.DataFrame, date: str
     gone = {split: begun_with[split] - left[split] for split in SPLITS}
     write_json(run.withdrawn, {"date": date, "cohort": begun_with, "withdrawn": gone})
     if run.metrics.exists():
-        with suppress(ValueError):  # damaged: the catalogue says so
-            write_checked(
-                run.metrics, to_json(json.loads(run.metrics.read_text(encoding="utf-8")) | {"withdrawn": gone})
-            )
+        with suppress(DamagedTextError):  # the catalogue says so
+            metrics = read_json(run.metrics, dict[str, Any])
+            write_checked(run.metrics, to_json({**metrics, "withdrawn": gone}))
 
 
 def _begun_with(run: RunDirectory) -> dict[str, int] | None:

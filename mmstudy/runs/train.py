@@ -3,11 +3,11 @@
 A run that has begun is trained in this process by `mmtrain.train.train`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mmbase.json_text import DamagedTextError, read_json
 from mmdata.study import Study
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.change import require_whole_epoch
@@ -37,10 +37,10 @@ def find_finished(
     if not run.metrics.exists() or changes_between(config, config.changed(**given)):
         return None
     try:
-        return run, config, json.loads(run.metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return run, config, read_json(run.metrics, dict[str, Any])
+    except (OSError, DamagedTextError) as error:
         raise TrainError(
-            f"Run {run_id} is finished, but its {run.metrics.name} cannot be read.",
+            f"Run {run_id} is finished, but its {run.metrics.name} cannot be read ({error}).",
             f"Delete {run.metrics}, then test its best epoch again: mm train --finish {run_id}",
         ) from error
 

@@ -90,6 +90,15 @@ def test_the_metrics_say_so_too_and_keep_all_else(run: RunDirectory) -> None:
     assert mark(run)["withdrawn"] == {"train": 2, "val": 0, "test": 1}
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "3", "[" * 100_000])
+def test_damaged_metrics_stop_no_withdrawal(run: RunDirectory, content: str) -> None:
+    run.metrics.write_text(content)
+    forget_withdrawn(run, withdrawn(0), DATE)
+    assert run.metrics.read_text() == content
+    assert mark(run)["withdrawn"] == {"train": 1, "val": 0, "test": 0}
+    assert 0 not in pl.read_parquet(run.cohort)["row"]
+
+
 def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:
     forget_withdrawn(run, withdrawn(3), DATE)
     assert json.loads(run.config.read_text())["audit"] == [{"text": f"withdrawn and {4:016x} look alike"}]
