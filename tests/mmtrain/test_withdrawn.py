@@ -4,6 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mmbase.checksums import find_changed, write_checked
 from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, list_runs
@@ -97,6 +98,13 @@ def test_damaged_metrics_stop_no_withdrawal(run: RunDirectory, content: str) -> 
     assert run.metrics.read_text() == content
     assert mark(run)["withdrawn"] == {"train": 1, "val": 0, "test": 0}
     assert 0 not in pl.read_parquet(run.cohort)["row"]
+
+
+def test_changed_metrics_stay_known_as_changed(run: RunDirectory) -> None:
+    write_checked(run.metrics, b'{"test": {"mae": 5.5}}')
+    run.metrics.write_text('{"test": {"mae": 1.5}}')
+    forget_withdrawn(run, withdrawn(0), DATE)
+    assert find_changed(run.path) == [run.metrics.name]
 
 
 def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:
