@@ -41,6 +41,7 @@ from mmdata.ledger.receipts import (
     WithdrawalReceipt,
     append_receipts,
 )
+from mmdata.ledger.tombstones import read_removals, read_tombstones
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
 from mmdata.readers.ukb import read_native
@@ -139,8 +140,8 @@ def read_receipts(path: Path) -> Any:
         receipts.SAMPLE_RECEIPTS: receipts.read_samples,
         receipts.SCAN_RECEIPTS: receipts.read_scan_receipts,
         receipts.COPY_RECEIPTS: receipts.read_copy_receipts,
-        receipts.WITHDRAWAL_RECEIPTS: receipts.read_tombstones,
-        receipts.REMOVAL_RECEIPTS: receipts.read_removals,
+        receipts.WITHDRAWAL_RECEIPTS: read_tombstones,
+        receipts.REMOVAL_RECEIPTS: read_removals,
         receipts.OUTPUT_RECEIPTS: receipts.read_outputs,
     }[path.name](path.parent)
 
