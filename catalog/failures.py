@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from catalog.errors import CatalogError
+from mmbase.errors import first_line
 
 STORAGE_VERSION = 64
 """What DuckDB calls the form that mm has it write, that of 1.0, in a file's header."""
@@ -74,7 +75,7 @@ def said(error: duckdb.Error) -> str:
     >>> said(duckdb.ConversionException("Could not convert string '1000223' to INT32\nLINE 1: ..."))
     'Could not convert string … to INT32'
     """
-    return _QUOTED_VALUE.sub("…", (str(error).splitlines() or [type(error).__name__])[0])
+    return _QUOTED_VALUE.sub("…", first_line(error))
 
 
 def _newer_writer(path: Path) -> str:

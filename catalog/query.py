@@ -12,6 +12,7 @@ import duckdb
 
 from catalog.errors import CatalogError
 from catalog.failures import said
+from mmbase.errors import first_line
 
 VIEWS = (
     *("samples", "scans", "features", "splits", "runs", "metrics"),
@@ -130,7 +131,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        told = str(error).splitlines()[0] if isinstance(error, _ABOUT_THE_QUERY) else said(error)
+        told = first_line(error) if isinstance(error, _ABOUT_THE_QUERY) else said(error)
         raise CatalogError(
             f"The query cannot be run. DuckDB says: {told}",
             f'There are the views {", ".join(VIEWS)}; "DESCRIBE samples" shows a view\'s columns.',

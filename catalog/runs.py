@@ -17,6 +17,7 @@ import polars as pl
 
 from catalog.database import insert_frame, open_in_place, transaction
 from catalog.errors import CatalogError
+from mmbase.checksums import is_unchanged
 from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmbase.names import SPLITS
 
@@ -212,6 +213,8 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
 
 
 def _read_entries(run: Path) -> list[RunEntry]:
+    if not is_unchanged(run / METRICS_FILE):
+        raise DamagedTextError("it is not as it was written")
     metrics = read_json(run / METRICS_FILE, dict[str, Any])
     return run_entries(run.name, metrics, withdrawn=_num_withdrawn(run / MARK_FILE))
 

@@ -6,16 +6,30 @@ comes before the content. So a file that a kill or a power cut kept from being r
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import xxhash
+from pydantic import ConfigDict
 
 from mmbase.files import write_bytes
+from mmbase.json_text import EXACT, DamagedTextError, parse_json_line
 from mmbase.lines import append_lines, look_at_lines
 
 CHECKSUMS = "checksums.jsonl"
 _BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line: one content that a file was given."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    file: str
+    xxh3_128: str
 
 
 def write_checked(path: Path, content: bytes) -> None:
@@ -36,7 +50,7 @@ def is_unchanged(path: Path) -> bool:
 def find_changed(folder: Path) -> list[str]:
     """Return the files of a folder that do not hold what was written to them, by name."""
     changed = {name for name in _recorded(folder) if not is_unchanged(folder / name)}
-    if any(content is None for _, content in look_at_lines(folder / CHECKSUMS)):
+    if None in _entries(folder):
         changed.add(CHECKSUMS)
     return sorted(changed)
 
@@ -50,18 +64,25 @@ def record_missing(folder: Path, names: Iterable[str]) -> None:
 
 
 def _record(folder: Path, digests: Iterable[tuple[str, str]]) -> None:
-    entries = [{"file": name, "xxh3_128": digest} for name, digest in digests]
-    append_lines(folder / CHECKSUMS, (json.dumps(entry).encode() for entry in entries))
+    append_lines(folder / CHECKSUMS, (json.dumps(asdict(_Entry(*digest))).encode() for digest in digests))
 
 
 def _recorded(folder: Path) -> dict[str, set[str]]:
     """Return the checksums of each file; a damaged line of theirs says nothing about the file."""
     recorded: dict[str, set[str]] = defaultdict(set)
-    for _, content in look_at_lines(folder / CHECKSUMS):
-        if content is not None:
-            entry = json.loads(content)
-            recorded[entry["file"]].add(entry["xxh3_128"])
+    for entry in _entries(folder):
+        if entry is not None:
+            recorded[entry.file].add(entry.xxh3_128)
     return dict(recorded)
+
+
+def _entries(folder: Path) -> Iterator[_Entry | None]:
+    """Yield what each line says, None for a damaged one."""
+    for _, content in look_at_lines(folder / CHECKSUMS):
+        try:
+            yield None if content is None else parse_json_line(content, _Entry)
+        except DamagedTextError:
+            yield None
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The root of all errors that a user can do something about."""
+"""The root of all errors that a user can do something about, and what a message takes of others."""
 
 
 class MmError(Exception):
@@ -24,3 +24,12 @@ class MmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what_happened} {self.what_to_do}".strip()
+
+
+def first_line(error: object) -> str:
+    r"""Return the first line of what an error of a library says, for a message; its name where it says nothing.
+
+    >>> first_line(ValueError("too short\nat byte 7")), first_line(KeyboardInterrupt())
+    ('too short', 'KeyboardInterrupt')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]

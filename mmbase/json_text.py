@@ -16,6 +16,8 @@ from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from mmbase.input_files import require_regular
+
 Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 40)]
 """Of anything there can be in a study: what is larger is damaged."""
@@ -90,10 +92,11 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     DamagedTextError
         As `parse_json`, or it is far too long.
     OSError
-        It cannot be read.
+        It cannot be read, or is no file.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise DamagedTextError(f"it has {path.stat().st_size:,} bytes")
+    num_bytes = require_regular(path).st_size
+    if num_bytes > MAX_BYTES:
+        raise DamagedTextError(f"it has {num_bytes:,} bytes")
     return parse_json(path.read_bytes(), shape)
 
 

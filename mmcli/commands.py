@@ -24,10 +24,15 @@ class Command(TyperCommand):
         """Parse the words of a command."""
         super().parse_args(ctx, args)
         if ctx.args:
-            takes_target = any(parameter.name == "target" for parameter in self.params)
-            hint = f" Did you mean --target {ctx.args[0]}?" if takes_target else ""
-            ctx.fail(f"Got a word too many: {' '.join(ctx.args)}.{hint}")
+            ctx.fail(f"Got a word too many{self._what_was_meant(ctx.args)}")
         return []
+
+    def _what_was_meant(self, words: list[str]) -> str:
+        options = {option for parameter in self.params for option in parameter.opts}
+        if "--set" in options:  # beside it a word may be the salt
+            return ", which is not repeated here. A setting is given as --set NAME=VALUE."
+        hint = f" Did you mean --target {words[0]}?" if "--target" in options else ""
+        return f": {' '.join(words)}.{hint}"
 
 
 class CommandGroup(TyperGroup):

@@ -74,7 +74,7 @@ def with_study(text: str) -> str:
     if study is None:
         return text
     start = f"mm --study {shlex.quote(str(study))} "
-    return re.sub(rf"(?<!\S)mm (?=({'|'.join(map(re.escape, commands))})\b)", lambda _: start, text)
+    return re.sub(rf"(?<![^\s(])mm (?=({'|'.join(map(re.escape, commands))})\b)", lambda _: start, text)
 
 
 def report(as_json: bool, content: Mapping[str, Any], lines: Sequence[Any]) -> None:

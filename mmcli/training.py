@@ -1,6 +1,7 @@
 """`mm train`: plan a run and begin it, or resume one, train it and enter it."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,12 +84,16 @@ def train(
     Only --target is needed. Other settings come from [train] in study.toml, or are the reference study's.
     """  # noqa: D301 - click wants the control character itself
     study = study_of(context)
+    of_new_runs = {
+        **{"--target": target, "--fold": fold, "--leave-out-centre": leave_out_centre, "--accept": accept},
+        **{"--prepare": prepare, "--dry-run": dry_run},
+    }
     if resume:
-        _require_alone("--resume", target, fold, leave_out_centre, accept, dry_run, prepare, finish)
+        _require_alone("--resume", {**of_new_runs, "--finish": finish})
         _resume(study, resume, given, gpus, as_json=as_json)
         return
     if finish:
-        _require_alone("--finish", target, fold, leave_out_centre, accept, dry_run, prepare, gpus)
+        _require_alone("--finish", {**of_new_runs, "--gpus": gpus})
         _finish(study, finish, given, as_json=as_json)
         return
     if rank_of_process() is not None:
@@ -114,14 +119,10 @@ def train(
         _train(study, _begin(study, plan), plan.config, gpus, resumed=False, as_json=as_json)
 
 
-def _require_alone(option: str, *others: Any) -> None:
-    """Refuse options that begin a run beside one that names a run."""
-    if any(others):
-        raise typer.BadParameter(
-            "names a run that has begun: beside it go settings alone, and no --target, --fold, --leave-out-centre, "
-            "--accept, --prepare, --dry-run, nor --gpus to finish it",
-            param_hint=option,
-        )
+def _require_alone(option: str, others: Mapping[str, Any]) -> None:
+    """Refuse options that do not go with one that names a run."""
+    if given := [other for other, value in others.items() if value]:
+        raise typer.BadParameter(f"names a run that has begun, so leave out {', '.join(given)}", param_hint=option)
 
 
 def _require_devices(gpus: int, study: "Study", given: dict[str, Any]) -> None:
@@ -152,7 +153,8 @@ def _begin(study: "Study", plan: "RunPlan") -> "RunDirectory":
 
 def _prepare(study: "Study", plan: "RunPlan", *, as_json: bool) -> None:
     run = _begin(study, plan)
-    start = f"torchrun --nproc-per-node N --no-python mm --study {study.layout.root} train --resume {run.run_id}"
+    own = f"mm --study {shlex.quote(str(study.layout.root))} train --resume {run.run_id}"
+    start = f"torchrun --nproc-per-node N --no-python {own}"
     report(as_json, {"run_id": run.run_id}, [f"Made run {run.run_id}. Start it with: {start}"])
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 MIN_DISTINCT = 8
 """Different characters of a salt; 16 random hexadecimal digits have fewer once in 140."""
 MAX_SEQUENTIAL_SHARE = 0.7
-"""Of neighbours that follow each other, as in ``0123456789abcdef``; random digits come near it never."""
+"""Of neighbours that follow each other, as in ``0123456789abcdef``; random digits never come near it."""
 _KEYBOARD = "qwertyuiop asdfghjkl zxcvbnm qwertzuiop azertyuiop"
 _PLACEHOLDER_TEXT = re.compile(
     r"(?:[\W\d_]|bar|baz|change|changeit|changeme|default|dummy|enter|example|foo|here|insert|is|key|long|me|my|pass|"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from mmbase.errors import first_line
 from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
 from mmbase.json_text import join_faults, shortened
 from mmbase.settings import STRICT
@@ -134,7 +135,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is not TOML: {str(error).splitlines()[0]}.", remedy) from error
+        raise StudyError(f"{path} is not TOML: {first_line(error)}.", remedy) from error
     if _depth(settings) > MAX_DEPTH:
         raise StudyError(f"{path} has tables in tables {MAX_DEPTH} deep and more.", remedy)
     return settings

@@ -3,6 +3,7 @@
 The attributes are the preprocessing contract: whoever predicts from other volumes must have made them the same way.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from mmbase.names import CONNECTIVITY
 from mmdata.augment.recipe import DRAWING_VERSION
+from mmdata.errors import StudyError
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec
 from mmdata.study import Study, StudyConfig
@@ -23,6 +25,23 @@ COMPRESSED_SHARE = 0.35
 def stored_modalities(config: StudyConfig) -> tuple[str, ...]:
     """Return the modalities a study stores."""
     return (*config.volumes.modalities, *([CONNECTIVITY] if config.connectivity.enabled else []))
+
+
+def require_sides(config: StudyConfig, sides: Iterable[int]) -> None:
+    """Refuse sides that a study does not store.
+
+    Raises
+    ------
+    StudyError
+        Names the first.
+    """
+    stored = ", ".join(map(str, config.volumes.sides))
+    for side in sides:
+        if side not in config.volumes.sides:
+            raise StudyError(
+                f"Side {side} is not stored; this study has {stored}.",
+                "Give --side with one of these, or set augment.sides in its study.toml.",
+            )
 
 
 def array_specs(study: Study, modality: str, num_rows: int) -> list[ArraySpec]:

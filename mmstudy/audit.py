@@ -25,13 +25,8 @@ from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
 from mmbase.names import CONNECTIVITY
-from mmdata.ledger.receipts import (
-    COPY_RECEIPTS,
-    REMOVED,
-    WITHDRAWAL_RECEIPTS,
-    read_copy_receipts,
-    read_tombstones,
-)
+from mmdata.ledger.receipts import COPY_RECEIPTS, REMOVED, WITHDRAWAL_RECEIPTS, read_copy_receipts
+from mmdata.ledger.tombstones import read_tombstones
 from mmdata.qc.similarity import find_similar
 from mmdata.store.array import open_array
 from mmdata.study import Study

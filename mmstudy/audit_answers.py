@@ -23,7 +23,7 @@ from mmbase.files import write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.lock import LockHeldError, NoLocksError, hold_lock
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import read_retired_rows
+from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.store.schema import StudyLayout
 
 MAX_ANSWERS = 1000

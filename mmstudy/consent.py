@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 
 from catalog.identity import participant_key
 from mmdata.errors import DataError
-from mmdata.ledger.receipts import read_samples, read_tombstones
+from mmdata.ledger.receipts import read_samples
+from mmdata.ledger.tombstones import read_tombstones
 from mmdata.study import Study
 
 MIN_ASKED = 10

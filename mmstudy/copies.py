@@ -20,6 +20,7 @@ from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
 from mmdata.store.array import open_array
 from mmdata.study import Study
+from mmdata.study_arrays import require_sides
 from mmstudy.outputs import keep_if_present, record_output
 from mmstudy.progress import Progress
 
@@ -86,8 +87,7 @@ def write_preview(study: Study, side: int, path: Path, *, overwrite: bool) -> No
         The file cannot be written, or there is nothing to augment.
     """
     require_writable(path, PREVIEW_SUFFIXES, overwrite=overwrite)
-    if side not in study.config.volumes.sides:
-        raise StudyError(f"Side {side} is not stored; this study has {study.config.volumes.sides}.")
+    require_sides(study.config, [side])
     training_rows, _ = _training_rows(study)
     row, sample_id = _fullest_sample(training_rows)
     stored = {

@@ -20,14 +20,8 @@ from mmdata.execution.pools import LocalPool, WorkerPool, num_workers
 from mmdata.ingest import IngestPlan, execute_ingest, plan_ingest, read_outcomes
 from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
-from mmdata.ledger.receipts import (
-    read_retired_rows,
-    read_samples,
-    read_withdrawal_receipts,
-    record_samples,
-    record_withdrawals,
-    require_tombstones,
-)
+from mmdata.ledger.receipts import read_samples, record_samples
+from mmdata.ledger.tombstones import read_retired_rows, read_withdrawal_receipts, record_withdrawals, require_tombstones
 from mmdata.sources.every import Source, find_sources
 from mmdata.study import Study, save_changes
 from mmdata.study_arrays import stored_modalities

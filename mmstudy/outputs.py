@@ -26,6 +26,7 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.presence import require_present
 
 _WAIT_SECONDS = 60.0
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _POSSIBLE_EID = re.compile(r"\d{6,}", re.ASCII)
 
 
@@ -68,12 +69,14 @@ def record_output(layout: StudyLayout, path: Path) -> None:
     try:
         with hold_lock(layout.receipts / "outputs.lock", wait_seconds=_WAIT_SECONDS):
             append_receipts(layout.receipts / OUTPUT_RECEIPTS, [OutputReceipt(path=where, date=_today())])
-    except PermissionError as error:
-        raise _not_on_record(error) from error
     except OSError as error:
-        if error.errno != errno.EROFS:
+        if error.errno not in _READ_ONLY:
             raise
-        raise _not_on_record(error) from error
+        raise StudyError(
+            f"The study cannot be written ({error.strerror}), so a file that shows single participants cannot be put "
+            "on record, and no withdrawal would name it.",
+            "Work where the study can be written.",
+        ) from error
 
 
 def keep_if_present(layout: StudyLayout, path: Path, rows: Collection[int]) -> None:
@@ -117,14 +120,6 @@ def _outputs(layout: StudyLayout) -> Iterator[Path]:
         yield from filter(os.path.lexists, (path, draft_of(path)))
         if Path(where).is_absolute() and not path.parent.is_dir():
             yield path
-
-
-def _not_on_record(error: OSError) -> StudyError:
-    return StudyError(
-        f"The study cannot be written ({error.strerror}), so a file that shows single participants cannot be put on "
-        "record, and no withdrawal would name it.",
-        "Work where the study can be written.",
-    )
 
 
 def _recorded_path(layout: StudyLayout, path: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import read_retired_rows
+from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.store.schema import StudyLayout
 
 

@@ -32,10 +32,8 @@ from mmdata.ledger.receipts import (
     RemovalReceipt,
     WithdrawalReceipt,
     append_receipts,
-    read_removals,
-    read_tombstones,
-    record_withdrawals,
 )
+from mmdata.ledger.tombstones import read_removals, read_tombstones, record_withdrawals
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.consent import Consent, require_consent

@@ -8,7 +8,7 @@ from catalog.database import open_catalog
 from catalog.removal import count_entries, participant_samples
 from mmdata.ledger.erase import count_rows, plan_erasure
 from mmdata.ledger.forget import Duplicates, count_receipts, find_duplicates, samples_on_record
-from mmdata.ledger.receipts import read_tombstones
+from mmdata.ledger.tombstones import read_tombstones
 from mmdata.store.schema import StudyLayout
 from mmstudy.progress import Progress
 from mmtrain.run import list_runs

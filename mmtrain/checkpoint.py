@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from mmbase.checksums import write_checked
+from mmbase.errors import first_line
 from mmbase.files import write_bytes
 from mmbase.json_text import parse_json
 from mmtrain.errors import TrainError
@@ -128,7 +129,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         _load(model, load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise TrainError(
-            f"The weights {path} cannot be used: {_first_line(error)}.", "Put the file back from a backup."
+            f"The weights {path} cannot be used: {first_line(error)}.", "Put the file back from a backup."
         ) from error
 
 
@@ -196,11 +197,7 @@ def _laid_out_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tenso
 
 
 def _unusable(path: Path, why: object) -> str:
-    return f"The checkpoint {path} cannot be used: {_first_line(why)}."
-
-
-def _first_line(why: object) -> str:
-    return (str(why).splitlines() or [type(why).__name__])[0]
+    return f"The checkpoint {path} cannot be used: {first_line(why)}."
 
 
 def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

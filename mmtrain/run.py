@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from mmbase.errors import first_line
 from mmbase.files import PRIVATE_FOLDER_MODE, make_directory, sync_directory, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.lock import LockHeldError, hold_lock
@@ -174,7 +175,7 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, memory_map=False)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise TrainError(f"{path.name} of run {path.parent.name} cannot be read: {_first_line(error)}.") from error
+        raise TrainError(f"{path.name} of run {path.parent.name} cannot be read: {first_line(error)}.") from error
 
 
 def write_execution(run: RunDirectory, execution: ExecutionConfig) -> None:
@@ -218,10 +219,6 @@ def hold_run(run: RunDirectory) -> Iterator[None]:
 def environment() -> dict[str, str]:
     """Return the versions of what computes, as far as the distributions here tell them."""
     return {"python": platform.python_version(), "mm": VERSION, **{name: _version(name) for name in _RECORDED_PACKAGES}}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _version(distribution: str) -> str:

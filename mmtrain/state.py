@@ -1,6 +1,5 @@
 """A run while it is trained: what is fixed, what learns, how far it has come, and what of that is on the disk."""
 
-import json
 import math
 import time
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbase.files import write_json_lines
+from mmbase.json_text import Count, parse_json_line
 from mmtrain.checkpoint import EpochPart, Progress, has_checkpoint, load_checkpoint, save_checkpoint, save_weights
 from mmtrain.divergence import LossWatch, diverged, find_non_finite
 from mmtrain.errors import TrainError
@@ -22,6 +22,16 @@ from mmtrain.task import Task, score
 
 EpochEntry = dict[str, Any]
 """What metrics.jsonl says of one epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EpochLoss:
+    """What an entry is chosen and drawn by."""
+
+    epoch: Count
+    train_loss: float
+    val_loss: float
+    """Of what mm 0.1.0 trained, perhaps not finite."""
 
 
 @dataclass(slots=True)
@@ -150,12 +160,16 @@ def take_up_best(run: Run) -> None:
     """
     directory = run.directory
     try:
-        history = [json.loads(line) for line in directory.epochs.read_text(encoding="utf-8").splitlines()]
-        best = min(history, key=lambda entry: float(entry["val_loss"]))
+        lines = directory.epochs.read_bytes().splitlines()
+        losses = [parse_json_line(line, _EpochLoss) for line in lines]
+        best = min((entry for entry in losses if math.isfinite(entry.val_loss)), key=lambda entry: entry.val_loss)
         run.progress = Progress(
-            epoch=len(history), best_epoch=best["epoch"], best_val_loss=best["val_loss"], history=history
+            epoch=len(lines),
+            best_epoch=best.epoch,
+            best_val_loss=best.val_loss,
+            history=[parse_json_line(line, EpochEntry) for line in lines],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise TrainError(
             f"Run {directory.run_id} has no finished epoch that could be tested.",
             f"Resume it: mm train --resume {directory.run_id}",

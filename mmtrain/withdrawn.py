@@ -5,16 +5,16 @@ the metrics, the curves and the pictures were made from all of them together and
 their own entry, say how many of those have withdrawn since.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from mmbase.checksums import write_checked
+from mmbase.checksums import is_unchanged, write_checked
 from mmbase.files import draft_of, sync_directory, to_json, write_bytes, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
@@ -170,11 +170,10 @@ def _mark(run: RunDirectory, cohort: pl.DataFrame, kept: pl.DataFrame, date: str
     left = _sizes(kept)
     gone = {split: begun_with[split] - left[split] for split in SPLITS}
     write_json(run.withdrawn, {"date": date, "cohort": begun_with, "withdrawn": gone})
-    if run.metrics.exists():
-        with suppress(ValueError):  # damaged: the catalogue says so
-            write_checked(
-                run.metrics, to_json(json.loads(run.metrics.read_text(encoding="utf-8")) | {"withdrawn": gone})
-            )
+    if run.metrics.exists() and is_unchanged(run.metrics):  # else a new checksum would hide the damage
+        with suppress(DamagedTextError):  # the catalogue says so
+            metrics = read_json(run.metrics, dict[str, Any])
+            write_checked(run.metrics, to_json({**metrics, "withdrawn": gone}))
 
 
 def _begun_with(run: RunDirectory) -> dict[str, int] | None:

@@ -27,6 +27,7 @@ from catalog.participant_lists import read_test_list
 from catalog.runs import index_runs
 from catalog.splits.kinship import read_kinship
 from catalog.tables.tables import WantedField, read_tables
+from mmbase.checksums import find_changed
 from mmbase.errors import MmError
 from mmbase.files import write_json
 from mmbase.records import EnrolledSample, ScanCandidate, Visit
@@ -40,6 +41,7 @@ from mmdata.ledger.receipts import (
     WithdrawalReceipt,
     append_receipts,
 )
+from mmdata.ledger.tombstones import read_removals, read_tombstones
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
 from mmdata.readers.ukb import read_native
@@ -138,8 +140,8 @@ def read_receipts(path: Path) -> Any:
         receipts.SAMPLE_RECEIPTS: receipts.read_samples,
         receipts.SCAN_RECEIPTS: receipts.read_scan_receipts,
         receipts.COPY_RECEIPTS: receipts.read_copy_receipts,
-        receipts.WITHDRAWAL_RECEIPTS: receipts.read_tombstones,
-        receipts.REMOVAL_RECEIPTS: receipts.read_removals,
+        receipts.WITHDRAWAL_RECEIPTS: read_tombstones,
+        receipts.REMOVAL_RECEIPTS: read_removals,
         receipts.OUTPUT_RECEIPTS: receipts.read_outputs,
     }[path.name](path.parent)
 
@@ -215,6 +217,12 @@ def write_model(name: str, folder: Path) -> Path:
     model = model_of_card(CARD, torch.device("cpu"), torch.float32)
     save_weights(folder / "model.safetensors", model.network)
     return folder / name
+
+
+def read_checksums(path: Path) -> Any:
+    if changed := find_changed(path.parent):
+        raise MmError(f"{changed} are not as they were written.")
+    return load_model(path.parent).card
 
 
 def read_model(path: Path) -> Any:
@@ -416,6 +424,7 @@ READERS: Mapping[str, Reader] = {
     "predictions.parquet": Reader(write=partial(write_run_file, "predictions.parquet"), read=withdraw),
     "model.json": Reader(write=partial(write_model, "model.json"), read=read_model, damage=damage_json),
     "model.safetensors": Reader(write=partial(write_model, "model.safetensors"), read=read_model),
+    "checksums.jsonl": Reader(write=partial(write_model, "checksums.jsonl"), read=read_checksums, damage=damage_lines),
     "checkpoint": Reader(write=write_checkpoint, read=read_checkpoint, is_checked=True),
     "zarr.json": Reader(write=partial(write_array, "zarr.json"), read=read_array, damage=damage_json),
     "zarr.json of copies": Reader(

@@ -41,7 +41,8 @@ from catalog.splits.schemes import choose_scheme
 from mmbase.records import ScanCandidate
 from mmdata.errors import ScanRejected
 from mmdata.execution.pools import LocalPool
-from mmdata.ledger.receipts import read_retired_rows, read_samples, read_scan_receipts
+from mmdata.ledger.receipts import read_samples, read_scan_receipts
+from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.readers.scan import LoadedScan, LoadSettings
 from mmdata.sources.every import Source
 from mmdata.store.array import StoredArray, open_array

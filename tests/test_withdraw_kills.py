@@ -21,7 +21,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from mmdata.ledger.receipts import read_tombstones, read_withdrawal_receipts
+from mmdata.ledger.tombstones import read_tombstones, read_withdrawal_receipts
 
 MM = Path(sys.executable).with_name("mm")
 NUM_KILLS = int(os.environ.get("MM_KILLS", "4"))

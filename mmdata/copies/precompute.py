@@ -24,7 +24,7 @@ from mmdata.store.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLa
 from mmdata.store.shards import rows_on_disk, shard_starts
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study
-from mmdata.study_arrays import COMPRESSED_SHARE, augmented_spec
+from mmdata.study_arrays import COMPRESSED_SHARE, augmented_spec, require_sides
 
 MAX_COPIES = 1000
 _WORKING_VOLUMES = 48
@@ -96,9 +96,7 @@ def plan_copies(
     StudyError
         A side is not stored, or there is nothing to augment.
     """
-    unknown = [side for side in sides if side not in study.config.volumes.sides]
-    if unknown:
-        raise StudyError(f"Side {unknown[0]} is not stored; this study has {study.config.volumes.sides}.")
+    require_sides(study.config, sides)
     if not 1 <= copies <= MAX_COPIES:
         raise StudyError(f"Expected 1 to {MAX_COPIES} copies, got {copies}.")
     if not any(training_rows.values()):

@@ -6,7 +6,8 @@ An array whose folder is gone altogether has lost its rows, not its description:
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmdata.ledger.receipts import read_copy_receipts, read_retired_rows, read_samples, read_scan_receipts
+from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts
+from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.store.description import DESCRIPTION
 from mmdata.store.spec import ArraySpec, ensure_array, lost_descriptions
 from mmdata.study import Study

@@ -12,10 +12,9 @@ from mmdata.ledger.receipts import (
     SCAN_RECEIPTS,
     WITHDRAWAL_RECEIPTS,
     explain_damaged,
-    explain_lost_tombstones,
     find_damaged_receipts,
-    num_lost_tombstones,
 )
+from mmdata.ledger.tombstones import explain_lost_tombstones, num_lost_tombstones
 from mmdata.store.description import DESCRIPTION
 from mmdata.store.spec import differing_settings, lost_descriptions
 from mmdata.study import Study

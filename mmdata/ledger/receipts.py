@@ -7,9 +7,8 @@ samples.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
@@ -142,16 +141,16 @@ REMOVED = "removed"
 """Status of a withdrawal that is done."""
 CopyKey = tuple[str, int, int]
 """Modality, side and copy."""
-_REPLACE = "Put the file back from a backup."
+PUT_BACK = "Put the file back from a backup."
 _REMEDIES = {
-    SAMPLE_RECEIPTS: f"{_REPLACE} Without one, take that line out and run mm ingest again: the catalogue, where it is "
+    SAMPLE_RECEIPTS: f"{PUT_BACK} Without one, take that line out and run mm ingest again: the catalogue, where it is "
     "whole, says what the line said.",
     SCAN_RECEIPTS: "Take it out with mm repair, then run mm ingest again: its scans are read again.",
     COPY_RECEIPTS: "Take it out with mm repair, then run mm precompute-augs again: its copies are made again.",
-    WITHDRAWAL_RECEIPTS: f"It says who must never come back. {_REPLACE} Without one, take that line out and run "
+    WITHDRAWAL_RECEIPTS: f"It says who must never come back. {PUT_BACK} Without one, take that line out and run "
     "mm withdraw with every list that there ever was, before anything else.",
-    REMOVAL_RECEIPTS: f"{_REPLACE} Without one, take that line out: who was removed stays removed.",
-    OUTPUT_RECEIPTS: f"{_REPLACE} Without one, take that line out: a withdrawal then does not tell of that file.",
+    REMOVAL_RECEIPTS: f"{PUT_BACK} Without one, take that line out: who was removed stays removed.",
+    OUTPUT_RECEIPTS: f"{PUT_BACK} Without one, take that line out: a withdrawal then does not tell of that file.",
 }
 """What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -172,16 +171,28 @@ def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
     append_lines(path, (_to_content(asdict(receipt)) for receipt in receipts))
 
 
+def read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
+    """Yield a file's receipts.
+
+    Raises
+    ------
+    StoreError
+        One is damaged; those before it have been yielded.
+    """
+    for number, line in _whole_lines(path):
+        yield _parse(path, number, line, shape)
+
+
 def read_scan_receipts(directory: Path) -> dict[tuple[str, str], ScanReceipt]:
     """Return the newest receipt of each (sample_id, modality)."""
-    receipts = _read_receipts(directory / SCAN_RECEIPTS, ScanReceipt)
+    receipts = read_receipts(directory / SCAN_RECEIPTS, ScanReceipt)
     return {(receipt.sample_id, receipt.modality): receipt for receipt in receipts}
 
 
 def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey, set[int]]:
     """Return the rows whose newest receipt has a status, for each (modality, side, copy)."""
     rows_by_key: dict[CopyKey, set[int]] = {}
-    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
+    for receipt in read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
         rows = rows_by_key.setdefault((receipt.modality, receipt.side, receipt.copy), set())
         if receipt.status == status:
             rows.update(receipt.rows)
@@ -193,7 +204,7 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
 def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
     """Return how many copies of each (modality, side) were ever stored."""
     made: dict[tuple[str, int], int] = {}
-    for receipt in _read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
+    for receipt in read_receipts(directory / COPY_RECEIPTS, CopyReceipt):
         key = (receipt.modality, receipt.side)
         made[key] = max(receipt.copy, made.get(key, 0))
     return made
@@ -201,7 +212,7 @@ def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:
 
 def read_samples(directory: Path) -> dict[str, EnrolledSample]:
     """Return the row and split that every sample was given for good, by sample id."""
-    return {sample.sample_id: sample for sample in _read_receipts(directory / SAMPLE_RECEIPTS, EnrolledSample)}
+    return {sample.sample_id: sample for sample in read_receipts(directory / SAMPLE_RECEIPTS, EnrolledSample)}
 
 
 def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
@@ -212,42 +223,9 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
         append_receipts(directory / SAMPLE_RECEIPTS, new)
 
 
-def read_withdrawal_receipts(directory: Path) -> frozenset[str]:
-    """Return the keys of everyone who has withdrawn."""
-    receipts = _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt)
-    return frozenset(receipt.participant_key for receipt in receipts)
-
-
-def record_withdrawals(directory: Path, keys: frozenset[str]) -> None:
-    """Add a receipt for everyone who has none yet."""
-    new = sorted(keys - read_withdrawal_receipts(directory))
-    if new:
-        append_receipts(directory / WITHDRAWAL_RECEIPTS, [WithdrawalReceipt(participant_key=key) for key in new])
-
-
-def read_tombstones(directory: Path) -> dict[str, WithdrawalReceipt]:
-    """Return the newest receipt of everyone who has withdrawn, by key, with all rows that they ever gave up."""
-    tombstones: dict[str, WithdrawalReceipt] = {}
-    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
-        key = receipt.participant_key
-        before = tombstones[key].rows if key in tombstones else []
-        tombstones[key] = replace(receipt, rows=sorted({*before, *receipt.rows}))
-    return tombstones
-
-
-def read_retired_rows(directory: Path) -> frozenset[int]:
-    """Return the rows of everyone who has withdrawn, which nobody may get again."""
-    return frozenset(row for tombstone in read_tombstones(directory).values() for row in tombstone.rows)
-
-
-def read_removals(directory: Path) -> dict[int, RemovalReceipt]:
-    """Return the newest receipt of each removal, by its number."""
-    return {receipt.removal: receipt for receipt in _read_receipts(directory / REMOVAL_RECEIPTS, RemovalReceipt)}
-
-
 def read_outputs(directory: Path) -> list[str]:
     """Return the paths of the files that were written where the user said, each once."""
-    return list(dict.fromkeys(receipt.path for receipt in _read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
+    return list(dict.fromkeys(receipt.path for receipt in read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:
@@ -295,37 +273,6 @@ def explain_damaged(name: str) -> str:
     return _REMEDIES[name]
 
 
-def num_lost_tombstones(directory: Path) -> int:
-    """Return how many participants' tombstones are gone: the receipts of removals count those they were part of."""
-    keys_of: dict[int, set[str]] = defaultdict(set)
-    for receipt in _read_receipts(directory / WITHDRAWAL_RECEIPTS, WithdrawalReceipt):
-        keys_of[receipt.removal].add(receipt.participant_key)
-    removals = read_removals(directory)
-    return sum(max(0, removal.participants - len(keys_of[number])) for number, removal in removals.items())
-
-
-def require_tombstones(directory: Path) -> None:
-    """Refuse to tell who has withdrawn where tombstones are gone.
-
-    Raises
-    ------
-    StoreError
-        Some are gone, or a receipt is damaged.
-    """
-    if number := num_lost_tombstones(directory):
-        problem, remedy = explain_lost_tombstones(number)
-        raise StoreError(f"receipts/{WITHDRAWAL_RECEIPTS} {problem}.", remedy)
-
-
-def explain_lost_tombstones(number: int) -> tuple[str, str]:
-    """Return what is wrong with the file of tombstones, to follow its name in a sentence, and what to do about it."""
-    return (
-        f"lacks {number} of the participants who have withdrawn, as {REMOVAL_RECEIPTS} counts them",
-        f"{_REPLACE} Without one, move receipts/{REMOVAL_RECEIPTS} away and run mm withdraw with every list that there "
-        "ever was, before anything else.",
-    )
-
-
 def drop_damaged_receipts(directory: Path) -> int:
     """Take out damaged lines that speak of scans and copies, which can be stored again; return their number."""
     damaged = find_damaged_receipts(directory)
@@ -357,11 +304,6 @@ def _read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
     for number, line in _whole_lines(path):
         _parse(path, number, line, _SHAPES[path.name])
         yield line, from_json(line)  # a third of the time of json.loads
-
-
-def _read_receipts(path: Path, shape: type[AnyReceipt]) -> Iterator[AnyReceipt]:
-    for number, line in _whole_lines(path):
-        yield _parse(path, number, line, shape)
 
 
 def _parse(path: Path, number: int, line: bytes, shape: type[AnyReceipt]) -> AnyReceipt:

@@ -1,11 +1,11 @@
 """Write down in a run's config.json what was changed of it after it had begun, and from which step on."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mmbase.files import write_json
+from mmbase.json_text import read_json
 from mmtrain.checkpoint import read_progress
 from mmtrain.config.changes import changes_between
 from mmtrain.config.run import RunConfig, parse_run_config
@@ -41,7 +41,7 @@ def record_changes(run: RunDirectory, config: RunConfig) -> list[str]:
     TrainError
         Another process trains the run.
     """
-    before = parse_run_config(_read(run)["train"])
+    before = parse_run_config(read_json(run.config, dict[str, Any])["train"])
     changes = changes_between(before, config)
     if not changes:
         return []
@@ -66,12 +66,7 @@ def record_finish(run: RunDirectory, num_epochs: int) -> None:
         _write(run, {}, {"epoch": num_epochs, "step": 0, "finished": True})
 
 
-def _read(run: RunDirectory) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(run.config.read_text(encoding="utf-8"))
-    return content
-
-
 def _write(run: RunDirectory, settings: Mapping[str, Any], change: Mapping[str, Any]) -> None:
-    content = _read(run)
+    content = read_json(run.config, dict[str, Any])
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **change}
     write_json(run.config, {**content, **settings, "changes": [*content.get("changes", []), entry]})

@@ -3,11 +3,11 @@
 A run that has begun is trained in this process by `mmtrain.train.train`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mmbase.json_text import DamagedTextError, read_json
 from mmdata.study import Study
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.change import require_whole_epoch
@@ -20,6 +20,7 @@ from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import is_launched
 from mmtrain.ranks.launch import launch_ranks, require_devices
 from mmtrain.run import RunDirectory, find_run, read_execution, write_execution
+from mmtrain.unchanged import require_unchanged
 from mmtrain.withdrawn import require_unmarked
 
 
@@ -31,16 +32,17 @@ def find_finished(
     Raises
     ------
     TrainError
-        There is no run of that name, or its metrics cannot be read.
+        There is no run of that name, or its metrics are damaged.
     """
     run, config = find_run(study.layout.runs, run_id)
     if not run.metrics.exists() or changes_between(config, config.changed(**given)):
         return None
     try:
-        return run, config, json.loads(run.metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        require_unchanged(run.metrics)
+        return run, config, read_json(run.metrics, dict[str, Any])
+    except (OSError, DamagedTextError, TrainError) as error:
         raise TrainError(
-            f"Run {run_id} is finished, but its {run.metrics.name} cannot be read.",
+            f"Run {run_id} is finished, but its {run.metrics.name} is damaged.",
             f"Delete {run.metrics}, then test its best epoch again: mm train --finish {run_id}",
         ) from error
 

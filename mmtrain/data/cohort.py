@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.errors import first_line
 from mmbase.names import SPLITS
 from mmtrain.errors import TrainError
 from mmtrain.run import read_table
@@ -73,7 +74,7 @@ def read_cohort(path: Path) -> Cohort:
     try:
         return parse_cohort(read_table(path))
     except pl.exceptions.PolarsError as error:
-        raise TrainError(f"The cohort {path} is damaged: {str(error).splitlines()[0]}.", _START_AGAIN) from error
+        raise TrainError(f"The cohort {path} is damaged: {first_line(error)}.", _START_AGAIN) from error
 
 
 def parse_cohort(table: pl.DataFrame) -> Cohort:

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
+from mmbase.errors import first_line
 from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import rank_of_process
 from mmtrain.ranks.failure import record_failure
@@ -114,7 +115,7 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
         control = dist.new_group(backend="gloo", timeout=timeout)
     except (RuntimeError, ValueError) as error:
-        raise TrainError(f"Rank {rank} of {size} could not join the others: {str(error).splitlines()[0]}") from error
+        raise TrainError(f"Rank {rank} of {size} could not join the others: {first_line(error)}") from error
     _joined.extend((dist.group.WORLD, control))
     try:
         with watch_ranks(_shared_store(), rank, size, hang_seconds) as heartbeat:

@@ -12,6 +12,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm as AnyInstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
+from mmbase.errors import first_line
 from mmtrain.errors import TrainError
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.registry import load_architecture
@@ -48,7 +49,7 @@ def require_independence(name: str, shape: NetworkShape, num_ranks: int) -> None
     except (RuntimeError, TypeError, ValueError) as error:
         raise TrainError(
             f"It is not known whether the network {name} is the same on several GPUs as on one, for it does not run "
-            f"on PyTorch's device meta: {str(error).splitlines()[0]}",
+            f"on PyTorch's device meta: {first_line(error)}",
             _REMEDY,
         ) from error
     if draws:

@@ -12,6 +12,7 @@ from catalog.database import open_catalog
 from catalog.errors import CatalogError
 from catalog.runs import enter_run, index_runs, run_entries
 from catalog.summary import summarise
+from mmbase.checksums import write_checked
 
 AGE = {
     "target": "age",
@@ -167,6 +168,12 @@ def test_a_broken_run_is_named_and_the_others_are_entered(catalog: Any, runs: Pa
     (runs / "age_1" / "metrics.json").write_text('{"target": "age"')
     assert index_runs(catalog, runs) == ["age_1"]
     assert [run["run_id"] for run in summarise(catalog).runs] == ["sex_1"]
+
+
+def test_a_run_whose_metrics_have_changed_is_named(catalog: Any, runs: Path) -> None:
+    write_checked(runs / "age_1" / "metrics.json", json.dumps(AGE).encode())
+    (runs / "age_1" / "metrics.json").write_text(json.dumps(AGE | {"test": {"mae": 1.5, "r2": 0.25, "r": 0.5}}))
+    assert index_runs(catalog, runs) == ["age_1"]
 
 
 def test_a_marked_run_says_how_many_of_its_cohort_have_withdrawn(catalog: Any, runs: Path) -> None:

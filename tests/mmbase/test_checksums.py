@@ -64,6 +64,14 @@ def test_files_of_earlier_versions_count_as_whole_and_are_put_on_record_as_they_
     assert find_changed(tmp_path) == ["new", "old"]
 
 
+@pytest.mark.parametrize("line", [b"hello", b"[1]", b"{}", b"\0" * 80, b"\xff", b'{"file": ["a"], "xxh3_128": "0"}'])
+def test_a_line_of_anything_else_is_damaged(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "model.json"
+    (tmp_path / CHECKSUMS).write_bytes(line + b"\n")
+    path.write_bytes(b"weights")
+    assert is_unchanged(path) and find_changed(tmp_path) == [CHECKSUMS]
+
+
 def test_a_damaged_checksum_is_no_fault_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     write_checked(path, b"weights")

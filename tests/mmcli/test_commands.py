@@ -69,7 +69,7 @@ def test_a_study_of_another_schema_version_is_refused(
         (["train", "--target", "age", "--device", "tpu"], "'tpu'"),
         (["train", "--target", "age", "--copies", -1], "copies"),
         (["train", "--resume", "nothing"], "There is no run 'nothing'"),
-        (["precompute-augs", "--side", 48], "Side 48 is not stored"),
+        (["precompute-augs", "--side", 48], "Side 48 is not stored; this study has 64, 32. Give --side"),
         (["precompute-augs", "--copies", 0], "Expected 1 to 1000 copies, got 0"),
         (["init"], "is a study already"),
     ],

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mmcli import console
 
-HOSTILE = "a\x1b[2J\x1b]0;title\x07b\x9bm\x7f\u202ec\udcffd"
+HOSTILE = "a\x1b[2J\x1b]0;title\x07b\x9bm\x7f\u202ec\u061cd\udcffe"
 """Clears the screen, names the window, and turns the direction of writing; the last is no text."""
 
 
@@ -78,7 +78,7 @@ def test_no_control_character_reaches_the_terminal(
     text = captured.out + captured.err
     assert not [character for character in text if not (character.isprintable() or character == "\n")]
     assert text.count("a\\x1b[2J\\x1b]0;title") == 5
-    assert text.count("b\\x9bm\\x7f\\u202ec\\udcffd") == 4
+    assert text.count("b\\x9bm\\x7f\\u202ec\\u061cd\\udcffe") == 4
 
 
 def test_markup_and_emoji_codes_in_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmbase.version import VERSION
+from mmcli.console import name_study_in_hints, with_study
 from tests.conftest import RunMm
 from tests.mmcli.outcome import complaint
 
@@ -46,6 +47,13 @@ def test_a_word_too_many_is_named(run_mm: RunMm) -> None:
     assert "Got a word too many: now." in complaint(run_mm("status", "now"), exit_code=2)
 
 
+@pytest.mark.parametrize("words", [("--set", "salt"), ("salt",), ()])
+def test_a_salt_that_is_given_wrongly_is_not_told(run_mm: RunMm, words: tuple[str, ...]) -> None:
+    salt = "9f86d081884c7d659a2feaa0c55ad015"
+    told = complaint(run_mm("init", *words, salt), exit_code=2)
+    assert salt not in told and "NAME=VALUE" in told
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
@@ -77,3 +85,25 @@ def test_hints_of_a_study_that_was_not_named_are_short(
     monkeypatch.chdir(tmp_path)
     assert run_mm("init", "--set", "salt=salt-of-the-test-study").exit_code == 0
     assert "Run: mm ingest ukb" in complaint(run_mm("status"))
+
+
+def test_hints_in_brackets_name_the_study_too(tmp_path: Path) -> None:
+    name_study_in_hints(["status"], tmp_path)
+    assert with_study("See (mm status says why), not comm status.") == (
+        f"See (mm --study {tmp_path} status says why), not comm status."
+    )
+    name_study_in_hints([], None)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--resume", "x", "--fold", "1/5", "--dry-run"), "so leave out --fold, --dry-run"),
+        (("--resume", "x", "--finish", "y"), "so leave out --finish"),
+        (("--finish", "x", "--gpus", 2), "so leave out --gpus"),
+    ],
+)
+def test_what_does_not_go_with_a_run_that_has_begun_is_named(
+    run_mm: RunMm, study: Path, words: tuple[object, ...], told: str
+) -> None:
+    assert told in " ".join(complaint(run_mm("--study", study, "train", *words), exit_code=2).split())

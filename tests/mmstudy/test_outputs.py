@@ -14,7 +14,8 @@ import mmstudy.outputs
 from catalog.errors import CatalogError
 from mmbase.files import draft_of
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import read_outputs, read_removals, record_withdrawals
+from mmdata.ledger.receipts import read_outputs
+from mmdata.ledger.tombstones import read_removals, record_withdrawals
 from mmdata.study import Study, load_study
 from mmstudy.copies import write_preview
 from mmstudy.outputs import export_samples, file_of_stdout, keep_if_present, record_output

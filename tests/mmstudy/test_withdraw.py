@@ -22,12 +22,10 @@ from mmdata.ledger.receipts import (
     SCAN_RECEIPTS,
     ScanReceipt,
     append_receipts,
-    read_removals,
     read_samples,
     read_scan_receipts,
-    read_tombstones,
-    record_withdrawals,
 )
+from mmdata.ledger.tombstones import read_removals, read_tombstones, record_withdrawals
 from mmdata.ledger.verify import execute_verification, plan_verification
 from mmdata.store.array import open_array
 from mmdata.study import Study, load_study

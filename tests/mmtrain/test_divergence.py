@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 import mmtrain.epoch
 import mmtrain.train
+from mmbase.files import write_json_lines
 from mmtrain.checkpoint import previous_checkpoint, read_progress, save_checkpoint
 from mmtrain.divergence import LossWatch, find_non_finite
 from mmtrain.errors import TrainError
@@ -153,6 +154,21 @@ def test_the_best_epoch_is_tested_without_any_checkpoint(tiny: Any) -> None:
     assert (metrics["epochs"], metrics["best_epoch"], metrics["val"]) == (4, best["epoch"], best["val"])
     assert json.loads(run.metrics.read_text()) == metrics
     assert tiny.epochs(run) == entries
+
+
+@pytest.mark.parametrize("line", ["3", "[]", "{", '{"epoch": "1", "train_loss": 1, "val_loss": 1}', "[" * 100_000])
+def test_epochs_that_are_damaged_are_not_guessed_from(tiny: Any, line: str) -> None:
+    run = tiny.train(inputs=("connectivity",), epochs=1)
+    run.epochs.write_text(f"{line}\n")
+    with pytest.raises(TrainError, match="no finished epoch"):
+        go(tiny, run, finishing=True)
+
+
+def test_an_epoch_whose_loss_was_not_finite_is_not_the_best(tiny: Any) -> None:
+    run = tiny.train(inputs=("connectivity",), epochs=2)
+    first, second = (json.loads(line) for line in run.epochs.read_text().splitlines())
+    write_json_lines(run.epochs, [first | {"val_loss": NAN}, second])
+    assert go(tiny, run, finishing=True)["best_epoch"] == 2
 
 
 def test_a_run_without_a_finished_epoch_has_nothing_to_test(tiny: Any) -> None:

@@ -79,9 +79,10 @@ def test_a_finished_run_that_is_resumed_says_so_and_is_no_failure(tiny: Any, run
     changed = complaint(run_mm("--study", tiny.layout.root, "train", "--resume", run.run_id, "--epochs", 9))
     assert "is finished" in changed and "Nothing can be changed" in changed
     assert written == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    run.metrics.write_text("{")
-    told = complaint(run_mm("--study", tiny.layout.root, "train", "--resume", run.run_id))
-    assert told.endswith(f"train --finish {run.run_id}")
+    for content in ("{", "[]", "[" * 100_000, run.metrics.read_text().replace("1", "2")):
+        run.metrics.write_text(content)
+        told = complaint(run_mm("--study", tiny.layout.root, "train", "--resume", run.run_id))
+        assert told.endswith(f"train --finish {run.run_id}")
 
 
 def test_a_run_that_is_finished_early_says_when(tiny: Any, run_mm: RunMm, monkeypatch: pytest.MonkeyPatch) -> None:

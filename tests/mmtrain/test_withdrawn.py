@@ -4,6 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mmbase.checksums import find_changed, write_checked
 from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, list_runs
@@ -88,6 +89,22 @@ def test_the_metrics_say_so_too_and_keep_all_else(run: RunDirectory) -> None:
     run.metrics.write_text("{ damaged")
     forget_withdrawn(run, withdrawn(4), DATE)
     assert mark(run)["withdrawn"] == {"train": 2, "val": 0, "test": 1}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", "[" * 100_000])
+def test_damaged_metrics_stop_no_withdrawal(run: RunDirectory, content: str) -> None:
+    run.metrics.write_text(content)
+    forget_withdrawn(run, withdrawn(0), DATE)
+    assert run.metrics.read_text() == content
+    assert mark(run)["withdrawn"] == {"train": 1, "val": 0, "test": 0}
+    assert 0 not in pl.read_parquet(run.cohort)["row"]
+
+
+def test_changed_metrics_stay_known_as_changed(run: RunDirectory) -> None:
+    write_checked(run.metrics, b'{"test": {"mae": 5.5}}')
+    run.metrics.write_text('{"test": {"mae": 1.5}}')
+    forget_withdrawn(run, withdrawn(0), DATE)
+    assert find_changed(run.path) == [run.metrics.name]
 
 
 def test_a_name_goes_from_what_the_audit_said(run: RunDirectory) -> None:

@@ -19,7 +19,8 @@ import polars as pl
 import pytest
 from typer.testing import Result
 
-from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts, read_tombstones
+from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts
+from mmdata.ledger.tombstones import read_tombstones
 from mmdata.store.chunks import shard_file
 from tests.power_cuts.disk import State, watch, write_state
 from tests.power_cuts.study import (

@@ -20,15 +20,17 @@ from mmdata.ledger.receipts import (
     WithdrawalReceipt,
     append_receipts,
     read_copy_receipts,
-    read_removals,
-    read_retired_rows,
     read_samples,
     read_scan_receipts,
+    record_samples,
+    rewrite_receipts,
+)
+from mmdata.ledger.tombstones import (
+    read_removals,
+    read_retired_rows,
     read_tombstones,
     read_withdrawal_receipts,
-    record_samples,
     record_withdrawals,
-    rewrite_receipts,
 )
 
 
