@@ -9,6 +9,7 @@ import tomlkit
 
 from mmbase.names import METADATA
 from mmbase.settings import REQUIRED, Setting, settings_of
+from mmbase.suggestion import did_you_mean
 from mmdata import study as study_files
 from mmdata.errors import StudyError
 from mmdata.study import Study, StudyConfig, render_config
@@ -19,6 +20,8 @@ from mmtrain.models.names import require_network
 
 COMMENT_WIDTH = 100
 """Of explanations in study.toml."""
+MAX_SHOWN = 60
+"""Characters of a name that is not known."""
 _SOME_TARGET = {"target": "any", "kind": "regression"}
 
 
@@ -68,7 +71,8 @@ def require_train_settings(config: StudyConfig, where: str) -> None:
     known = {setting.name for setting in train_settings()}
     if unknown := sorted(config.train.keys() - known):
         raise StudyError(
-            f"{where}: train.{unknown[0]}: there is no such setting.", f"There are {', '.join(sorted(known))}."
+            f"{where}: train.{unknown[0][:MAX_SHOWN]}: there is no such setting.{did_you_mean(unknown[0], known)}",
+            f"There are {', '.join(sorted(known))}.",
         )
     _require_minima(config, where)
     try:
@@ -92,7 +96,10 @@ def _require_minima(config: StudyConfig, where: str) -> None:
 
 def _consistent_inputs(train: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with inputs that go together: whether a run's do is looked at when it is planned."""
-    inputs, blocks = list(train.get("inputs", ["t1"])), list(train.get("metadata_blocks", []))
+    given = (train.get("inputs", ["t1"]), train.get("metadata_blocks", []))
+    if not all(isinstance(names, list | tuple) for names in given):
+        return dict(train)  # for whoever validates them to refuse
+    inputs, blocks = map(list, given)
     if blocks and METADATA not in inputs:
         inputs.append(METADATA)
     return {**train, "inputs": inputs, "metadata_blocks": blocks or ["any"] * (METADATA in inputs)}

@@ -55,7 +55,7 @@ def test_every_setting_is_there_and_explained_in_the_line_above_it() -> None:
         ({"side": 128}, r"study\.toml: train\.side is 128, not one of volumes\.sides \(64, 32\)"),
         ({"epochs": "many"}, r"study\.toml: \[train\]: .*epochs.*'many'"),
         ({"learning_rate": -1.0}, r"study\.toml: \[train\]: learning_rate must be a positive number, got -1"),
-        ({"bach_size": 8}, r"study\.toml: train\.bach_size: there is no such setting\. There are accumulate, augment"),
+        ({"bach_size": 8}, r"study\.toml: train\.bach_size: there is no such setting\. Did you mean batch_size\? There are accumulate, augment"),
         ({"calibration_samples": -5}, r"train\.calibration_samples must be at least 0, got -5"),
         ({"prefetch_bytes": 5}, r"train\.prefetch_bytes must be at least 1\.04858e\+06, got 5"),
         ({"model": "nope"}, r"study\.toml: \[train\]: Expected the network .* got 'nope'"),
@@ -76,8 +76,13 @@ def test_defaults_that_only_some_runs_need_are_accepted(train: dict[str, Any]) -
     settings.require_train_settings(config_with({"side": 32, **train}), "study.toml")
 
 
+def test_inputs_that_are_no_list_are_refused_by_name() -> None:
+    with pytest.raises(StudyError, match=r"study\.toml: \[train\]: .*inputs: Input should be a valid tuple"):
+        settings.require_train_settings(config_with({"side": 32, "inputs": 1.5}), "study.toml")
+
+
 def test_a_study_with_a_wrong_setting_is_neither_made_nor_opened(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="bach_size"):
+    with pytest.raises(StudyError, match=r"bach_size: there is no such setting\. Did you mean batch_size\?"):
         settings.create_study(tmp_path / "study", config_with({"side": 32, "bach_size": 8}))
     assert not (tmp_path / "study").exists()
     made = settings.create_study(tmp_path / "study", config_with({"side": 32}))
