@@ -13,6 +13,7 @@ from pathlib import Path
 
 from catalog.errors import TableError
 from mmbase.input_files import read_regular
+from mmbase.printable import shown
 from mmbase.records import participant_number
 
 MAX_LIST_BYTES = 1 << 26
@@ -56,7 +57,7 @@ def read_participant_list(path: Path, name: str) -> frozenset[str]:
         label = parse_label(first)
         if label is None or not all(other == first or _DATE.fullmatch(other) for other in others):
             raise TableError(
-                f"The {name} {path.name}, line {number}: expected one participant number, or sub- and a label, and "
+                f"The {name} {shown(path)}, line {number}: expected one participant number, or sub- and a label, and "
                 "behind it at most the same number again or a date; got other text.",
                 "Keep the column of participants alone, or give the file another name if it is no such list.",
             )
@@ -74,7 +75,7 @@ def read_test_list(path: Path) -> frozenset[str]:
     """
     listed = read_participant_list(path, "test list")
     if not any(listed - {"0"}):
-        raise TableError(f"The test list {path.name} names nobody. Expected one participant number a line.")
+        raise TableError(f"The test list {shown(path)} names nobody. Expected one participant number a line.")
     return listed
 
 
@@ -161,10 +162,10 @@ def read_text(path: Path, name: str, expected: str) -> str:
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(
-            f"The {name} {path.name} cannot be read ({_why(error)}). Expected a text file with {expected}."
+            f"The {name} {shown(path)} cannot be read ({_why(error)}). Expected a text file with {expected}."
         ) from None
     if "\0" in text:
-        raise TableError(f"The {name} {path.name} is not text. Expected a text file with {expected}.")
+        raise TableError(f"The {name} {shown(path)} is not text. Expected a text file with {expected}.")
     return text
 
 

@@ -6,6 +6,7 @@ the bytes of file names that are no text.
 """
 
 import re
+from pathlib import Path
 
 _NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, marks of direction, and what stands for bytes that are no text (PEP 383)."""
@@ -18,6 +19,11 @@ def without_numbers(text: str) -> str:
     '…_20252_2_0.zip'
     """
     return re.sub(r"\d{6,}", "…", text)
+
+
+def shown(path: Path) -> str:
+    """Return a file's name as a message may show it: `without_numbers`."""
+    return without_numbers(path.name)
 
 
 def printable(text: str) -> str:

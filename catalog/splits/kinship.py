@@ -16,6 +16,7 @@ from catalog.database import insert_frame
 from catalog.errors import TableError
 from catalog.identity import participant_key
 from catalog.participant_lists import parse_participant, read_text
+from mmbase.printable import shown
 
 THIRD_DEGREE = 0.0442
 """The least kinship of third-degree relatives, 2**-4.5 (Manichaikul et al. 2010, Bioinformatics 26:2867, table 1); UK
@@ -51,7 +52,8 @@ def read_kinship(path: Path) -> list[Relatives]:
     header = [name.lower() for name in _split(first_line, separator)]
     if missing := [name for name in _COLUMNS if name not in header]:
         raise TableError(
-            f"The kinship file {path.name} has no column {', '.join(missing)} in its first line. Expected {_EXPECTED}."
+            f"The kinship file {shown(path)} has no column {', '.join(missing)} in its first line.",
+            f"Expected {_EXPECTED}.",
         )
     positions = [header.index(name) for name in _COLUMNS]
     pairs = []
@@ -62,7 +64,7 @@ def read_kinship(path: Path) -> list[Relatives]:
         pair = _parse_pair([cells[position] for position in positions]) if len(cells) == len(header) else None
         if pair is None:
             raise TableError(
-                f"{path.name}, line {number}: expected {len(header)} values as in the header, with two participant "
+                f"{shown(path)}, line {number}: expected {len(header)} values as in the header, with two participant "
                 "numbers and a kinship coefficient; got something else."
             )
         if pair.eid and pair.relative_eid and pair.eid != pair.relative_eid and pair.coefficient >= THIRD_DEGREE:

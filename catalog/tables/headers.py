@@ -17,6 +17,7 @@ from pathlib import Path
 
 from catalog.errors import TableError
 from mmbase.input_files import require_lines
+from mmbase.printable import shown
 
 EID_HEADERS = ("eid", "f.eid", "participant.eid", "f_eid", "participant_eid", "x.eid")
 """Columns of participant numbers."""
@@ -86,13 +87,13 @@ def read_header(path: Path) -> TableHeader:
             file.seek(0)
             line, row = file.readline(), file.readline()
     except OSError as error:
-        raise TableError(f"{path.name} cannot be opened as a table ({error.strerror}).") from None
+        raise TableError(f"{shown(path)} cannot be opened as a table ({error.strerror}).") from None
     if b"\x00" in start:
         raise TableError(
-            f"{path.name} is no plain text: it is UTF-16, a spreadsheet or an archive. Expected CSV or TSV in UTF-8.",
+            f"{shown(path)} is no plain text: it is UTF-16, a spreadsheet or an archive. Expected CSV or TSV in UTF-8.",
             "Export it again, or save it as CSV UTF-8.",
         )
-    header = parse_header(line, path.name)
+    header = parse_header(line, shown(path))
     if row.strip() and not _QUOTED_ROW.fullmatch(row.rstrip(b"\r\n")):  # R quotes names and texts, not numbers
         header = dataclasses.replace(header, is_quoted=False)
     _require_whole_last_row(path, header)
@@ -176,7 +177,7 @@ def find_participants(path: Path, header: TableHeader) -> tuple[int, bool]:
         if position is not None:
             return position, holds_labels
     raise TableError(
-        f"{path.name} has no eid column; expected one of {', '.join((*EID_HEADERS, *LABEL_HEADERS))}, and commas or "
+        f"{shown(path)} has no eid column; expected one of {', '.join((*EID_HEADERS, *LABEL_HEADERS))}, and commas or "
         "tabs between columns.",
         "The platform's table-exporter names columns so with -iheader_style=FIELD-NAME.",
     )
@@ -204,4 +205,7 @@ def _require_whole_last_row(path: Path, header: TableHeader) -> None:
     except csv.Error:  # inside a quoted cell
         num_cells = 0
     if num_cells < len(header.names):
-        raise TableError(f"{path.name} ends in the middle of a row.", "The copy was cut off: copy or export it again.")
+        raise TableError(
+            f"{shown(path)} ends in the middle of a row.",
+            "The copy was cut off: copy or export it again.",
+        )

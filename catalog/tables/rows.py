@@ -12,6 +12,7 @@ import polars as pl
 from catalog.errors import TableError
 from catalog.tables.headers import TableHeader, decode, find_participants, with_newlines
 from catalog.tables.spellings import Spellings, match_labels
+from mmbase.printable import shown
 
 _OVERFLOW = "overflow"
 """A column behind the last one, for rows that are too long."""
@@ -69,17 +70,17 @@ def read_rows(
     except pl.exceptions.PolarsError as error:
         # the parser's own words may quote a participant's row
         raise TableError(
-            f"{path.name} cannot be read as a table ({type(error).__name__}). Expected a header and rows of as many "
+            f"{shown(path)} cannot be read as a table ({type(error).__name__}). Expected a header and rows of as many "
             "values, separated by commas or tabs, with text in double quotes.",
             "Export it again.",
         ) from None
     if rows.eids.is_empty() and not rows.num_without_eid:
-        raise TableError(f"{path.name} holds a header and no rows.", "Export it again.")
+        raise TableError(f"{shown(path)} holds a header and no rows.", "Export it again.")
     if rows.eids.is_empty():
-        raise TableError(f"The eid column of {path.name} holds no whole numbers above 0.", "Export the table again.")
+        raise TableError(f"The eid column of {shown(path)} holds no whole numbers above 0.", "Export the table again.")
     if num_ragged:
         raise TableError(
-            f"{path.name} cannot be read as a table: {num_ragged} rows have more or fewer values than the header.",
+            f"{shown(path)} cannot be read as a table: {num_ragged} rows have more or fewer values than the header.",
             "Export it again; text that holds the separator must be in double quotes.",
         )
     return rows

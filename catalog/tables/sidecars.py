@@ -14,6 +14,7 @@ from typing import Any
 from catalog.errors import TableError
 from catalog.tables.cells import NULLS
 from mmbase.input_files import read_regular
+from mmbase.printable import shown
 
 MAX_SIDECAR_BYTES = 1 << 24
 
@@ -87,7 +88,7 @@ def _meaning(level: Any) -> str:
 
 def _unusable(path: Path, reason: str) -> TableError:
     return TableError(
-        f"{path.name} cannot be read: {reason}. It says what the codes and numbers of its table mean, so the table is "
-        "not read without it.",
+        f"{shown(path)} cannot be read: {reason}. It says what the codes and numbers of its table mean, so the table "
+        "is not read without it.",
         "Mend it, or remove it if it says nothing that matters.",
     )

@@ -24,6 +24,7 @@ from catalog.tables.reports import ColumnReport, TableReport
 from catalog.tables.rows import read_rows
 from catalog.tables.sidecars import describe_columns, read_sidecar
 from catalog.tables.wanted import Wanted, WantedField
+from mmbase.printable import shown
 from mmbase.records import participant_number
 
 NAME_SCHEMA = {"eid": pl.Int64, "instance": pl.Int32, "value": pl.Float64}
@@ -162,7 +163,8 @@ def _require_unique(
     repeated |= {name for name, positions in named.items() if len(positions) > 1}
     if repeated:
         raise TableError(
-            f"{path.name} has more than one column for {', '.join(sorted(repeated))}.", "Remove one of them."
+            f"{shown(path)} has more than one column for {', '.join(sorted(repeated))}.",
+            "Remove one of them.",
         )
 
 
@@ -178,7 +180,7 @@ def _read_numbers(
     for field, has_lists in sorted({(column.field, column.array is None) for column in columns}):
         of_field = [column for column in columns if (column.field, column.array is None) == (field, has_lists)]
         cells = FieldCells(
-            table=path.name,
+            table=shown(path),
             field=field,
             texts=[texts[str(column.position)] for column in of_field],
             numbers=[plain[str(column.position)] for column in of_field],

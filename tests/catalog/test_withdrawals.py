@@ -88,7 +88,7 @@ def test_a_label_stands_behind_sub(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["eid", "participant", "1000224,1000225", "1000224 1000225", "1000224.5"])
 def test_a_line_of_anything_else_is_named_and_not_repeated(tmp_path: Path, line: str) -> None:
-    with pytest.raises(TableError, match=r"w12345_20260101\.csv, line 2: expected one participant number") as caught:
+    with pytest.raises(TableError, match=r"w12345_….csv, line 2: expected one participant number") as caught:
         read(tmp_path, f"1000223\n{line}\n")
     assert "10002" not in str(caught.value)
 

@@ -55,7 +55,10 @@ def test_every_setting_is_there_and_explained_in_the_line_above_it() -> None:
         ({"side": 128}, r"study\.toml: train\.side is 128, not one of volumes\.sides \(64, 32\)"),
         ({"epochs": "many"}, r"study\.toml: \[train\]: .*epochs.*'many'"),
         ({"learning_rate": -1.0}, r"study\.toml: \[train\]: learning_rate must be a positive number, got -1"),
-        ({"bach_size": 8}, r"study\.toml: train\.bach_size: there is no such setting\. Did you mean batch_size\? There are accumulate, augment"),
+        (
+            {"bach_size": 8},
+            r"study\.toml: train\.bach_size: there is no such setting\. Did you mean batch_size\? There are accumulate",
+        ),
         ({"calibration_samples": -5}, r"train\.calibration_samples must be at least 0, got -5"),
         ({"prefetch_bytes": 5}, r"train\.prefetch_bytes must be at least 1\.04858e\+06, got 5"),
         ({"model": "nope"}, r"study\.toml: \[train\]: Expected the network .* got 'nope'"),
