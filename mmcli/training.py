@@ -173,6 +173,8 @@ def _resume(study: "Study", run_id: str, given: dict[str, Any], gpus: int | None
 
 def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool) -> None:
     """Test the best epoch of a run, in this process."""
+    if rank_of_process() is not None:
+        raise TrainError("--finish works in one process: run it without torchrun.")
     from mmstudy.runs.change import record_finish
     from mmstudy.runs.train import find_unfinished
     from mmtrain.train import train as train_model

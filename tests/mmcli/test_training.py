@@ -62,3 +62,13 @@ def test_a_finished_run_is_in_the_catalogue_the_status_and_its_directory_without
     for place, content_bytes in written.items():
         assert not any(eid in place or eid.encode() in content_bytes for eid in eids), place
     assert all(path.stat().st_mode & 0o077 == 0 for path in [run, *run.rglob("*")])
+
+
+def test_a_run_is_finished_in_one_process(
+    run_mm: RunMm, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "error.json"
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "TORCHELASTIC_ERROR_FILE": str(file)}.items():
+        monkeypatch.setenv(name, value)
+    assert run_mm("--study", study, "train", "--finish", "age_t1_20260101-000000").exit_code == 1
+    assert "run it without torchrun" in json.loads(file.read_text())["message"]["message"]
