@@ -139,7 +139,7 @@ def test_an_ingest_passes_over_whatever_is_no_file_and_says_so(
     assert "1 unreadable" in result.stdout
     make(source / "w12345_20260101.csv")
     result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
-    assert result.exit_code == 1 and "w…_….csv. It may be a withdrawal list" in result.stderr
+    assert result.exit_code == 1 and "w12345_….csv. It may be a table or a withdrawal list" in result.stderr
 
 
 @pytest.mark.parametrize("option", ["--withdrawals", "--test-list", "--kinship", "--table"])
