@@ -125,6 +125,8 @@ class StoredArray:
         target = self.handle if copy is None else self.handle[copy]
         file = shard_file(self.path, start // self.rows_per_shard, len(self.row_shape), copy=copy)
         made = missing_directories(file.parent)
+        if len(rows) < self.rows_per_shard:
+            _remove_unreadable(file, target[start:last])
         try:
             target[start:last].write(rows).result()  # with fsync of the file and its folder, not of those above it
             sync_made(folder for folder in made if folder.exists())  # a shard without rows has none
@@ -237,6 +239,17 @@ def open_array(location: Location) -> StoredArray:
     if isinstance(location, Path):
         reader = reader_of(location, description, missing_value(handle.dtype.numpy_dtype))
     return StoredArray(location, handle, description["attributes"], reader)
+
+
+def _remove_unreadable(file: Path, stored: ts.TensorStore) -> None:
+    """Remove a shard that cannot be read, before one that ends with the array replaces it.
+
+    tensorstore reads what such a shard holds behind the array's end before it writes it.
+    """
+    try:
+        stored.read().result()
+    except ValueError:
+        file.unlink(missing_ok=True)
 
 
 def describe_arrays(store: Path) -> list[dict[str, Any]]:

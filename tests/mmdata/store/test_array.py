@@ -66,6 +66,19 @@ def test_rows_come_back_here_and_in_zarr_python(tmp_path: Path, dtype: str, code
     assert other.attrs["affine_ras"] == np.eye(4).tolist() and other.attrs["schema_version"] == 1
 
 
+@pytest.mark.parametrize("num_left", [0, 1, 40])
+@pytest.mark.parametrize(("start", "end"), [(0, 4), (4, 6)])
+def test_a_shard_that_cannot_be_read_is_replaced_wherever_it_lies(
+    tmp_path: Path, start: int, end: int, num_left: int
+) -> None:
+    array, rows = make(spec_in(tmp_path)), rows_of(spec_in(tmp_path), 6)
+    array.write_shard(start, rows[start:end])
+    (path,) = shard_files(spec_in(tmp_path))
+    path.write_bytes(path.read_bytes()[:num_left])
+    array.write_shard(start, rows[start:end])
+    np.testing.assert_array_equal(array.read_rows([(row,) for row in range(start, end)]), rows[start:end])
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_file_layout_is_one_row_per_chunk_one_file_per_shard_and_a_checksum_on_both(tmp_path: Path, codec: str) -> None:
     spec = spec_in(tmp_path, codec=codec)
