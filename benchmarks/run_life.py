@@ -28,13 +28,14 @@ import numpy as np
 import polars as pl
 
 from catalog.audit.scope import BIRTH_YEAR, RECRUITMENT_AGE, SCAN_DATE
-from catalog.database import insert_frame, open_catalog
+from catalog.database import open_catalog
 from catalog.features import record_definitions
 from catalog.fields import Dictionary
 from catalog.runs import index_runs
 from catalog.samples import enrol
 from catalog.scans import record_outcomes, record_sources
 from catalog.splits.schemes import StudySplit
+from catalog.statements import insert_frame
 from mmbase.records import EnrolledSample, ScanOutcome, Visit
 from mmdata.ledger.receipts import record_samples
 from mmdata.store.spec import ensure_array

@@ -11,12 +11,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from catalog.database import fetch_frame
 from catalog.errors import CohortError
 from catalog.features import feature_columns
 from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
+from catalog.statements import fetch_frame
 from mmbase.checksums import write_checked
 from mmbase.names import SPLITS
 

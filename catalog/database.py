@@ -11,17 +11,17 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import duckdb
-import polars as pl
 
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.failures import damaged_catalog, explained
 from catalog.migrations import MIGRATIONS
+from catalog.statements import fetch_integer, transaction
 from mmbase.files import PRIVATE_MODE, sync_directory, sync_file
 from mmbase.lock import LockHeldError, hold_lock
 
@@ -155,38 +155,6 @@ def open_scratch(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
-
-
-@contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit everything inside together, or nothing."""
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
-
-
-def fetch_integer(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    """Return the one integer that a query yields, 0 where it yields nothing."""
-    rows = connection.execute(query).fetchall()
-    return int(rows[0][0]) if rows else 0
-
-
-def fetch_frame(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
-) -> pl.DataFrame:
-    """Return what a query yields; through Arrow, as millions of values are slow one by one."""
-    return pl.DataFrame(connection.sql(query, params=parameters or {}).to_arrow_table())
-
-
-def insert_frame(connection: duckdb.DuckDBPyConnection, statement: str, frame: pl.DataFrame) -> None:
-    """Run an INSERT that selects from ``incoming``, which stands for `frame`."""
-    connection.register("incoming", frame.to_arrow())
-    connection.execute(statement).fetchall()
-    connection.unregister("incoming")
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from catalog.database import fetch_frame, insert_frame
 from catalog.errors import DictionaryError
 from catalog.fields import MISSING_DATES, SCAN_DATE_FIELD, Dictionary, Evidence, FeatureDefinition
+from catalog.statements import fetch_frame, insert_frame
 from catalog.tables.codings import find_labels, fold
 from catalog.tables.named import WantedName
 from catalog.tables.tables import TableValues

@@ -14,7 +14,7 @@ from pathlib import Path
 from catalog.errors import TableError
 from mmbase.input_files import read_regular
 from mmbase.printable import shown
-from mmbase.records import participant_number
+from mmbase.records import participant_number, without_zeros
 
 MAX_LIST_BYTES = 1 << 26
 """Half a million participants take 4 MB."""
@@ -105,9 +105,9 @@ def find_listed(listed: Collection[str], label_of: Mapping[int, str], lists: str
     known = frozenset(label_of.values())
     namesakes: dict[str, list[int]] = defaultdict(list)
     for eid, label in label_of.items():
-        namesakes[_without_zeros(label)].append(eid)
+        namesakes[without_zeros(label)].append(eid)
     found = {participant_number(label) for label in listed if label in known or label.strip("0")}
-    meant = [namesakes[_without_zeros(label)] for label in listed if label not in known and _is_digits(label)]
+    meant = [namesakes[number] for label in listed if label not in known and (number := without_zeros(label))]
     if num_unclear := sum(len(eids) > 1 for eids in meant):
         raise TableError(
             f"{num_unclear:,} numbers of the {lists} may each mean several participants: their labels differ only in "
@@ -138,7 +138,7 @@ def parse_label(text: str) -> str | None:
     """
     if text.lower().startswith(_LABEL_PREFIX):
         return text[len(_LABEL_PREFIX) :] or None
-    if not _is_digits(text.removeprefix("-")):
+    if not without_zeros(text.removeprefix("-")):
         return None
     return "" if text.startswith("-") else text
 
@@ -167,15 +167,6 @@ def read_text(path: Path, name: str, expected: str) -> str:
     if "\0" in text:
         raise TableError(f"The {name} {shown(path)} is not text. Expected a text file with {expected}.")
     return text
-
-
-def _is_digits(label: str) -> bool:
-    return label.isascii() and label.isdecimal()
-
-
-def _without_zeros(label: str) -> str:
-    """Return a label of digits without leading zeros; zeros alone are ``0``, any other label stays."""
-    return (label.lstrip("0") or "0") if _is_digits(label) else label
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame, transaction
 from catalog.errors import TableError
 from catalog.features import (
     SAMPLE_SCHEMA,
@@ -25,6 +24,7 @@ from catalog.scans import record_sources
 from catalog.splits.allocation import fix_test_list
 from catalog.splits.kinship import read_kinship
 from catalog.splits.strata import find_strata
+from catalog.statements import insert_frame, transaction
 from catalog.tables.reports import TableReport
 from catalog.tables.tables import TableValues, read_tables
 from mmbase.records import EnrolledSample, FoundSources, Visit

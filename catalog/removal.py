@@ -7,9 +7,9 @@ from collections.abc import Collection
 
 import duckdb
 
-from catalog.database import transaction
 from catalog.errors import CatalogError
 from catalog.identity import salt_hash
+from catalog.statements import transaction
 
 _SAMPLES = (
     "SELECT sample_id FROM sample WHERE row IN (SELECT unnest($rows)) OR participant_key IN (SELECT unnest($keys))"

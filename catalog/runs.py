@@ -15,11 +15,13 @@ from typing import Any, TypeAlias
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame, open_in_place, transaction
+from catalog.database import open_in_place
 from catalog.errors import CatalogError
+from catalog.statements import insert_frame, transaction
 from mmbase.checksums import is_unchanged
 from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmbase.names import SPLITS
+from mmbase.records import SplitSizes
 
 METRICS_FILE, MARK_FILE = "metrics.json", "withdrawn.json"
 _RUN = {
@@ -31,20 +33,11 @@ _Row: TypeAlias = tuple[str | int | float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sizes:
-    """Samples of each split."""
-
-    train: Count
-    val: Count
-    test: Count
-
-
-@dataclass(frozen=True, slots=True)
 class _Target:
     """What metrics.json says of one target."""
 
     kind: str
-    n: _Sizes
+    n: SplitSizes
     val: dict[str, float | None]
     test: dict[str, float | None]
     train: dict[str, float | None] = field(default_factory=dict)

@@ -7,11 +7,11 @@ from itertools import count
 import duckdb
 import polars as pl
 
-from catalog.database import fetch_integer, insert_frame, transaction
 from catalog.identity import participant_key, salt_hash, sample_id, split_position
 from catalog.removal import hidden_participants, hide_participants, require_same_salt
 from catalog.splits.allocation import Newcomer, Shares, allocate
 from catalog.splits.kinship import Relatives, find_families, hide_identities, record_kinship
+from catalog.statements import fetch_integer, insert_frame, transaction
 from mmbase.records import NOT_TEST, EnrolledSample, Visit
 
 
@@ -97,13 +97,12 @@ def enrol(
         }
         settled = _settled_splits(new, keys, known, allocated)
         kin = {pair: value for pair, value in hide_identities(salt, kinship).items() if withdrawn.isdisjoint(pair)}
-        all_keys = keys | {visit.eid: sample.participant_key for visit, sample in known.items()}
         splits = settled | allocate(
             _newcomers(salt, new.values(), keys, settled, fixed_splits),
             Shares(val=val, test=test),
             settled=settled,
             families=find_families(kin),
-            strata=None if strata is None else {all_keys[eid]: strata[eid] for eid in strata.keys() & all_keys},
+            strata=_strata_by_key(strata, keys, known),
         )
         first_free_row = max(num_allocated_rows(connection), _first_row_behind(allocated, retired_rows))
         added, num_rows = _allocate_rows(connection, new, keys, splits, allocated, first_free_row)
@@ -123,6 +122,16 @@ def enrol(
         num_divided_pairs=sum(splits[one] != splits[other] for one, other in related),
         withdrawn_keys=withdrawn,
     )
+
+
+def _strata_by_key(
+    strata: Mapping[int, str] | None, keys: Mapping[int, str], known: Mapping[Visit, EnrolledSample]
+) -> dict[str, str] | None:
+    """Return the strata of whoever comes and whoever is enrolled."""
+    if strata is None:
+        return None
+    every = {**keys, **{visit.eid: sample.participant_key for visit, sample in known.items()}}
+    return {every[eid]: strata[eid] for eid in strata.keys() & every}
 
 
 def _settled_splits(

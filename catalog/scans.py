@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame, transaction
+from catalog.statements import insert_frame, transaction
 from mmbase.records import MEASURES, EnrolledSample, ScanCandidate, ScanOutcome, Visit
 
 _PROVENANCE = ("brain", "transform")

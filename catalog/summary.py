@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from catalog.database import fetch_integer
+from catalog.statements import fetch_integer
 from mmbase.names import SPLITS
 
 

@@ -59,6 +59,15 @@ def participant_number(label: str) -> int:
     return _FIRST_HASHED_NUMBER | int.from_bytes(digest, "big") >> 2
 
 
+def without_zeros(label: str) -> str:
+    """Return a label of digits without leading zeros, zeros alone as ``0``; empty for any other label.
+
+    >>> without_zeros("007"), without_zeros("00"), without_zeros("OAS7")
+    ('7', '0', '')
+    """
+    return (label.lstrip("0") or "0") if label.isascii() and label.isdecimal() else ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanCandidate:
     """Source files that may hold one modality of one visit."""
@@ -157,6 +166,15 @@ class FoundSources:
     """Participant number to label, where the source does not name participants by numbers."""
     splits: Mapping[int, str] = field(default_factory=dict, repr=False)
     """Participant number to train, val, test or `NOT_TEST`, where the source has settled it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSizes:
+    """Samples of each split, as files of a run count them."""
+
+    train: Count
+    val: Count
+    test: Count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

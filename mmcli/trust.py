@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mmbase.errors import MmError
 from mmcli.console import fail, report, show_progress, warn
 from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
 
@@ -19,8 +20,13 @@ def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
     files = find_files(study)
     for file in files:
         warn(f"{file.file} {file.problem}. {file.remedy}")
-    damaged = find_damage(study, workers, show_progress)
-    content = {"damaged": [asdict(row) for row in damaged], "files": [asdict(file) for file in files]}
+    content: dict[str, Any] = {"damaged": None, "files": [asdict(file) for file in files]}
+    try:
+        damaged = find_damage(study, workers, show_progress)
+    except MmError:  # a damaged receipt: it is not known which rows are stored
+        report(as_json, content, [])
+        raise
+    content["damaged"] = [asdict(row) for row in damaged]
     found = [damaged_arrays_table(damaged, study.layout.root), damage_table(damaged)]
     report(as_json, content, found if damaged else ["Every stored row is as it was written."])
     if damaged:

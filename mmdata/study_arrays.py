@@ -35,12 +35,13 @@ def require_sides(config: StudyConfig, sides: Iterable[int]) -> None:
     StudyError
         Names the first.
     """
-    stored = ", ".join(map(str, config.volumes.sides))
+    stored = config.volumes.sides
     for side in sides:
-        if side not in config.volumes.sides:
+        if side not in stored:
+            nearest = min(stored, key=lambda other: abs(other - side))
             raise StudyError(
-                f"Side {side} is not stored; this study has {stored}.",
-                "Give --side with one of these, or set augment.sides in its study.toml.",
+                f"Side {side} is not stored; this study has {', '.join(map(str, stored))}.",
+                f"Give --side {nearest}. Which sides a new study stores is set by volumes.sides in its study.toml.",
             )
 
 

@@ -19,9 +19,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from catalog.database import fetch_frame, open_catalog
+from catalog.database import open_catalog
 from catalog.features import feature_columns
 from catalog.splits.schemes import StudySplit, choose_scheme
+from catalog.statements import fetch_frame
 from mmbase.names import MODALITIES, SPLITS
 from mmdata.errors import StudyError
 from mmdata.store.array import open_array

@@ -29,7 +29,6 @@ from mmdata.store.schema import StudyLayout
 MAX_ANSWERS = 1000
 """More than the questions of a sweep over the reference study's 700 models; some kilobytes each."""
 _KEEP_WAIT_SECONDS, _FORGET_WAIT_SECONDS = 1.0, 60.0
-_NOT_KEPT = (LockHeldError, NoLocksError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,15 +124,7 @@ def run_ingest(
         removal = finish_removals(study, progress, workers=_num_local_workers(pool))
         plan = _plan(study, found, enrolment, pool)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
-        try:
-            with progress("scans") as on_progress:
-                execute_ingest(study, plan, workers=pool, on_progress=on_progress)
-        except KeyboardInterrupt:
-            raise IngestInterrupted(update_catalog(study, found, enrolment)[0]) from None
-        except DataError:
-            update_catalog(study, found, enrolment)  # what was stored before is stored
-            raise
-    summary, unreadable_runs = update_catalog(study, found, enrolment)
+        summary, unreadable_runs = _store_scans(study, found, enrolment, plan, pool, progress)
     return IngestResult(
         found=found,
         registration=registration,
@@ -142,6 +134,21 @@ def run_ingest(
         removal=removal,
         unreadable_runs=unreadable_runs,
     )
+
+
+def _store_scans(
+    study: Study, found: FoundSources, enrolment: Enrolment, plan: IngestPlan, pool: WorkerPool, progress: Progress
+) -> tuple[CatalogSummary, list[str]]:
+    """Read and store the scans of a plan, and enter what became of them, also of those before an interruption."""
+    try:
+        with progress("scans") as on_progress:
+            execute_ingest(study, plan, workers=pool, on_progress=on_progress)
+    except KeyboardInterrupt:
+        raise IngestInterrupted(update_catalog(study, found, enrolment)[0]) from None
+    except DataError:
+        update_catalog(study, found, enrolment)
+        raise
+    return update_catalog(study, found, enrolment)
 
 
 def update_catalog(

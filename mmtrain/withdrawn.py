@@ -18,6 +18,7 @@ from mmbase.checksums import is_unchanged, write_checked
 from mmbase.files import draft_of, sync_directory, to_json, write_bytes, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
+from mmbase.records import SplitSizes
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, read_table
 from mmtrain.unchanged import require_unchanged
@@ -38,19 +39,10 @@ class WithdrawnSamples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sizes:
-    """Samples of each split."""
-
-    train: int
-    val: int
-    test: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Mark:
     """What the mark holds, as far as it is read again."""
 
-    cohort: _Sizes
+    cohort: SplitSizes
 
 
 def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str, int]:

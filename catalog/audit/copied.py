@@ -8,7 +8,7 @@ import polars as pl
 from catalog.audit.agreement import Measurements, Pairs, find_agreeing, measure
 from catalog.audit.findings import Finding, rounded
 from catalog.audit.scope import Scope
-from catalog.database import fetch_frame
+from catalog.statements import fetch_frame
 
 MIN_COPIED = 10
 """Identical measurements that make a copied row, at any size of the study."""

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from catalog.audit.scope import Scope
-from catalog.database import fetch_frame
+from catalog.statements import fetch_frame
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame, transaction
+from catalog.statements import insert_frame, transaction
 
 
 class StoredScan(NamedTuple):

@@ -22,8 +22,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from catalog.database import fetch_integer, insert_frame
 from catalog.fields import Dictionary
+from catalog.statements import fetch_integer, insert_frame
 from mmbase.names import SPLITS
 
 CENTRE, SCAN_DATE, RECRUITMENT_AGE, BIRTH_YEAR = "centre", "scan_date", "recruitment_age", "birth_year"

@@ -6,11 +6,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from catalog.database import fetch_frame
 from catalog.export.files import require_writable
 from catalog.export.group_counts import GroupTable
 from catalog.features import feature_columns
 from catalog.fields import Dictionary
+from catalog.statements import fetch_frame
 from catalog.targets import choose_features
 from mmbase.files import replace_file
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from catalog.database import insert_frame
 from catalog.errors import TableError
 from catalog.identity import participant_key
 from catalog.participant_lists import parse_participant, read_text
+from catalog.statements import insert_frame
 from mmbase.printable import shown
 
 THIRD_DEGREE = 0.0442

@@ -10,10 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from catalog.tables.cells import NULLS
-from mmbase.records import participant_number
+from mmbase.records import participant_number, without_zeros
 
 _PREFIX = re.compile("sub-", re.IGNORECASE)
-_DIGITS = re.compile(r"\d+", re.ASCII)
 _NOBODY = re.compile(r"-\d+|redacted", re.ASCII | re.IGNORECASE)
 
 
@@ -49,11 +48,11 @@ def match_labels(texts: Collection[str], imaged: Collection[int], labels: Mappin
     known = frozenset(imaged)
     namesakes: dict[str, list[int]] = defaultdict(list)
     for eid in known:
-        if number := _number(labels.get(eid, str(eid))):
+        if number := without_zeros(labels.get(eid, str(eid))):
             namesakes[number].append(eid)
     strangers: dict[str, list[str]] = defaultdict(list)
     for text, label in label_of.items():
-        if eids[text] not in known and (number := _number(label)) in namesakes:
+        if eids[text] not in known and (number := without_zeros(label)) in namesakes:
             strangers[number].append(text)
     named = known.intersection(eids.values())
     num_ambiguous = 0
@@ -71,8 +70,3 @@ def _label(text: str) -> str:
     """Return a participant's label; empty where the text stands for nobody."""
     label = _PREFIX.sub("", text, count=1) if _PREFIX.match(text) else text
     return "" if label.lower() in NULLS or _NOBODY.fullmatch(label) else label
-
-
-def _number(label: str) -> str:
-    """Return the digits of a label without leading zeros, ``0`` for zeros alone; empty for any other label."""
-    return (label.lstrip("0") or "0") if _DIGITS.fullmatch(label) else ""

@@ -81,18 +81,12 @@ def sort_tables(paths: Iterable[Path], *, id_columns: Sequence[str] = EID_COLUMN
     header = re.compile(rb"((\"\")?[,;\t])?[\"']?(" + names + rb")[\"']?[,;\t ]", re.IGNORECASE)
     tables, withdrawal_lists, number_lists, passed_over = [], [], [], []
     for path in paths:
-        if not is_regular(path) and not is_withdrawal_list(path.name):
-            passed_over.append(path)
-            continue
-        if is_withdrawal_list(path.name) and path.name.lower().endswith(UNFINISHED_ENDINGS):
-            raise SourceError(
-                f"The download of a withdrawal list is not complete: {without_numbers(path.name)}.",
-                "Download it again, or move it out of the source.",
-            )
-        head = _read_head(path)
         if is_withdrawal_list(path.name):
+            _require_complete(path)
             withdrawal_lists.append(path)
-        elif header.match(head):
+        elif not is_regular(path):
+            passed_over.append(path)
+        elif header.match(head := _read_head(path)):
             tables.append(path)
         elif _holds_numbers(head):
             number_lists.append(path)
@@ -112,6 +106,16 @@ def _holds_numbers(head: bytes) -> bool:
     whole = lines[:-1] if len(head) == _HEAD_BYTES else lines
     below = whole if whole and _NUMBER_LINE.fullmatch(whole[0]) else whole[1:]
     return bool(below) and all(map(_NUMBER_LINE.fullmatch, below))
+
+
+def _require_complete(path: Path) -> None:
+    """Refuse a withdrawal list that cannot be read, or of which only a part may be there."""
+    if path.name.lower().endswith(UNFINISHED_ENDINGS):
+        raise SourceError(
+            f"The download of a withdrawal list is not complete: {without_numbers(path.name)}.",
+            "Download it again, or move it out of the source.",
+        )
+    _read_head(path)
 
 
 def _read_head(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from catalog.splits.schemes import SplitScheme
 from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
 from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
+from mmdata.study_arrays import require_sides
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
@@ -145,12 +146,8 @@ def _configure(
     )
     require_network_settings(given, config.model.model)
     data = config.data
-    if data.volume_inputs and data.side not in volumes.sides:
-        nearest = min(volumes.sides, key=lambda side: abs(side - data.side))
-        raise TrainError(
-            f"Side {data.side} is not stored; this study has {', '.join(map(str, volumes.sides))}.",
-            f"Give --side {nearest}. Which sides a new study stores is set by volumes.sides in its study.toml.",
-        )
+    if data.volume_inputs:
+        require_sides(study.config, [data.side])
     if METADATA not in data.inputs:
         return config
     shown = [

@@ -67,9 +67,7 @@ class DataConfig:
             raise TrainError(f"side must be positive, got {self.side}.")
         names = [target.name for target in self.targets]
         if not all(names):
-            raise TrainError(
-                "A target has no name.", "Give --target NAME; several with commas and nothing between them."
-            )
+            raise TrainError("A target has no name.", "Give --target NAME, or several names with a comma between them.")
         if not names or len(set(names)) != len(names):
             raise TrainError(f"Expected one target or several different ones, got {', '.join(names) or 'none'}.")
 

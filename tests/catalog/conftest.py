@@ -6,7 +6,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from catalog.database import insert_frame, open_scratch
+from catalog.database import open_scratch
+from catalog.statements import insert_frame
 
 FillCatalog = Callable[..., None]
 

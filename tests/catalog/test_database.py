@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from catalog.database import bring_up_to_date, fetch_integer, open_catalog, transaction
+from catalog.database import bring_up_to_date, open_catalog
 from catalog.errors import CatalogError, CatalogLockedError
 from catalog.migrations import MIGRATIONS
+from catalog.statements import fetch_integer, transaction
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
@@ -87,7 +88,8 @@ def test_a_second_writer_of_mm_is_refused_by_name(path: Path) -> None:
 
 def test_a_reader_sees_what_was_there_when_it_opened(path: Path) -> None:
     count = "SELECT count(*) FROM modality"
-    other = "import sys; from pathlib import Path; from catalog.database import open_catalog, fetch_integer as f\n"
+    other = "import sys; from pathlib import Path; from catalog.database import open_catalog\n"
+    other += "from catalog.statements import fetch_integer as f\n"
     other += "with open_catalog(Path(sys.argv[1])) as c:\n  for _ in sys.stdin: print(f(c, sys.argv[2]), flush=True)"
     command = [sys.executable, "-c", other, str(path), count]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:

@@ -15,10 +15,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from catalog.database import fetch_integer, open_catalog, open_in_place, open_scratch
+from catalog.database import open_catalog, open_in_place, open_scratch
 from catalog.errors import CatalogLockedError
 from catalog.migrations import MIGRATIONS
 from catalog.runs import enter_run
+from catalog.statements import fetch_integer
 
 NUM_KILLS = int(os.environ.get("MM_KILLS", "6"))
 COUNT = "SELECT count(*) FROM modality"

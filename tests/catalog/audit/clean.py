@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from catalog.audit.findings import Finding
-from catalog.database import insert_frame
 from catalog.fields import Dictionary, FeatureDefinition, load_dictionary
 from catalog.migrations import MIGRATIONS
+from catalog.statements import insert_frame
 
 NUM_PARTICIPANTS = 600
 NUM_REPEATED = 20

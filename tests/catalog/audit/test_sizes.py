@@ -11,8 +11,8 @@ from catalog.audit.audit import audit_catalog
 from catalog.audit.copied import find_copied_participants
 from catalog.audit.reach import state_reach
 from catalog.audit.scope import open_scope
-from catalog.database import insert_frame
 from catalog.fields import load_dictionary
+from catalog.statements import insert_frame
 from tests.catalog.audit.clean import alarms, clean_catalog, replace_values
 
 DICTIONARY = load_dictionary()

@@ -76,6 +76,17 @@ def test_commands_that_write_make_lost_descriptions_again(copy: Path, study: Pat
     assert store_bytes(copy) == store_bytes(study)
 
 
+def test_where_receipts_are_damaged_the_object_names_them_and_says_nothing_of_rows(copy: Path, run_mm: RunMm) -> None:
+    path = copy / "receipts" / SCAN_RECEIPTS
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    verified = run_mm("--study", copy, "verify", "--workers", 0, "--json")
+    found = json.loads(verified.stdout)
+    assert verified.exit_code == 1 and found["damaged"] is None
+    assert [file["file"] for file in found["files"]] == [f"receipts/{SCAN_RECEIPTS}"]
+
+
 def test_a_description_that_says_something_else_is_told_and_left(copy: Path, run_mm: RunMm) -> None:
     path = copy / ARRAYS[0] / DESCRIPTION
     path.write_text(path.read_text().replace("MNI152-linear", "MNI152-limear"))
