@@ -211,7 +211,7 @@ def test_what_the_study_has_not_is_refused(opened: OpenStudy) -> None:
     for wrong in ({"split": "validation"}, {"inputs": ["T1"]}, {"features": ["aeg"]}):
         with pytest.raises(StudyError, match="There is no"):
             opened.samples(**wrong)
-    with pytest.raises(TrainError, match="Side 48 is not stored"):
+    with pytest.raises(StudyError, match="Side 48 is not stored"):
         opened.batches("age", side=48)
     with pytest.raises(StudyError, match="is not a study"):
         open_study("/nowhere")
