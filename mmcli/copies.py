@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mmbase.duration import as_duration
 from mmcli.console import report, show_progress
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, OverwriteOption, WorkersOption, study_of
 from mmcli.settings_options import with_settings
@@ -65,7 +66,7 @@ def precompute_augs(
 
 
 def _preview(study: "Study", copies: int, sides: Sequence[int], pool: "WorkerPool", device: str, as_json: bool) -> None:
-    from mmdata.copies.estimate import as_duration, estimate_seconds
+    from mmdata.copies.estimate import estimate_seconds
     from mmdata.execution.pools import num_workers
     from mmdata.report import projection_line
     from mmstudy.copies import preview_copies

@@ -107,8 +107,9 @@ def train(
     from catalog.splits.schemes import choose_scheme
     from mmstudy.runs.plan import plan_run
 
-    if gpus is not None and not prepare:  # what is prepared may run on another machine
+    if not prepare:  # what is prepared may run on another machine
         _require_devices(gpus, study, given)
+        _require_loggers(study, given)
     scheme = choose_scheme(fold, leave_out_centre)
     plan = plan_run(study, targets, given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
     if dry_run:
@@ -125,10 +126,18 @@ def _require_alone(option: str, others: Mapping[str, Any]) -> None:
         raise typer.BadParameter(f"names a run that has begun, so leave out {', '.join(given)}", param_hint=option)
 
 
-def _require_devices(gpus: int, study: "Study", given: dict[str, Any]) -> None:
-    from mmtrain.ranks.launch import require_devices
+def _require_devices(gpus: int | None, study: "Study", given: dict[str, Any]) -> None:
+    if gpus is not None:
+        from mmtrain.ranks.launch import require_devices
 
-    require_devices(gpus, {"device": "auto", **study.config.train, **given}["device"])
+        require_devices(gpus, {"device": "auto", **study.config.train, **given}["device"])
+
+
+def _require_loggers(study: "Study", given: dict[str, Any]) -> None:
+    if logs := {"log": (), **study.config.train, **given}["log"]:
+        from mmtrain.logs import require_loggers
+
+        require_loggers(logs)
 
 
 def _show_plan(plan: "RunPlan", *, as_json: bool) -> None:
@@ -175,6 +184,7 @@ def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool
     """Test the best epoch of a run, in this process."""
     if rank_of_process() is not None:
         raise TrainError("--finish works in one process: run it without torchrun.")
+    from mmcli.training_progress import show_training
     from mmstudy.runs.change import record_finish
     from mmstudy.runs.train import find_unfinished
     from mmtrain.train import train as train_model
@@ -185,7 +195,8 @@ def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool
         return
     run, config = find_unfinished(study, run_id, given)
     with _naming_the_run(run, "--finish"):
-        metrics = train_model(run, study.layout, config, finishing=True)
+        with show_training(plain=False) as shown:
+            metrics = train_model(run, study.layout, config, finishing=True, observers=[shown])
         record_finish(run, metrics["epochs"])
         _enter(study, run, config, metrics, as_json=as_json)
 
@@ -205,8 +216,8 @@ def _train(
     study: "Study", run: "RunDirectory", config: "RunConfig", gpus: int | None, *, resumed: bool, as_json: bool
 ) -> None:
     """Train in this process, which may be one of several ranks, or start ranks; the first of them prints."""
+    from mmcli.training_progress import show_training
     from mmstudy.runs.train import train_on_ranks
-    from mmtrain.report import epoch_line
     from mmtrain.stopping import TrainingStopped
     from mmtrain.train import train as train_model
 
@@ -214,13 +225,12 @@ def _train(
         train_on_ranks(study, run, config, gpus, as_json=as_json)
         return
     rank = rank_of_process()
-    tell = say if rank in (None, 0) else _say_nothing
-    tell(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
+    if rank in (None, 0):
+        say(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
     with _naming_the_run(run, "--resume"):
         try:
-            metrics = train_model(
-                run, study.layout, config, resumed=resumed, on_epoch=lambda entry: tell(epoch_line(entry))
-            )
+            with show_training(plain=rank is not None) as shown:
+                metrics = train_model(run, study.layout, config, resumed=resumed, observers=[shown])
         except TrainingStopped:
             if rank is None:
                 fail(f"The run was stopped, with a checkpoint. Resume it with: mm train --resume {run.run_id}")
@@ -266,7 +276,3 @@ def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: di
             *[f"picture        {path}" for path in pictures],
         ],
     )
-
-
-def _say_nothing(_: str) -> None:
-    """Stand in for printing in all ranks but the first."""

@@ -39,6 +39,7 @@ from mmtrain.config.augmentation import AugmentMode
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import TrainedModel, load_model
+from mmtrain.observer import TrainingObserver
 from mmtrain.stopping import TrainingStopped
 from mmtrain.train import train
 
@@ -184,6 +185,7 @@ class OpenStudy:
         fold: str | None = None,
         leave_out_centre: int | None = None,
         accept: Collection[str] = (),
+        observers: Sequence[TrainingObserver] = (),
         **settings: Any,
     ) -> str:
         """Train a model in this process as `mm train` does; return the run's id.
@@ -192,6 +194,8 @@ class OpenStudy:
         ----------
         fold, leave_out_centre, accept
             As the options of `mm train`.
+        observers
+            Who is told of each step and epoch.
         **settings
             By their names in docs/settings.md.
 
@@ -204,7 +208,7 @@ class OpenStudy:
         plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept)
         run = begin_run(self.study, plan)
         try:
-            train(run, self.study.layout, plan.config)
+            train(run, self.study.layout, plan.config, observers=observers)
         except TrainingStopped as stop:
             again = f"Resume it with: mm --study {self.study.layout.root} train --resume {run.run_id}"
             raise TrainError(f"The run {run.run_id} was stopped, with a checkpoint.", again) from stop

@@ -20,6 +20,7 @@ from mmtrain.divergence import LossWatch
 from mmtrain.errors import TrainError
 from mmtrain.learner import take_step
 from mmtrain.models.protocol import Example
+from mmtrain.observer import EpochPosition, TrainingObserver
 from mmtrain.ranks.group import Ranks
 from mmtrain.ranks.norm import AnyBatchNorm
 from mmtrain.schedule import learning_rate
@@ -29,7 +30,7 @@ from mmtrain.task import Task, forward, network_inputs, sample_losses, stream_ta
 from mmtrain.waiting import WaitClock
 
 
-def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
+def train_epoch(run: Run, portions: Sequence[Portion], observer: TrainingObserver) -> None:
     """Take the steps of an epoch, or those that are left of it; count them in `run.progress.part`.
 
     Raises
@@ -42,6 +43,8 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
     task, learner, part = run.task, run.learner, run.progress.part
     config, epoch = task.config.optimisation, run.progress.epoch + 1
     num_steps = len(portions) // config.accumulate
+    num_samples = sum(portion.part_size for portion in portions)
+    observer.on_step(_position(part, epoch, num_steps, num_samples))
     learner.network.train()
     before = part.loss_sum if task.ranks.leads else 0.0
     losses = torch.tensor(before, dtype=torch.float64, device=task.device)
@@ -70,6 +73,7 @@ def train_epoch(run: Run, portions: Sequence[Portion]) -> None:
                 checkpoint(run)
             if stopping:
                 raise TrainingStopped
+            observer.on_step(_position(part, epoch, num_steps, num_samples))
 
 
 def portions_left(part: EpochPart, portions: Sequence[Portion], accumulate: int) -> Sequence[Portion]:
@@ -91,7 +95,7 @@ def portions_left(part: EpochPart, portions: Sequence[Portion], accumulate: int)
     return portions[num_done:]
 
 
-def fit_at_once(run: Run) -> None:
+def fit_at_once(run: Run, observer: TrainingObserver) -> None:
     """Set the weights from all training samples together, for a network that needs no steps; there is one rank.
 
     Every training sample is read once, as it is: copies, drawing of classes and dropped batches belong to epochs.
@@ -107,6 +111,7 @@ def fit_at_once(run: Run) -> None:
     members = task.cohort.members("train")
     num_batches = -(-len(members) // task.config.optimisation.batch_size)
     requests = [request_samples(task.cohort, positions) for positions in np.array_split(members, num_batches)]
+    observer.on_step(_position(part, 1, 1, len(members)))
     started, clock = time.perf_counter(), WaitClock(task.device)
     examples = [_example(task, batch) for batch in clock.watch(stream_task(task, requests))]
     if run.stop.made:
@@ -160,6 +165,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Let the optimiser take steps of this size from now on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def _position(part: EpochPart, epoch: int, num_steps: int, num_samples: int) -> EpochPosition:
+    return EpochPosition(
+        epoch=epoch, steps=part.steps, num_steps=num_steps, samples=part.num_samples, num_samples=num_samples
+    )
 
 
 def _example(task: Task, batch: StoredBatch) -> Example:

@@ -7,10 +7,23 @@ from mmbase.plain_table import PlainTable, plain_table
 from mmtrain.config.data import TargetConfig
 from mmtrain.metrics import IN_TARGET_UNIT
 
+MAIN_METRICS = ("r2", "mae", "auc", "balanced_accuracy")
+"""Those by which the kinds of targets are judged first; with several targets behind the target's name and a dot."""
+
+
+def main_scores(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Return the main validation metrics of an epoch.
+
+    >>> main_scores({"val": {"age.r2": 0.5, "age.r": 0.75, "sex.auc": None}})
+    {'age.r2': 0.5}
+    """
+    scores = entry["val"].items()
+    return {name: value for name, value in scores if name.rsplit(".")[-1] in MAIN_METRICS and value is not None}
+
 
 def epoch_line(entry: Mapping[str, Any]) -> str:
     """Return one line about an epoch."""
-    measured = "  ".join(f"{name} {value:.3f}" for name, value in entry["val"].items())
+    measured = "  ".join(f"{name} {value:.3f}" for name, value in main_scores(entry).items())
     return (
         f"epoch {entry['epoch']:>3}  train loss {entry['train_loss']:.4f}  val loss {entry['val_loss']:.4f}  "
         f"{measured}  {entry['samples_per_second']:.1f} samples/s, {entry['wait_share']:.1%} waiting"

@@ -98,6 +98,11 @@ class RunDirectory:
         """Event files."""
         return self.path / "tensorboard"
 
+    @property
+    def mlflow(self) -> Path:
+        """Which run of an MLflow server this is; there only with `--log mlflow:URI`."""
+        return self.path / "mlflow.json"
+
 
 @dataclass(frozen=True, slots=True)
 class _RunRecord:

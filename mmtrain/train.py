@@ -4,14 +4,13 @@ Read `train_as_rank` from top to bottom. A run that is resumed after any step, o
 never stopped.
 """
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from mmbase.files import write_json_lines
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
-from mmtrain.board import log_epoch, open_board
 from mmtrain.checkpoint import Progress
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
@@ -19,13 +18,15 @@ from mmtrain.device import choose_device
 from mmtrain.epoch import calibrate, fit_at_once, train_epoch
 from mmtrain.evaluate import evaluate
 from mmtrain.learner import build_learner
+from mmtrain.logs import open_loggers
 from mmtrain.memory import explain_exhaustion
 from mmtrain.models.card import write_card
 from mmtrain.models.trained import TrainedModel, load_model, model_of_card
+from mmtrain.observer import Observers, RunStart, TrainingObserver
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
-from mmtrain.state import EpochEntry, Run, end_epoch, keep_epoch, resume, take_up_best
+from mmtrain.state import Run, end_epoch, keep_epoch, resume, take_up_best
 from mmtrain.stopping import heed_signals
 from mmtrain.task import describe_model, prepare_task, training_portions
 
@@ -37,7 +38,7 @@ def train(
     *,
     resumed: bool = False,
     finishing: bool = False,
-    on_epoch: Callable[[EpochEntry], None] = lambda _: None,
+    observers: Sequence[TrainingObserver] = (),
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
@@ -49,6 +50,8 @@ def train(
         Continue from the last checkpoint.
     finishing
         Train no more: test the best of the epochs that are finished.
+    observers
+        Who is told how it goes, beside the loggers of the settings; rank 0 tells them.
 
     Raises
     ------
@@ -71,49 +74,57 @@ def train(
         run = Run(directory, task, build_learner(task), Progress(), stop)
         if finishing:
             take_up_best(run)
-            return finish(run)
-        return train_as_rank(run, resumed=resumed, on_epoch=on_epoch)
+        elif resumed:
+            resume(run)
+        with _told(run, observers, resumed=resumed or finishing) as observer:
+            if not finishing:
+                train_as_rank(run, observer)
+            return finish(run, observer)
 
 
-def train_as_rank(run: Run, *, resumed: bool, on_epoch: Callable[[EpochEntry], None]) -> dict[str, Any]:
-    """Do what one rank does in a run."""
+def train_as_rank(run: Run, observer: TrainingObserver) -> None:
+    """Do what one rank does in a run until it learns no more."""
     directory, task = run.directory, run.task
-    if resumed:
-        resume(run)
     if task.ranks.leads:
         write_json_lines(directory.epochs, run.progress.history)
         write_card(directory.model_card, describe_model(task))
-    with open_board(run) as board:
-        while has_epochs_left(run):
-            portions = training_portions(task, run.progress.epoch + 1)
-            if task.architecture.fit is None:
-                train_epoch(run, portions)
-            else:
-                fit_at_once(run)
-            calibrate(run, portions)
-            val_loss, prediction_NT = evaluate(task, run.learner.network, "val")
-            entry = end_epoch(run, val_loss, prediction_NT)
-            if board is not None:
-                keep_epoch(run, entry)
-                log_epoch(board, entry)
-                on_epoch(entry)
-    return finish(run)
+    while has_epochs_left(run):
+        epoch = run.progress.epoch + 1
+        portions = training_portions(task, epoch)
+        if task.architecture.fit is None:
+            train_epoch(run, portions, observer)
+        else:
+            fit_at_once(run, observer)
+        observer.on_validation(epoch)
+        calibrate(run, portions)
+        val_loss, prediction_NT = evaluate(task, run.learner.network, "val")
+        entry = end_epoch(run, val_loss, prediction_NT)
+        if task.ranks.leads:
+            keep_epoch(run, entry)
+            observer.on_epoch(entry)
+
+
+def max_epochs(run: Run) -> int:
+    """Return the epoch after which a run ends at the latest."""
+    return run.task.config.optimisation.epochs if run.task.architecture.fit is None else 1
 
 
 def has_epochs_left(run: Run) -> bool:
     """Return whether another epoch may bring a better model."""
-    config, progress = run.task.config.optimisation, run.progress
-    epochs = config.epochs if run.task.architecture.fit is None else 1
-    return progress.epoch < epochs and progress.epoch - progress.best_epoch < config.patience
+    progress = run.progress
+    since_best = progress.epoch - progress.best_epoch
+    return progress.epoch < max_epochs(run) and since_best < run.task.config.optimisation.patience
 
 
-def finish(run: Run) -> dict[str, Any]:
+def finish(run: Run, observer: TrainingObserver) -> dict[str, Any]:
     """Validate and test the best epoch; write predictions, pictures and, last of all, the metrics."""
+    observer.on_test(run.progress.best_epoch)
     network = best_model(run).network
     predictions = {split: evaluate(run.task, network, split)[1] for split in ("val", "test")}
     metrics = collect_metrics(run.task, run.progress, predictions)
     if run.task.ranks.leads:
         write_results(run.directory, run.task, run.progress, predictions, metrics)
+    observer.on_end(metrics)
     return metrics
 
 
@@ -126,3 +137,22 @@ def best_model(run: Run) -> TrainedModel:
         model = model_of_card(describe_model(task), task.device, task.dtype)
     task.ranks.copy_from_first(model.network.state_dict().values())
     return model
+
+
+@contextmanager
+def _told(run: Run, observers: Sequence[TrainingObserver], *, resumed: bool) -> Iterator[TrainingObserver]:
+    """Open the run's loggers and tell them and the observers, on the rank that writes; the others tell nobody."""
+    if not run.task.ranks.leads:
+        yield Observers()
+        return
+    start = RunStart(
+        directory=run.directory,
+        config=run.task.config,
+        max_epochs=max_epochs(run),
+        resumed=resumed,
+        history=tuple(run.progress.history),
+    )
+    with open_loggers(start) as loggers:
+        observer = Observers((*loggers, *observers))
+        observer.on_begin(start)
+        yield observer

@@ -2,15 +2,29 @@
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict
 
 from mmbase.settings import STRICT, Option
+from mmtrain import loggers
+from mmtrain.discovery import require_choice
 from mmtrain.errors import TrainError
 
 DEFAULT_PREFETCH_BYTES = 96 << 20
 """A few batches: enough to keep reads running, little enough to stay near the processor."""
+ALWAYS_LOGGED = "tensorboard"
 _POSITIVE = ("prefetch_bytes", "checkpoint_minutes", "hang_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class LogTarget:
+    """One value of `--log`."""
+
+    name: str
+    """A file of mmtrain/loggers."""
+    argument: str = ""
+    """What stands behind the first colon: where the numbers are sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +43,37 @@ class ExecutionConfig:
     """Minutes of work that a kill may cost: between checkpoints within an epoch; there is one after each epoch too."""
     hang_seconds: float = 1800.0
     """With several GPUs: stop, and name the one that hangs, after so long without a new batch."""
+    log: Annotated[tuple[str, ...], Option(repeatable=True)] = ()
+    """Send the run's settings, losses and metrics to a server too: mlflow:URI (docs/progress.md). TensorBoard's files are
+    always written; tensorboard alone sends a resumed run nowhere any more."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < float("inf"):
                 raise TrainError(f"{name} must be a positive number, got {getattr(self, name)}.")
+        names = [parse_log(text).name for text in self.log]
+        if len(set(names)) != len(names):
+            raise TrainError(f"Expected each logger once, got {' '.join(names)}.")
+
+
+def parse_log(text: str) -> LogTarget:
+    """Return what one value of `--log` says.
+
+    Raises
+    ------
+    TrainError
+        There is no such logger, or the address holds a password, which the run's config.json would keep.
+
+    Examples
+    --------
+    >>> parse_log("mlflow:http://host:5000")
+    LogTarget(name='mlflow', argument='http://host:5000')
+    """
+    name, _, argument = text.partition(":")
+    require_choice(loggers, name, "logger")
+    if "@" in urlsplit(argument).netloc:
+        raise TrainError(
+            f"The address of --log {name} holds a user or password, and a run keeps its settings readable.",
+            "Leave it out, and set the environment variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+        )
+    return LogTarget(name, argument)

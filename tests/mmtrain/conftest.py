@@ -27,7 +27,9 @@ from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import read_cohort
+from mmtrain.observer import TrainingObserver
 from mmtrain.run import RunDirectory, create_run
+from mmtrain.state import EpochEntry
 from mmtrain.task import Task, prepare_task
 from mmtrain.train import train
 
@@ -112,6 +114,17 @@ class TinyStudy:
         timings = {"train_seconds", "samples_per_second", "wait_share", "ranks"}
         entries = [json.loads(line) for line in run.epochs.read_text().splitlines()]
         return [{name: value for name, value in entry.items() if name not in timings} for entry in entries]
+
+
+@dataclass(frozen=True)
+class StopAfter(TrainingObserver):
+    """Presses Ctrl-C twice when an epoch is done."""
+
+    epoch: int
+
+    def on_epoch(self, entry: EpochEntry) -> None:
+        if entry["epoch"] == self.epoch:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True, scope="session")

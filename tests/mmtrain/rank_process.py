@@ -23,9 +23,11 @@ import mmtrain.models.networks
 import mmtrain.results
 import mmtrain.train as training
 from mmdata.store.schema import StudyLayout
+from mmtrain.observer import TrainingObserver
 from mmtrain.ranks.group import join_ranks
 from mmtrain.ranks.norm import CpuSyncBatchNorm, synchronise
 from mmtrain.run import find_run
+from mmtrain.state import EpochEntry
 from mmtrain.stopping import TrainingStopped
 
 CPU = torch.device("cpu")
@@ -154,7 +156,12 @@ def measure_memory(root: Path, run: Path) -> list[float]:
     directory, config = find_run(run.parent, run.name)
     sizes: list[float] = []
     me = psutil.Process()
-    training.train(directory, StudyLayout(root), config, on_epoch=lambda _: sizes.append(me.memory_info().rss / 1e6))
+
+    class Measure(TrainingObserver):
+        def on_epoch(self, entry: EpochEntry) -> None:
+            sizes.append(me.memory_info().rss / 1e6)
+
+    training.train(directory, StudyLayout(root), config, observers=[Measure()])
     return sizes
 
 

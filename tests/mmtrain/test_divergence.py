@@ -18,6 +18,7 @@ from mmtrain.errors import TrainError
 from mmtrain.learner import Learner, build_learner, take_step
 from mmtrain.run import RunDirectory, find_run
 from mmtrain.train import train
+from tests.mmtrain.conftest import StopAfter
 
 SETTINGS = {"inputs": ("connectivity",), "epochs": 3, "checkpoint_minutes": 1e-9}
 """With a checkpoint after every step."""
@@ -112,12 +113,8 @@ def test_checkpoints_of_earlier_versions_that_are_not_finite_are_passed_over(
     whole, run = tiny.begin(**SETTINGS), tiny.begin(**SETTINGS)
     expected = go(tiny, whole)
 
-    def stop(entry: dict[str, Any]) -> None:
-        if entry["epoch"] == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        go(tiny, run, on_epoch=stop)
+        go(tiny, run, observers=[StopAfter(2)])
     learner = build_learner(tiny.prepare(**SETTINGS))
     for parameter in learner.network.parameters():
         parameter.grad = torch.full_like(parameter, NAN)
@@ -138,12 +135,8 @@ def test_the_best_epoch_is_tested_without_any_checkpoint(tiny: Any) -> None:
     settings = SETTINGS | {"epochs": 6, "learning_rate": 0.3}
     run = tiny.begin(**settings)
 
-    def stop(entry: dict[str, Any]) -> None:
-        if entry["epoch"] == 4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        go(tiny, run, on_epoch=stop)
+        go(tiny, run, observers=[StopAfter(4)])
     for path in run.checkpoint.parent.glob("*.safetensors"):
         path.unlink()
     with pytest.raises(TrainError, match=f"mm train --finish {run.run_id}"):

@@ -19,6 +19,7 @@ from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import prepare_task, training_portions
 from mmtrain.train import train
+from tests.mmtrain.conftest import StopAfter
 
 SIDE, EDGES = 8, 12
 SPLITS = ["train"] * 24 + ["val"] * 8 + ["test"] * 8
@@ -178,12 +179,8 @@ def test_a_stopped_run_that_is_resumed_equals_an_uninterrupted_one(layout: Study
     whole, expected = fit(layout, settings)
     run = begin(layout, settings)
 
-    def stop(entry: dict[str, Any]) -> None:
-        if entry["epoch"] == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train(run, layout, parse_run_config(settings), on_epoch=stop)
+        train(run, layout, parse_run_config(settings), observers=[StopAfter(2)])
     assert not run.metrics.exists()
     assert losses(run) == losses(whole)[:2]
     found, config = find_run(layout.runs, run.run_id)
