@@ -76,8 +76,8 @@ class TrainingScreen(TrainingObserver):
 
     def __init__(self) -> None:
         self._times: TrainingTimes | None = None
-        self._doing = ""
-        """What is done beside steps."""
+        self._doing = "preparing"
+        """What is done when no steps are taken."""
 
     def on_begin(self, start: RunStart) -> None:
         """Begin to measure."""
@@ -98,6 +98,7 @@ class TrainingScreen(TrainingObserver):
     def on_epoch(self, entry: EpochEntry) -> None:
         """Print the epoch above the bar."""
         assert self._times is not None
+        self._doing = "preparing"
         self._times.note_epoch(entry, time.monotonic())
         say(epoch_line(entry))
 
@@ -107,10 +108,8 @@ class TrainingScreen(TrainingObserver):
 
     def __rich__(self) -> RenderableType:
         """Return what is below the lines of the epochs now; the terminal asks for it some times a second."""
-        if self._times is None:
-            return _text("preparing")
-        now, position = time.monotonic(), self._times.position
-        if position is None:
+        now, position = time.monotonic(), self._times.position if self._times else None
+        if self._times is None or position is None:
             return _text(self._doing)
         scores = score_line(self._times.history)
         lines = [*([scores] if scores else []), outlook_line(self._times.outlook(now))]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mmbase.plain_table import PlainTable, plain_table
 from mmbase.duration import as_duration
+from mmbase.plain_table import PlainTable, plain_table
 from mmstudy.bench import BenchResult
 from mmstudy.recommendation import ModeResult, as_amount
 from mmtrain.bench.stages import Stage, StageName

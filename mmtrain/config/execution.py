@@ -44,8 +44,8 @@ class ExecutionConfig:
     hang_seconds: float = 1800.0
     """With several GPUs: stop, and name the one that hangs, after so long without a new batch."""
     log: Annotated[tuple[str, ...], Option(repeatable=True)] = ()
-    """Send the run's settings, losses and metrics to a server too: mlflow:URI (docs/progress.md). TensorBoard's files are
-    always written; tensorboard alone sends a resumed run nowhere any more."""
+    """Send the run's settings, losses and metrics to a server too: mlflow:URI (docs/progress.md). TensorBoard's files
+    are always written; tensorboard alone sends a resumed run nowhere any more."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:

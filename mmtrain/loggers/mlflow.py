@@ -138,8 +138,8 @@ class MlflowRun(TrainingObserver):
         if not self._warned:
             self._warned = True
             _logger.warning(
-                "warning: MLflow at %s cannot be reached (%s). The training goes on. What is missing there is sent when "
-                "it can be reached again, by the end of the run.",
+                "warning: MLflow at %s cannot be reached (%s). The training goes on. What is missing there is sent "
+                "when it can be reached again, by the end of the run.",
                 self._uri,
                 first_line(error),
             )

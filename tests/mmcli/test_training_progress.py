@@ -89,7 +89,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     err = console.SafeConsole(stderr=True, width=200)
-    err.file = screen
+    err.file, err.is_interactive = screen, True
     monkeypatch.setattr(training_progress, "err", err)
     monkeypatch.setattr(console, "err", err)
     return screen
@@ -113,16 +113,17 @@ def test_a_terminal_shows_the_epoch_its_rate_the_scores_and_the_end(
         first, last = drawn(200, shown)
         assert first.startswith("epoch 1/200 ") and first.endswith("4/10 steps, 17 samples/s, 6.0 min left")
         assert last == (
-            "ends after epoch 30 (in 5.0 h) unless the validation loss falls below the best, after epoch 200 "
+            "ends after epoch 30 (in 4.9 h) unless the validation loss falls below the best, after epoch 200 "
             "(in 33.3 h) at the latest"
         )
         shown.on_validation(1)
         assert "4/10 steps, validation" in drawn(200, shown)[0]
         shown.on_epoch(entry(1, 0.25, 0.75))
+        assert drawn(200, shown) == ["preparing"]
         shown.on_step(EpochPosition(epoch=2, steps=0, num_steps=10, samples=0, num_samples=10_000))
         assert drawn(200, shown)[1] == "last and best epoch 1: val loss 0.2500, mae 4.000, r2 0.750"
         shown.on_test(1)
-    assert EPOCH_LINE in terminal.getvalue()
+    assert EPOCH_LINE in terminal.getvalue() and "testing epoch 1, the best" in terminal.getvalue()
     assert terminal.getvalue().rstrip().endswith("\x1b[2K")  # the bar is taken away
     assert capsys.readouterr().out == ""
 
