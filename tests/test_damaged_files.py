@@ -65,6 +65,7 @@ from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import parse_run_config
 from mmtrain.data.cohort import read_cohort
 from mmtrain.data.scaling import FeatureScaler
+from mmtrain.loggers.mlflow import read_server_run
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.trained import load_model, model_of_card
@@ -147,10 +148,14 @@ def read_receipts(path: Path) -> Any:
     }[path.name](path.parent)
 
 
+MLFLOW = "http://host:5000"
+
+
 def make_run(folder: Path) -> RunDirectory:
     """Make a run with everything but its model."""
     run = create_run(folder / "runs", parse_run_config(TRAIN))
     write_execution(run, ExecutionConfig())
+    write_json(run.mlflow, {"uri": MLFLOW, "run_id": "a1"})
     scores = {"mae": 3.5, "r2": 0.5, "r": None}
     sizes = {"train": 26, "val": 7, "test": 7}
     write_json(
@@ -415,6 +420,11 @@ READERS: Mapping[str, Reader] = {
     "execution.json": Reader(
         write=partial(write_run_file, "execution.json"),
         read=lambda path: read_execution(RunDirectory(path.parent)),
+        damage=damage_json,
+    ),
+    "mlflow.json": Reader(
+        write=partial(write_run_file, "mlflow.json"),
+        read=lambda path: read_server_run(RunDirectory(path.parent), MLFLOW),
         damage=damage_json,
     ),
     "metrics.json": Reader(write=partial(write_run_file, "metrics.json"), read=index, damage=damage_json),

@@ -92,7 +92,7 @@ class MlflowRun(TrainingObserver):
 
     def __init__(self, start: RunStart, uri: str) -> None:
         self._start, self._uri = start, uri
-        self._known = _read_server_run(start.directory, uri)
+        self._known = read_server_run(start.directory, uri)
         self._entries = {entry["epoch"]: entry for entry in start.history}
         self._final: tuple[int, dict[str, float]] | None = None
         self._client: Any = None
@@ -209,13 +209,7 @@ def server_name(name: str) -> str:
     return re.sub(r"[^\w./: -]", "_", name)
 
 
-def _make_client(uri: str) -> Any:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    return import_module("mlflow").MlflowClient(tracking_uri=uri)
-
-
-def _read_server_run(directory: RunDirectory, uri: str) -> ServerRun | None:
+def read_server_run(directory: RunDirectory, uri: str) -> ServerRun | None:
     """Return which run of this server a run is; None: it is on none yet, or on another.
 
     Raises
@@ -232,3 +226,9 @@ def _read_server_run(directory: RunDirectory, uri: str) -> ServerRun | None:
             f"{directory.mlflow} cannot be read: {error}.", "Delete it: the run then begins anew on the server."
         ) from error
     return known if known.uri == uri else None
+
+
+def _make_client(uri: str) -> Any:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    return import_module("mlflow").MlflowClient(tracking_uri=uri)

@@ -176,5 +176,5 @@ def test_a_damaged_mlflow_json_is_refused_in_one_line(tiny: TinyStudy, content: 
     run = tiny.begin(**CONNECTIVITY)
     run.mlflow.write_text(content)
     with pytest.raises(TrainError, match=r"mlflow\.json cannot be read.*Delete it") as caught:
-        logger._read_server_run(run, "http://h")
+        logger.read_server_run(run, "http://h")
     assert "\n" not in str(caught.value)
