@@ -6,7 +6,6 @@ Whatever is random is seeded for its step, so an epoch that is resumed after any
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,19 +13,17 @@ from mmtrain.calibration import recalibrate_batch_norm
 from mmtrain.checkpoint import EpochPart
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.data.order import derive_seed
-from mmtrain.data.portions import Portion, request_samples
-from mmtrain.data.stream import StoredBatch
+from mmtrain.data.portions import Portion
 from mmtrain.divergence import LossWatch
 from mmtrain.errors import TrainError
 from mmtrain.learner import take_step
-from mmtrain.models.protocol import Example
 from mmtrain.observer import EpochPosition, TrainingObserver
 from mmtrain.ranks.group import Ranks
 from mmtrain.ranks.norm import AnyBatchNorm
 from mmtrain.schedule import learning_rate
 from mmtrain.state import Run, checkpoint, is_checkpoint_due, require_finite_loss
 from mmtrain.stopping import TrainingStopped
-from mmtrain.task import Task, forward, network_inputs, sample_losses, stream_task
+from mmtrain.task import forward, stream_task
 from mmtrain.waiting import WaitClock
 
 
@@ -95,37 +92,6 @@ def portions_left(part: EpochPart, portions: Sequence[Portion], accumulate: int)
     return portions[num_done:]
 
 
-def fit_at_once(run: Run, observer: TrainingObserver) -> None:
-    """Set the weights from all training samples together, for a network that needs no steps; there is one rank.
-
-    Every training sample is read once, as it is: copies, drawing of classes and dropped batches belong to epochs.
-
-    Raises
-    ------
-    TrainingStopped
-        A signal asked for it before the fit began.
-    """
-    task, network, part = run.task, run.learner.network, run.progress.part
-    fit = task.architecture.fit
-    assert fit is not None
-    members = task.cohort.members("train")
-    num_batches = -(-len(members) // task.config.optimisation.batch_size)
-    requests = [request_samples(task.cohort, positions) for positions in np.array_split(members, num_batches)]
-    observer.on_step(_position(part, 1, 1, len(members)))
-    started, clock = time.perf_counter(), WaitClock(task.device)
-    examples = [_example(task, batch) for batch in clock.watch(stream_task(task, requests))]
-    if run.stop.made:
-        raise TrainingStopped
-    fit(network, examples, task.targets.kinds)
-    network.eval()
-    with torch.inference_mode():
-        for batch in clock.watch(stream_task(task, requests)):
-            losses = sample_losses(task, forward(task, network, batch), batch.request.positions)
-            part.loss_sum += losses.sum().item()
-            part.num_samples += len(losses)
-    part.wait_seconds, part.seconds = clock.take_seconds(), time.perf_counter() - started
-
-
 def calibrate(run: Run, portions: Sequence[Portion]) -> None:
     """Measure batch norm again on the first batches of an epoch: evaluation then sees the weights as they are now."""
     task, network, epoch = run.task, run.learner.network, run.progress.epoch + 1
@@ -171,12 +137,3 @@ def _position(part: EpochPart, epoch: int, num_steps: int, num_samples: int) -> 
     return EpochPosition(
         epoch=epoch, steps=part.steps, num_steps=num_steps, samples=part.num_samples, num_samples=num_samples
     )
-
-
-def _example(task: Task, batch: StoredBatch) -> Example:
-    """Return a batch by itself: what it is made from is overwritten by the next."""
-    inputs = network_inputs(task, batch)
-    tensors = (inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF)
-    volumes, edges, features = (None if t is None else t.float().cpu().numpy().copy() for t in tensors)
-    labels_BT = task.cohort.labels_NT[batch.request.positions]
-    return Example(volumes_BCXYZ=volumes, edges_BE=edges, features_BF=features, labels_BT=labels_BT)

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import torch
 
+from mmdata.execution.capacity import as_gb
 from mmtrain.config.optimisation import MIN_BATCH_SIZE, MIN_PART
 from mmtrain.config.run import RunConfig
+from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
+from mmtrain.models.protocol import Architecture, NetworkShape
 
 _CPU_MESSAGE = "can't allocate memory"
 
@@ -33,6 +37,32 @@ def explain_exhaustion(config: RunConfig, num_ranks: int) -> Iterator[None]:
         if _CPU_MESSAGE not in str(error):
             raise
         raise TrainError(advise(config, num_ranks)) from error
+
+
+def require_memory(model: str, architecture: Architecture, shape: NetworkShape, cohort: Cohort) -> None:
+    """Refuse to fit a network at once to more than the memory of this machine holds.
+
+    Parameters
+    ----------
+    model
+        Name of the network.
+
+    Raises
+    ------
+    TrainError
+        Says how much is needed and how much there is.
+    """
+    if architecture.fit is None:
+        return
+    num_training, num_validation = cohort.split_sizes["train"], cohort.split_sizes["val"]
+    needed = architecture.fit.memory_bytes(shape, num_training, num_validation)
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise TrainError(
+            f"The model {model} needs up to {as_gb(needed)} of memory for {num_training} training and "
+            f"{num_validation} validation samples, and {as_gb(available)} are available.",
+            "Use fewer --inputs, or a machine with more memory.",
+        )
 
 
 def advise(config: RunConfig, num_ranks: int) -> str:

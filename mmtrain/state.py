@@ -48,7 +48,7 @@ class Run:
 
 
 def resume(run: Run) -> None:
-    """Put the run back to its last checkpoint; without any it begins again.
+    """Put the run back to its last checkpoint; without any it begins again, and so does one that is fitted at once.
 
     Raises
     ------
@@ -56,6 +56,8 @@ def resume(run: Run) -> None:
         There is none although epochs were finished, all are damaged, or ranks read different ones.
     """
     directory, learner, ranks = run.directory, run.learner, run.task.ranks
+    if run.task.architecture.fit is not None:
+        return
     if has_checkpoint(directory.checkpoint):
         try:
             run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
@@ -135,7 +137,7 @@ def end_epoch(run: Run, val_loss: float, prediction_NT: NDArray[np.float64]) -> 
 
 
 def keep_epoch(run: Run, entry: EpochEntry) -> None:
-    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint.
+    """Write what an epoch leaves: its entry, the weights if it is the best so far, and a checkpoint if more may come.
 
     Raises
     ------
@@ -146,7 +148,8 @@ def keep_epoch(run: Run, entry: EpochEntry) -> None:
     _require_finite(run)
     if entry["epoch"] == progress.best_epoch:
         save_weights(directory.model, run.learner.network)
-    _save(run)
+    if run.task.architecture.fit is None:
+        _save(run)
     write_json_lines(directory.epochs, progress.history)  # last: epochs without a checkpoint are refused
 
 

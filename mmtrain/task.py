@@ -29,6 +29,7 @@ from mmtrain.data.stream import (
 from mmtrain.data.transfer import transfer_batches
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
+from mmtrain.memory import require_memory
 from mmtrain.models.card import ModelCard
 from mmtrain.models.protocol import Architecture, NetworkShape
 from mmtrain.models.registry import load_architecture, network_shape
@@ -81,6 +82,7 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
     stores = open_run_stores(layout, config)
     shape = shape_of_run(config, stores, targets.num_outputs)
     require_independence(config.model.model, shape, ranks.size)
+    require_memory(config.model.model, architecture, shape, cohort)
     device = choose_device(config.execution.device)
     largest_share = -(-min(config.optimisation.batch_size, max(cohort.split_sizes.values())) // ranks.size)
     return Task(

@@ -15,8 +15,9 @@ from mmtrain.checkpoint import Progress
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.device import choose_device
-from mmtrain.epoch import calibrate, fit_at_once, train_epoch
+from mmtrain.epoch import calibrate, train_epoch
 from mmtrain.evaluate import evaluate
+from mmtrain.fit import fit_at_once
 from mmtrain.learner import build_learner
 from mmtrain.logs import open_loggers
 from mmtrain.memory import explain_exhaustion
@@ -95,6 +96,7 @@ def train_as_rank(run: Run, observer: TrainingObserver) -> None:
             train_epoch(run, portions, observer)
         else:
             fit_at_once(run, observer)
+            write_card(directory.model_card, describe_model(run.task))  # of the sizes that the fit has found
         observer.on_validation(epoch)
         calibrate(run, portions)
         val_loss, prediction_NT = evaluate(task, run.learner.network, "val")

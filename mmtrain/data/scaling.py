@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -72,6 +73,12 @@ class FeatureScaler:
         """Return one entry for each feature."""
         entries = zip(self.names, self.means, self.stds, self.shown, strict=True)
         return [{"name": name, "mean": mean, "std": std, "shown": shown} for name, mean, std, shown in entries]
+
+
+def restore_gaps(scaled_BF: torch.Tensor) -> torch.Tensor:
+    """Return the z-scores of what `FeatureScaler.scale` gave, shape (B, F), NaN where a value was missing."""
+    scores, missing = scaled_BF.tensor_split(2, dim=1)
+    return scores.masked_fill(missing > 0, torch.nan)
 
 
 def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:

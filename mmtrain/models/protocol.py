@@ -1,9 +1,10 @@
 """What a network is to the trainer.
 
-Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs.
+Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs, N samples, D numbers of
+one part of the inputs, T targets.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from mmbase.names import INPUTS
 from mmtrain.config.model import ModelConfig
-from mmtrain.targets.protocol import TargetKind
+from mmtrain.targets.several import Targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,18 +33,37 @@ class NetworkShape:
     num_outputs: int
     """Outputs of all targets together."""
     parameters: dict[str, Any] = field(default_factory=dict)
-    """What else the network depends on, by the names of `ModelConfig`."""
+    """What else the network depends on: settings by the names of `ModelConfig`, and sizes that a fit has found."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """A batch of inputs with their labels, on the processor."""
+class Samples:
+    """All samples of a split, as a network that is fitted at once gets them; it may overwrite them."""
 
-    volumes_BCXYZ: NDArray[np.float32] | None
-    edges_BE: NDArray[np.float32] | None
-    features_BF: NDArray[np.float32] | None
-    labels_BT: NDArray[np.float64]
+    parts: tuple[NDArray[np.float32], ...]
+    """What `Fitting.reduce` keeps of the inputs, each of shape (N, D)."""
+    labels_NT: NDArray[np.float64]
     """One column for each target, in its own unit; NaN where missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitting:
+    """How a network is fitted to all training samples at once, by one process, where no gradient steps are needed."""
+
+    part_sizes: Callable[[NetworkShape], tuple[int, ...]]
+    """Return how many numbers D of each part of the inputs are kept of one sample; none: no inputs are read."""
+    reduce: Callable[
+        [NetworkShape, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None], tuple[torch.Tensor, ...]
+    ]
+    """Return what is kept of a batch of volumes, edges and features, each part of shape (B, D)."""
+    memory_bytes: Callable[[NetworkShape, int, int], int]
+    """Return the most memory that the fit takes for so many training and so many validation samples."""
+    fit: Callable[[NetworkShape, Samples, Samples, Targets, int], tuple[NetworkShape, nn.Module]]
+    """Return the network fitted on the training samples, with the shape that `Architecture.build` makes one like it of.
+
+    What the training samples do not decide, such as a penalty, the validation samples choose. The last argument is a
+    seed.
+    """
 
 
 def _any_shape(shape: NetworkShape) -> NetworkShape:
@@ -75,5 +95,5 @@ class Architecture:
     """Give weights the memory format in which they compute fastest."""
     penalty: Callable[[nn.Module, ModelConfig], torch.Tensor] | None = None
     """Return what is added to the loss of each step."""
-    fit: Callable[[nn.Module, Sequence[Example], Sequence[TargetKind]], None] | None = None
-    """Set the weights from all training samples at once, where no gradient steps are needed."""
+    fit: Fitting | None = None
+    """How it is fitted at once, where no gradient steps are needed; None: it learns in epochs."""

@@ -1,141 +1,180 @@
-"""Scikit-learn's ridge and logistic regression on whatever inputs there are, fitted at once: a plain comparison.
+"""Scikit-learn's ridge and logistic regression on reduced inputs, fitted at once: a plain comparison.
 
-The penalty of each target is chosen among `PENALTIES` by leave-one-out (ridge) or five-fold (logistic) validation
-within the training split. Inputs are standardised with the moments of the training split. Every training sample counts
-once, as it is: classes that are to be balanced are weighted, and augmented copies are not read.
+Each volume is averaged to a coarse side; it and connectivity are projected onto their first principal components, each
+such part divided by the standard deviation of its first component. Tabular features are standardised. The penalty of
+each target is the one of `PENALTIES` with the smallest validation loss. Every training sample counts once, as it is:
+classes that are to be balanced are weighted, and augmented copies are not read.
+
+All of it is linear, so what is kept is one layer over the coarse volumes, the edges and the features. Earlier runs were
+fitted to the volumes as they are, standardised by `scale`; their cards have no `coarse_side`.
+
+Legend of shapes: B batch, N samples, D numbers of all parts, P components and features, K outputs.
 """
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
-from mmtrain.errors import TrainError
-from mmtrain.models.protocol import Architecture, Example, NetworkShape
-from mmtrain.targets.protocol import TargetKind
+from mmtrain.models.problem import Problem, pose_problems
+from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
+from mmtrain.models.reduction import (
+    Projection,
+    coarse_side,
+    fit_projections,
+    memory_bytes,
+    part_sizes,
+    project,
+    projected_sizes,
+    reduce_batch,
+    reduce_inputs,
+)
+from mmtrain.targets.several import Targets
 
-PENALTIES = np.logspace(-1, 7, 9)
-NUM_FOLDS, MIN_FOLDS = 5, 2
-MAX_ITERATIONS = 1000
-MAX_INPUTS = 1 << 18
-"""Numbers of one sample. Memory: about four times the training split as float32, for scikit-learn makes copies."""
+PENALTIES = np.logspace(-3, 7, 11)
+MAX_ITERATIONS = 200
 
 
 class LinearNet(nn.Module):
-    """One linear layer over all inputs, standardised."""
+    """One linear layer over all parts of the inputs, each less its mean and times its scale."""
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+    def __init__(self, coarse_side: int, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
+        self.coarse_side = coarse_side
         self.register_buffer("mean", torch.zeros(num_inputs))
         self.register_buffer("scale", torch.ones(num_inputs))
         self.layer = nn.Linear(num_inputs, num_outputs)
 
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
-        """Return outputs (B, K)."""
-        x_BD = torch.cat([given.flatten(1) for given in inputs if given is not None], dim=1)
-        outputs: torch.Tensor = self.layer((x_BD - self.mean) * self.scale)
+        """Return outputs (B, K), computed without rounding to bfloat16."""
+        with torch.autocast(self.mean.device.type, enabled=False):
+            x_BD = torch.cat(reduce_inputs(self.coarse_side, *inputs), dim=1)
+            outputs: torch.Tensor = self.layer((x_BD - self.mean) * self.scale)
         return outputs
 
 
-def count_inputs(shape: NetworkShape) -> int:
-    """Return how many numbers the inputs of one sample have."""
-    return len(shape.volumes) * shape.side**3 + shape.num_edges + shape.num_features
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How one part of the inputs becomes columns of the matrix that is regressed on."""
+
+    projection: Projection | None
+    """None: the part as it is."""
+    mean: NDArray[np.float32]
+    """Of each number of the part."""
+    scale: NDArray[np.float32]
+    """Of each column."""
+
+    def of(self, part_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the columns of a part, shape (N, P)."""
+        centred = part_ND - self.mean if self.projection is None else project(self.projection, part_ND)
+        return centred.astype(np.float64) * self.scale
+
+    def unfold(self, weights_KP: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weights of the numbers of the part, shape (K, D), from those of its columns."""
+        scaled = weights_KP * self.scale
+        return scaled if self.projection is None else scaled @ self.projection.components.double().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class LinearFit:
+    """One target's regression."""
+
+    penalty: float
+    weights: NDArray[np.float64]
+    """Of each column, shape (P,)."""
+    bias: float
 
 
 def complete(shape: NetworkShape) -> NetworkShape:
-    """Return the shape as it is.
-
-    Raises
-    ------
-    TrainError
-        There are more inputs than a matrix of all training samples can have.
-    """
-    if count_inputs(shape) > MAX_INPUTS:
-        raise TrainError(
-            f"The model linear takes at most {MAX_INPUTS} numbers of each sample, got {count_inputs(shape)}.",
-            "Use a smaller --side or fewer --inputs.",
-        )
-    return shape
+    """Choose the side to which volumes are averaged."""
+    return replace(shape, parameters={"coarse_side": coarse_side(shape)})
 
 
 def build(shape: NetworkShape) -> LinearNet:
     """Return the model before it is fitted."""
-    return LinearNet(count_inputs(shape), shape.num_outputs)
+    side = shape.parameters.get("coarse_side", shape.side)
+    num_inputs = sum(projected_sizes(shape, side)) + shape.num_features
+    return LinearNet(side, num_inputs, shape.num_outputs)
 
 
-def fit(model: nn.Module, examples: Sequence[Example], targets: Sequence[TargetKind]) -> None:
+def fit(
+    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int
+) -> tuple[NetworkShape, nn.Module]:
     """Fit every target on the training samples that have it."""
-    assert isinstance(model, LinearNet)
-    x_ND = _matrix(examples)
-    labels_NT = np.concatenate([example.labels_BT for example in examples])
-    mean, spread = (moment(x_ND, axis=0, dtype=np.float64).astype(np.float32) for moment in (np.mean, np.std))
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    x_ND -= mean
-    x_ND *= scale
-    layers = [
-        layer
-        for target, labels in zip(targets, labels_NT.T, strict=True)
-        for layer in _fit_target(target, x_ND[~np.isnan(labels)], labels[~np.isnan(labels)])
-    ]
+    problems = pose_problems("linear", targets, training, validation)
+    columns = fit_columns(shape, training.parts, seed)
+    training_NP, validation_NP = (
+        np.concatenate([of_part.of(part) for of_part, part in zip(columns, samples.parts, strict=True)], axis=1)
+        for samples in (training, validation)
+    )
+    fits = [fit_target(problem, training_NP, validation_NP) for problem in problems]
+    signs = [problem.signs for problem in problems]
+    weights_KP = np.concatenate([np.outer(sign, fitted.weights) for sign, fitted in zip(signs, fits, strict=True)])
+    bias_K = np.concatenate([sign * fitted.bias for sign, fitted in zip(signs, fits, strict=True)])
+    model = build(shape)
+    _set_layer(model, columns, weights_KP, bias_K)
+    penalties = [fitted.penalty for fitted in fits]
+    return replace(shape, parameters={**shape.parameters, "penalties": penalties}), model
+
+
+def fit_columns(shape: NetworkShape, parts: Sequence[NDArray[np.float32]], seed: int) -> list[Columns]:
+    """Return how each part becomes columns, from the training samples."""
+    columns = []
+    for projection, part in zip(fit_projections(shape, parts, seed), parts, strict=False):
+        first = project(projection, part)[:, 0].std()
+        scale = np.full(len(projection.components), _inverse(first), np.float32)
+        columns.append(Columns(projection, projection.mean.numpy(), scale))
+    for table in parts[len(columns) :]:
+        columns.append(Columns(None, table.mean(axis=0, dtype=np.float64).astype(np.float32), _inverse(table.std(0))))
+    return columns
+
+
+def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP: NDArray[np.float64]) -> LinearFit:
+    """Return the regression with the penalty that has the smallest validation loss."""
+    rows = problem.validation.rows
+    fits = _fit_penalties(problem, training_NP[problem.training.rows])
+    return min(fits, key=lambda fitted: problem.validation_loss(validation_NP[rows] @ fitted.weights + fitted.bias))
+
+
+def _fit_penalties(problem: Problem, x_NP: NDArray[np.float64]) -> Iterator[LinearFit]:
+    for penalty in PENALTIES.tolist():
+        estimator = _estimator(problem, penalty)
+        estimator.fit(x_NP, problem.training.answers, sample_weight=problem.training.weights)
+        yield LinearFit(penalty, estimator.coef_.reshape(-1), float(np.ravel(estimator.intercept_)[0]))
+
+
+def _estimator(problem: Problem, penalty: float) -> Any:
+    if problem.is_binary:
+        return LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=MAX_ITERATIONS)
+    return Ridge(penalty)
+
+
+def _set_layer(
+    model: LinearNet, columns: Sequence[Columns], weights_KP: NDArray[np.float64], bias_K: NDArray[np.float64]
+) -> None:
+    ends = np.cumsum([len(of_part.scale) for of_part in columns])[:-1]
+    weights = zip(columns, np.split(weights_KP, ends, axis=1), strict=True)
     with torch.no_grad():
-        model.mean.copy_(torch.from_numpy(mean))
-        model.scale.copy_(torch.from_numpy(scale))
-        model.layer.weight.copy_(torch.from_numpy(np.stack([weights for weights, _ in layers])))
-        model.layer.bias.copy_(torch.tensor([bias for _, bias in layers]))
+        model.mean.copy_(torch.from_numpy(np.concatenate([of_part.mean for of_part in columns])))
+        model.layer.weight.copy_(torch.from_numpy(np.concatenate([c.unfold(part) for c, part in weights], axis=1)))
+        model.layer.bias.copy_(torch.from_numpy(bias_K))
 
 
-def search_penalty(classes: NDArray[np.int64]) -> GridSearchCV:
-    """Return a logistic regression that is validated in five folds, or in as many as the smaller class has samples.
-
-    Raises
-    ------
-    TrainError
-        A class has fewer than two samples.
-    """
-    smallest = int(np.bincount(classes, minlength=2).min())
-    if smallest < MIN_FOLDS:
-        raise TrainError(f"The model linear needs {MIN_FOLDS} training samples of each class, got {smallest} of one.")
-    logistic, penalties = LogisticRegression(max_iter=MAX_ITERATIONS), {"C": 1 / PENALTIES}
-    return GridSearchCV(logistic, penalties, scoring="neg_log_loss", cv=min(NUM_FOLDS, smallest))
+def _inverse(spread: Any) -> Any:
+    """Return what divides by a standard deviation; 0 where nothing varies."""
+    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
-def _fit_target(
-    target: TargetKind, x_ND: NDArray[np.float32], labels: NDArray[np.float64]
-) -> Iterator[tuple[NDArray[np.float64], float]]:
-    """Yield weights and bias of each output of one target."""
-    classes, weights = target.classes(labels), target.sample_weights(labels)
-    if classes is None and target.num_outputs == 1:
-        ridge = RidgeCV(PENALTIES).fit(x_ND, target.scale(labels), sample_weight=weights)
-        yield ridge.coef_, float(ridge.intercept_)
-    elif classes is not None and target.num_outputs == 2:
-        logistic = search_penalty(classes).fit(x_ND, classes, sample_weight=weights).best_estimator_
-        for sign in (-1.0, 1.0):  # the pair of outputs of a binary target
-            yield sign * logistic.coef_[0], float(sign * logistic.intercept_[0])
-    else:
-        raise TrainError(f"The model linear knows no targets of the kind {target.name}.", "Choose another --model.")
-
-
-def _matrix(examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Return the inputs of all samples, one after the other, in one matrix."""
-    inputs = [
-        [part.reshape(len(part), prod(part.shape[1:])) for part in given if part is not None]
-        for given in ((example.volumes_BCXYZ, example.edges_BE, example.features_BF) for example in examples)
-    ]
-    num_samples, num_inputs = sum(len(parts[0]) for parts in inputs), sum(part.shape[1] for part in inputs[0])
-    x_ND = np.empty((num_samples, num_inputs), np.float32)
-    row = 0
-    for parts in inputs:
-        np.concatenate(parts, axis=1, out=x_ND[row : row + len(parts[0])])
-        row += len(parts[0])
-    return x_ND
-
-
-ARCHITECTURE = Architecture(build=build, complete=complete, fit=fit)
+ARCHITECTURE = Architecture(
+    build=build,
+    complete=complete,
+    fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
+)

@@ -41,7 +41,7 @@ ARCHITECTURE = Architecture(build=build, inputs=("t1", "flair", "connectivity"),
 
 def test_a_network_is_one_file(tiny: Any, add_module: Any) -> None:
     add_module(networks, "means", OWN)
-    assert network_names() == ("densenet121", "fusion", "linear", "means")
+    assert network_names() == ("boosting", "constant", "densenet121", "fusion", "linear", "means")
     settings = {"model": "means", "channels": (), "inputs": ("t1", "connectivity"), "epochs": 20, "learning_rate": 0.02}
     run = tiny.train(**settings)
     assert tiny.epochs(run)[-1]["val_loss"] < tiny.epochs(run)[0]["val_loss"] / 2
@@ -58,5 +58,8 @@ def test_inputs_that_it_does_not_name_are_refused(tiny: Any, add_module: Any) ->
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(TrainError, match=r"network \(--model\) to be one of densenet121, fusion, linear, got 'resnet'"):
+    with pytest.raises(
+        TrainError,
+        match=r"network \(--model\) to be one of boosting, constant, densenet121, fusion, linear, got 'resnet'",
+    ):
         load_architecture("resnet")

@@ -29,7 +29,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "bfloat16": {"inputs": ("connectivity",), "precision": "bfloat16"},
     "classes": {"inputs": ("connectivity", "metadata"), "target": "sex", "kind": "classification"}
     | {name: value for name, value in EVERYTHING.items() if name != "inputs"},
-    "linear": {"inputs": ("t1", "connectivity"), "model": "linear", "channels": ()},
+    **{
+        model: {"inputs": ("t1", "connectivity"), "model": model, "channels": ()}
+        for model in ("constant", "linear", "boosting")
+    },
 }
 DTYPES = {"float64": torch.float64, "bfloat16": torch.bfloat16}
 

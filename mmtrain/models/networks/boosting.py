@@ -1,0 +1,184 @@
+"""Scikit-learn's histogram gradient boosting on reduced inputs, fitted at once: a comparison that is not linear.
+
+Each volume is averaged to a coarse side; it and connectivity are projected onto their first principal components.
+Tabular features are taken as they are, with gaps where values are missing. The validation split chooses the learning
+rate among `LEARNING_RATES`, and for each how many trees there are. Every training sample counts once, as it is: classes
+that are to be balanced are weighted, and augmented copies are not read.
+
+Legend of shapes: B batch, N samples, F inputs of the trees, K outputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from torch import nn
+
+from mmbase.json_text import Count, parse_content
+from mmtrain.data.scaling import restore_gaps
+from mmtrain.models.problem import Problem, pose_problems
+from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
+from mmtrain.models.reduction import (
+    Projection,
+    coarse_side,
+    fit_projections,
+    memory_bytes,
+    part_sizes,
+    project,
+    projected_sizes,
+    reduce_batch,
+    reduce_inputs,
+)
+from mmtrain.models.trees import BoostedTrees, Ensemble, predict_raw, read_trees, trees_of
+from mmtrain.targets.several import Targets
+
+LEARNING_RATES = (0.03, 0.1, 0.3)
+MAX_TREES = 1000
+PATIENCE = 20
+"""Trees without a better validation loss after which no more are grown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """What a card says of a fitted model."""
+
+    coarse_side: Count
+    components: list[Count]
+    """Of each part that is projected."""
+    num_trees: list[Count]
+    """Of each target."""
+    num_nodes: Count
+    """Of all trees."""
+
+
+class BoostingNet(nn.Module):
+    """Projections of the inputs, and trees on their components and the tabular features."""
+
+    def __init__(self, coarse_side: int, projections: Sequence[Projection], trees: BoostedTrees) -> None:
+        super().__init__()
+        self.coarse_side = coarse_side
+        self.projections = nn.ModuleList(projections)
+        self.trees = trees
+
+    def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
+        """Return outputs (B, K), computed without rounding to bfloat16."""
+        with torch.autocast(self.trees.value.device.type, enabled=False):
+            parts = reduce_inputs(self.coarse_side, *inputs)
+            num_projected = len(self.projections)
+            components = [of_part(part) for of_part, part in zip(self.projections, parts, strict=False)]
+            tables = [restore_gaps(table).float() for table in parts[num_projected:]]
+            outputs: torch.Tensor = self.trees(torch.cat([*components, *tables], dim=1))
+        return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class BoostingFit:
+    """One target's trees."""
+
+    learning_rate: float
+    ensemble: Ensemble
+    validation_loss: float
+
+
+def complete(shape: NetworkShape) -> NetworkShape:
+    """Return the shape before the fit: no components and no trees."""
+    side = coarse_side(shape)
+    components = [0] * len(projected_sizes(shape, side))
+    return _with_sizes(shape, _Sizes(side, components, [], 0))
+
+
+def build(shape: NetworkShape) -> BoostingNet:
+    """Return the model before its numbers are set.
+
+    Raises
+    ------
+    ValueError
+        The shape's parameters are not those of such a model.
+    """
+    sizes = parse_content({name: shape.parameters[name] for name in _Sizes.__slots__}, _Sizes)
+    parts = projected_sizes(shape, sizes.coarse_side)
+    projections = [Projection(size, number) for size, number in zip(parts, sizes.components, strict=True)]
+    num_inputs = sum(sizes.components) + shape.num_features // 2
+    trees = BoostedTrees(num_inputs, sizes.num_trees, sizes.num_nodes, shape.num_outputs)
+    return BoostingNet(sizes.coarse_side, projections, trees)
+
+
+def fit(
+    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int
+) -> tuple[NetworkShape, nn.Module]:
+    """Fit every target on the training samples that have it."""
+    problems = pose_problems("boosting", targets, training, validation)
+    projections = fit_projections(shape, training.parts, seed)
+    training_NF, validation_NF = (tree_inputs(projections, samples.parts) for samples in (training, validation))
+    fits = [fit_target(problem, training_NF, validation_NF, seed) for problem in problems]
+    trees = trees_of(training_NF.shape[1], [fitted.ensemble for fitted in fits], _signs(problems))
+    components = [len(projection.components) for projection in projections]
+    sizes = _Sizes(coarse_side(shape), components, trees.num_trees, len(trees.value))
+    fitted_shape = _with_sizes(shape, sizes)
+    fitted_shape.parameters["learning_rates"] = [fitted.learning_rate for fitted in fits]
+    return fitted_shape, BoostingNet(sizes.coarse_side, projections, trees)
+
+
+def tree_inputs(projections: Sequence[Projection], parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what the trees compare with their thresholds, shape (N, F)."""
+    components = [project(projection, part) for projection, part in zip(projections, parts, strict=False)]
+    tables = [restore_gaps(torch.from_numpy(table)).numpy() for table in parts[len(projections) :]]
+    return np.concatenate([*components, *tables], axis=1)
+
+
+def fit_target(
+    problem: Problem, training_NF: NDArray[np.float32], validation_NF: NDArray[np.float32], seed: int
+) -> BoostingFit:
+    """Return the trees with the learning rate that has the smallest validation loss."""
+    training, validation = training_NF[problem.training.rows], validation_NF[problem.validation.rows]
+    fits = (boost(problem, training, validation, rate, seed) for rate in LEARNING_RATES)
+    return min(fits, key=lambda fitted: fitted.validation_loss)
+
+
+def boost(
+    problem: Problem, x_NF: NDArray[np.float32], validation_NF: NDArray[np.float32], rate: float, seed: int
+) -> BoostingFit:
+    """Return as many trees of one learning rate as have the smallest validation loss."""
+    estimator = HistGradientBoostingClassifier if problem.is_binary else HistGradientBoostingRegressor
+    model = estimator(
+        learning_rate=rate,
+        max_iter=MAX_TREES,
+        early_stopping=True,
+        scoring="loss",
+        n_iter_no_change=PATIENCE,
+        random_state=seed,
+    )
+    model.fit(
+        x_NF,
+        problem.training.answers,
+        sample_weight=problem.training.weights,
+        X_val=validation_NF,
+        y_val=problem.validation.answers,
+        sample_weight_val=problem.validation.weights,
+    )
+    num_trees = int(np.argmax(model.validation_score_))  # minus the loss; the first is of the baseline alone
+    ensemble = read_trees(model, validation_NF).first(num_trees)
+    return BoostingFit(rate, ensemble, problem.validation_loss(predict_raw(ensemble, validation_NF)))
+
+
+def _signs(problems: Sequence[Problem]) -> NDArray[np.float64]:
+    """Return what each output makes of the raw number of each target, shape (E, K)."""
+    ends = np.cumsum([problem.kind.num_outputs for problem in problems])
+    signs_EK = np.zeros((len(problems), ends[-1]))
+    for row, end, problem in zip(signs_EK, ends, problems, strict=True):
+        row[end - len(problem.signs) : end] = problem.signs
+    return signs_EK
+
+
+def _with_sizes(shape: NetworkShape, sizes: _Sizes) -> NetworkShape:
+    return replace(shape, parameters={name: getattr(sizes, name) for name in _Sizes.__slots__})
+
+
+ARCHITECTURE = Architecture(
+    build=build,
+    complete=complete,
+    fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
+)

@@ -1,0 +1,135 @@
+"""Boosted trees as a run's model, against scikit-learn applied to the same components."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from mmtrain.errors import TrainError
+from mmtrain.models.networks.boosting import LEARNING_RATES, MAX_TREES, PATIENCE, complete, fit
+from mmtrain.models.protocol import NetworkShape, Samples
+from mmtrain.models.trained import load_model
+from mmtrain.targets.kinds import classification, regression
+from mmtrain.targets.several import Targets
+from tests.mmtrain.conftest import TinyStudy, make_tiny_study
+from tests.mmtrain.models.test_trained import read_inputs
+
+SPLITS = ["train"] * 150 + ["val"] * 40 + ["test"] * 30
+EVERYTHING = {"inputs": ("t1", "connectivity", "metadata"), "metadata_blocks": ("serology",)}
+SETTINGS = {"model": "boosting", "channels": (), "features": ("LDL",), "shown_features": ("LDL",), **EVERYTHING}
+CLASS_WEIGHTS = (0.6, 3.0)
+SHAPE = NetworkShape(volumes=(), side=1, num_edges=3, num_features=2, num_outputs=3)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """As many samples as trees need to have more than one leaf."""
+    return make_tiny_study(tmp_path_factory.mktemp("boosting") / "study", SPLITS)
+
+
+@pytest.fixture(scope="module")
+def run(study: TinyStudy) -> Any:
+    return study.train(**SETTINGS)
+
+
+def split_of(num: int, seed: int) -> Samples:
+    """Return samples whose first target is a step of a gap and an edge, the second whether another edge is positive."""
+    rng = np.random.default_rng(seed)
+    edges = rng.normal(size=(num, 3)).astype(np.float32) * (3, 2, 1)
+    missing = rng.random(num) < 0.3
+    table = np.c_[np.where(missing, 0.0, rng.normal(size=num)), missing].astype(np.float32)
+    age = 60.0 + 5 * (edges[:, 0] > 0.3) + 8 * missing + rng.normal(size=num)
+    sex = (edges[:, 1] > 0).astype(float)
+    sex[::7] = np.nan
+    return Samples(parts=(edges.astype(np.float32), table), labels_NT=np.c_[age, sex])
+
+
+def best_of(
+    estimator: type, training: tuple[NDArray[Any], ...], validation: tuple[NDArray[Any], ...]
+) -> tuple[float, Any, int]:
+    """Return the learning rate, scikit-learn's model, and the number of trees with the smallest validation loss."""
+    found = []
+    for rate in LEARNING_RATES:
+        settings = {"learning_rate": rate, "max_iter": MAX_TREES, "n_iter_no_change": PATIENCE}
+        model = estimator(**settings, early_stopping=True, scoring="loss")
+        (x_NF, answers, weights), (other_NF, other_answers, other_weights) = training, validation
+        of_validation = {"X_val": other_NF, "y_val": other_answers, "sample_weight_val": other_weights}
+        model.fit(x_NF, answers, sample_weight=weights, **of_validation)
+        found.append((model.validation_score_.max(), rate, model, int(model.validation_score_.argmax())))
+    return max(found, key=lambda entry: entry[0])[1:]
+
+
+def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> None:
+    splits = training, validation = split_of(400, 1), split_of(200, 2)
+    kinds = (regression.Kind(50.0, 90.0), classification.Kind(CLASS_WEIGHTS))
+    shape, model = fit(complete(SHAPE), training, validation, Targets(("age", "sex"), kinds, (1.0, 1.0)), 7)
+    (projection,) = model.projections
+    inputs = []
+    for samples in splits:
+        edges, table = samples.parts
+        gaps = np.where(table[:, 1] > 0, np.nan, table[:, 0])
+        components = (edges - projection.mean.numpy()).astype(np.float64) @ projection.components.double().numpy().T
+        inputs.append(np.c_[components.astype(np.float32), gaps.astype(np.float32)])
+    outputs = model(None, *map(torch.from_numpy, validation.parts)).detach().numpy()
+    ages = [np.clip((samples.labels_NT[:, 0] - 50) / 20 - 1, -1, 1) for samples in splits]
+    regressions = [(x, age, np.ones(len(x))) for x, age in zip(inputs, ages, strict=True)]
+    rate, trees, num_trees = best_of(HistGradientBoostingRegressor, *regressions)
+    assert 0 < num_trees < MAX_TREES
+    assert outputs[:, 0] == pytest.approx(list(trees.staged_predict(inputs[1]))[num_trees - 1], abs=1e-5)
+    classifications = []
+    for x, samples in zip(inputs, splits, strict=True):
+        sex = samples.labels_NT[:, 1]
+        known = ~np.isnan(sex)
+        classifications.append((x[known], sex[known], np.where(sex == 1, *CLASS_WEIGHTS[::-1])[known]))
+    other_rate, classifier, other_trees = best_of(HistGradientBoostingClassifier, *classifications)
+    (*_, expected) = (p for p, _ in zip(classifier.staged_predict_proba(inputs[1]), range(other_trees), strict=False))
+    assert 1 / (1 + np.exp(-outputs[:, 2])) == pytest.approx(expected[:, 1], abs=1e-5)
+    assert outputs[:, 1] == pytest.approx(-outputs[:, 2])
+    assert shape.parameters["num_trees"] == [num_trees, other_trees]
+    assert shape.parameters["learning_rates"] == [rate, other_rate]
+
+
+def test_a_run_is_predicted_from_its_kept_files_as_it_was_tested(study: Any, run: Any, tmp_path: Path) -> None:
+    for file in (run.model, run.model_card):
+        shutil.copy(file, tmp_path)
+    model = load_model(tmp_path)
+    inputs = read_inputs(study, EVERYTHING["inputs"], range(150, 220))
+    del inputs["features"]["sex"]
+    table = pl.read_parquet(run.predictions)
+    assert model.predict(**inputs)["age"] == pytest.approx(table["prediction"].to_numpy(), rel=1e-6)
+    assert table.filter(split="test").select(pl.corr("truth", "prediction")).item() > 0.95
+    assert sum(model.card.shape.parameters["num_trees"]) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_nodes", 10**11),
+        ("num_nodes", -1),
+        ("num_trees", [10**11]),
+        ("num_trees", 3),
+        ("components", [10**9, 12]),
+        ("components", [12]),
+        ("coarse_side", 10**6),
+        ("coarse_side", "wide"),
+        ("components", None),
+    ],
+)
+def test_a_card_with_absurd_sizes_is_refused_in_one_line(run: Any, tmp_path: Path, name: str, value: Any) -> None:
+    shutil.copy(run.model, tmp_path)
+    card = json.loads(run.model_card.read_text())
+    if value is None:
+        del card["network"][name]
+    else:
+        card["network"][name] = value
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(TrainError, match=r"not those of its model card|describes no network") as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
