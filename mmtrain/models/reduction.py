@@ -125,7 +125,7 @@ def memory_bytes(shape: NetworkShape, num_training: int, num_validation: int) ->
 
     >>> volumes = NetworkShape(volumes=("flair", "t1", "dwi"), side=64, num_outputs=1)
     >>> f"{memory_bytes(volumes, 18_000, 2_000) / 1e9:.1f} GB"
-    '2.2 GB'
+    '2.1 GB'
     """
     sizes = part_sizes(shape)
     num_samples, largest = num_training + num_validation, max(sizes, default=0)

@@ -70,3 +70,11 @@ def test_volumes_are_kept_at_a_coarse_side_and_a_model_takes_them_as_they_are(tm
     volumes = open_array(study.layout.volume_array("t1", 32)).read_rows([(row,) for row in range(26, 40)])
     predicted = load_model(run.path).predict({"t1": volumes})["age"]
     assert predicted == pytest.approx(pl.read_parquet(run.predictions)["prediction"].to_numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_precision_of_networks_changes_nothing(tiny: Any, model: str) -> None:
+    """Sums over thousands of edges, and comparisons with thresholds, are not for bfloat16."""
+    runs = [tiny.train(**SETTINGS, model=model, precision=precision) for precision in ("float32", "bfloat16")]
+    plain, rough = (pl.read_parquet(run.predictions)["prediction"].to_numpy() for run in runs)
+    assert rough == pytest.approx(plain, rel=1e-6)
