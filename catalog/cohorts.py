@@ -23,7 +23,10 @@ from mmbase.names import SPLITS
 FEATURE_PREFIX = "feature_"
 TARGET, TARGET_PREFIX = "target", "target_"
 """Column of the only target; of several, the prefix of each."""
-CENTRE = "centre"
+SEX, AGE, CENTRE = "sex", "age", "centre"
+GROUP_PREFIX = "group_"
+GROUPS = {SEX: "0 female, 1 male", AGE: "years", CENTRE: ""}
+"""Features by which results are told too, and what a number of each must mean: a study may define them otherwise."""
 MIN_TRAIN, MIN_HELD_OUT = 8, 2
 
 
@@ -33,8 +36,10 @@ class CohortSelection:
 
     frame: pl.DataFrame
     """Columns sample_id, row, split (of the run), target, weight, augmented (whether the study makes augmented copies
-    of the sample), and one ``feature_NAME`` for each feature asked for (null where missing), in the order of rows. Of
-    several targets each has a column ``target_NAME`` (null where missing) in place of ``target``."""
+    of the sample), participant (a number within the cohort, the same for all visits of one person), ``group_sex``,
+    ``group_age`` and ``group_centre`` (null where unknown), and one ``feature_NAME`` for each feature asked for (null
+    where missing), in the order of rows. Of several targets each has a column ``target_NAME`` (null where missing) in
+    place of ``target``."""
     left_out: Mapping[str, int]
     """Why samples that have everything are not in the cohort, and how many."""
 
@@ -78,10 +83,13 @@ def build_cohort(
         labels = cohort.select("split", target=column_of[target]).drop_nulls()
         having = f"a value of {target}{stored}{_tell(left_out)}"
         _require_enough(labels, target, having, binary=definition.kind == "binary")
-    frame = cohort.select("sample_id", "row", "split", *column_of.values(), pl.lit(1.0).alias("weight"), "augmented")
+    participant = (pl.col("participant_key").rank("dense") - 1).cast(pl.Int64).alias("participant")
+    weight = pl.lit(1.0).alias("weight")
+    frame = cohort.select("sample_id", "row", "split", *column_of.values(), weight, "augmented", participant)
+    groups = _group_columns(connection, dictionary, frame["row"])
     columns = feature_columns(connection, frame["row"], features)
     shown = [column.alias(FEATURE_PREFIX + column.name) for column in columns]
-    return CohortSelection(frame=frame.with_columns(shown), left_out=left_out)
+    return CohortSelection(frame=frame.with_columns(*groups, *shown), left_out=left_out)
 
 
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
@@ -118,6 +126,14 @@ def _fetch_complete(
     values = feature_columns(connection, samples["row"], [*column_of, CENTRE])
     with_values = samples.with_columns(column.alias(column_of.get(column.name, column.name)) for column in values)
     return with_values.filter(pl.any_horizontal(pl.col(*column_of.values()).is_not_null()))
+
+
+def _group_columns(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, rows: pl.Series) -> list[pl.Series]:
+    """Return what groups samples; null throughout where the study has made another thing of that feature."""
+    known = [name for name, unit in GROUPS.items() if name in dictionary and unit in ("", dictionary[name].unit)]
+    columns = {column.name: column for column in feature_columns(connection, rows, known)}
+    unknown = pl.Series(values=[None] * len(rows), dtype=pl.Float64)
+    return [columns.get(name, unknown).alias(GROUP_PREFIX + name) for name in GROUPS]
 
 
 def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str, str]]) -> pl.DataFrame:

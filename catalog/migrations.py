@@ -258,4 +258,13 @@ MIGRATIONS = (
             LEFT JOIN scan_source USING (sample_id, modality);
         """,
     ),
+    Migration(
+        6,
+        "intervals of metrics",
+        """
+        ALTER TABLE metric ADD COLUMN low DOUBLE;
+        ALTER TABLE metric ADD COLUMN high DOUBLE;
+        CREATE OR REPLACE VIEW metrics AS SELECT run_id, target, split, name, value, low, high FROM metric;
+        """,
+    ),
 )

@@ -15,7 +15,7 @@ SUPPRESSED_NOTE = (
     f"{SUPPRESSED} fewer than 10 participants, or hidden so that such a number cannot be worked out from the others."
 )
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("balanced_accuracy", "auc")}
+_MAIN_METRICS = {"regression": ("mae", "r2"), "classification": ("auc", "balanced_accuracy")}
 """Kind of target to the metrics that a line is enough for; where a run has none of them, all that it has are shown."""
 
 

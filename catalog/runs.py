@@ -7,7 +7,7 @@ mark     the file that says how many samples of a run's cohort have withdrawn si
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,10 @@ _RUN = {
     **dict.fromkeys(("run_id", "target", "kind", "inputs"), pl.String),
     **dict.fromkeys((*(f"n_{split}" for split in SPLITS), "withdrawn"), pl.Int64),
 }
-_METRIC = {**dict.fromkeys(("run_id", "target", "split", "name"), pl.String), "value": pl.Float64}
+_METRIC = {
+    **dict.fromkeys(("run_id", "target", "split", "name"), pl.String),
+    **dict.fromkeys(("value", "low", "high"), pl.Float64),
+}
 _Row: TypeAlias = tuple[str | int | float | None, ...]
 
 
@@ -42,6 +45,14 @@ class _Target:
     test: dict[str, float | None]
     train: dict[str, float | None] = field(default_factory=dict)
     """Left out: no model has to be measured on what it has learnt."""
+    intervals: dict[str, dict[str, tuple[float, float] | None]] = field(default_factory=dict)
+    """Split to metric to its ends; left out by mm 0.1.0."""
+
+    def rows(self, split: str) -> Iterator[tuple[str, str, float | None, float | None, float | None]]:
+        """Yield split, name, value, and both ends of the interval of each metric."""
+        for name, value in getattr(self, split).items():
+            low, high = self.intervals.get(split, {}).get(name) or (None, None)
+            yield split, name, value, low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,8 @@ class RunEntry:
     """Joined by ``+``."""
     n: Mapping[str, int]
     """Samples of each split that have a value of the target."""
-    metrics: tuple[tuple[str, str, float | None], ...]
-    """Split, name and value of each, whatever its name."""
+    metrics: tuple[tuple[str, str, float | None, float | None, float | None], ...]
+    """Split, name, value and both ends of the interval of each, whatever its name."""
     withdrawn: int | None
     """Samples of the cohort that have withdrawn since; None: the run bears no mark."""
 
@@ -107,7 +118,7 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
     >>> age = {"kind": "regression", "n": n, "val": {"mae": 3.5}, "test": {"mae": 4}}
     >>> [entry] = run_entries("age_t1", {"target": "age", "inputs": ["t1", "dwi"], **age})
     >>> entry.inputs, entry.metrics
-    ('t1+dwi', (('val', 'mae', 3.5), ('test', 'mae', 4.0)))
+    ('t1+dwi', (('val', 'mae', 3.5, None, None), ('test', 'mae', 4.0, None, None)))
     >>> [entry.target for entry in run_entries("both", {"inputs": ["t1"], "targets": {"age": age, "sex": age}})]
     ['age', 'sex']
     """
@@ -123,7 +134,7 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
             kind=target.kind,
             inputs="+".join(read.inputs),
             n={split: getattr(target.n, split) for split in SPLITS},
-            metrics=tuple((split, *metric) for split in SPLITS for metric in getattr(target, split).items()),
+            metrics=tuple(row for split in SPLITS for row in target.rows(split)),
             withdrawn=withdrawn,
         )
         for name, target in targets.items()

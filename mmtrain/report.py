@@ -5,7 +5,7 @@ from typing import Any
 
 from mmbase.plain_table import PlainTable, plain_table
 from mmtrain.config.data import TargetConfig
-from mmtrain.metrics import IN_TARGET_UNIT
+from mmtrain.metrics.registry import is_main, label_of
 
 MAIN_METRICS = ("r2", "mae", "auc", "balanced_accuracy")
 """Those by which the kinds of targets are judged first; with several targets behind the target's name and a dot."""
@@ -31,7 +31,7 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
-    """Show the validation and test metrics of a finished run, target by target."""
+    """Show the main validation and test metrics of a finished run with their intervals, target by target."""
     title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
     rows: list[tuple[str, str, str]] = []
     for target in targets:
@@ -39,7 +39,29 @@ def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -
         if "targets" in metrics:
             rows.append((target.name, "", ""))
         rows.append(("n", str(of_target["n"]["val"]), str(of_target["n"]["test"])))
-        for name in of_target["test"]:
-            label = f"{name} ({target.unit})" if name in IN_TARGET_UNIT else name
-            rows.append((label, f"{of_target['val'][name]:.3f}", f"{of_target['test'][name]:.3f}"))
-    return plain_table((title, "validation", "test"), rows)
+        for name in filter(is_main, of_target["test"]):
+            val, test = (value_with_interval(of_target, split, name) for split in ("val", "test"))
+            rows.append((label_of(name, target.unit), val, test))
+    return plain_table((title, "validation (95 % interval)", "test (95 % interval)"), rows)
+
+
+def value_with_interval(of_target: Mapping[str, Any], split: str, name: str) -> str:
+    """Return a metric as people read it; empty where it is not defined.
+
+    Parameters
+    ----------
+    of_target
+        What metrics.json says of one target; runs of older versions have no intervals.
+
+    Examples
+    --------
+    >>> value_with_interval({"test": {"auc": 0.91}, "intervals": {"test": {"auc": [0.88, 0.94]}}}, "test", "auc")
+    '0.910 (0.880 to 0.940)'
+    >>> value_with_interval({"test": {"mae": 3.5}}, "test", "mae"), value_with_interval({"test": {}}, "test", "mae")
+    ('3.500', '')
+    """
+    value = of_target[split].get(name)
+    if value is None:
+        return ""
+    interval = of_target.get("intervals", {}).get(split, {}).get(name)
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

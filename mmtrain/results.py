@@ -1,6 +1,8 @@
 """What a finished run leaves behind: predictions, pictures and, last of all, metrics."""
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from mmbase.checksums import write_checked
 from mmbase.files import to_json
@@ -15,42 +18,83 @@ from mmtrain.checkpoint import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
 from mmtrain.figures import draw_losses, write_picture
+from mmtrain.metrics.judgement import Predicted, judge
 from mmtrain.run import RunDirectory
 from mmtrain.targets.several import join_scores
-from mmtrain.task import Task, score
+from mmtrain.task import Task, score, scored_labels
 from mmtrain.withdrawn import require_unmarked
 
+SECONDS_IN_MINUTE = 60
 Predictions = Mapping[str, NDArray[np.float64]]
 """Split to the predictions of its members, shape (N, T)."""
 
 
-def collect_metrics(task: Task, progress: Progress, predictions: Predictions) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """What the best epoch comes to on validation and test."""
+
+    predictions: Predictions
+    losses: Mapping[str, float]
+    """Split to its mean loss."""
+
+
+def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: Tested) -> dict[str, Any]:
     """Return what metrics.json holds.
 
-    With several targets, `val` and `test` have all metrics with the target's name in front, and `targets` has those of
-    each.
+    With several targets, `val` and `test` have all metrics with the target's name in front, and `targets` has all that
+    is said of each.
     """
     config, cohort = task.config, task.cohort
-    scores = {split: score(task, split, prediction) for split, prediction in predictions.items()}
+    judged = {target.name: _judge(task, index, tested.predictions) for index, target in enumerate(config.data.targets)}
     metrics: dict[str, Any] = {
         "target": config.data.target,
         "kind": config.kind,
         "inputs": list(config.data.inputs),
         "n": cohort.split_sizes,
-        **{split: join_scores(of_split) for split, of_split in scores.items()},
+        **{split: join_scores({name: of[split] for name, of in judged.items()}) for split in tested.predictions},
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
     }
-    if len(config.data.targets) > 1:
+    if len(judged) == 1:
+        metrics |= {name: value for name, value in judged[config.data.target].items() if name not in metrics}
+    else:
         metrics["targets"] = {
             target.name: {
                 "kind": target.kind,
                 "n": {split: int(cohort.labelled(split, index).sum()) for split in cohort.split_sizes},
-                **{split: of_split[target.name] for split, of_split in scores.items()},
+                **judged[target.name],
             }
             for index, target in enumerate(config.data.targets)
         }
-    return metrics
+    return {
+        **metrics,
+        "losses": dict(tested.losses),
+        "minutes": _minutes(progress),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+
+
+def _minutes(progress: Progress) -> float | None:
+    """Return how long all epochs were trained, without validation; None where one of them does not say so."""
+    seconds = [entry.get("train_seconds") for entry in progress.history]
+    return None if None in seconds else round(math.fsum(seconds) / SECONDS_IN_MINUTE, 3)
+
+
+def _judge(task: Task, index: int, predictions: Predictions) -> dict[str, Any]:
+    """Return all that is said of one target."""
+    cohort, target = task.cohort, task.config.data.targets[index]
+    splits = {}
+    for split, prediction_NT in predictions.items():
+        known = cohort.labelled(split, index)
+        members = cohort.members(split)[known]
+        splits[split] = Predicted(
+            truth=scored_labels(task, split)[known, index],
+            prediction=prediction_NT[known, index],
+            participants=cohort.participants[members],
+            groups={name: values[members] for name, values in cohort.groups.items()},
+        )
+    training = _truth(cohort, "train", index)[cohort.labelled("train", index)]
+    return judge(task.targets.kinds[index].metrics, target, training, splits, task.config.optimisation.seed)
 
 
 def write_results(

@@ -230,6 +230,12 @@ def sample_losses(task: Task, outputs: torch.Tensor, positions: NDArray[np.int64
     return task.targets.losses(outputs, task.cohort.labels_NT[positions])
 
 
+def scored_labels(task: Task, split: str) -> NDArray[np.float64]:
+    """Return what predictions of a split are compared with, shape (N, T); NaN where missing; not clamped."""
+    labels_NT: NDArray[np.float64] = task.cohort.labels_NT[task.cohort.members(split)]
+    return labels_NT
+
+
 def score(task: Task, split: str, prediction_NT: NDArray[np.float64]) -> dict[str, dict[str, float]]:
-    """Return the metrics of one split by target; labels are not clamped."""
-    return task.targets.score(task.cohort.labels_NT[task.cohort.members(split)], prediction_NT)
+    """Return the metrics of one split by target, as every epoch has them."""
+    return task.targets.score(scored_labels(task, split), prediction_NT)

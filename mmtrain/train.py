@@ -25,7 +25,7 @@ from mmtrain.models.card import write_card
 from mmtrain.models.trained import TrainedModel, load_model, model_of_card
 from mmtrain.observer import Observers, RunStart, TrainingObserver
 from mmtrain.ranks.group import join_ranks
-from mmtrain.results import collect_metrics, write_results
+from mmtrain.results import Tested, collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
 from mmtrain.state import Run, end_epoch, keep_epoch, resume, take_up_best
 from mmtrain.stopping import heed_signals
@@ -122,10 +122,14 @@ def finish(run: Run, observer: TrainingObserver) -> dict[str, Any]:
     """Validate and test the best epoch; write predictions, pictures and, last of all, the metrics."""
     observer.on_test(run.progress.best_epoch)
     network = best_model(run).network
-    predictions = {split: evaluate(run.task, network, split)[1] for split in ("val", "test")}
-    metrics = collect_metrics(run.task, run.progress, predictions)
+    evaluated = {split: evaluate(run.task, network, split) for split in ("val", "test")}
+    tested = Tested(
+        predictions={split: prediction for split, (_, prediction) in evaluated.items()},
+        losses={split: loss for split, (loss, _) in evaluated.items()},
+    )
+    metrics = collect_metrics(run.task, network, run.progress, tested)
     if run.task.ranks.leads:
-        write_results(run.directory, run.task, run.progress, predictions, metrics)
+        write_results(run.directory, run.task, run.progress, tested.predictions, metrics)
     observer.on_end(metrics)
     return metrics
 

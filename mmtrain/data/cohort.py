@@ -15,7 +15,7 @@ from mmtrain.errors import TrainError
 from mmtrain.run import read_table
 from mmtrain.unchanged import require_unchanged
 
-_FEATURE_PREFIX = "feature_"
+_FEATURE_PREFIX, _GROUP_PREFIX, _PARTICIPANT = "feature_", "group_", "participant"
 _TARGET, _TARGET_PREFIX = "target", "target_"
 _COMPLETE = ("sample_id", "row", "split", "augmented")
 """Columns that every sample has a value of."""
@@ -40,6 +40,10 @@ class Cohort:
     """Whether augmented copies of the sample are made: it is of the study's own training split."""
     features: dict[str, NDArray[np.float64]]
     """Tabular features by name, each of shape (N,), NaN where missing."""
+    participants: NDArray[np.int64]
+    """A number within the cohort, the same for all visits of one person; no identifier."""
+    groups: dict[str, NDArray[np.float64]]
+    """By which results are told too: sex, age, centre, each of shape (N,), NaN where unknown."""
 
     def members(self, split: str) -> NDArray[np.int64]:
         """Return the positions of one split's samples."""
@@ -92,7 +96,8 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
     if missing:
         raise TrainError(f"The cohort lacks the columns {', '.join(sorted(missing))}.", _START_AGAIN)
     features = [name for name in table.columns if name.startswith(_FEATURE_PREFIX)]
-    _require_columns(table, [*labels, *features])
+    groups = [name for name in table.columns if name.startswith(_GROUP_PREFIX)]
+    _require_columns(table, [*labels, *features, *groups])
     return Cohort(
         sample_ids=table["sample_id"].to_list(),
         rows=table["row"].cast(pl.Int64).to_numpy(),
@@ -101,7 +106,16 @@ def parse_cohort(table: pl.DataFrame) -> Cohort:
         targets=tuple(name.removeprefix(_TARGET_PREFIX) for name in labels),
         is_augmented=table["augmented"].to_numpy(),
         features={column.name.removeprefix(_FEATURE_PREFIX): column.to_numpy() for column in _numbers(table, features)},
+        participants=_participants(table),
+        groups={column.name.removeprefix(_GROUP_PREFIX): column.to_numpy() for column in _numbers(table, groups)},
     )
+
+
+def _participants(table: pl.DataFrame) -> NDArray[np.int64]:
+    """Return whose each sample is; in cohorts of mm 0.1.0, which did not say so, everybody's own."""
+    if _PARTICIPANT not in table.columns:
+        return np.arange(table.height)
+    return table[_PARTICIPANT].cast(pl.Int64).to_numpy()
 
 
 def _numbers(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -117,6 +131,8 @@ def _require_columns(table: pl.DataFrame, numbers: Sequence[str]) -> None:
         "augmented": table["augmented"].dtype == pl.Boolean,
         **{name: table[name].dtype.is_numeric() or table[name].dtype in _EMPTY_OR_YES_NO for name in numbers},
     }
+    if _PARTICIPANT in table.columns:
+        is_right[_PARTICIPANT] = table[_PARTICIPANT].dtype.is_integer() and not table[_PARTICIPANT].null_count()
     gaps = [name for name in _COMPLETE if table[name].null_count()]
     if wrong := [*gaps, *(name for name, right in is_right.items() if not right and name not in gaps)]:
         raise TrainError(f"The cohort is damaged: {', '.join(wrong)} cannot be as it is.", _START_AGAIN)

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mmtrain.metrics import Metric
+from mmtrain.metrics.metric import Metric
 
 Labels = NDArray[np.float64]
 """Values of a target, shape (N,), in its own unit; classes are numbers from 0."""

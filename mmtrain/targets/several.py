@@ -3,8 +3,10 @@
 Legend of shapes: B batch, N samples, K outputs of all targets, T targets.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 from mmtrain.config.data import DataConfig, TargetConfig
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
-from mmtrain.metrics import measure
+from mmtrain.metrics.metric import Scored, measure
 from mmtrain.targets.protocol import Labels, TargetKind
 from mmtrain.targets.registry import load_kind
+
+Score = TypeVar("Score", float, float | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,12 @@ class Targets:
         return np.stack([kind.predictions(outputs_NK[:, part]) for kind, part in columns], axis=1)
 
     def score(self, truth_NT: Labels, prediction_NT: Labels) -> dict[str, dict[str, float]]:
-        """Return the metrics of each target, on the samples that have its label."""
+        """Return the metrics of each target that every epoch has, on the samples that have its label."""
         scores = {}
         for index, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
             known = ~np.isnan(truth_NT[:, index])
-            scores[name] = measure(kind.metrics, truth_NT[known, index], prediction_NT[known, index])
+            metrics = [metric for metric in kind.metrics if metric.every_epoch]
+            scores[name] = measure(metrics, Scored(truth_NT[known, index], prediction_NT[known, index]))
         return scores
 
 
@@ -110,12 +115,12 @@ def _fit(target: TargetConfig, labels: Labels, weighted: bool) -> TargetKind:
         raise TrainError(f"{target.name}: {error.what_happened}", error.what_to_do) from error
 
 
-def join_scores(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+def join_scores(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Score]:
     """Return the metrics of a run as one mapping; with several targets their names come first.
 
     >>> join_scores({"age": {"mae": 3.0}, "sex": {"auc": 0.9}})
     {'age.mae': 3.0, 'sex.auc': 0.9}
     """
     if len(scores) == 1:
-        return next(iter(scores.values()))
+        return dict(next(iter(scores.values())))
     return {f"{target}.{name}": value for target, metrics in scores.items() for name, value in metrics.items()}

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,37 @@ def test_a_cohort_has_exactly_the_complete_cases_in_the_order_of_rows(
 def test_a_missing_feature_is_null_and_drops_nobody(catalog: Any, aged: list[EnrolledSample]) -> None:
     cohort = build_cohort(catalog, UKB, ["age"], ["t1"], ["LDL", "Hb"]).frame
     assert cohort.columns == [
-        *("sample_id", "row", "split", "target", "weight", "augmented", "feature_LDL", "feature_Hb")
+        *("sample_id", "row", "split", "target", "weight", "augmented"),
+        *("participant", "group_sex", "group_age", "group_centre", "feature_LDL", "feature_Hb"),
     ]
     assert cohort["feature_LDL"].to_list() == [row / 10 if row < 30 else None for row in range(2, 60)]
     assert cohort["feature_Hb"].null_count() == cohort.height == 58
+
+
+def test_visits_of_a_participant_share_a_number_within_the_cohort(catalog: Any, aged: list[EnrolledSample]) -> None:
+    later = enrol(catalog, [Visit(visit.eid, 3) for visit in VISITS[::3]], salt="s" * 16, val=0.25, test=0.25).samples
+    give(catalog, "age", {sample.row: 70.0 for sample in later.values() if sample.row >= 60})
+    frame = build_cohort(catalog, UKB, ["age"], [], []).frame
+    assert frame.height == 78
+    key_of_row = {sample.row: sample.participant_key for sample in [*aged, *later.values()]}
+    keys = [key_of_row[row] for row in frame["row"]]
+    pairs = set(zip(keys, frame["participant"], strict=True))
+    assert len(pairs) == len(set(keys)) == frame["participant"].n_unique()
+    assert sorted(set(frame["participant"])) == list(range(len(set(keys))))
+
+
+def test_groups_are_the_studys_own_features_unless_it_means_something_else_by_them(
+    catalog: Any, aged: list[EnrolledSample]
+) -> None:
+    give(catalog, "sex", {row: float(row % 2) for row in range(50)})
+    give(catalog, "centre", dict.fromkeys(range(10), 11025.0))
+    frame = build_cohort(catalog, UKB, ["sex"], ["t1"], []).frame
+    assert frame["group_sex"].to_list() == frame["target"].to_list() == [0.0, 1.0] * 25
+    assert frame["group_age"].to_list() == [None, None, *(50.0 + row for row in range(2, 50))]
+    assert frame["group_centre"].to_list() == [11025.0] * 10 + [None] * 40
+    in_months = {**UKB, "age": replace(UKB["age"], unit="months")}
+    other = build_cohort(catalog, in_months, ["sex"], ["t1"], []).frame
+    assert other["group_age"].to_list() == [None] * 50 and other["group_sex"].to_list() == [0.0, 1.0] * 25
 
 
 def test_a_cohort_file_names_no_eid(catalog: Any, aged: list[EnrolledSample], tmp_path: Path) -> None:
@@ -249,7 +277,8 @@ def test_no_relative_of_whom_is_held_out_is_trained_on_whenever_kinship_was_give
 def test_a_cohort_of_several_targets_has_whoever_has_one_of_them(catalog: Any, aged: list[EnrolledSample]) -> None:
     frame = build_cohort(catalog, UKB, ["age", "LDL"], ["t1"], ["Hb"]).frame
     assert frame.columns == [
-        *("sample_id", "row", "split", "target_age", "target_LDL", "weight", "augmented", "feature_Hb")
+        *("sample_id", "row", "split", "target_age", "target_LDL", "weight", "augmented"),
+        *("participant", "group_sex", "group_age", "group_centre", "feature_Hb"),
     ]
     assert frame["row"].to_list() == list(range(60))
     assert frame["target_age"].to_list() == [None, None, *(50.0 + row for row in range(2, 60))]
@@ -258,9 +287,9 @@ def test_a_cohort_of_several_targets_has_whoever_has_one_of_them(catalog: Any, a
     assert with_flair["row"].to_list() == list(range(0, 60, 2))
     alone = build_cohort(catalog, UKB, ["age"], ["t1"], []).frame
     both = frame.filter(pl.col("target_age").is_not_null()).select(
-        "sample_id", "row", "split", "weight", "augmented", target="target_age"
+        "sample_id", "row", "split", "weight", "augmented", "group_age", target="target_age"
     )
-    assert both.select(alone.columns).equals(alone)
+    assert both.select(alone.select(both.columns).columns).equals(alone.select(both.columns))
 
 
 def test_a_value_of_zero_is_a_value(catalog: Any, aged: list[EnrolledSample]) -> None:

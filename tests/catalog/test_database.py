@@ -152,6 +152,8 @@ def test_only_a_rewritten_file_forgets_what_was_deleted(path: Path, rewrite: boo
     secret = "a-name-that-is-nowhere-else"
     with open_catalog(path, writable=True) as connection:
         connection.execute("INSERT INTO modality VALUES (?)", [secret])
+    with open_catalog(path, writable=True) as connection:  # behind it in the file, so that its end is not cut off
+        connection.execute("INSERT INTO withdrawn SELECT 'p' || number FROM range(1000) numbers(number)")
     assert secret.encode() in path.read_bytes()
     with open_catalog(path, writable=True, rewrite=rewrite) as connection:
         connection.execute("DELETE FROM modality")
@@ -207,10 +209,10 @@ def test_a_catalogue_of_the_third_schema_keeps_its_runs_column_for_column(tmp_pa
         assert (query.description, query.fetchall()) == (columns, expected)
         metrics = connection.execute("SELECT * FROM metrics ORDER BY ALL").fetchall()
     assert metrics == [
-        ("age_1", "age", "test", "mae", 4.5),
-        ("age_1", "age", "val", "mae", 3.5),
-        ("sex_1", "sex", "test", "auc", 0.5),
-        ("sex_1", "sex", "val", "balanced_accuracy", 0.75),
+        ("age_1", "age", "test", "mae", 4.5, None, None),
+        ("age_1", "age", "val", "mae", 3.5, None, None),
+        ("sex_1", "sex", "test", "auc", 0.5, None, None),
+        ("sex_1", "sex", "val", "balanced_accuracy", 0.75, None, None),
     ]
 
 

@@ -102,6 +102,22 @@ def test_a_metric_that_nobody_here_knows_is_kept_like_any_other(catalog: Any, ru
     assert (age["val_pinball"], age["train_mae"]) == (0.5, 1.0) and "val_mae" not in age
 
 
+def test_intervals_stand_beside_their_metrics_and_are_empty_where_there_is_none(catalog: Any, runs: Path) -> None:
+    intervals = {"val": {"mae": [5.0, 6.25], "r2": None}, "test": {"r": [-0.5, 0.75]}}
+    add(runs, "age_1", AGE | {"intervals": intervals})
+    assert index_runs(catalog, runs) == []
+    ends = "SELECT split, name, value, low, high FROM metrics WHERE run_id = 'age_1' AND name <> 'r2' ORDER BY ALL"
+    assert catalog.execute(ends).fetchall() == [
+        ("test", "mae", 6.5, None, None),
+        ("test", "r", 0.125, -0.5, 0.75),
+        ("val", "mae", 5.5, 5.0, 6.25),
+        ("val", "r", 0.5, None, None),
+    ]
+    add(runs, "age_1", AGE | {"intervals": {**intervals, "test": {"r": [-0.5, 0.875]}}})
+    index_runs(catalog, runs)
+    assert catalog.execute("SELECT max(high) FROM metrics WHERE split = 'test'").fetchone() == (0.875,)
+
+
 def test_a_run_of_several_targets_is_an_entry_for_each(catalog: Any, runs: Path) -> None:
     add(runs, "both_1", BOTH)
     assert index_runs(catalog, runs) == []
@@ -123,8 +139,9 @@ def test_a_run_of_several_targets_is_an_entry_for_each(catalog: Any, runs: Path)
         {"n": {"train": 3}},
         {"target": None},
         {"targets": {"age": {"kind": "regression"}}},
+        {"intervals": {"val": {"mae": [1.0]}}},
     ],
-    ids=["a word", "a list", "no split", "no number", "no target", "half a target"],
+    ids=["a word", "a list", "no split", "no number", "no target", "half a target", "half an interval"],
 )
 def test_what_training_does_not_write_is_no_entry(broken: dict[str, Any]) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
@@ -257,4 +274,4 @@ def test_the_views_of_runs_can_be_queried_by_duckdb_alone(file: Path, runs: Path
     with duckdb.connect(str(file), read_only=True) as connection:
         assert connection.execute("SELECT val_mae FROM runs WHERE run_id = 'age_1'").fetchall() == [(5.5,)]
         columns = [column[0] for column in connection.execute("FROM metrics").description]
-        assert columns == ["run_id", "target", "split", "name", "value"]
+        assert columns == ["run_id", "target", "split", "name", "value", "low", "high"]

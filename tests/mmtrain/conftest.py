@@ -109,6 +109,10 @@ class TinyStudy:
         train(run, self.layout, self.configure(**settings))
         return run
 
+    def metrics(self, run: RunDirectory) -> dict[str, Any]:
+        """Return what metrics.json holds without what differs from time to time."""
+        return {name: value for name, value in json.loads(run.metrics.read_text()).items() if name != "minutes"}
+
     def epochs(self, run: RunDirectory) -> list[dict[str, Any]]:
         """Return the entries of metrics.jsonl without what differs from time to time."""
         timings = {"train_seconds", "samples_per_second", "wait_share", "ranks"}

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from mmtrain.errors import TrainError
 from mmtrain.figures import BLUE, GREY, new_pair
-from mmtrain.metrics import DECISION_THRESHOLD, OF_PROBABILITIES, Metric
+from mmtrain.metrics.classification import DECISION_THRESHOLD, OF_PROBABILITIES
+from mmtrain.metrics.metric import Metric
 from mmtrain.targets.protocol import Labels
 
 

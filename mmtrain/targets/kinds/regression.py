@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mmbase.json_text import Finite, parse_content
 from mmtrain.errors import TrainError
 from mmtrain.figures import BLUE, GREY, ORANGE, new_figure
-from mmtrain.metrics import OF_VALUES, Metric
+from mmtrain.metrics.metric import Metric
+from mmtrain.metrics.regression import OF_VALUES
 from mmtrain.targets.protocol import Labels
 
 CLAMP_PERCENTILES = (0.5, 99.5)

@@ -26,6 +26,8 @@ def make_cohort(num_training: int) -> Cohort:
         targets=("target",),
         is_augmented=position % 7 != 0,
         features={},
+        participants=position,
+        groups={},
     )
 
 

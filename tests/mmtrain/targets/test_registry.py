@@ -20,12 +20,13 @@ import numpy as np
 import torch
 
 from mmtrain.figures import new_figure
-from mmtrain.metrics import mae
+from mmtrain.metrics.metric import Metric
+from mmtrain.metrics.regression import MAE
 
 
-def mean_count(truth, prediction):
+def mean_count(scored):
     """Mean of the predictions."""
-    return float(prediction.mean())
+    return float(scored.prediction.mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Kind:
     name = "count"
     dictionary_kind = "count"
     num_outputs = 1
-    metrics = (mae, mean_count)
+    metrics = (MAE, Metric(name="mean_count", label="mean count", of=mean_count))
 
     mean: float
 

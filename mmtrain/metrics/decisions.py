@@ -1,0 +1,121 @@
+"""Metrics of classes that were decided: where, at a probability or at the median of a continuous target, is not theirs.
+
+Legend of shapes: N samples, D draws. A confusion matrix has true classes along rows and decided ones along columns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights
+
+Decided: TypeAlias = tuple[Classes, Classes]
+"""True and decided class of each sample, shape (N,) each."""
+Decide: TypeAlias = Callable[[Scored], Decided]
+Confusions: TypeAlias = NDArray[np.float64]
+"""Confusion matrices of D draws, shape (D, 2, 2)."""
+_BOTH = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """A number that decided classes have, and the same from confusion matrices."""
+
+    of: Callable[[Classes, Classes], float]
+    of_confusions: Callable[[Confusions], Values]
+    needs_both: bool = True
+    """Whether both classes must be among the true ones."""
+
+
+def decided_metric(
+    name: str, label: str, score: ClassScore, decide: Callable[[Scored], Decided], **more: Any
+) -> Metric:
+    """Return a score of decided classes as a metric; `more` are other fields of it."""
+
+    def of(scored: Scored) -> float:
+        return float(score.of(*decide(scored)))
+
+    def of_draws(scored: Scored, weights_DN: Weights) -> Values:
+        return score.of_confusions(confusions(decide(scored), weights_DN))
+
+    compares = (lambda scored: decide(scored)[0]) if score.needs_both else None
+    return Metric(name=name, label=label, of=of, of_draws=of_draws, compares=compares, better="larger", **more)
+
+
+def confusions(decided: Decided, weights_DN: Weights) -> Confusions:
+    """Return the confusion matrix of each draw."""
+    cells_N = 2 * decided[0] + decided[1]
+    cells_N4 = (cells_N[:, None] == np.arange(4)).astype(np.float64)
+    return np.reshape(weights_DN @ cells_N4, (-1, 2, 2))
+
+
+def _balanced_accuracy(truth: Classes, decided: Classes) -> float:
+    return float(sk.balanced_accuracy_score(truth, decided))
+
+
+def _precision(truth: Classes, decided: Classes) -> float:
+    return float(sk.precision_score(truth, decided, zero_division=0.0))
+
+
+def _recall(truth: Classes, decided: Classes) -> float:
+    return float(sk.recall_score(truth, decided, zero_division=0.0))
+
+
+def _f1(truth: Classes, decided: Classes) -> float:
+    return float(sk.f1_score(truth, decided, zero_division=0.0))
+
+
+def _macro_precision(truth: Classes, decided: Classes) -> float:
+    return float(sk.precision_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
+
+
+def _macro_recall(truth: Classes, decided: Classes) -> float:
+    return float(sk.recall_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
+
+
+def _macro_f1(truth: Classes, decided: Classes) -> float:
+    return float(sk.f1_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
+
+
+def _micro_auc(truth: Classes, decided: Classes) -> float:
+    """Return the area under the ROC of both classes' decisions together: the share that is right."""
+    return float(sk.roc_auc_score(np.concatenate([~truth, truth]), np.concatenate([~decided, decided])))
+
+
+def _precisions(counts_D22: Confusions) -> Values:
+    """Return the precision of each class, shape (D, 2); 0 where nobody is decided to be of it."""
+    return _ratio(_diagonal(counts_D22), counts_D22.sum(axis=1))
+
+
+def _recalls(counts_D22: Confusions) -> Values:
+    return _ratio(_diagonal(counts_D22), counts_D22.sum(axis=2))
+
+
+def _f1s(counts_D22: Confusions) -> Values:
+    return _ratio(2 * _diagonal(counts_D22), counts_D22.sum(axis=1) + counts_D22.sum(axis=2))
+
+
+def _share_right(counts_D22: Confusions) -> Values:
+    return np.asarray(_diagonal(counts_D22).sum(axis=1) / counts_D22.sum(axis=(1, 2)))
+
+
+def _diagonal(counts_D22: Confusions) -> Values:
+    return np.diagonal(counts_D22, axis1=1, axis2=2)
+
+
+def _ratio(part: Values, whole: Values) -> Values:
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+BALANCED_ACCURACY = ClassScore(_balanced_accuracy, lambda counts: _recalls(counts).mean(axis=1))
+PRECISION = ClassScore(_precision, lambda counts: _precisions(counts)[:, 1])
+RECALL = ClassScore(_recall, lambda counts: _recalls(counts)[:, 1])
+F1 = ClassScore(_f1, lambda counts: _f1s(counts)[:, 1])
+MACRO_PRECISION = ClassScore(_macro_precision, lambda counts: _precisions(counts).mean(axis=1))
+MACRO_RECALL = ClassScore(_macro_recall, lambda counts: _recalls(counts).mean(axis=1))
+MACRO_F1 = ClassScore(_macro_f1, lambda counts: _f1s(counts).mean(axis=1))
+MICRO_AUC = ClassScore(_micro_auc, _share_right, needs_both=False)
