@@ -52,12 +52,13 @@ from mmdata.store.array import open_array
 from mmdata.store.chunks import shard_file
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmdata.study import StudyConfig, save_changes
+from mmdata.study import Study, StudyConfig, save_changes
 from mmdata.volume.connectivity import parse_timeseries
 from mmdata.volume.nifti import encode_volume
 from mmdata.volume.settings import VolumeSettings
 from mmstudy.audit_answers import keep_answer, read_answer
 from mmstudy.dictionary import study_dictionary
+from mmstudy.results.read import read_run
 from mmstudy.settings import create_study, load_study
 from mmtrain.checkpoint import EpochPart, Progress, load_checkpoint, save_checkpoint, save_weights
 from mmtrain.config.data import TargetConfig
@@ -160,12 +161,16 @@ def make_run(folder: Path) -> RunDirectory:
     sizes = {"train": 26, "val": 7, "test": 7}
     write_json(
         run.metrics,
-        {"target": "age", "kind": "regression", "inputs": ["t1"], "n": sizes, "val": scores, "test": scores},
+        {
+            **{"target": "age", "kind": "regression", "inputs": ["t1"], "n": sizes, "val": scores, "test": scores},
+            **{"intervals": {"test": {"mae": [3.0, 4.0], "r": None}}, "losses": {"val": 0.5}, "minutes": 1.5},
+        },
     )
     write_json(run.withdrawn, {"date": "2026-01-02", "cohort": sizes, "withdrawn": dict.fromkeys(sizes, 0)})
     ages = np.random.default_rng(1).normal(60, 8, len(SAMPLES))
     table = {"sample_id": SAMPLES, "row": range(len(SAMPLES)), "split": SPLITS, "target": ages}
     more = {"weight": 1.0, "augmented": [split == "train" for split in SPLITS], "feature_LDL": [None, *ages[1:]]}
+    more |= {"participant": range(len(SAMPLES)), "group_age": ages}
     pl.DataFrame({**table, **more}).write_parquet(run.cohort)
     pl.DataFrame({"sample_id": SAMPLES, "split": SPLITS, "truth": ages, "prediction": ages}).write_parquet(
         run.predictions
@@ -181,6 +186,11 @@ def index(path: Path) -> Any:
     if index_runs(an_empty_catalogue(), path.parents[1]):
         raise MmError("The run is not entered.")
     return an_empty_catalogue().execute("FROM metrics ORDER BY ALL").fetchall()
+
+
+def read_result(path: Path) -> Any:
+    study = Study(StudyLayout(path.parents[2]), StudyConfig())
+    return read_run(study, path.parent.name)
 
 
 @cache
@@ -428,6 +438,9 @@ READERS: Mapping[str, Reader] = {
         damage=damage_json,
     ),
     "metrics.json": Reader(write=partial(write_run_file, "metrics.json"), read=index, damage=damage_json),
+    "metrics.json, in a list of runs": Reader(
+        write=partial(write_run_file, "metrics.json"), read=read_result, damage=damage_json
+    ),
     "withdrawn.json": Reader(write=partial(write_run_file, "withdrawn.json"), read=index, damage=damage_json),
     "withdrawn.json, again": Reader(write=partial(write_run_file, "withdrawn.json"), read=mark, damage=damage_json),
     "cohort.parquet": Reader(write=partial(write_run_file, "cohort.parquet"), read=read_cohort),

@@ -1,0 +1,163 @@
+"""Read what finished runs came to, from their directories alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.runs import run_entries
+from mmbase.errors import MmError
+from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
+from mmdata.study import Study
+from mmtrain.config.run import RunConfig
+from mmtrain.errors import TrainError
+from mmtrain.metrics.registry import METRICS
+from mmtrain.run import RunDirectory, find_run, list_runs
+from mmtrain.unchanged import require_unchanged
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of one split."""
+
+    value: float | None
+    """None: not defined for these samples."""
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRun:
+    """What metrics.json says of a run as a whole; runs of older versions say less."""
+
+    best_epoch: Count | None = None
+    epochs: Count | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    minutes: float | None = None
+    parameters: Count | None = None
+    withdrawn: dict[str, Count] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """What one run came to for one of its targets."""
+
+    run_id: str
+    target: str
+    kind: str
+    unit: str
+    config: RunConfig
+    n: Mapping[str, int]
+    """Samples of each split that have the target."""
+    metrics: Mapping[str, Mapping[str, Measured]]
+    """By split and name, in the order of tables."""
+    best_epoch: int | None
+    epochs: int | None
+    losses: Mapping[str, float]
+    """Of the run, by split."""
+    minutes: float | None
+    parameters: int | None
+    withdrawn: int
+    """Samples of the cohort that have withdrawn since."""
+
+    def measured(self, split: str, name: str) -> Measured:
+        """Return a metric; without a value where the run does not have it."""
+        return self.metrics.get(split, {}).get(name, Measured(None))
+
+    @property
+    def main_metric(self) -> str | None:
+        """Return the metric to look at first; None of a run without any."""
+        names = [*self.metrics.get("test", {})]
+        return next((name for name in METRICS if name in names), names[0] if names else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyResults:
+    """What the runs of a study came to."""
+
+    results: Sequence[RunResult]
+    """By the name of the run, then in the order of its targets."""
+    unfinished: Sequence[str]
+    """Runs that have no metrics yet."""
+    unreadable: Sequence[str]
+    """What is wrong with those that cannot be read, a sentence each."""
+
+
+def read_results(study: Study) -> StudyResults:
+    """Read every finished run of a study."""
+    results, unfinished, unreadable = list[RunResult](), list[str](), list[str]()
+    for run in list_runs(study.layout.runs):
+        if not run.metrics.exists():
+            unfinished.append(run.run_id)
+            continue
+        try:
+            results += read_run(study, run.run_id)
+        except MmError as error:
+            unreadable.append(error.what_happened)
+    return StudyResults(results=results, unfinished=unfinished, unreadable=unreadable)
+
+
+def read_run(study: Study, run_id: str) -> list[RunResult]:
+    """Read one finished run: a result for each of its targets.
+
+    Raises
+    ------
+    TrainError
+        There is no such run, it is not finished, or a file of it is damaged.
+    """
+    run, config = find_run(study.layout.runs, run_id)
+    content = _read_metrics(run)
+    try:
+        entries, of_run = run_entries(run_id, content), parse_content(content, _OfRun)
+    except DamagedTextError as error:
+        raise _damaged(run, error) from error
+    targets = {target.name: target for target in config.data.targets}
+    return [
+        RunResult(
+            run_id=run_id,
+            target=entry.target,
+            kind=entry.kind,
+            unit=targets[entry.target].unit if entry.target in targets else "",
+            config=config,
+            n=entry.n,
+            metrics=_by_split(entry.metrics),
+            best_epoch=of_run.best_epoch,
+            epochs=of_run.epochs,
+            losses=of_run.losses,
+            minutes=of_run.minutes,
+            parameters=of_run.parameters,
+            withdrawn=sum(of_run.withdrawn.values()),
+        )
+        for entry in entries
+    ]
+
+
+def _read_metrics(run: RunDirectory) -> dict[str, Any]:
+    if not run.metrics.exists():
+        raise TrainError(
+            f"Run {run.run_id} is not finished, so there is nothing to compare.",
+            f"Resume it with mm train --resume {run.run_id}, or test its best epoch: mm train --finish {run.run_id}",
+        )
+    try:
+        require_unchanged(run.metrics)
+        return read_json(run.metrics, dict[str, Any])
+    except (OSError, DamagedTextError, TrainError) as error:
+        raise _damaged(run, error) from error
+
+
+def _damaged(run: RunDirectory, error: Exception) -> TrainError:
+    reason = error.what_happened if isinstance(error, MmError) else f"it is damaged ({error})"
+    return TrainError(
+        f"{run.metrics.name} of run {run.run_id} cannot be read: {reason}",
+        f"Delete it, then test the run's best epoch again: mm train --finish {run.run_id}",
+    )
+
+
+def _by_split(
+    rows: Sequence[tuple[str, str, float | None, float | None, float | None]],
+) -> dict[str, dict[str, Measured]]:
+    found: dict[str, dict[str, Measured]] = {}
+    for split, name, value, low, high in rows:
+        interval = None if low is None or high is None else (low, high)
+        found.setdefault(split, {})[name] = Measured(value, interval)
+    return found
