@@ -76,8 +76,9 @@ def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: 
 
 def _minutes(progress: Progress) -> float | None:
     """Return how long all epochs were trained, without validation; None where one of them does not say so."""
-    seconds = [entry.get("train_seconds") for entry in progress.history]
-    return None if None in seconds else round(math.fsum(seconds) / SECONDS_IN_MINUTE, 3)
+    if any("train_seconds" not in entry for entry in progress.history):
+        return None
+    return round(math.fsum(entry["train_seconds"] for entry in progress.history) / SECONDS_IN_MINUTE, 3)
 
 
 def _judge(task: Task, index: int, predictions: Predictions) -> dict[str, Any]:

@@ -128,7 +128,7 @@ OF_VALUES = (
     MAE,
     Metric(
         name="mae_bias_corrected",
-        label="MAE without age bias: uses the true age, no measure of prediction",
+        label="MAE without age bias, no measure of prediction",
         of=mae_bias_corrected,
         of_draws=_corrected_of_draws,
         needs="age_bias",
