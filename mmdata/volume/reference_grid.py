@@ -4,7 +4,7 @@ MNI152_T1_1mm (182 x 218 x 182 voxels, x from right to left) was resized to voxe
 them along each axis, 12 voxels from the back. So the cube spans 182.857 mm around (-0.929, -17.929, 18.929), and its
 first voxel lies to the right, behind and below. A resize to another side keeps the cube.
 
-Source: the published import of the study; that volumes on this grid are like its own is in `docs/labels.md`.
+Source: the published import of the study; that volumes on this grid are like its own is told in `docs/folders.md`.
 """
 
 from typing import Any
