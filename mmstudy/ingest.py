@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, open_scratch
@@ -29,7 +29,7 @@ from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.settings import create_study
-from mmstudy.source_copies import ReadCopies, read_copies
+from mmstudy.source_copies import ReadCopies, project_copies, read_copies
 from mmstudy.upgrade import keep_checksums
 from mmstudy.withdraw import WithdrawalResult, finish_removals
 
@@ -193,8 +193,12 @@ def _unmade_if_it_fails(study: Study, is_new: bool) -> Iterator[None]:
 
 
 def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:
+    """Return what is to be read, with the disk that augmented copies of the sources will need beside the scans."""
     workers = num_workers(pool)
-    return plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+    plan = plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+    copies_bytes = project_copies(study, found.copies, enrolment.samples, enrolment.num_rows)
+    projection = replace(plan.projection, disk_bytes=plan.projection.disk_bytes + copies_bytes)
+    return replace(plan, projection=projection)
 
 
 def _num_local_workers(pool: WorkerPool) -> int:

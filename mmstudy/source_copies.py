@@ -27,6 +27,18 @@ class ReadCopies:
     """Files that were not looked at, because the study has drawn copies of its own."""
 
 
+def project_copies(
+    study: Study, candidates: Sequence[CopyCandidate], samples: Mapping[Visit, EnrolledSample], num_rows: int
+) -> int:
+    """Return the bytes on disk that a source's copies will take, if every volume that trains can be used."""
+    if not candidates:
+        return 0
+    rows = {sample.row: sample.sample_id for sample in samples.values() if sample.split == "train"}
+    training_rows = dict.fromkeys(study.config.volumes.modalities, rows)
+    plan = plan_source_copies(study, candidates, samples, training_rows, num_rows=num_rows, workers=1)
+    return plan.projection.disk_bytes
+
+
 def read_copies(
     study: Study,
     candidates: Sequence[CopyCandidate],

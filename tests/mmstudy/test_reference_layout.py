@@ -213,6 +213,20 @@ def test_a_later_ingest_keeps_the_assumption_and_changes_nothing(study: Path, ru
     assert {path.name: path.read_bytes() for path in (study / "receipts").glob("*.jsonl")} == receipts
 
 
+def test_a_dry_run_counts_the_disk_of_the_copies(made: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    options = [word for setting in (*SETTINGS, "volumes.modalities=['t1']") for word in ("--set", setting)]
+    run(run_mm, "--study", tmp_path / "study", "init", *options)
+    words = ("ingest", "folder", made / "data", "--dry-run", "--json")
+    with_copies = json.loads(run_mm("--study", tmp_path / "study", *words).stdout)
+    without = Path(shutil.copytree(made / "data", tmp_path / "data"))
+    shutil.rmtree(without / "AUGMENTATIONS")
+    words = ("ingest", "folder", without, "--dry-run", "--json")
+    alone = json.loads(run_mm("--study", tmp_path / "study", *words).stdout)
+    trains = {eid for eid, _ in files_of(made / "data" / "TRAIN", "t1")} & rows_of(made / "study").keys()
+    num_bytes = 2 * len(trains) * 32**3 * 2  # two copies of uint16
+    assert 0.2 * num_bytes < with_copies["disk_bytes"] - alone["disk_bytes"] < num_bytes
+
+
 def test_what_was_stored_by_an_assumption_goes_when_it_is_taken_back(study: Path, run_mm: RunMm) -> None:
     told = run(run_mm, "--study", study, "ingest", "folder", "--assume", "none", "--workers", 0)
     assert "45 images have an identity affine" in told and "--assume reference-grid" in told
