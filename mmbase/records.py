@@ -78,7 +78,7 @@ class ScanCandidate:
     """The archive, the unpacked archive's folder, or the file to read."""
     form: Literal["ukb", "image", "edges"] = "ukb"
     """What `path` is: UK Biobank's bulk item (an archive, a folder of its members, or a text file of edges), one NIfTI
-    image, or a numpy table of edges with a row for each visit."""
+    image, or a numpy table with a row of edges, or a matrix, for each visit."""
     transform_path: Path | None = field(default=None, repr=False)
     """For ``ukb``: another archive of the visit that may hold the transform to template space. For ``image``: a file
     with an affine transform."""
@@ -86,8 +86,10 @@ class ScanCandidate:
     """For ``image``: the brain mask on the image's own grid, where the image is of the whole head."""
     in_template_space: bool = False
     """For ``image``: its world is template space already."""
+    may_assume_grid: bool = False
+    """For ``image``: where its affine says nothing, it may lie on the reference study's grid."""
     table_row: int | None = None
-    """For ``edges``: which row of the table."""
+    """For ``edges``: which row or matrix of the table."""
     alternatives: tuple["ScanCandidate", ...] = field(default=(), repr=False)
     """Further copies, the best first, without alternatives of their own: each is read only where none before it can be
     used. A copy is an image with one mask and one transform; two copies may have the image in common."""
@@ -111,6 +113,15 @@ def rank_copies(*ranked: ScanCandidate) -> ScanCandidate:
         return ranked[0]
     first, *others = (replace(copy, alternatives=()) for one in ranked for copy in one.copies)
     return replace(first, alternatives=tuple(others))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyCandidate:
+    """A source file that may hold an augmented copy of a scan."""
+
+    copy: Annotated[int, Field(ge=1)]
+    """Number of the copy."""
+    scan: ScanCandidate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +155,8 @@ class FoundSources:
 
     scans: tuple[ScanCandidate, ...]
     """One for each visit and modality, in order of visit and modality."""
+    copies: tuple[CopyCandidate, ...] = ()
+    """Augmented copies of scans, in order of visit, modality and copy."""
     tables: tuple[Path, ...] = ()
     """Tables whose header begins with an eid or participant_id column."""
     visit_tables: tuple[VisitTable, ...] = ()

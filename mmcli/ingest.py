@@ -72,6 +72,12 @@ def ingest(
     register: Annotated[
         str | None, typer.Option(help="Where no transform exists: affine, or never (reject the scan).")
     ] = None,
+    assume: Annotated[
+        str | None,
+        typer.Option(
+            help="Where images of a folder lie whose affine is the identity: reference-grid, or none (reject)."
+        ),
+    ] = None,
     workers: WorkersOption = NUM_CORES,
     cluster: dict[str, Any],
     yes: YesOption = False,
@@ -82,15 +88,19 @@ def ingest(
     """Bring in every source of the study; the command's name is the kind of the one that is given."""
     from mmstudy.sources import study_with_source
 
+    kind = cast("SourceKind", context.command.name)
+    if assume and kind != "folder":
+        raise typer.BadParameter(
+            "is for images in the reference study's layout: mm ingest folder", param_hint="--assume"
+        )
     changes = {
-        "ingest": given_options(brain_extractor=brain_extractor, register=register),
+        "ingest": given_options(brain_extractor=brain_extractor, register=register, assume=assume),
         "splits": given_options(
             test_list=str(test_list.resolve()) if test_list else None,
             kinship=str(kinship.resolve()) if kinship else None,
             stratify=stratify.split(",") if stratify else None,
         ),
     }
-    kind = cast("SourceKind", context.command.name)
     study, sources = study_with_source(context.obj, kind, source, tables=table or [], changes=changes)
     warn_of_salt(study)
     pool = worker_pool(workers, ClusterSettings(**cluster), study.layout.slurm)

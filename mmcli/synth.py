@@ -11,12 +11,6 @@ from mmcli.console import report, show_progress
 from mmcli.options import NUM_CORES, JsonOption, WorkersOption
 
 app = typer.Typer(no_args_is_help=True, help="Write synthetic data to try everything on.")
-LAYOUTS = {
-    "bids": "Write the same participants as BIDS derivatives.",
-    "folder": "Write the same participants in the reference study's layout.",
-}
-"""Layouts beside UK Biobank's: the command's name and its help."""
-
 DestinationArgument = Annotated[Path, typer.Argument(help="A new or empty folder.")]
 ParticipantsOption = Annotated[int, typer.Option("--participants", help="People with imaging.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
@@ -47,8 +41,8 @@ def ukb(
     _synthesise(destination, settings | kinds, workers, as_json)
 
 
-def other_layout(
-    context: typer.Context,
+@app.command()
+def bids(
     destination: DestinationArgument,
     participants: ParticipantsOption = 100,
     seed: SeedOption = 1337,
@@ -56,13 +50,27 @@ def other_layout(
     workers: WorkersOption = NUM_CORES,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the participants in the layout of the command's name."""
-    settings = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm, "layout": context.command.name}
+    """Write the same participants as BIDS derivatives."""
+    settings = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm, "layout": "bids"}
     _synthesise(destination, settings, workers, as_json)
 
 
-for _layout, _help in LAYOUTS.items():
-    app.command(_layout, help=_help)(other_layout)
+@app.command()
+def folder(
+    destination: DestinationArgument,
+    participants: ParticipantsOption = 100,
+    seed: SeedOption = 1337,
+    voxel_mm: VoxelOption = 1.0,
+    layout: Annotated[
+        Literal["plain", "reference"], typer.Option(help="Plain, or as the reference study's own code has it.")
+    ] = "plain",
+    workers: WorkersOption = NUM_CORES,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the same participants in the reference study's layout."""
+    name = "folder" if layout == "plain" else layout
+    settings = {"participants": participants, "seed": seed, "voxel_mm": voxel_mm, "layout": name}
+    _synthesise(destination, settings, workers, as_json)
 
 
 def _synthesise(destination: Path, settings: Mapping[str, Any], workers: int, as_json: bool) -> None:

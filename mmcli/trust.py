@@ -38,7 +38,8 @@ def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
 def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
     """Restore the damaged rows.
 
-    Volumes and connectivity are read from their sources again, copies are made from the volumes.
+    Volumes and connectivity are read from their sources again, and so are copies that a source made; all other copies
+    are made from the volumes.
     """
     from mmstudy.repair import run_repair
 
@@ -59,6 +60,11 @@ def repair(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: 
         fail(
             f"{result.num_scans_left} scans could not be stored again: they are not in the sources, or are rejected "
             "now (mm status says why). Cohorts leave them out; add the sources again and run the same command again."
+        )
+    if result.num_copies_left:
+        fail(
+            f"{result.num_copies_left} augmented copies could not be read from the source again. Their samples train "
+            "without copies; add the source again and run the same command again."
         )
     if result.files_left:
         fail(f"{len(result.files_left)} files are damaged and cannot be made again.")

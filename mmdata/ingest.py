@@ -58,7 +58,8 @@ def plan_ingest(
 ) -> IngestPlan:
     """Decide which scans to read and which shards to write.
 
-    A scan is left alone when a receipt says that it is stored in every array, or rejected and nothing has changed.
+    A scan is left alone when a receipt says that it is stored in every array, or rejected and nothing has changed. One
+    that is stored by an assumption which the settings do not make any more is read again.
     What a fault of the machine kept from being read is tried again. A scan that is stored from another copy than its
     first stays so when the first is mended: what is stored changes only when it is lost or damaged, and is then read
     from the first copy that can be used by then.
@@ -92,7 +93,11 @@ def plan_ingest(
         key = (sample.sample_id, candidate.modality)
         if only is not None and key not in only:
             continue
-        settled = sample.row in believed[candidate.modality] and key not in duplicates
+        settled = (
+            sample.row in believed[candidate.modality]
+            and key not in duplicates
+            and _is_still_assumed(receipts[key], settings)
+        )
         if not settled and _is_to_be_read(receipts.get(key), candidate, settings, is_duplicate=key in duplicates):
             wanted[candidate.modality].append(
                 PlannedScan(sample_id=sample.sample_id, row=sample.row, candidate=candidate)
@@ -211,6 +216,12 @@ def _believed_rows(receipts: Collection[ScanReceipt], modality: str, specs: Sequ
 def _claimed_rows(receipts: Collection[ScanReceipt], modality: str) -> frozenset[int]:
     """Return the rows of a modality that receipts call stored."""
     return frozenset(receipt.row for receipt in receipts if receipt.modality == modality and receipt.status == "stored")
+
+
+def _is_still_assumed(receipt: ScanReceipt, settings: LoadSettings) -> bool:
+    """Return whether the settings still say what a stored scan was read by, beside its own files."""
+    assumed = receipt.provenance.get("transform")
+    return assumed != "reference-grid" or settings.ingest.assume == assumed
 
 
 def _is_to_be_read(

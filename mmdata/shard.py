@@ -79,7 +79,10 @@ def source_fingerprint(candidate: ScanCandidate, settings: LoadSettings) -> str:
     first, *others = ((copy.path, copy.transform_path, copy.mask_path) for copy in candidate.copies)
     paths = [*first, *set(chain.from_iterable(others)).difference(first)]
     parts = ["none" if path is None else _file_fingerprint(path) for path in paths]
-    remedies = json.dumps([asdict(settings.ingest), settings.volumes.max_nonzero_share])
+    ingest = asdict(settings.ingest)
+    if settings.ingest.assume == "none":  # as before there was this setting: what was rejected then stays so
+        del ingest["assume"]
+    remedies = json.dumps([ingest, settings.volumes.max_nonzero_share])
     return "/".join([*parts[:3], *sorted(parts[3:]), hashlib.blake2b(remedies.encode(), digest_size=4).hexdigest()])
 
 
@@ -100,7 +103,7 @@ def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArra
     rejections: list[ScanRejected] = []
     for copy in scan.candidate.copies:
         try:
-            loaded = _load(copy, task)
+            loaded = load_guarded(copy, task.settings, isolated=task.isolated)
         except ScanRejected as rejection:
             rejections.append(rejection)
             continue
@@ -121,17 +124,30 @@ def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArra
     return _rejected(scan, fingerprint, rejections)
 
 
-def _load(copy: ScanCandidate, task: ShardTask) -> LoadedScan:
-    """Load one copy of a scan; whatever may be the fault of its files becomes a rejection."""
+def load_guarded(copy: ScanCandidate, settings: LoadSettings, *, isolated: bool) -> LoadedScan:
+    """Load one copy of a scan; whatever may be the fault of its files becomes a rejection.
+
+    Parameters
+    ----------
+    isolated
+        Whether it is loaded in a process of its own.
+
+    Raises
+    ------
+    ScanRejected
+        It cannot be used.
+    CapacityError
+        Memory ran out.
+    """
     try:
-        if task.isolated:
-            timeout_s = SCAN_TIMEOUT_S + task.settings.ingest.extractor_timeout_s
-            return run_isolated(_load_with_one_thread, (copy, task.settings), timeout_s=timeout_s)
-        return load_scan(copy, task.settings)
+        if isolated:
+            timeout_s = SCAN_TIMEOUT_S + settings.ingest.extractor_timeout_s
+            return run_isolated(_load_with_one_thread, (copy, settings), timeout_s=timeout_s)
+        return load_scan(copy, settings)
     except (ScanRejected, DataError):
         raise
     except MemoryError as error:
-        if not task.isolated:
+        if not isolated:
             raise CapacityError(
                 "A worker ran out of memory. What was stored is intact.", "Run the same command with fewer --workers."
             ) from error

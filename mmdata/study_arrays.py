@@ -87,10 +87,17 @@ def volume_attributes(settings: VolumeSettings, modality: str, side: int) -> dic
     }
 
 
-def augmented_spec(study: Study, modality: str, side: int, copies: int, num_rows: int) -> ArraySpec:
-    """Return what the array of one modality's augmented copies is to be."""
+def augmented_spec(
+    study: Study, modality: str, side: int, copies: int, num_rows: int, *, from_source: bool = False
+) -> ArraySpec:
+    """Return what the array of one modality's augmented copies is to be.
+
+    Parameters
+    ----------
+    from_source
+        Whether the copies are read from the source, which says nothing of how they were made, or drawn here.
+    """
     settings = study.config.volumes
-    augmentation = {name: value for name, value in asdict(study.config.augment).items() if name != "sides"}
     return ArraySpec(
         path=study.layout.augmented_array(modality, side),
         shape=(copies, num_rows, side, side, side),
@@ -102,14 +109,29 @@ def augmented_spec(study: Study, modality: str, side: int, copies: int, num_rows
         attributes={
             **volume_attributes(settings, modality, side),
             "first_copy": FIRST_AUGMENTED_COPY,
-            "augmentation": {
-                **augmentation,
-                "seed": study.config.seed,
-                "extent_mm": settings.extent_mm,
-                "drawing_version": DRAWING_VERSION,
-            },
+            "augmentation": _read_augmentation(study.config) if from_source else _drawn_augmentation(study.config),
         },
     )
+
+
+def _drawn_augmentation(config: StudyConfig) -> dict[str, Any]:
+    """Return all that copies are made from beside volume and sample id."""
+    settings = {name: value for name, value in asdict(config.augment).items() if name != "sides"}
+    return {
+        **settings,
+        "seed": config.seed,
+        "extent_mm": config.volumes.extent_mm,
+        "drawing_version": DRAWING_VERSION,
+    }
+
+
+def _read_augmentation(config: StudyConfig) -> dict[str, Any]:
+    """Return how copies were read; of how they were made nothing is known."""
+    return {
+        "origin": "source",
+        "files": "AUGMENTATIONS/TRAIN/k is copy k + 1; each is preprocessed as a scan of its own",
+        "assume": config.ingest.assume,
+    }
 
 
 def _connectivity_spec(study: Study, num_rows: int) -> ArraySpec:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog, open_scratch
@@ -29,6 +29,7 @@ from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
 from mmstudy.settings import create_study
+from mmstudy.source_copies import ReadCopies, project_copies, read_copies
 from mmstudy.upgrade import keep_checksums
 from mmstudy.withdraw import WithdrawalResult, finish_removals
 
@@ -45,6 +46,8 @@ class IngestResult:
     removal: WithdrawalResult
     """What was stored of participants who have withdrawn since, and is removed."""
     unreadable_runs: list[str]
+    copies: ReadCopies = field(default_factory=ReadCopies)
+    """What became of the augmented copies that the sources have made."""
 
 
 class IngestInterrupted(Exception):  # noqa: N818 - asked for by the user
@@ -125,6 +128,10 @@ def run_ingest(
         plan = _plan(study, found, enrolment, pool)
         require_capacity(plan.projection, study.layout.root, workers_are_here=isinstance(pool, LocalPool))
         summary, unreadable_runs = _store_scans(study, found, enrolment, plan, pool, progress)
+        try:
+            copies = read_copies(study, found.copies, enrolment.samples, pool, progress)
+        except KeyboardInterrupt:
+            raise IngestInterrupted(summary) from None
     return IngestResult(
         found=found,
         registration=registration,
@@ -133,6 +140,7 @@ def run_ingest(
         num_withdrawal_lists=len(lists),
         removal=removal,
         unreadable_runs=unreadable_runs,
+        copies=copies,
     )
 
 
@@ -185,8 +193,12 @@ def _unmade_if_it_fails(study: Study, is_new: bool) -> Iterator[None]:
 
 
 def _plan(study: Study, found: FoundSources, enrolment: Enrolment, pool: WorkerPool) -> IngestPlan:
+    """Return what is to be read, with the disk that augmented copies of the sources will need beside the scans."""
     workers = num_workers(pool)
-    return plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+    plan = plan_ingest(study, found.scans, enrolment.samples, num_rows=enrolment.num_rows, workers=workers)
+    copies_bytes = project_copies(study, found.copies, enrolment.samples, enrolment.num_rows)
+    projection = replace(plan.projection, disk_bytes=plan.projection.disk_bytes + copies_bytes)
+    return replace(plan, projection=projection)
 
 
 def _num_local_workers(pool: WorkerPool) -> int:

@@ -8,8 +8,10 @@ from catalog.samples import known_samples, num_allocated_rows
 from catalog.scans import stored_training_rows
 from mmbase.checksums import CHECKSUMS, find_changed
 from mmdata.copies.precompute import execute_copies, plan_copy_repair
+from mmdata.copies.stored import damaged_source_copies
 from mmdata.errors import SourceError
 from mmdata.execution.capacity import require_capacity
+from mmdata.execution.pools import LocalPool
 from mmdata.ingest import ScanKey, damaged_scans, execute_ingest, plan_ingest, stored_scans
 from mmdata.ledger.descriptions import restore_descriptions, undescribed_arrays
 from mmdata.ledger.files import DamagedFile, find_damaged_files
@@ -20,6 +22,7 @@ from mmdata.sources.every import find_sources
 from mmdata.study import Study
 from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
+from mmstudy.source_copies import read_copies
 from mmstudy.sources import parse_sources
 from mmtrain.run import list_runs
 
@@ -35,6 +38,8 @@ class RepairResult:
     num_copies_made: int
     num_scans_left: int
     """Scans that were damaged and could not be stored again: they are not in the sources, or are rejected now."""
+    num_copies_left: int
+    """Damaged copies of the source's own that could not be read from it again."""
     num_receipts_dropped: int
     """Damaged receipts that were taken out: the scans and copies that they spoke of are to be stored again."""
     files_made: list[str]
@@ -80,13 +85,14 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
         scans = damaged_scans(study)
         num_scans = _repair_scans(study, scans, workers, progress)
         update_catalog(study)
-        num_copies = _repair_copies(study, workers, progress)
+        num_copies = _repair_copies(study, workers, progress) + _repair_source_copies(study, workers, progress)
         left = find_files(study)
         return RepairResult(
             num_damaged_rows=len(damaged),
             num_scans_read=num_scans,
             num_copies_made=num_copies,
             num_scans_left=len(scans - stored_scans(study)),
+            num_copies_left=sum(map(len, damaged_source_copies(study).values())),
             num_receipts_dropped=num_dropped,
             files_made=sorted({file.file for file in files} - {file.file for file in left}),
             files_left=left,
@@ -129,3 +135,18 @@ def _repair_copies(study: Study, workers: int, progress: Progress) -> int:
     with progress("volumes") as on_progress:
         execute_copies(study, plan, workers=workers, on_progress=on_progress)
     return plan.num_volumes
+
+
+def _repair_source_copies(study: Study, workers: int, progress: Progress) -> int:
+    """Read the source's own copies again; return how many could be, none where the sources are not there."""
+    damaged = damaged_source_copies(study)
+    if not damaged:
+        return 0
+    try:
+        found = find_sources(parse_sources(study), study.config)
+    except SourceError:
+        return 0
+    with open_catalog(study.layout.catalog) as catalog:
+        samples = known_samples(catalog)
+    read = read_copies(study, found.copies, samples, LocalPool(processes=workers), progress, only=damaged)
+    return read.num_read - sum(read.rejections.values())

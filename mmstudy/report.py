@@ -44,6 +44,7 @@ def ingest_content(result: "IngestResult") -> dict[str, Any]:
         "without_values": list(registration.without_values),
         "test_list": {"named": registration.num_test_listed, "found": registration.num_test_found},
         "removed": asdict(result.removal),
+        "augmented_copies": asdict(result.copies),
         "warnings": list(ingest_warnings(result)),
         **asdict(result.summary),
     }
@@ -86,6 +87,7 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
             f"{enrolment.num_divided_pairs} of these pairs are in different splits, and nobody moves: each run leaves "
             "the relatives of its test participants out of training."
         )
+    yield from _copies_lines(result)
     for path in found.passed_over:
         yield f"Passed over {without_numbers(path.name)}: it is empty, or its first column does not name participants."
     if result.removal.samples:
@@ -111,6 +113,9 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
             f"Tables give {feature} of {number} participants, but not for the visit of their scan, so it is left out. "
             "Where visits differ, say of which a value is: in a column session_id, or in sub-<label>_sessions.tsv."
         )
+    num_named = sum(table.num_imaged for table in tables if not table.is_joined)
+    num_listed = num_participants + result.registration.enrolment.num_withdrawn
+    are_parts = WELL_COVERED_SHARE * num_participants <= num_named <= num_listed  # a table for each split
     for table in tables:
         yield from table_warnings(table)
         name = without_numbers(table.name)
@@ -121,8 +126,13 @@ def ingest_warnings(result: "IngestResult") -> Iterator[str]:
                 f"{name} names no participant with a scan. Identifiers differ from one UK Biobank application to "
                 "another: check that table and images belong to the same one."
             )
-        elif table.num_imaged < WELL_COVERED_SHARE * num_participants:
+        elif not are_parts and table.num_imaged < WELL_COVERED_SHARE * num_participants:
             yield f"{name} names {table.num_imaged} of the {num_participants} participants with scans. Is it complete?"
+    if number := sum(reasons.get("identity-affine", 0) for reasons in result.summary.rejected.values()):
+        yield (
+            f"{number} images have an identity affine, which says nothing of where they lie. If the reference study's "
+            "own code wrote them, say so once: mm ingest folder --assume reference-grid"
+        )
     if misnamed := result.found.misnamed:
         examples = (f"{one.number} {one.modality} like {one.example} ({one.fault})" for one in misnamed)
         yield f"{sum(one.number for one in misnamed)} image files were not understood: {'; '.join(examples)}."
@@ -195,6 +205,22 @@ def run_notes(plan: "RunPlan") -> Iterator[str]:
         yield f"note: --accept {code}: the audit has no such finding about this run"
     for finding in plan.findings:
         yield f"{finding.severity}: {finding.code}: {finding.message}"
+
+
+def _copies_lines(result: "IngestResult") -> Iterator[str]:
+    """Say what became of the augmented copies that the sources have made."""
+    copies = result.copies
+    if copies.num_read:
+        num_stored = copies.num_read - sum(copies.rejections.values())
+        yield f"{num_stored} augmented copies of the source are stored now."
+    if copies.rejections:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(copies.rejections.items()))
+        yield f"Augmented copies of the source that cannot be used: {reasons}. Their samples train without copies."
+    if copies.num_left_alone:
+        yield (
+            f"{copies.num_left_alone} augmented copies of the source are left alone, because the study has drawn its "
+            "own: copies of two origins are not mixed."
+        )
 
 
 def _table_line(table: TableReport) -> str:

@@ -318,7 +318,7 @@ def write_edges(folder: Path) -> Path:
 def read_edge_table(path: Path) -> Any:
     table = find_edge_table(list_folder(path.parent, path.parent))
     edges = ScanCandidate(visit=Visit(EID, 2), modality="connectivity", path=path, form="edges", table_row=4)
-    return table, read_edges(edges, 10).shape if path.name == "edges.npy" else None
+    return table, read_edges(edges, 5).shape if path.name == "edges.npy" else None
 
 
 def write_ids(name: str, folder: Path) -> Path:

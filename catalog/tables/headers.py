@@ -21,8 +21,8 @@ from mmbase.printable import shown
 
 EID_HEADERS = ("eid", "f.eid", "participant.eid", "f_eid", "participant_eid", "x.eid")
 """Columns of participant numbers."""
-LABEL_HEADERS = ("participant_id", "id")
-"""Columns of participant labels, as in BIDS."""
+LABEL_HEADERS = ("participant_id", "biobank_id", "id")
+"""Columns of participant labels, as in BIDS and in the reference study."""
 SESSION_HEADERS = ("session_id", "session", "ses")
 """Columns that say of which session a row is."""
 _FLAGS = re.ASCII | re.IGNORECASE

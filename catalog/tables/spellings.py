@@ -13,6 +13,8 @@ from catalog.tables.cells import NULLS
 from mmbase.records import participant_number, without_zeros
 
 _PREFIX = re.compile("sub-", re.IGNORECASE)
+_WITH_FRACTION = re.compile(r"(\d+)\.0+", re.ASCII)
+"""A number as a column of decimals has it."""
 _NOBODY = re.compile(r"-\d+|redacted", re.ASCII | re.IGNORECASE)
 
 
@@ -69,4 +71,6 @@ def match_labels(texts: Collection[str], imaged: Collection[int], labels: Mappin
 def _label(text: str) -> str:
     """Return a participant's label; empty where the text stands for nobody."""
     label = _PREFIX.sub("", text, count=1) if _PREFIX.match(text) else text
+    if match := _WITH_FRACTION.fullmatch(label):
+        label = match[1]
     return "" if label.lower() in NULLS or _NOBODY.fullmatch(label) else label

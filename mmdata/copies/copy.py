@@ -52,9 +52,15 @@ def replay_copy(attributes: Mapping[str, Any], volume_XYZ: NDArray[Any], sample_
     Raises
     ------
     StoreError
-        The copies were drawn by another version of mm.
+        The copies were drawn by another version of mm, or were not drawn but read from the source.
     """
     drawn = dict(attributes["augmentation"])
+    if drawn.get("origin") == "source":
+        raise StoreError(
+            "These copies were read from the source's AUGMENTATIONS, not drawn by mm, so nothing says how to make them "
+            "again from the volume.",
+            "mm repair reads damaged ones from the source again.",
+        )
     version, seed, extent_mm = drawn.pop("drawing_version", 0), drawn.pop("seed"), drawn.pop("extent_mm", 0.0)
     if version != DRAWING_VERSION:
         raise StoreError(f"The copies were drawn by version {version} of the drawing; this mm has {DRAWING_VERSION}.")

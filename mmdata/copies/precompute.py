@@ -5,23 +5,32 @@ sample's geometry, so one pass over its sampling grid serves all. Samples are ma
 depend on nothing but its own volume and recipe.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.copies.copy import make_copy
+from mmdata.copies.stored import believed_copies
 from mmdata.errors import StudyError
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import LocalPool, WorkerPool
 from mmdata.execution.tasks import run_tasks
-from mmdata.ledger.receipts import COPY_RECEIPTS, CopyKey, CopyReceipt, append_receipts, read_copy_receipts
+from mmdata.ledger.receipts import (
+    COPY_RECEIPTS,
+    CopyKey,
+    CopyReceipt,
+    append_receipts,
+    read_copy_receipts,
+    read_source_copies,
+)
 from mmdata.store.array import open_array
-from mmdata.store.schema import FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS, StudyLayout
-from mmdata.store.shards import rows_on_disk, shard_starts
+from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
+from mmdata.store.shards import shard_starts
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study
 from mmdata.study_arrays import COMPRESSED_SHARE, augmented_spec, require_sides
@@ -94,9 +103,10 @@ def plan_copies(
     Raises
     ------
     StudyError
-        A side is not stored, or there is nothing to augment.
+        A side is not stored, there is nothing to augment, or the study's copies are its source's.
     """
     require_sides(study.config, sides)
+    _require_drawn(study, training_rows, sides)
     if not 1 <= copies <= MAX_COPIES:
         raise StudyError(f"Expected 1 to {MAX_COPIES} copies, got {copies}.")
     if not any(training_rows.values()):
@@ -177,25 +187,43 @@ def store_copy(task: CopyTask) -> list[CopyReceipt]:
 def plan_copy_repair(
     study: Study, training_rows: Mapping[str, Mapping[int, str]], *, num_rows: int, workers: int
 ) -> CopyPlan | None:
-    """Decide which copies that were found damaged are to be made again; None where there are none.
+    """Decide which drawn copies that were found damaged are to be made again; None where there are none.
 
     Parameters
     ----------
     training_rows, num_rows
         As for `plan_copies`.
     """
-    damaged = {key: rows for key, rows in read_copy_receipts(study.layout.receipts, "damaged").items() if rows}
+    from_source = read_source_copies(study.layout.receipts)
+    damaged = {
+        key: rows
+        for key, rows in read_copy_receipts(study.layout.receipts, "damaged").items()
+        if rows and key[:2] not in from_source
+    }
     if not damaged or not any(training_rows.values()):
         return None
     return plan_copies(
         study,
-        training_rows,
+        {modality: rows for modality, rows in training_rows.items() if modality in {key[0] for key in damaged}},
         num_rows=num_rows,
         copies=max(copy for _, _, copy in damaged),
         sides=sorted({side for _, side, _ in damaged}, reverse=True),
         workers=workers,
         only=damaged,
     )
+
+
+def _require_drawn(study: Study, modalities: Iterable[str], sides: Sequence[int]) -> None:
+    """Refuse to draw copies where those of the source are stored: an array's copies have one origin."""
+    read = read_source_copies(study.layout.receipts).intersection(product(modalities, sides))
+    if read:
+        names = ", ".join(f"{modality}/{side}" for modality, side in sorted(read))
+        raise StudyError(
+            f"The augmented copies of {names} were read from the source's AUGMENTATIONS, and copies that mm draws are "
+            "not mixed with them.",
+            "Train with them as they are. To have drawn ones instead, remove augmented.zarr and receipts/copies.jsonl "
+            "from the study first.",
+        )
 
 
 def _copy_tasks(
@@ -206,7 +234,7 @@ def _copy_tasks(
     device: str,
     only: Mapping[CopyKey, Collection[int]] | None,
 ) -> list[CopyTask]:
-    stored = _believed_copies(study)
+    stored = believed_copies(study)
     sample_ids = {row: sample_id for rows in training_rows.values() for row, sample_id in rows.items()}
     tasks = []
     for copy in range(FIRST_AUGMENTED_COPY, FIRST_AUGMENTED_COPY + copies):
@@ -248,17 +276,3 @@ def _copy_tasks(
 
 def _considered(rows: Mapping[int, str], only: Mapping[CopyKey, Collection[int]] | None, key: CopyKey) -> set[int]:
     return set(rows) if only is None else set(rows).intersection(only.get(key, ()))
-
-
-def _believed_copies(study: Study) -> dict[CopyKey, frozenset[int]]:
-    """Return the rows that receipts call stored for each (modality, side, copy), and whose shards are there."""
-    return {
-        (modality, side, copy): rows_on_disk(
-            rows,
-            study.layout.augmented_array(modality, side),
-            study.config.volumes.rows_per_shard,
-            len(VOLUME_DIMENSIONS) - 1,
-            copy=copy - FIRST_AUGMENTED_COPY,
-        )
-        for (modality, side, copy), rows in read_copy_receipts(study.layout.receipts).items()
-    }

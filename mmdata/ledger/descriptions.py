@@ -3,10 +3,10 @@
 An array whose folder is gone altogether has lost its rows, not its description: that is for `mmdata.ledger.verify`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts
+from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts, read_source_copies
 from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.store.description import DESCRIPTION
 from mmdata.store.spec import ArraySpec, ensure_array, lost_descriptions
@@ -22,7 +22,7 @@ def restore_descriptions(study: Study) -> None:
     StoreError
         A receipt is damaged, or such an array was made with other settings.
     """
-    if not any(map(lost_descriptions, _arrays_with_shards(study, {}, {}, 1))):
+    if not any(map(lost_descriptions, _arrays_with_shards(study, {}, {}, frozenset(), 1))):
         return
     rows = {sample.row for sample in read_samples(study.layout.receipts).values()}
     num_rows = 1 + max(rows | read_retired_rows(study.layout.receipts), default=0)
@@ -52,11 +52,15 @@ def recorded_arrays(study: Study, *, num_rows: int = 1) -> list[ArraySpec]:
     for (modality, side, copy), stored in read_copy_receipts(study.layout.receipts).items():
         last_copy, length = copies.get((modality, side), (1, 1))
         copies[modality, side] = max(last_copy, copy), max(length, 1 + max(stored, default=0))
-    return _arrays_with_shards(study, rows, copies, num_rows)
+    return _arrays_with_shards(study, rows, copies, read_source_copies(study.layout.receipts), num_rows)
 
 
 def _arrays_with_shards(
-    study: Study, rows: Mapping[str, int], copies: Mapping[tuple[str, int], tuple[int, int]], num_rows: int
+    study: Study,
+    rows: Mapping[str, int],
+    copies: Mapping[tuple[str, int], tuple[int, int]],
+    from_source: Collection[tuple[str, int]],
+    num_rows: int,
 ) -> list[ArraySpec]:
     """Return the arrays that hold shards.
 
@@ -66,6 +70,8 @@ def _arrays_with_shards(
         Least number of rows for each modality.
     copies
         Least number of copies, and of rows in them, for each modality and side.
+    from_source
+        The modality and side of copies that were read from the source.
     num_rows
         Least number of rows of all.
     """
@@ -76,5 +82,7 @@ def _arrays_with_shards(
     for modality in volumes.modalities:
         for side in volumes.sides:
             num_copies, length = copies.get((modality, side), (1, 1))
-            specs.append(augmented_spec(study, modality, side, num_copies, max(num_rows, length)))
+            is_read = (modality, side) in from_source
+            length = max(num_rows, length)
+            specs.append(augmented_spec(study, modality, side, num_copies, length, from_source=is_read))
     return [spec for spec in specs if (spec.path / "c").exists()]

@@ -32,6 +32,7 @@ ArrayPart: TypeAlias = Annotated[str, Field(pattern=r"^[\w-]+$")]
 """Of the path of an array: a modality, a side or a kind of connectivity."""
 ScanStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|rejected)$")]
 CopyStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|damaged)$")]
+CopyOrigin: TypeAlias = Annotated[str, Field(pattern="^(drawn|source)$")]
 RemovalStatus: TypeAlias = Annotated[str, Field(pattern="^(begun|removed)$")]
 
 
@@ -74,6 +75,8 @@ class CopyReceipt:
     rows: list[Count]
     status: CopyStatus = "stored"
     """``stored`` or ``damaged``."""
+    origin: CopyOrigin = "drawn"
+    """``drawn``: made here from the volume; ``source``: read from a file of the source."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +202,12 @@ def read_copy_receipts(directory: Path, status: str = "stored") -> dict[CopyKey,
         else:
             rows.difference_update(receipt.rows)
     return rows_by_key
+
+
+def read_source_copies(directory: Path) -> frozenset[tuple[str, int]]:
+    """Return the (modality, side) whose copies were read from the source; those of one array have one origin."""
+    receipts = read_receipts(directory / COPY_RECEIPTS, CopyReceipt)
+    return frozenset((receipt.modality, receipt.side) for receipt in receipts if receipt.origin == "source")
 
 
 def read_made_copies(directory: Path) -> dict[tuple[str, int], int]:

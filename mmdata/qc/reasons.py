@@ -43,6 +43,10 @@ EXPLANATIONS = {
         "The brain extractor failed or took too long on this scan.",
         "Check ingest.brain_extractor and ingest.extractor_timeout_s in study.toml, then run the ingest again.",
     ),
+    "identity-affine": Explanation(
+        "The image's affine is the identity, as the reference study's code wrote it: it says nothing of where it lies.",
+        "Where the images are the reference study's own, ingest with --assume reference-grid.",
+    ),
     "implausible-brain": Explanation(
         "What remains after brain extraction is too small or too large to be a brain.", _LOOK_AT_FILE
     ),

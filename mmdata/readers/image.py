@@ -27,6 +27,7 @@ from mmdata.sources.bids_masks import expected_mask
 from mmdata.volume.flirt import world_from_flirt
 from mmdata.volume.geometry import Matrix44
 from mmdata.volume.nifti import MAX_VOLUME_BYTES, Volume, decode_volume
+from mmdata.volume.reference_grid import reference_affine, says_nothing
 
 _ITK_TEXT = b"#Insight Transform File"
 _ITK_MATLAB = re.compile(rb"\w+Transform_(?:double|float)_3_3\x00")
@@ -41,25 +42,31 @@ _BRAIN_THRESHOLD = 0.5
 """Of a mask's values: 0 and 1, 0 and 255, or the probability of brain."""
 
 
-def read_image(candidate: ScanCandidate, space: str) -> NativeScan:
+def read_image(candidate: ScanCandidate, space: str, *, assume: str = "none") -> NativeScan:
     """Read an image on its own grid.
 
     Parameters
     ----------
     space
         `VolumeSettings.space`: of nonlinear space only images that are there already can be read.
+    assume
+        `IngestSettings.assume`: what to take for granted where the affine says nothing.
 
     Raises
     ------
     ScanRejected
-        ``unreadable``, ``bad-mask``, ``bad-transform``, ``not-in-template-space``, or what
+        ``unreadable``, ``bad-mask``, ``bad-transform``, ``not-in-template-space``, ``identity-affine``, or what
         `mmdata.volume.nifti.decode_volume` finds.
     """
     if space == "MNI152-nonlinear" and not candidate.in_template_space:
         raise ScanRejected("not-in-template-space", "expected an image that was warped to MNI152, this one was not")
     volume = decode_volume(_read_bytes(candidate.path, MAX_VOLUME_BYTES, "bad-dimensions"))
+    is_assumed = candidate.may_assume_grid and says_nothing(volume.data_XYZ, volume.affine_44)
+    if is_assumed:
+        volume = _on_reference_grid(volume, assume)
     return NativeScan(
         volume=volume,
+        transform_source="reference-grid" if is_assumed else "source",
         mni_from_native_44=_mni_from_native(candidate, volume),
         brain_XYZ=_read_mask(candidate.mask_path, volume) if candidate.mask_path else None,
         expected_mask=f"{mask} beside it or in derivatives/*" if (mask := expected_mask(candidate.path.name)) else "",
@@ -82,6 +89,17 @@ def parse_transform(content: bytes, volume: Volume) -> Matrix44:
             "expected text, got a binary file of ITK's; export its affine, e.g. ConvertTransformFile 3 in.mat out.txt",
         )
     return world_from_flirt(parse_matrix(content), volume.frame)
+
+
+def _on_reference_grid(volume: Volume, assume: str) -> Volume:
+    """Return an image with the affine that its file does not give."""
+    if assume != "reference-grid":
+        raise ScanRejected(
+            "identity-affine",
+            "expected an affine that says where the image lies, got the identity; where the reference study's own code "
+            "wrote it, say so once: mm ingest folder FOLDER --assume reference-grid",
+        )
+    return Volume(volume.data_XYZ, reference_affine(volume.data_XYZ.shape[0]))
 
 
 def _mni_from_native(candidate: ScanCandidate, volume: Volume) -> Matrix44 | None:

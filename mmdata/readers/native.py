@@ -1,6 +1,7 @@
 """A scan as its source has it, before anything is done to it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,5 +19,7 @@ class NativeScan:
     """The image's world to MNI152's, RAS+ mm; None where the source has no transform."""
     brain_XYZ: NDArray[np.bool_] | None = None
     """Brain mask on the image's grid; None where the image should be brain-extracted as it is."""
+    transform_source: Literal["source", "reference-grid"] = "source"
+    """Who says where the image lies: its source, or the user's word that it lies on the reference study's grid."""
     expected_mask: str = ""
     """Where a mask is looked for, in words; empty where nowhere."""

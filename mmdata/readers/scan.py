@@ -60,11 +60,12 @@ def load_scan(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
 
 
 def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
-    native = _read_native(scan, settings.volumes)
+    native = _read_native(scan, settings)
     brain, brain_source = extract_brain(native, settings.volumes, settings.ingest, settings.scratch)
     measures = {}
+    transform_source: str
     if native.mni_from_native_44 is not None:
-        mni_from_native_44, transform_source = native.mni_from_native_44, "source"
+        mni_from_native_44, transform_source = native.mni_from_native_44, native.transform_source
     elif settings.ingest.register == "affine":
         registration = register_affine(brain)
         _require_quality(registration.nmi, settings.ingest.min_registration_nmi)
@@ -94,9 +95,10 @@ def _require_quality(nmi: float, lowest: float) -> None:
         )
 
 
-def _read_native(scan: ScanCandidate, volumes: VolumeSettings) -> NativeScan:
+def _read_native(scan: ScanCandidate, settings: LoadSettings) -> NativeScan:
+    volumes = settings.volumes
     if scan.form == "image":
-        return read_image(scan, volumes.space)
+        return read_image(scan, volumes.space, assume=settings.ingest.assume)
     if volumes.space == "MNI152-nonlinear":
         return read_warped(scan, volumes)
     return read_native(scan, volumes)
@@ -106,7 +108,7 @@ def _load_connectivity(scan: ScanCandidate, settings: ConnectivitySettings) -> L
     connectome = CONNECTOMES[settings.name]
     measures = {}
     if scan.form == "edges":
-        edges, num_empty = clean_edges(read_edges(scan, connectome.num_edges), fisher_z=settings.fisher_z)
+        edges, num_empty = clean_edges(read_edges(scan, connectome.num_regions), fisher_z=settings.fisher_z)
         measures["empty_regions"] = float(num_empty)
     elif connectome.is_timeseries:
         timeseries_RT = parse_timeseries(read_connectome(scan.path, connectome), connectome.num_regions)

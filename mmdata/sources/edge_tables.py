@@ -1,4 +1,7 @@
-"""Find a numpy table of edges and the participant of each of its rows; of the table only the header is read."""
+"""Find a numpy table of edges and the participant of each of its rows; of the table only the header is read.
+
+A table has a row of edges for each participant, or, as the reference study's, a square matrix, shape (N, 360, 360).
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from mmdata.sources.numpy_file import open_numpy_file
 from mmdata.sources.tables import EID_COLUMNS
 from mmdata.sources.walk import Listing
 
-ID_COLUMNS = (*EID_COLUMNS, "id")
+ID_COLUMNS = (*EID_COLUMNS, "biobank_id", "id")
 """Headers of a column of participants in the reference study's layout."""
 _ONE_ID = re.compile(r"[^\s,;]+")
 _LIST_SUFFIXES = (".txt", ".csv", ".npy")
@@ -35,7 +38,8 @@ class EdgeTable:
 def find_edge_table(listing: Listing) -> EdgeTable | None:
     """Return the table of edges in a folder, None where it has no ``.npy`` file but lists of ids.
 
-    A list of ids has ``ids`` in its name and is a text file with one id a line or a numpy array.
+    A list of ids has ``ids`` in its name and is a text file with one id a line or a numpy array. Where no file has, it
+    is the text file of the table's own name, ``imaging_fmri_train.txt`` beside ``imaging_fmri_train.npy``.
 
     Raises
     ------
@@ -46,20 +50,23 @@ def find_edge_table(listing: Listing) -> EdgeTable | None:
     tables = [name for name in listing.files if name.lower().endswith(".npy") and name not in lists]
     if not tables:
         return None
+    namesakes = {f"{name.lower().removesuffix('.npy')}.txt" for name in tables}
+    lists = lists or [name for name in listing.files if name.lower() in namesakes]
     if len(tables) > 1 or len(lists) != 1:
         raise SourceError(
             f"The folder {listing.folder} has {len(tables)} numpy tables and {len(lists)} lists of ids. Expected one "
-            "table of edges, NAME.npy, and one list of the participants of its rows, with ids in its name and one id a "
-            "line.",
+            "table of edges, NAME.npy, and one list of the participants of its rows, with ids in its name or NAME.txt, "
+            "and one id a line.",
             "Put each table with its list into a folder of its own, TRAIN, VAL or TEST.",
         )
     path, id_list = listing.path(tables[0]), listing.path(lists[0])
     ids = _read_ids(id_list)
     shape = _load_array(path).shape
-    if len(shape) != 2 or shape[0] != len(ids):
+    is_table = len(shape) == 2 or (len(shape) == 3 and shape[1] == shape[2])
+    if not is_table or shape[0] != len(ids):
         raise SourceError(
-            f"{path.name} in {listing.folder} has the shape {shape}. Expected (rows, edges) with a row for each of the "
-            f"{len(ids):,} ids in {id_list.name}.",
+            f"{path.name} in {listing.folder} has the shape {shape}. Expected (rows, edges) or (rows, regions, "
+            f"regions), with a row for each of the {len(ids):,} ids in {id_list.name}.",
             "Save both from the same participants.",
         )
     return EdgeTable(path=path, id_list=id_list, ids=ids)

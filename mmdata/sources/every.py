@@ -196,9 +196,15 @@ def _merge(founds: Sequence[FoundSources], modalities: Sequence[str]) -> FoundSo
             key = (scan.visit.eid, scan.visit.instance, scan.modality)
             num_duplicates += key in scans
             scans[key] = rank_copies(scans[key], scan) if key in scans else scan
+    copies = {
+        (one.scan.visit, one.scan.modality, one.copy): one
+        for one in reversed([copy for found in founds for copy in found.copies])
+        if one.scan.modality in modalities
+    }
     people = Counter(chain.from_iterable({scan.visit.eid for scan in found.scans} for found in founds))
     return FoundSources(
         scans=tuple(scans[key] for key in sorted(scans)),
+        copies=tuple(copies[key] for key in sorted(copies)),
         num_shared=sum(number > 1 for number in people.values()),
         tables=_joined(found.tables for found in founds),
         visit_tables=tuple(chain.from_iterable(found.visit_tables for found in founds)),

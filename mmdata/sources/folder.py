@@ -1,9 +1,19 @@
 """Find what a folder in the reference study's layout holds: images that lie in template space already.
 
-Volumes are ``TRAIN|VAL|TEST/T1/<id>_t1.nii.gz`` or lie in ``T1`` at the root; likewise for every other volume
-modality, folder and file by its name. Connectivity is one numpy table of edges, at the root or in a split's folder or
-in a folder ``CONNECTIVITY`` there, beside the ids of its rows. Case does not matter. An id that ends in ``_2`` or
-``_3`` names the imaging visit, else it is visit 2.
+The layout comes in two forms. One is plain: whoever can put files into folders can make it. The other is the reference
+study's own, as its code reads it, and known by names that only it has: a folder ``AUGMENTATIONS`` at the root, or
+``imaging_fmri_*.npy`` or ``metadata_*.csv`` in a split's folder. What is true of it alone:
+
+splits    without a ``VAL``, participants in ``TEST``, sorted by id and counted from 0, are for testing where their
+          number is even and for validation where it is odd; those in ``TRAIN`` are for training. Ids are sorted as
+          numbers where all of them are, as the column ``biobank_id`` is there, else as text.
+copies    ``AUGMENTATIONS/TRAIN/k/T1/<id>_t1.nii.gz`` is the augmented copy k + 1 of a volume in ``TRAIN``: copy 0 is
+          the volume itself.
+
+In both, volumes are ``TRAIN|VAL|TEST/T1/<id>_t1.nii.gz`` or lie in ``T1`` at the root; likewise for every other volume
+modality, folder and file by its name. Connectivity is one numpy table of edges or matrices, at the root or in a split's
+folder or in a folder ``CONNECTIVITY`` there, beside the ids of its rows. Case does not matter. An id that ends in
+``_2`` or ``_3`` names the imaging visit, else it is visit 2.
 """
 
 import re
@@ -14,7 +24,15 @@ from itertools import chain
 from pathlib import Path
 
 from mmbase.names import CONNECTIVITY
-from mmbase.records import NOT_TEST, FoundSources, ScanCandidate, Visit, participant_number, rank_copies
+from mmbase.records import (
+    NOT_TEST,
+    CopyCandidate,
+    FoundSources,
+    ScanCandidate,
+    Visit,
+    participant_number,
+    rank_copies,
+)
 from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.errors import SourceError
 from mmdata.sources.edge_tables import ID_COLUMNS, EdgeTable, find_edge_table
@@ -31,6 +49,9 @@ _SPLIT_OF_FOLDER = {
     "test": "test",
     "testing": "test",
 }
+_OWN_FILE = re.compile(r"imaging_fmri_.*\.npy|metadata_.*\.csv", re.IGNORECASE)
+"""What only the reference study's own folders have in their splits."""
+_AUGMENTATIONS = "augmentations"
 _VOLUME_NAME = re.compile(r"(?P<id>.+)_(?P<modality>[^_.]+)\.nii(\.gz)?", re.IGNORECASE)
 _ID = re.compile(r"(?P<number>\d+)_(?P<instance>[23])|(?P<label>.+)", re.ASCII)
 
@@ -57,16 +78,19 @@ def find_folder(root: Path) -> FoundSources:
     """List the scans and tables of a folder in the reference study's layout.
 
     The folders' split is kept. Where there is a TEST but no VAL, participants in TRAIN are ``not-test``: the study
-    divides them into training and validation. Where there is TRAIN alone, the study divides them all.
+    divides them into training and validation, unless the layout is the reference study's own. Where there is TRAIN
+    alone, the study divides them all.
 
     Raises
     ------
     SourceError
-        The root does not exist, a folder or file cannot be read, ids and table of edges do not fit, or participants
-        are in several splits.
+        The root does not exist, a folder or file cannot be read, ids and table of edges do not fit, participants are in
+        several splits, or copies are not numbered from 0 on.
     """
     require_folder(root, f"the folder that holds TRAIN, VAL and TEST, or {' or '.join(VOLUME_FILES).upper()}")
-    parts = _parts(root)
+    top = list_folder(root, root)
+    parts = _parts(top, root)
+    augmented = _augmented_parts(top, root)
     found = list(chain.from_iterable(map(_scans_in, parts)))
     scans: dict[tuple[int, int, str], list[ScanCandidate]] = defaultdict(list)
     for one in found:
@@ -81,28 +105,61 @@ def find_folder(root: Path) -> FoundSources:
         number_lists=sorted_texts.number_lists,
         passed_over=sorted_texts.passed_over,
         num_duplicates=len(found) - len(scans),
-        misnamed=count_misnamed(chain.from_iterable(map(_misnamed_in, parts))),
+        copies=tuple(_copies_in(augmented)),
+        misnamed=count_misnamed(chain.from_iterable(map(_misnamed_in, [*parts, *augmented]))),
         labels={one.scan.visit.eid: one.label for one in found if str(one.scan.visit.eid) != one.label},
-        splits=_settled_splits(found, root),
+        splits=_settled_splits(found, root, is_own=_is_own_layout(top, parts)),
     )
 
 
-def _parts(root: Path) -> list[_Part]:
-    top = list_folder(root, root)
+def _is_own_layout(top: Listing, parts: Sequence[_Part]) -> bool:
+    """Return whether a folder is as the reference study's own code reads it."""
+    files = chain.from_iterable(part.listing.files for part in parts if part.split)
+    return _AUGMENTATIONS in map(str.lower, top.folders) or any(map(_OWN_FILE.fullmatch, files))
+
+
+def _parts(top: Listing, root: Path) -> list[_Part]:
     splits = {name: _SPLIT_OF_FOLDER[name.lower()] for name in top.folders if name.lower() in _SPLIT_OF_FOLDER}
     listings = [(None, top), *((split, list_folder(top.path(name), root)) for name, split in splits.items())]
     return [
         _Part(
             split=split,
             listing=listing,
-            volumes=[
-                (name.lower(), list_folder(listing.path(name), root))
-                for name in listing.folders
-                if name.lower() in VOLUME_FILES
-            ],
+            volumes=_volume_folders(listing, root),
             edge_tables=_edge_tables(listing, root),
         )
         for split, listing in listings
+    ]
+
+
+def _volume_folders(listing: Listing, root: Path) -> list[tuple[str, Listing]]:
+    return [
+        (name.lower(), list_folder(listing.path(name), root))
+        for name in listing.folders
+        if name.lower() in VOLUME_FILES
+    ]
+
+
+def _augmented_parts(top: Listing, root: Path) -> list[_Part]:
+    """Return the folders of augmented copies in their order; none where there are none."""
+    above = [list_folder(top.path(name), root) for name in top.folders if name.lower() == _AUGMENTATIONS]
+    train = [
+        list_folder(listing.path(name), root)
+        for listing in above
+        for name in listing.folders
+        if _SPLIT_OF_FOLDER.get(name.lower()) == "train"
+    ]
+    listings = {name: list_folder(one.path(name), root) for one in train for name in one.folders if name[0] != "."}
+    expected = [str(number) for number in range(len(listings))]
+    if sorted(listings) != sorted(expected):
+        raise SourceError(
+            f"The folder AUGMENTATIONS/TRAIN of {root} has {len(listings):,} folders, and not all of them are the "
+            "numbers from 0 on, without a gap. Expected a folder for each augmented copy: 0, 1, 2 and so on.",
+            "Rename them, or move what is no copy out of the source.",
+        )
+    return [
+        _Part(split="train", listing=listings[name], volumes=_volume_folders(listings[name], root), edge_tables=())
+        for name in expected
     ]
 
 
@@ -121,6 +178,16 @@ def _scans_in(part: _Part) -> Iterator[_FoundScan]:
     for table in part.edge_tables:
         for row, name in enumerate(table.ids):
             yield _edges(name, row, table.path, part.split)
+
+
+def _copies_in(augmented: Sequence[_Part]) -> list[CopyCandidate]:
+    """Return the copies in the folders of each number, the first file of each by name."""
+    copies: dict[tuple[Visit, str, int], CopyCandidate] = {}
+    for number, part in enumerate(augmented):
+        for one in _scans_in(part):
+            key = (one.scan.visit, one.scan.modality, number)
+            copies.setdefault(key, CopyCandidate(copy=number + 1, scan=one.scan))
+    return [copies[key] for key in sorted(copies)]
 
 
 def _misnamed_in(part: _Part) -> Iterator[Misnamed]:
@@ -142,7 +209,9 @@ def _misnamed_in(part: _Part) -> Iterator[Misnamed]:
 
 def _volume(name: str, modality: str, path: Path, split: str | None) -> _FoundScan:
     label, visit = _parse_id(name)
-    scan = ScanCandidate(visit=visit, modality=modality, path=path, form="image", in_template_space=True)
+    scan = ScanCandidate(
+        visit=visit, modality=modality, path=path, form="image", in_template_space=True, may_assume_grid=True
+    )
     return _FoundScan(label=label, split=split, scan=scan)
 
 
@@ -160,7 +229,7 @@ def _parse_id(name: str) -> tuple[str, Visit]:
     return label, Visit(participant_number(label), int(match["instance"] or FIRST_IMAGING_INSTANCE))
 
 
-def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:
+def _settled_splits(found: Sequence[_FoundScan], root: Path, *, is_own: bool) -> dict[int, str]:
     settled = {(one.scan.visit.eid, one.split) for one in found if one.split}
     splits = dict(settled)
     if len(splits) < len(settled):
@@ -173,5 +242,15 @@ def _settled_splits(found: Sequence[_FoundScan], root: Path) -> dict[int, str]:
     if "val" in splits.values():
         return splits
     if "test" in splits.values():
+        if is_own:
+            return splits | _divided_test(found)
         return {eid: NOT_TEST if split == "train" else split for eid, split in splits.items()}
     return {}
+
+
+def _divided_test(found: Sequence[_FoundScan]) -> dict[int, str]:
+    """Return who of TEST tests and who validates, as the reference study's code divides them."""
+    labels = {one.label: one.scan.visit.eid for one in found if one.split == "test"}
+    are_numbers = all(label.isascii() and label.isdecimal() for label in labels)
+    ordered = sorted(labels, key=lambda label: (int(label) if are_numbers else 0, label))
+    return {labels[label]: "val" if position % 2 else "test" for position, label in enumerate(ordered)}

@@ -7,11 +7,11 @@ from typing import Literal
 
 from mmdata.synth.drawing import DrawnVisit
 from mmdata.synth.faults.participants import Shown
-from mmdata.synth.layouts import bids, folder, rap, trees, zips
+from mmdata.synth.layouts import bids, folder, rap, reference, trees, zips
 from mmdata.synth.plan import ALL_FIELDS, EXTRA_FIELDS, GLASSER_FIELD, VOLUME_FIELDS, ReleasePlan
 from mmdata.synth.table_form import TableForm
 
-LayoutName = Literal["zips", "trees", "rap", "bids", "folder"]
+LayoutName = Literal["zips", "trees", "rap", "bids", "folder", "reference"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,8 @@ class Layout:
     """UK Biobank's table in this form, if no other is asked for; or what writes a table of the layout's own."""
     shown: Shown
     """What of the visits is written."""
+    is_complete: bool = False
+    """Whether every participant has everything, all of it whole."""
 
 
 _ALL = frozenset((*ALL_FIELDS, *EXTRA_FIELDS))
@@ -41,5 +43,12 @@ LAYOUTS: dict[LayoutName, Layout] = {
     "bids": Layout(prepare=bids.prepare, write_visit=bids.write_visit, table=bids.write_table, shown=_WITH_IMAGES),
     "folder": Layout(
         prepare=folder.prepare, write_visit=folder.write_visit, table=folder.write_table, shown=_ON_ONE_GRID
+    ),
+    "reference": Layout(
+        prepare=reference.prepare,
+        write_visit=reference.write_visit,
+        table=reference.write_table,
+        shown=_ON_ONE_GRID,
+        is_complete=True,
     ),
 }

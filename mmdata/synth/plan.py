@@ -8,6 +8,7 @@ Participants with one fault each (`faults`) may be added behind all others, who 
 """
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mmbase.names import CONNECTIVITY
@@ -116,6 +117,13 @@ def add_extras(plan: ReleasePlan) -> ReleasePlan:
         )
         for visit in plan.visits
     )
+    return dataclasses.replace(plan, visits=visits)
+
+
+def complete(plan: ReleasePlan, fields: Collection[str]) -> ReleasePlan:
+    """Give every visit all of some fields, and none of them a fault."""
+    has = tuple(field for field in ALL_FIELDS if field in fields)
+    visits = tuple(dataclasses.replace(visit, fields=has, fault=None) for visit in plan.visits)
     return dataclasses.replace(plan, visits=visits)
 
 

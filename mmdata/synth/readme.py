@@ -69,8 +69,20 @@ connectivity.npy      64,620 correlations of 360 regions, upper triangle row by 
 """,
         "metadata.csv          features by name, UK Biobank's codes\n",
     ),
+    "reference": (
+        "the reference study's own folders",
+        """\
+TRAIN/, TEST/         T1/EID_t1.nii.gz, FLAIR/EID_flair.nii.gz, DWI/EID_dwi.nii.gz (FA): brain-extracted, clamped,
+                      float32, 128 x 128 x 128 voxels of 1/0.7 mm in MNI152 space, x from right to left; the affine
+                      is the identity; imaging visits only
+    imaging_fmri_*    correlations of 360 regions, ids x 360 x 360; rows as in the text file of the same name
+AUGMENTATIONS/TRAIN/  0 and 1: two augmented copies of each volume in TRAIN, in the same folders
+""",
+        "metadata_*.csv        row number, biobank_id, and features by name: classes from 0 on, no gaps\n",
+    ),
 }
 """What the layout is, where scans are, what the layout's own table is."""
+_COMPLETE = ("reference",)
 _WITH_ITEMS = ("zips", "trees", "rap")
 _KINSHIP = """\
 ukb_rel.dat           who is related to whom: ID1, ID2, HetHet, IBS0, Kinship
@@ -97,6 +109,8 @@ Planted
 """
 _WRONG = """
 Deliberately wrong
+"""
+_WRONG_ABSENT = """\
     about 6 % of participants lack each of T1, FLAIR, diffusion and connectivity, one missing independently of another
 """
 _WRONG_ITEMS = """\
@@ -138,7 +152,7 @@ def readme_text(layout: LayoutName, table_form: TableForm | None, *, has_extras:
             _FAULTS_FILE if has_every_fault else "",
             _PLANTED,
             _WRONG,
-            _WRONG_ITEMS if has_items else _WRONG_IMAGES,
+            *(() if layout in _COMPLETE else (_WRONG_ABSENT, _WRONG_ITEMS if has_items else _WRONG_IMAGES)),
             _WRONG_EVERYWHERE,
             _WRONG_TABLE if has_items else "",
             _WRONG_EVERY if has_every_fault else "",

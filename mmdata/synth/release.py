@@ -11,10 +11,10 @@ sex     head size (which FLIRT takes out), grey matter around the hippocampi, a 
 table   sex and age in the body measures; one latent trait under the psychology items.
 
 The same participants can be written in several layouts (`layout`): UK Biobank's archives, unpacked or as its platform
-mounts them, BIDS derivatives, or the reference study's folder. UK Biobank's table comes in several forms
-(`table_form`), and beside it lies who is related to whom (`kinship`). What some studies choose beside it comes on
-request: further diffusion maps, images in template space, further kinds of connectivity (`microstructure`,
-`template_space`, `timeseries`). None of it changes a byte of what is written without it.
+mounts them, BIDS derivatives, or the reference study's folder, plain or as its own code has it. UK Biobank's table
+comes in several forms (`table_form`), and beside it lies who is related to whom (`kinship`). What some studies choose
+beside it comes on request: further diffusion maps, images in template space, further kinds of connectivity
+(`microstructure`, `template_space`, `timeseries`). None of it changes a byte of what is written without it.
 
 What is deliberately wrong: `plan`; on request also one participant for every kind of bad file: `faults.kinds`. Where
 landmarks lie: `truth`.
@@ -39,6 +39,7 @@ from mmdata.synth.plan import (
     ReleasePlan,
     Visit,
     add_extras,
+    complete,
     plan_release,
 )
 from mmdata.synth.readme import readme_text
@@ -70,7 +71,8 @@ class SynthConfig:
     Biobank's own is 1 mm; 3 mm takes a thirtieth of the time and disk."""
     layout: LayoutName = "zips"
     """UK Biobank's archives (``zips``), the same unpacked (``trees``) or as its Research Analysis Platform mounts them
-    (``rap``); BIDS derivatives (``bids``); the reference study's images in template space (``folder``)."""
+    (``rap``); BIDS derivatives (``bids``); the reference study's images in template space (``folder``), or its own
+    folders as its code would have written them (``reference``)."""
     faults: Literal["some", "every"] = "some"
     """``every`` adds a participant for each kind of bad file that the layout can show, and lists them all in
     ``faults.parquet``."""
@@ -183,8 +185,11 @@ def _write_table(dest: Path, config: SynthConfig, plan: ReleasePlan) -> int:
 
 
 def _plan(config: SynthConfig) -> ReleasePlan:
-    shown = LAYOUTS[config.layout].shown
+    layout = LAYOUTS[config.layout]
+    shown = layout.shown
     plan = plan_release(config.seed, config.participants)
+    if layout.is_complete:
+        plan = complete(plan, shown.fields)
     plan = limit_plan(add_extras(plan) if config.extras else plan, shown)
     return add_faults(plan, shown) if config.faults == "every" else plan
 

@@ -8,7 +8,7 @@ import numpy as np
 from mmdata.synth.anatomy import Map
 from mmdata.synth.pose import Pose
 from mmdata.volume.flirt import MNI152_1MM
-from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid, Matrix44
+from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid, Matrix44, zooms_mm
 from mmdata.volume.resample import resample_to_grid
 
 MNI152_1MM_SHAPE = (182, 218, 182)
@@ -17,6 +17,13 @@ MNI152_1MM_SHAPE = (182, 218, 182)
 def sample_on_grid(image: Map, pose: Pose, grid: Grid) -> Map:
     """Sample a scan on a grid in MNI152 space: float32, shape (side, side, side)."""
     return _sample(image, pose, grid.affine_44, grid)
+
+
+def sample_at(image: Map, pose: Pose, mni_from_voxel_44: Matrix44, side: int) -> Map:
+    """Sample a scan at the voxels of an affine: float32, shape (side, side, side)."""
+    spacing_mm = float(zooms_mm(mni_from_voxel_44)[0])
+    cube = Grid(side=side, spacing_mm=spacing_mm, centre_mm=MNI152_BRAIN_CENTRE_MM)  # only side and spacing count
+    return _sample(image, pose, mni_from_voxel_44, cube)
 
 
 def sample_on_mni152_1mm(image: Map, pose: Pose) -> Map:

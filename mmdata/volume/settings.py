@@ -106,6 +106,9 @@ class IngestSettings:
     min_registration_nmi: float = 1.06
     """A registration whose normalised mutual information with the template is smaller is rejected. On synthetic brains
     right ones had 1.10 and more, wrong ones 1.05 and less."""
+    assume: Literal["none", "reference-grid"] = "none"
+    """What to take for granted of images in the reference study's layout whose affine is the identity: nothing, then
+    they are rejected; or that they lie on the reference study's own grid. mm ingest folder --assume sets it."""
     min_template_overlap: float = 0.6
     """A brain whose Dice overlap with the template's is smaller is rejected: its transform is wrong."""
 

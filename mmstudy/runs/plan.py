@@ -1,7 +1,7 @@
 """Plan a run on a study: its settings, its cohort, and what the audit says of it. Only the audit's answer is kept."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
 from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
+from mmdata.copies.stored import rows_with_every_copy
 from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
 from mmdata.study_arrays import require_sides
@@ -84,7 +85,7 @@ def plan_run(
     config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
     _require_network(study, config, num_ranks)
     with open_catalog(study.layout.catalog) as catalog:
-        selection = _select(catalog, dictionary, config, scheme)
+        selection = _select(study, catalog, dictionary, config, scheme)
         findings = _audit(study, catalog, dictionary, config, selection.frame) if audited else []
     _refuse_critical(findings, accepted)
     require_portions(parse_cohort(selection.frame), config, num_ranks)
@@ -111,15 +112,23 @@ def plan_cohort(
     dictionary = study_dictionary(study)
     config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
     with open_catalog(study.layout.catalog) as catalog:
-        cohort = _select(catalog, dictionary, config, scheme).frame
+        cohort = _select(study, catalog, dictionary, config, scheme).frame
     _require_own_stores(study, config, cohort)
     return config, cohort
 
 
-def _select(catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme) -> CohortSelection:
+def _select(
+    study: Study, catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme
+) -> CohortSelection:
+    """Select the cohort; samples whose source has not made every copy that the run reads are read as they are."""
     data = config.data
     names = [target.name for target in data.targets]
-    return build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
+    selection = build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
+    copied = rows_with_every_copy(study, data.volume_inputs, data.side, config.augmentation.copies or 0)
+    if copied is None:
+        return selection
+    has_copies = pl.col("row").is_in(sorted(copied))
+    return replace(selection, frame=selection.frame.with_columns(augmented=pl.col("augmented") & has_copies))
 
 
 def _configure(

@@ -15,6 +15,7 @@ from mmbase.records import ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.readers import image
 from mmdata.readers.image import read_image
+from mmdata.readers.native import NativeScan
 from mmdata.volume.geometry import apply_affine
 from mmdata.volume.nifti import encode_volume
 
@@ -244,3 +245,44 @@ def test_the_mask_that_is_looked_for_is_named_without_the_participant(image_path
 def test_file_beyond_all_measure_is_rejected_unread(image_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "MAX_VOLUME_BYTES", 1000)
     assert rejection(candidate(image_path)).reason == "bad-dimensions"
+
+
+CUBE = np.random.default_rng(6).integers(1, 900, (64, 64, 64)).astype(np.int16)
+
+
+def read_cube(
+    path: Path,
+    affine_44: NDArray[np.float64],
+    data: NDArray[np.int16] = CUBE,
+    *,
+    own: bool = True,
+    assume: str = "none",
+) -> NativeScan:
+    path.write_bytes(encode_volume(data, affine_44, np.int16))
+    candidate = ScanCandidate(
+        visit=Visit(1, 2), modality="t1", path=path, form="image", in_template_space=True, may_assume_grid=own
+    )
+    return read_image(candidate, LINEAR, assume=assume)
+
+
+def test_an_identity_affine_is_refused_with_what_to_say_about_it(tmp_path: Path) -> None:
+    with pytest.raises(ScanRejected, match="mm ingest folder FOLDER --assume reference-grid") as caught:
+        read_cube(tmp_path / "i.nii.gz", np.eye(4))
+    assert caught.value.reason == "identity-affine"
+
+
+def test_an_identity_affine_becomes_the_reference_grid_where_the_user_says_so(tmp_path: Path) -> None:
+    native = read_cube(tmp_path / "i.nii.gz", np.eye(4), assume="reference-grid")
+    assert native.transform_source == "reference-grid"
+    np.testing.assert_array_equal(native.volume.data_XYZ, CUBE)
+    first, last = apply_affine(native.volume.affine_44, np.array([(-0.5, -0.5, -0.5), (63.5, 63.5, 63.5)]))
+    np.testing.assert_allclose(first, (90.5, -109.357, -72.5), atol=1e-3)  # the first voxel is to the right
+    np.testing.assert_allclose(last, (-92.357, 73.5, 110.357), atol=1e-3)
+
+
+def test_every_other_image_keeps_its_affine_whatever_is_assumed(tmp_path: Path) -> None:
+    own_44 = np.diag([-1.0, 1.0, 1.0, 1.0])
+    for affine_44, data, is_own in ((own_44, CUBE, True), (np.eye(4), CUBE[:, :, :60], True), (np.eye(4), CUBE, False)):
+        native = read_cube(tmp_path / "i.nii.gz", affine_44, data, own=is_own, assume="reference-grid")
+        assert native.transform_source == "source"
+        np.testing.assert_array_equal(native.volume.affine_44, affine_44)

@@ -77,11 +77,30 @@ def test_a_list_of_another_length_is_refused(folder: Path, num_ids: int) -> None
     assert not re.search(r"100000\d", str(caught.value).replace(str(folder), ""))
 
 
-def test_a_table_of_matrices_is_refused(folder: Path) -> None:
+def test_a_table_of_matrices_has_a_participant_for_each(folder: Path) -> None:
     np.save(folder / "edges.npy", np.zeros((3, 5, 5)))
     (folder / "ids.txt").write_text("1\n2\n3\n")
-    with pytest.raises(SourceError, match=r"shape \(3, 5, 5\)\. Expected \(rows, edges\)"):
+    table = table_in(folder)
+    assert table is not None and list(table.ids) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (3, 5, 5, 1), (3,), (2, 5, 5)])
+def test_a_table_of_another_shape_is_refused(folder: Path, shape: tuple[int, ...]) -> None:
+    np.save(folder / "edges.npy", np.zeros(shape))
+    (folder / "ids.txt").write_text("1\n2\n3\n")
+    with pytest.raises(SourceError, match=rf"shape {re.escape(str(shape))}\. Expected \(rows, edges\) or \(rows, reg"):
         table_in(folder)
+
+
+def test_the_text_file_of_the_tables_own_name_lists_its_rows_where_none_is_named_ids(folder: Path) -> None:
+    (folder / "edges.npy").rename(folder / "imaging_fmri_train.npy")
+    (folder / "imaging_fmri_train.txt").write_text("1000003\n1000001\n1000002\n")
+    (folder / "notes.txt").write_text("nothing\n")
+    table = table_in(folder)
+    assert table is not None and list(table.ids) == ["1000003", "1000001", "1000002"]
+    (folder / "ids.txt").write_text("7\n8\n9\n")
+    named = table_in(folder)
+    assert named is not None and list(named.ids) == ["7", "8", "9"]
 
 
 def test_a_list_of_several_columns_is_refused_without_its_text(folder: Path) -> None:

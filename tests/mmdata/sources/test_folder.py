@@ -227,3 +227,56 @@ def test_no_repr_tells_a_label_or_a_path(touch: Touch) -> None:
     found = find_folder(root)
     assert found.splits
     assert not any(name in repr(found) for name in ("OAS30001", "1000001", str(root)))
+
+
+OWN_SIGNS = ("AUGMENTATIONS/TRAIN/0/T1/1_t1.nii.gz", "TRAIN/metadata_train.csv", "TEST/imaging_fmri_test.npy")
+
+
+@pytest.mark.parametrize("sign", OWN_SIGNS)
+def test_the_reference_studys_own_folders_divide_test_as_its_code_does(touch: Touch, sign: str) -> None:
+    tested = (9, 10, 2, 33, 100)
+    root = touch("TRAIN/T1/1_t1.nii.gz", "TRAIN/T1/5_t1.nii.gz", *(f"TEST/T1/{eid}_t1.nii.gz" for eid in tested), sign)
+    if sign.endswith(".npy"):
+        np.save(root / sign, np.zeros((5, 3, 3), np.float32))
+        (root / sign).with_suffix(".txt").write_text("2\n9\n10\n33\n100\n")
+    elif sign.endswith(".csv"):
+        (root / sign).write_text(",biobank_id,age\n0,1,60\n")
+    in_order = sorted(tested)
+    expected = {1: "train", 5: "train"} | dict.fromkeys(in_order[::2], "test") | dict.fromkeys(in_order[1::2], "val")
+    assert find_folder(root).splits == expected
+
+
+def test_ids_that_are_no_numbers_are_divided_in_the_order_of_text(touch: Touch) -> None:
+    root = touch(*(f"TEST/T1/{label}_t1.nii.gz" for label in ("b", "10", "9")), "AUGMENTATIONS/TRAIN/0/T1/c_t1.nii.gz")
+    found = find_folder(root)
+    of_label = {label: found.splits[participant_number(label)] for label in ("10", "9", "b")}
+    assert of_label == {"10": "test", "9": "val", "b": "test"}
+
+
+def test_a_folder_for_validation_is_believed_in_the_own_layout_too(touch: Touch) -> None:
+    root = touch("VAL/T1/1_t1.nii.gz", "TEST/T1/2_t1.nii.gz", "TEST/T1/3_t1.nii.gz", *OWN_SIGNS[:1])
+    assert find_folder(root).splits == {1: "val", 2: "test", 3: "test"}
+
+
+def test_folder_k_of_the_augmentations_holds_copy_k_plus_1(touch: Touch) -> None:
+    root = touch(
+        *(f"TRAIN/{folder}/1000001_{folder.lower()}.nii.gz" for folder in ("T1", "FLAIR")),
+        *(f"AUGMENTATIONS/TRAIN/{k}/T1/1000001_t1.nii.gz" for k in range(11)),
+        "augmentations/train/0/FLAIR/1000001_flair.nii.gz".replace("augmentations/train", "AUGMENTATIONS/TRAIN"),
+        "AUGMENTATIONS/TRAIN/3/T1/no copy.nii.gz",
+    )
+    found = find_folder(root)
+    assert [(one.scan.modality, one.copy, one.scan.path.parts[-3]) for one in found.copies] == [
+        ("flair", 1, "0"),
+        *(("t1", k + 1, str(k)) for k in range(11)),
+    ]
+    assert all(one.scan.may_assume_grid and one.scan.visit == Visit(1000001, 2) for one in found.copies)
+    assert len(found.scans) == 2 and found.num_duplicates == 0
+    assert [(one.modality, one.number) for one in found.misnamed] == [("t1", 1)]
+
+
+@pytest.mark.parametrize("names", [("1",), ("0", "2"), ("0", "first")])
+def test_copies_that_are_not_numbered_from_0_on_are_refused(touch: Touch, names: tuple[str, ...]) -> None:
+    root = touch(*(f"AUGMENTATIONS/TRAIN/{name}/T1/1000001_t1.nii.gz" for name in names), "TRAIN/T1/1000001_t1.nii.gz")
+    with pytest.raises(SourceError, match="Expected a folder for each augmented copy: 0, 1, 2"):
+        find_folder(root)
