@@ -1,10 +1,11 @@
 """A run's progress and metrics as text and tables for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmbase.plain_table import PlainTable, plain_table
 from mmtrain.config.data import TargetConfig
+from mmtrain.diagnostic import WiringVerdict
 from mmtrain.metrics import IN_TARGET_UNIT
 
 MAIN_METRICS = ("r2", "mae", "auc", "balanced_accuracy")
@@ -33,6 +34,8 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
     """Show the validation and test metrics of a finished run, target by target."""
     title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
+    if metrics.get("diagnostic"):
+        title = f"diagnostic, no result: {title}"
     rows: list[tuple[str, str, str]] = []
     for target in targets:
         of_target = metrics["targets"][target.name] if "targets" in metrics else metrics
@@ -43,3 +46,12 @@ def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -
             label = f"{name} ({target.unit})" if name in IN_TARGET_UNIT else name
             rows.append((label, f"{of_target['val'][name]:.3f}", f"{of_target['test'][name]:.3f}"))
     return plain_table((title, "validation", "test"), rows)
+
+
+def wiring_lines(verdicts: Sequence[WiringVerdict]) -> Iterator[str]:
+    """Say of each target of a wiring check whether its label was found; nothing of other runs."""
+    if verdicts:
+        yield "The inputs were the labels: this run is no result, and it is not entered into the catalogue."
+    for verdict in verdicts:
+        found = "was found" if verdict.ok else "was NOT found"
+        yield f"{verdict.target} {found}: {verdict.metric} {verdict.got:.4f}, expected at least {verdict.expected:g}"

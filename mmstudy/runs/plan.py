@@ -119,7 +119,9 @@ def plan_cohort(
 def _select(catalog: Connection, dictionary: Dictionary, config: RunConfig, scheme: SplitScheme) -> CohortSelection:
     data = config.data
     names = [target.name for target in data.targets]
-    return build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
+    return build_cohort(
+        catalog, dictionary, names, data.modalities, data.shown_features, scheme, data_size=data.data_size
+    )
 
 
 def _configure(
