@@ -28,6 +28,8 @@ GROUP_PREFIX = "group_"
 GROUPS = {SEX: "0 female, 1 male", AGE: "years", CENTRE: ""}
 """Features by which results are told too, and what a number of each must mean: a study may define them otherwise."""
 MIN_TRAIN, MIN_HELD_OUT = 8, 2
+BEYOND_SIZE = "beyond-data-size"
+"""Why a sample is left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,8 @@ def build_cohort(
     modalities: Sequence[str],
     features: Sequence[str],
     scheme: SplitScheme = StudySplit(),  # noqa: B008 - a frozen value
+    *,
+    data_size: int | None = None,
 ) -> CohortSelection:
     """Return the samples that have a value of a target and every modality stored, each in its split.
 
@@ -60,13 +64,16 @@ def build_cohort(
     ----------
     targets
         One at least, each once. Of several, a sample has a value of one at least.
+    data_size
+        Training samples to use; None: all there are.
 
     Raises
     ------
     UnknownTargetError
         A target is not known.
     CohortError
-        A split would have too few samples of a target, or only one class; or the scheme cannot be used.
+        A split would have too few samples of a target, or only one class; there are fewer training samples than
+        `data_size`; or the scheme cannot be used.
     """
     definitions = {target: find_target(dictionary, target) for target in targets}
     column_of = {target: TARGET_PREFIX + target if len(targets) > 1 else TARGET for target in targets}
@@ -74,6 +81,8 @@ def build_cohort(
     complete = _fetch_complete(connection, column_of, modalities)
     complete = complete.join(_founders(connection, related), on="participant_key", how="left", maintain_order="left")
     assigned = leave_relatives_out(assign_splits(scheme, complete), related)
+    if data_size is not None:
+        assigned = _take_training(assigned, data_size)
     left_out = dict(
         assigned.drop_nulls("left_out").group_by("left_out").len().sort("len", "left_out", descending=True).iter_rows()
     )
@@ -141,6 +150,24 @@ def _founders(connection: duckdb.DuckDBPyConnection, related: Sequence[tuple[str
     people = fetch_frame(connection, "SELECT participant_key, min(row) AS row FROM samples GROUP BY participant_key")
     family = pl.col("participant_key").replace(find_families(related))
     return people.select("participant_key", founder=pl.col("participant_key").sort_by("row").first().over(family))
+
+
+def _take_training(assigned: pl.DataFrame, data_size: int) -> pl.DataFrame:
+    """Leave all training samples out but so many: those whose sample ids, which are keyed hashes, come first.
+
+    So they are as good as drawn at random, also where the first rows are of one release or centre, and those of a
+    smaller number are among those of a larger one. Classes come as they are; validation and test stay.
+    """
+    training = assigned.filter(pl.col("left_out").is_null(), split="train")["sample_id"].sort()
+    if data_size < MIN_TRAIN:
+        raise CohortError(f"--data-size {data_size}: at least {MIN_TRAIN} training samples are needed.")
+    if data_size > len(training):
+        raise CohortError(
+            f"--data-size {data_size} was asked for, and {len(training)} training samples have all that the run needs.",
+            f"Give --data-size {len(training)} or less, or leave it out to train on all.",
+        )
+    beyond = pl.col("sample_id").is_in(training[data_size:].to_list())
+    return assigned.with_columns(left_out=pl.when(beyond).then(pl.lit(BEYOND_SIZE)).otherwise("left_out"))
 
 
 def _require_enough(labels: pl.DataFrame, target: str, having: str, *, binary: bool) -> None:

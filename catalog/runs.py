@@ -65,6 +65,8 @@ class _Metrics:
     """What metrics.json holds, as far as it is read again."""
 
     inputs: list[str]
+    diagnostic: bool = False
+    """Whether the inputs were the labels: a check, which is no result."""
     targets: dict[str, _Target] = field(default_factory=dict)
     """Left out where there is one: then what it says of that stands beside."""
 
@@ -105,7 +107,7 @@ class RunEntry:
 
 
 def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | None = None) -> list[RunEntry]:
-    """Return what is to be kept of a run from its metrics.json: an entry for each target.
+    """Return what is to be kept of a run from its metrics.json: an entry for each target; of a wiring check nothing.
 
     Raises
     ------
@@ -123,6 +125,8 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
     ['age', 'sex']
     """
     read = parse_content(metrics, _Metrics)
+    if read.diagnostic:
+        return []
     targets = read.targets
     if "targets" not in metrics:
         one = parse_content(metrics, _OneTarget)
@@ -141,7 +145,14 @@ def run_entries(run_id: str, metrics: Mapping[str, Any], *, withdrawn: int | Non
     ]
 
 
-def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[str]:
+def enter_run(
+    catalog: Path,
+    run: Path,
+    *,
+    home: Path | None = None,
+    elsewhere: Sequence[Path] = (),
+    wait_seconds: float = 0.0,
+) -> list[str]:
     """Enter one finished run in place of what the catalogue held of it.
 
     What it costs does not depend on the size of the catalogue, and of the runs that are entered already no more than
@@ -154,6 +165,10 @@ def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[st
         The file; it is made where there is none.
     run
         Directory of the run.
+    home
+        The folder that the study's runs lie in; None: the one that this run lies in.
+    elsewhere
+        Directories of the study's runs in other folders, also of those that cannot be reached now.
     wait_seconds
         How long to wait for another writer.
 
@@ -178,31 +193,47 @@ def enter_run(catalog: Path, run: Path, *, wait_seconds: float = 0.0) -> list[st
                 "Train it again, or move its directory out of the study.",
             ) from error
         known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
-        there = {path.name for path in os.scandir(run.parent)}
-        others = [run.parent / name for name in sorted(there - known - {run.name})]
+        there = {path.name: path for path in elsewhere if not _is_gone(path)}
+        there |= {entry.name: Path(entry) for entry in os.scandir(home or run.parent)}
+        others = [there[name] for name in sorted(there.keys() - known - {run.name})]
         found, unreadable = _read_runs(path for path in others if (path / METRICS_FILE).exists())
         found[run.name] = entries
-        written = [*found, *sorted(known - there)]
+        written = [*found, *sorted(known - there.keys() - {run.name})]
         _replace_entries(connection, written, [entry for of_run in found.values() for entry in of_run])
     return unreadable
 
 
-def index_runs(connection: duckdb.DuckDBPyConnection, runs_directory: Path) -> list[str]:
+def index_runs(
+    connection: duckdb.DuckDBPyConnection, runs_directory: Path, elsewhere: Sequence[Path] = ()
+) -> list[str]:
     """Enter every finished run that lies on disk, and drop those that are gone; write only what differs.
+
+    Parameters
+    ----------
+    elsewhere
+        Directories of the study's runs in other folders. Those that cannot be reached now stay as they are entered.
 
     Returns
     -------
     list of str
         Runs whose metrics.json or mark cannot be read; they are not entered.
     """
-    found, unreadable = _read_runs(path.parent for path in sorted(runs_directory.glob(f"*/{METRICS_FILE}")))
+    there = {path.name: path for path in elsewhere if (path / METRICS_FILE).exists()}
+    there |= {path.parent.name: path.parent for path in runs_directory.glob(f"*/{METRICS_FILE}")}
+    found, unreadable = _read_runs(there[name] for name in sorted(there))
     entered = _entered(connection)
     changed = {name: entries for name, entries in found.items() if _told(entries) != entered.get(name)}
-    gone = sorted(entered.keys() - found.keys())
+    unseen = {path.name for path in elsewhere if not path.parent.is_dir()}
+    gone = sorted(entered.keys() - found.keys() - unseen)
     if changed or gone:
         with transaction(connection):
             _replace_entries(connection, [*changed, *gone], [e for entries in changed.values() for e in entries])
     return unreadable
+
+
+def _is_gone(run: Path) -> bool:
+    """Return whether a run outside the study is not there any more; without its folder that cannot be told."""
+    return run.parent.is_dir() and not run.exists()
 
 
 def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[str]]:
@@ -210,7 +241,8 @@ def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[st
     found, unreadable = dict[str, list[RunEntry]](), list[str]()
     for run in runs:
         try:
-            found[run.name] = _read_entries(run)
+            if entries := _read_entries(run):
+                found[run.name] = entries
         except (OSError, DamagedTextError):
             unreadable.append(run.name)
     return found, unreadable

@@ -52,6 +52,8 @@ class Option:
     """How many of the setting's unit are one of the option's: 2**20 for ``--prefetch-mb`` of ``prefetch_bytes``."""
     minimum: float | None = None
     """Least value, in the option's unit; a smaller one is wrong usage."""
+    metavar: str | None = None
+    """What stands for the value in the help, where the type does not say it."""
 
 
 DERIVED = Option(is_option=False, is_setting=False)

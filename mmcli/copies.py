@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from mmcli.console import report, show_progress
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, OverwriteOption, WorkersOption, study_of
 from mmcli.settings_options import with_settings
 from mmcli.workers import ClusterSettings, worker_pool
+from mmtrain.config.execution import DEVICE_NAMES
 
 if TYPE_CHECKING:
     from mmdata.execution.pools import WorkerPool
@@ -27,7 +28,7 @@ def precompute_augs(
         list[int] | None, typer.Option(help="Resolution level, repeatable; left out: augment.sides of study.toml.")
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: on a GPU where there is one.")
+        str, typer.Option(metavar=DEVICE_NAMES, help="Where to compute; auto: on a GPU where there is one.")
     ] = "auto",
     preview: Annotated[
         Path | None, typer.Option(help="Draw what the changes look like to this PNG, and store nothing.")

@@ -140,6 +140,8 @@ def _word_type(setting: Setting) -> Any:
 
 
 def _metavar(setting: Setting) -> str | None:
+    if setting.option.metavar:
+        return setting.option.metavar
     if setting.choices:
         return f"[{'|'.join(map(str, setting.choices))}]"
     if setting.item_type is not None:

@@ -50,6 +50,11 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
         *(f"Missing: {array}. Make it again with: mm repair" for array in found.missing_arrays),
         run_table(summary.runs) if summary.runs else "No finished run yet. Train one with: mm train --target age",
         *(f"Not finished: {run_id}. Resume it with: mm train --resume {run_id}" for run_id in found.unfinished_runs),
+        *(f"Out of reach: the run {path}" for path in found.unreachable_runs),
+        *(
+            f"May still have data of withdrawn participants: run {run_id}. Run mm withdraw"
+            for run_id in found.uncleaned_runs
+        ),
     ]
     others = {name: value for name, value in asdict(found).items() if name != "summary"}
     report(as_json, {"study": str(root), **asdict(summary), **others}, lines)

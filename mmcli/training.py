@@ -1,9 +1,10 @@
 """`mm train`: plan a run and begin it, or resume one, train it and enter it."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mmdata.study import Study
     from mmstudy.runs.plan import RunPlan
     from mmtrain.config.run import RunConfig
+    from mmtrain.diagnostic import WiringVerdict
     from mmtrain.run import RunDirectory
 
 TargetOption = Annotated[str | None, typer.Option(help="What to predict, e.g. age; several with commas.")]
@@ -48,6 +50,13 @@ ResumeOption = Annotated[
 FinishOption = Annotated[
     str | None, typer.Option(help="Train this run no more: test the best of its finished epochs, and enter the result.")
 ]
+RunsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Make the run's directory in this folder outside the study, which remembers it; with --resume or "
+        "--finish: the folder that the run lies in now."
+    ),
+]
 PrepareOption = Annotated[
     bool,
     typer.Option(
@@ -68,6 +77,7 @@ def train(
     gpus: GpusOption = None,
     resume: ResumeOption = None,
     finish: FinishOption = None,
+    runs: RunsOption = None,
     prepare: PrepareOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -90,11 +100,11 @@ def train(
     }
     if resume:
         _require_alone("--resume", {**of_new_runs, "--finish": finish})
-        _resume(study, resume, given, gpus, as_json=as_json)
+        _resume(study, resume, given, gpus, runs, as_json=as_json)
         return
     if finish:
         _require_alone("--finish", {**of_new_runs, "--gpus": gpus})
-        _finish(study, finish, given, as_json=as_json)
+        _finish(study, finish, given, runs, as_json=as_json)
         return
     if rank_of_process() is not None:
         raise TrainError("torchrun's processes need one run: make it with --prepare, then give each --resume RUN.")
@@ -105,19 +115,21 @@ def train(
     targets = parse_targets(target)
     require_arguments(study, targets, given)
     from catalog.splits.schemes import choose_scheme
+    from mmstudy.runs.folders import settle_folder
     from mmstudy.runs.plan import plan_run
 
     if not prepare:  # what is prepared may run on another machine
         _require_devices(gpus, study, given)
         _require_loggers(study, given)
+    folder = None if runs is None else settle_folder(study.layout, runs)
     scheme = choose_scheme(fold, leave_out_centre)
     plan = plan_run(study, targets, given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
     if dry_run:
         _show_plan(plan, as_json=as_json)
     elif prepare:
-        _prepare(study, plan, as_json=as_json)
+        _prepare(study, plan, folder, as_json=as_json)
     else:
-        _train(study, _begin(study, plan), plan.config, gpus, resumed=False, as_json=as_json)
+        _train(study, _begin(study, plan, folder), plan.config, gpus, resumed=False, as_json=as_json)
 
 
 def _require_alone(option: str, others: Mapping[str, Any]) -> None:
@@ -151,36 +163,38 @@ def _show_plan(plan: "RunPlan", *, as_json: bool) -> None:
     report(as_json, {**content, "train": plan.config.to_json()}, [would, *run_notes(plan)])
 
 
-def _begin(study: "Study", plan: "RunPlan") -> "RunDirectory":
+def _begin(study: "Study", plan: "RunPlan", folder: Path | None) -> "RunDirectory":
     from mmstudy.report import run_notes
     from mmstudy.runs.begin import begin_run
 
     for note in run_notes(plan):
         say(note)
-    return begin_run(study, plan)
+    return begin_run(study, plan, folder)
 
 
-def _prepare(study: "Study", plan: "RunPlan", *, as_json: bool) -> None:
-    run = _begin(study, plan)
+def _prepare(study: "Study", plan: "RunPlan", folder: Path | None, *, as_json: bool) -> None:
+    run = _begin(study, plan, folder)
     own = f"mm --study {shlex.quote(str(study.layout.root))} train --resume {run.run_id}"
     start = f"torchrun --nproc-per-node N --no-python {own}"
     report(as_json, {"run_id": run.run_id}, [f"Made run {run.run_id}. Start it with: {start}"])
 
 
-def _resume(study: "Study", run_id: str, given: dict[str, Any], gpus: int | None, *, as_json: bool) -> None:
+def _resume(
+    study: "Study", run_id: str, given: dict[str, Any], gpus: int | None, folder: Path | None, *, as_json: bool
+) -> None:
     from mmstudy.runs.change import record_changes
     from mmstudy.runs.train import find_unfinished
 
-    if _is_finished(study, run_id, given, as_json=as_json):
+    if _is_finished(study, run_id, given, folder, as_json=as_json):
         return
-    run, config = find_unfinished(study, run_id, given)
+    run, config = find_unfinished(study, run_id, given, folder)
     if rank_of_process() in (None, 0):
         for change in record_changes(run, config):
             say(change)
     _train(study, run, config, gpus, resumed=True, as_json=as_json)
 
 
-def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool) -> None:
+def _finish(study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool) -> None:
     """Test the best epoch of a run, in this process."""
     if rank_of_process() is not None:
         raise TrainError("--finish works in one process: run it without torchrun.")
@@ -191,9 +205,9 @@ def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool
 
     if others := sorted(given.keys() - {field.name for field in fields(ExecutionConfig)}):
         raise typer.BadParameter(f"trains no more, so leave out {', '.join(others)}", param_hint="--finish")
-    if _is_finished(study, run_id, given, as_json=as_json):
+    if _is_finished(study, run_id, given, folder, as_json=as_json):
         return
-    run, config = find_unfinished(study, run_id, given)
+    run, config = find_unfinished(study, run_id, given, folder)
     with _naming_the_run(run, "--finish"):
         with show_training(plain=False) as shown:
             metrics = train_model(run, study.layout, config, finishing=True, observers=[shown])
@@ -201,11 +215,11 @@ def _finish(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool
         _enter(study, run, config, metrics, as_json=as_json)
 
 
-def _is_finished(study: "Study", run_id: str, given: dict[str, Any], *, as_json: bool) -> bool:
+def _is_finished(study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool) -> bool:
     """Return whether nothing is left to do of a run, as of a job that is queued again; then say so."""
     from mmstudy.runs.train import find_finished
 
-    found = find_finished(study, run_id, given)
+    found = find_finished(study, run_id, given, folder)
     if found is not None and rank_of_process() in (None, 0):
         say(f"Run {run_id} is finished already.")
         _enter(study, *found, as_json=as_json)
@@ -255,11 +269,14 @@ def _naming_the_run(run: "RunDirectory", option: str) -> Iterator[None]:
 def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: dict[str, Any], *, as_json: bool) -> None:
     """Enter a finished run, and tell its metrics."""
     from mmstudy.runs.enter import enter_run
-    from mmtrain.report import metrics_table
+    from mmtrain.diagnostic import judge_wiring
+    from mmtrain.report import metrics_table, wiring_lines
 
+    is_result = not config.data.diagnostic
     problems = enter_run(study, run)
     for problem in problems:
         warn(problem)
+    verdicts = [] if is_result else judge_wiring(metrics, config.data.targets)
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
     report(
         as_json,
@@ -267,12 +284,25 @@ def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: di
             "run_id": run.run_id,
             "run_directory": str(run.path),
             "pictures": pictures,
-            "entered": not problems,
+            "entered": is_result and not problems,
+            **({} if is_result else {"wiring": [verdict.to_json() for verdict in verdicts]}),
             **metrics,
         },
         [
             metrics_table(metrics, config.data.targets),
+            *wiring_lines(verdicts),
             f"run directory  {run.path}",
             *[f"picture        {path}" for path in pictures],
         ],
     )
+    _require_wiring(verdicts)
+
+
+def _require_wiring(verdicts: Sequence["WiringVerdict"]) -> None:
+    """End with exit code 1 where a label was not found."""
+    if not all(verdict.ok for verdict in verdicts):
+        raise TrainError(
+            "The network did not find the label in its inputs.",
+            "If its validation loss was still falling, give more --epochs or a larger --learning-rate. Otherwise try "
+            "each of the --inputs alone: the one that fails is not wired up rightly.",
+        )

@@ -14,13 +14,20 @@ from mmcli.options import NUM_CORES, JsonOption, WorkersOption, study_of
 def verify(context: typer.Context, workers: WorkersOption = NUM_CORES, as_json: JsonOption = False) -> None:
     """Read every stored row again and name the damaged ones."""
     from mmdata.report import damage_table, damaged_arrays_table
-    from mmstudy.repair import find_damage, find_files
+    from mmstudy.repair import find_damage, find_files, unreachable_runs
 
     study = study_of(context)
     files = find_files(study)
     for file in files:
         warn(f"{file.file} {file.problem}. {file.remedy}")
-    content: dict[str, Any] = {"damaged": None, "files": [asdict(file) for file in files]}
+    unreachable = unreachable_runs(study)
+    for path in unreachable:
+        warn(f"The run {path} cannot be reached from here, so its files were not looked at.")
+    content: dict[str, Any] = {
+        "damaged": None,
+        "files": [asdict(file) for file in files],
+        "unreachable_runs": unreachable,
+    }
     try:
         damaged = find_damage(study, workers, show_progress)
     except MmError:  # a damaged receipt: it is not known which rows are stored

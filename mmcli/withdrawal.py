@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmcli.console import asking, report, show_progress
+from mmcli.console import asking, fail, report, show_progress
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, WorkersOption, YesOption, study_of
 
 
@@ -34,3 +34,8 @@ def withdraw(
     else:
         result = run_withdrawal(study, lists or [], show_progress, asking(yes=yes), workers=workers)
     report(as_json, asdict(result), list(removal_lines(result, is_preview=dry_run)))
+    if result.unreached and not dry_run:
+        fail(
+            f"{len(result.unreached)} runs outside the study could not be reached and may still have data of withdrawn "
+            "participants. Run mm withdraw again where they can be."
+        )

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,7 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.runs.arguments import parse_targets
 from mmstudy.runs.begin import begin_run
 from mmstudy.runs.enter import enter_run
+from mmstudy.runs.folders import find_run_of_study, settle_folder
 from mmstudy.runs.plan import plan_cohort, plan_run
 from mmstudy.settings import load_study
 from mmtrain.config.augmentation import AugmentMode
@@ -43,7 +44,9 @@ from mmtrain.observer import TrainingObserver
 from mmtrain.stopping import TrainingStopped
 from mmtrain.train import train
 
-BATCH_SETTINGS = frozenset({"metadata_blocks", "keep_own_block", "copies", "drop_last", "stores", "prefetch_bytes"})
+BATCH_SETTINGS = frozenset(
+    {"metadata_blocks", "keep_own_block", "data_size", "copies", "drop_last", "stores", "prefetch_bytes"}
+)
 """Settings of a run that batches depend on, beside those that `OpenStudy.batches` names."""
 _SAMPLES_SQL = """
     SELECT sample_id, instance, row, split
@@ -140,7 +143,7 @@ class OpenStudy:
         batch_size: int = 32,
         seed: int = 1337,
         augment: AugmentMode = "none",
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: str = "auto",
         **settings: Any,
     ) -> Batches:
         """Return the batches of a split as `mm train` reads them; see `mmstudy.batches.Batches`.
@@ -158,7 +161,7 @@ class OpenStudy:
         augment
             Of the split train: none, precomputed, on-device or hybrid.
         device
-            Where the tensors are to be.
+            Where the tensors are to be: auto, cpu, cuda or cuda:N.
         **settings
             Others of a run, by their names in docs/settings.md: those of `BATCH_SETTINGS`.
 
@@ -186,13 +189,14 @@ class OpenStudy:
         leave_out_centre: int | None = None,
         accept: Collection[str] = (),
         observers: Sequence[TrainingObserver] = (),
+        runs: str | Path | None = None,
         **settings: Any,
     ) -> str:
         """Train a model in this process as `mm train` does; return the run's id.
 
         Parameters
         ----------
-        fold, leave_out_centre, accept
+        fold, leave_out_centre, accept, runs
             As the options of `mm train`.
         observers
             Who is told of each step and epoch.
@@ -205,8 +209,9 @@ class OpenStudy:
             As `mm train`; also when it is stopped: the message says how to resume it.
         """
         scheme = choose_scheme(fold, leave_out_centre)
+        folder = None if runs is None else settle_folder(self.study.layout, Path(runs))
         plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept)
-        run = begin_run(self.study, plan)
+        run = begin_run(self.study, plan, folder)
         try:
             train(run, self.study.layout, plan.config, observers=observers)
         except TrainingStopped as stop:
@@ -227,15 +232,21 @@ class OpenStudy:
         with open_catalog(self.study.layout.catalog) as catalog:
             return fetch_frame(catalog, "SELECT * FROM runs ORDER BY run_id, target")
 
-    def load(self, run_id: str, *, device: Literal["auto", "cpu", "cuda"] = "cpu") -> TrainedModel:
+    def load(self, run_id: str, *, device: str = "cpu") -> TrainedModel:
         """Return the model of a run, which predicts from arrays.
+
+        Parameters
+        ----------
+        device
+            Where it computes: auto, cpu, cuda or cuda:N.
 
         Raises
         ------
         TrainError
             There is no such run, or it has no model yet.
         """
-        return load_model(self.study.layout.runs / run_id, choose_device(device), torch.float32)
+        run, _ = find_run_of_study(self.study.layout, run_id)
+        return load_model(run.path, choose_device(device), torch.float32)
 
 
 def open_study(path: str | Path) -> OpenStudy:

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
-
-import torch
 
 from catalog.database import open_catalog
 from catalog.export.files import require_writable
@@ -23,25 +20,30 @@ from mmdata.study import Study
 from mmdata.study_arrays import require_sides
 from mmstudy.outputs import keep_if_present, record_output
 from mmstudy.progress import Progress
+from mmtrain.config.execution import require_device_name
+from mmtrain.device import choose_device as choose
 
-Device = Literal["auto", "cpu", "cuda"]
 PREVIEW_SUFFIXES = (".png",)
 
 
-def choose_device(device: Device, pool: WorkerPool) -> str:
-    """Return ``cpu`` or ``cuda``: a GPU works alone, in this process, so jobs and clusters compute on processors.
+def choose_device(device: str, pool: WorkerPool) -> str:
+    """Return ``cpu``, ``cuda`` or ``cuda:N``: a GPU works alone, in this process; jobs and clusters have processors.
 
     Raises
     ------
     StudyError
-        A GPU is asked for where there is none, or together with a cluster.
+        A GPU is asked for together with a cluster.
+    TrainError
+        A GPU is asked for that is not there, or no device has such a name.
     """
-    is_here = isinstance(pool, LocalPool)
-    if device == "cuda" and not is_here:
-        raise StudyError("A GPU works alone, in this process.", "Give either --device cuda, or --scheduler or --slurm.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("There is no CUDA GPU that torch can use here.", "Give --device cpu.")
-    return "cuda" if device != "cpu" and is_here and torch.cuda.is_available() else "cpu"
+    if isinstance(pool, LocalPool):
+        return str(choose(device))
+    if device.startswith("cuda"):
+        raise StudyError(
+            "A GPU works alone, in this process.", f"Give either --device {device}, or --scheduler or --slurm."
+        )
+    require_device_name(device)
+    return "cpu"
 
 
 def preview_copies(study: Study, copies: int, sides: Sequence[int], pool: WorkerPool, device: str) -> CopyPlan:

@@ -28,6 +28,7 @@ from mmdata.study_arrays import stored_modalities
 from mmstudy.consent import Consent, require_consent
 from mmstudy.dictionary import study_dictionary
 from mmstudy.progress import Progress
+from mmstudy.runs.folders import runs_elsewhere
 from mmstudy.settings import create_study
 from mmstudy.source_copies import ReadCopies, project_copies, read_copies
 from mmstudy.upgrade import keep_checksums
@@ -174,7 +175,7 @@ def update_catalog(
         record_outcomes(catalog, outcomes)
         if found and enrolment:
             record_used_copies(catalog, enrolment.samples, found.scans, outcomes)
-        unreadable = index_runs(catalog, study.layout.runs)
+        unreadable = index_runs(catalog, study.layout.runs, [run.path for run in runs_elsewhere(study.layout)])
         return summarise(catalog), unreadable
 
 

@@ -4,9 +4,7 @@ Each is put on record before it is there. So a withdrawal can remove those in th
 whatever a kill has left of them.
 """
 
-import errno
 import os
-import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,19 +13,15 @@ from pathlib import Path
 from catalog.database import open_catalog
 from catalog.export.export import SUFFIXES, export_features
 from catalog.export.files import require_writable
-from catalog.samples import known_samples, knows_participants
+from catalog.samples import known_samples
 from mmbase.files import draft_of
-from mmbase.lock import hold_lock
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, append_receipts, read_outputs
+from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, read_outputs
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
+from mmstudy.on_record import put_on_record, require_no_participant
 from mmstudy.presence import require_present
-
-_WAIT_SECONDS = 60.0
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-_POSSIBLE_EID = re.compile(r"\d{6,}", re.ASCII)
 
 
 def export_samples(study: Study, path: Path, features: Sequence[str], *, overwrite: bool) -> int:
@@ -56,27 +50,9 @@ def record_output(layout: StudyLayout, path: Path) -> None:
         Its path holds a participant's number, which receipts must not; or the study cannot be written.
     """
     where = _recorded_path(layout, path)
-    numbers = [int(digits) for digits in _POSSIBLE_EID.findall(where)]
-    if numbers and layout.catalog.exists():
-        with open_catalog(layout.catalog) as catalog:
-            if knows_participants(catalog, numbers):
-                raise StudyError(
-                    "The file's path holds a participant's number, and nothing but the catalogue may.",
-                    "Give it another name or folder.",
-                )
-    if where in read_outputs(layout.receipts):
-        return
-    try:
-        with hold_lock(layout.receipts / "outputs.lock", wait_seconds=_WAIT_SECONDS):
-            append_receipts(layout.receipts / OUTPUT_RECEIPTS, [OutputReceipt(path=where, date=_today())])
-    except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise
-        raise StudyError(
-            f"The study cannot be written ({error.strerror}), so a file that shows single participants cannot be put "
-            "on record, and no withdrawal would name it.",
-            "Work where the study can be written.",
-        ) from error
+    require_no_participant(layout, where)
+    if where not in read_outputs(layout.receipts):
+        put_on_record(layout, OUTPUT_RECEIPTS, OutputReceipt(path=where, date=_today()))
 
 
 def keep_if_present(layout: StudyLayout, path: Path, rows: Collection[int]) -> None:

@@ -1,6 +1,7 @@
 """Remove withdrawn participants from every part of a study, in an order in which a kill loses nothing needed."""
 
 import shutil
+from pathlib import Path
 
 from catalog.database import CATALOG_WAIT_SECONDS, open_catalog
 from catalog.removal import hidden_participants, hide_participants, remove_participants
@@ -15,9 +16,10 @@ from mmdata.study import Study
 from mmstudy.audit_answers import count_answers, forget_answers
 from mmstudy.outputs import outputs_inside
 from mmstudy.progress import Progress
+from mmstudy.runs.folders import record_cleaned, record_owed, runs_elsewhere, runs_owing, study_runs
 from mmstudy.withdrawn import WithdrawnParticipants
-from mmtrain.run import list_runs
-from mmtrain.withdrawn import forget_withdrawn
+from mmtrain.run import RunDirectory
+from mmtrain.withdrawn import WithdrawnSamples, forget_withdrawn
 
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""
@@ -68,15 +70,39 @@ def remove(study: Study, withdrawn: WithdrawnParticipants, date: str, progress: 
     tasks = plan_erasure(layout, withdrawn.rows, withdrawn.duplicates)
     with progress("shards") as on_progress:
         execute_erasure(tasks, workers=workers if len(tasks) >= MANY_SHARDS else 0, on_progress=on_progress)
-    for run in list_runs(layout.runs):
+    runs = study_runs(layout)
+    record_owed(layout, runs.unreachable, withdrawn.rows)
+    for run in runs.reachable:
         forget_withdrawn(run, withdrawn.samples, date)
     forget_scans(layout.receipts, withdrawn.rows, withdrawn.duplicates)
     if layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS, rewrite=True) as catalog:
             remove_participants(catalog, withdrawn.keys, withdrawn.rows)
             record_outcomes(catalog, read_outcomes(study))
-            index_runs(catalog, layout.runs)
+            index_runs(catalog, layout.runs, [run.path for run in runs_elsewhere(layout)])
     forget_samples(layout.receipts, withdrawn.rows)
+
+
+def clean_runs(layout: StudyLayout, date: str) -> None:
+    """Take withdrawn participants out of runs that could not be reached when they withdrew, and can be now.
+
+    The caller holds the stores.
+
+    Raises
+    ------
+    StoreError, StudyError, TrainError
+        A receipt or a run is damaged, or the study cannot be written.
+    """
+    owing = {run_id: owed for run_id, owed in runs_owing(layout).items() if Path(owed.folder).is_dir()}
+    for run_id, receipt in owing.items():
+        run = RunDirectory(Path(receipt.folder) / run_id)
+        if run.path.is_dir():
+            forget_withdrawn(run, WithdrawnSamples(rows=receipt.withdrawn_rows, sample_ids=()), date)
+    if owing and layout.catalog.exists():
+        with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
+            index_runs(catalog, layout.runs, [run.path for run in runs_elsewhere(layout)])
+    for receipt in owing.values():
+        record_cleaned(layout, receipt)
 
 
 def _remove_disposable(layout: StudyLayout) -> None:

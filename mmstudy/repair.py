@@ -9,7 +9,7 @@ from catalog.scans import stored_training_rows
 from mmbase.checksums import CHECKSUMS, find_changed
 from mmdata.copies.precompute import execute_copies, plan_copy_repair
 from mmdata.copies.stored import damaged_source_copies
-from mmdata.errors import SourceError
+from mmdata.errors import SourceError, StoreError
 from mmdata.execution.capacity import require_capacity
 from mmdata.execution.pools import LocalPool
 from mmdata.ingest import ScanKey, damaged_scans, execute_ingest, plan_ingest, stored_scans
@@ -22,6 +22,7 @@ from mmdata.sources.every import find_sources
 from mmdata.study import Study
 from mmstudy.ingest import update_catalog
 from mmstudy.progress import Progress
+from mmstudy.runs.folders import name_in_study, study_runs
 from mmstudy.source_copies import read_copies
 from mmstudy.sources import parse_sources
 from mmtrain.run import list_runs
@@ -46,6 +47,14 @@ class RepairResult:
     """Damaged files that are whole again, by their path in the study."""
     files_left: list[DamagedFile]
     """Those that cannot be made again."""
+
+
+def unreachable_runs(study: Study) -> list[str]:
+    """Return the directories of runs outside the study that cannot be seen from here; none where that is not known."""
+    try:
+        return [str(run.path) for run in study_runs(study.layout).unreachable]
+    except StoreError:  # a damaged receipt, which `find_files` tells
+        return []
 
 
 def find_files(study: Study) -> list[DamagedFile]:
@@ -100,9 +109,13 @@ def run_repair(study: Study, workers: int, progress: Progress) -> RepairResult:
 
 
 def _changed_files_of_runs(study: Study) -> Iterator[DamagedFile]:
-    for run in list_runs(study.layout.runs):
+    try:
+        runs = study_runs(study.layout).reachable
+    except StoreError:  # a damaged receipt is told by itself
+        runs = list_runs(study.layout.runs)
+    for run in runs:
         for name in find_changed(run.path):
-            file = f"{study.layout.runs.name}/{run.run_id}/{name}"
+            file = f"{name_in_study(study.layout, run)}/{name}"
             remedy = _NEW_CHECKSUMS if name == CHECKSUMS else "Put it back from a backup, or train the run again."
             yield DamagedFile(file=file, problem="is not as it was written", remedy=remedy)
 

@@ -90,7 +90,7 @@ def ingest_lines(result: "IngestResult") -> Iterator[str]:
     yield from _copies_lines(result)
     for path in found.passed_over:
         yield f"Passed over {without_numbers(path.name)}: it is empty, or its first column does not name participants."
-    if result.removal.samples:
+    if result.removal.samples or result.removal.unreached:
         yield from removal_lines(result.removal)
 
 
@@ -176,6 +176,14 @@ def table_warnings(table: TableReport) -> Iterator[str]:
 
 def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> Iterator[str]:
     """Say what is removed of participants who withdrew, and what is left to the user."""
+    yield from _removed_lines(result, is_preview=is_preview)
+    if result.unreached:
+        yield "Runs that cannot be reached from here, and may have their data until a later mm withdraw reaches them:"
+        yield from (f"  {path}" for path in result.unreached)
+        yield "Where such a folder is gone for good, make an empty one of its name; the run then counts as removed."
+
+
+def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[str]:
     done = "would be removed" if is_preview else "removed"
     if result.removed_before:
         yield f"{result.removed_before} participants were removed before; nothing is left of them."

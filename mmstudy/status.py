@@ -10,7 +10,7 @@ from mmdata.store.array import describe_arrays
 from mmdata.store.location import short_name
 from mmdata.study import Study
 from mmdata.study_arrays import array_specs, stored_modalities
-from mmtrain.run import list_runs
+from mmstudy.runs.folders import runs_owing, study_runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +23,10 @@ class StudyStatus:
     missing_arrays: list[str]
     """Arrays that hold rows, as the receipts say, and are not there."""
     unfinished_runs: list[str]
+    unreachable_runs: list[str]
+    """Directories of runs outside the study whose folder cannot be seen from here."""
+    uncleaned_runs: list[str]
+    """Runs that may have data of participants who withdrew while they could not be reached."""
 
 
 def study_status(study: Study) -> StudyStatus:
@@ -36,11 +40,14 @@ def study_status(study: Study) -> StudyStatus:
     layout = study.layout
     with open_catalog(layout.catalog) as catalog:
         summary = summarise(catalog)
+    runs = study_runs(layout)
     return StudyStatus(
         summary=summary,
         arrays=[*describe_arrays(layout.volumes), *describe_arrays(layout.augmented)],
         missing_arrays=_missing_arrays(study, summary),
-        unfinished_runs=[run.run_id for run in list_runs(layout.runs) if not run.metrics.exists()],
+        unfinished_runs=[run.run_id for run in runs.reachable if not run.metrics.exists()],
+        unreachable_runs=[str(run.path) for run in runs.unreachable],
+        uncleaned_runs=sorted(runs_owing(layout)),
     )
 
 

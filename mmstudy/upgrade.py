@@ -3,7 +3,7 @@
 from mmbase.checksums import record_missing
 from mmdata.ledger.receipts import add_checksums
 from mmdata.store.schema import StudyLayout
-from mmtrain.run import list_runs
+from mmstudy.runs.folders import study_runs
 
 
 def keep_checksums(layout: StudyLayout) -> None:
@@ -15,6 +15,6 @@ def keep_checksums(layout: StudyLayout) -> None:
         A receipt is damaged.
     """
     add_checksums(layout.receipts)
-    for run in list_runs(layout.runs):
+    for run in study_runs(layout).reachable:
         files = (run.cohort, run.model, run.model_card, run.metrics, run.predictions)
         record_missing(run.path, [file.name for file in files])

@@ -10,6 +10,9 @@ The steps are in an order that keeps enough to continue with, wherever a kill fa
    with its free pages, and last the samples' receipts.
 5. The receipt again, as removed, and the tombstones as removed.
 
+A run that was made outside the study may be out of reach then. Its receipt keeps the rows that it may still have, and
+whoever finishes removals the next time takes them out.
+
 Whoever finds tombstones that are only begun does what is left of these steps.
 """
 
@@ -39,7 +42,8 @@ from mmdata.study import Study
 from mmstudy.consent import Consent, require_consent
 from mmstudy.outputs import outputs_elsewhere
 from mmstudy.progress import Progress
-from mmstudy.removal import count_disposable, hide, remove
+from mmstudy.removal import clean_runs, count_disposable, hide, remove
+from mmstudy.runs.folders import runs_owing, study_runs
 from mmstudy.withdrawn import WithdrawnParticipants, find_samples, find_withdrawn, survey
 
 
@@ -60,6 +64,8 @@ class WithdrawalResult:
     """Files outside the study that mm wrote and that may show them."""
     removed_before: int
     """Participants of the lists of whom nothing was left already."""
+    unreached: tuple[str, ...] = ()
+    """Directories of runs that may have data of withdrawn participants and cannot be reached now."""
 
 
 def run_withdrawal(
@@ -110,7 +116,9 @@ def preview_withdrawal(study: Study, lists: Sequence[Path], progress: Progress) 
     gone = _keys_gone(layout, _removed_keys(layout, listed), progress)
     pending = listed | (_hidden_keys(study) - tombstones.keys()) | _pending(tombstones).keys()
     withdrawn = find_withdrawn(layout, pending - gone)
-    return _summarise([_receipt(layout, 0, withdrawn, progress)], removed_before=len(gone))
+    preview = _summarise([_receipt(layout, 0, withdrawn, progress)], removed_before=len(gone))
+    unreachable = [str(run.path) for run in study_runs(layout).unreachable] if withdrawn.rows else []
+    return replace(preview, unreached=tuple(sorted({*unreachable, *_unreached(layout)})))
 
 
 def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> WithdrawalResult:
@@ -122,16 +130,21 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         As `run_withdrawal`.
     """
     layout = study.layout
+    clean_runs(layout, _today())
     pending = _plan_removal(layout)
     if not pending:
-        return _summarise([])
+        return replace(_summarise([]), unreached=_unreached(layout))
     withdrawn = find_withdrawn(layout, pending)
     hide(layout, withdrawn)
     removals = _begin_removals(layout, pending, withdrawn, progress)
-    if any(removal.places for removal in removals):
+    if any(removal.places for removal in removals) or (withdrawn.rows and study_runs(layout).unreachable):
         remove(study, withdrawn, _today(), progress, workers)
     _close_removals(layout, pending, removals)
-    return _summarise(removals)
+    return replace(_summarise(removals), unreached=_unreached(layout))
+
+
+def _unreached(layout: StudyLayout) -> tuple[str, ...]:
+    return tuple(str(Path(receipt.folder) / run_id) for run_id, receipt in sorted(runs_owing(layout).items()))
 
 
 def _read_lists(layout: StudyLayout, lists: Sequence[Path]) -> frozenset[int]:

@@ -11,7 +11,7 @@ from mmdata.ledger.forget import Duplicates, count_receipts, find_duplicates, sa
 from mmdata.ledger.tombstones import read_tombstones
 from mmdata.store.schema import StudyLayout
 from mmstudy.progress import Progress
-from mmtrain.run import list_runs
+from mmstudy.runs.folders import name_in_study, study_runs
 from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn
 
 
@@ -106,9 +106,9 @@ def survey(study: StudyLayout, withdrawn: WithdrawnParticipants, progress: Progr
     for name, number in count_receipts(study.receipts, withdrawn.rows, withdrawn.duplicates).items():
         places[f"{study.receipts.name}/{name}"] += number
     runs = []
-    for run in list_runs(study.runs):
+    for run in study_runs(study).reachable:
         found = count_withdrawn(run, withdrawn.samples)
-        places.update({f"{study.runs.name}/{run.run_id}/{name}": number for name, number in found.items()})
+        places.update({f"{name_in_study(study, run)}/{name}": number for name, number in found.items()})
         if found.get(run.cohort.name):
             runs.append(run.run_id)
     return Findings(places={place: number for place, number in places.items() if number}, runs=runs)

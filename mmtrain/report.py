@@ -1,10 +1,11 @@
 """A run's progress and metrics as text and tables for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmbase.plain_table import PlainTable, plain_table
 from mmtrain.config.data import TargetConfig
+from mmtrain.diagnostic import WiringVerdict
 from mmtrain.metrics.registry import is_main, label_of
 
 MAIN_METRICS = ("r2", "mae", "auc", "balanced_accuracy")
@@ -33,6 +34,8 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
     """Show the main validation and test metrics of a finished run with their intervals, target by target."""
     title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
+    if metrics.get("diagnostic"):
+        title = f"diagnostic, no result: {title}"
     rows: list[tuple[str, str, str]] = []
     for target in targets:
         of_target = metrics["targets"][target.name] if "targets" in metrics else metrics
@@ -65,3 +68,12 @@ def value_with_interval(of_target: Mapping[str, Any], split: str, name: str) -> 
         return ""
     interval = of_target.get("intervals", {}).get(split, {}).get(name)
     return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def wiring_lines(verdicts: Sequence[WiringVerdict]) -> Iterator[str]:
+    """Say of each target of a wiring check whether its label was found; nothing of other runs."""
+    if verdicts:
+        yield "The inputs were the labels: this run is no result, and it is not entered into the catalogue."
+    for verdict in verdicts:
+        found = "was found" if verdict.ok else "was NOT found"
+        yield f"{verdict.target} {found}: {verdict.metric} {verdict.got:.4f}, expected at least {verdict.expected:g}"

@@ -47,6 +47,7 @@ def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: 
     config, cohort = task.config, task.cohort
     judged = {target.name: _judge(task, index, tested.predictions) for index, target in enumerate(config.data.targets)}
     metrics: dict[str, Any] = {
+        **({"diagnostic": True} if config.data.diagnostic else {}),
         "target": config.data.target,
         "kind": config.kind,
         "inputs": list(config.data.inputs),
@@ -140,13 +141,16 @@ def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
 def draw_pictures(directory: Path, task: Task, progress: Progress, prediction_NT: NDArray[np.float64]) -> None:
     """Draw the loss curve and, for each target, truth against prediction of the test split."""
     data = task.config.data
-    title = f"{data.target} from {', '.join(data.inputs)}"
+    mark = "diagnostic: " if data.diagnostic else ""
+    title = f"{mark}{data.target} from {', '.join(data.inputs)}"
     write_picture(directory / "loss.png", draw_losses(progress.history, progress.best_epoch, title))
     scores = score(task, "test", prediction_NT)
     for index, (target, kind) in enumerate(zip(data.targets, task.targets.kinds, strict=True)):
         known = task.cohort.labelled("test", index)
         truth = _truth(task.cohort, "test", index)[known]
-        figure = kind.draw(truth, prediction_NT[known, index], scores[target.name], f"{target.name} ({target.unit})")
+        figure = kind.draw(
+            truth, prediction_NT[known, index], scores[target.name], f"{mark}{target.name} ({target.unit})"
+        )
         write_picture(directory / ("test.png" if len(data.targets) == 1 else f"test_{target.name}.png"), figure)
 
 

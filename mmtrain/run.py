@@ -1,7 +1,7 @@
 """A run's directory: what lies where, written so that a kill never leaves half a file."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -111,28 +111,47 @@ class _RunRecord:
     train: dict[str, Any]
 
 
-def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
-    """Make the directory of a new run, named after its target, its inputs and the time.
+def create_run(
+    runs: Path,
+    config: RunConfig,
+    *,
+    findings: Sequence[Mapping[str, Any]] = (),
+    taken: Collection[str] = (),
+    put_on_record: Callable[[RunDirectory], None] = lambda _: None,
+) -> RunDirectory:
+    """Make the directory of a new run, named after its target, its inputs and the time; a wiring check is marked.
 
     Parameters
     ----------
     findings
         What the audit of the labels found and the user accepted, for the record.
+    taken
+        Names of runs that lie in other folders.
+    put_on_record
+        Called when the run has its name, and nothing in its directory yet.
     """
     names = [target.name for target in config.data.targets]
     targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
-    stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    mark = "diagnostic_" if config.data.diagnostic else ""
+    stem = f"{mark}{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
     make_directory(runs)
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
         path = runs / (stem + suffix)
+        if path.name in taken:
+            continue
         try:
             path.mkdir(mode=PRIVATE_FOLDER_MODE)
         except FileExistsError:
             continue
+        run = RunDirectory(path)
+        try:
+            put_on_record(run)
+        except BaseException:
+            path.rmdir()
+            raise
         sync_directory(runs)
         for part in ("checkpoints", "plots", "tensorboard"):
             make_directory(path / part)
-        run = RunDirectory(path)
         write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
@@ -143,8 +162,13 @@ def list_runs(runs: Path) -> list[RunDirectory]:
     return [RunDirectory(path) for path in sorted(runs.glob("*")) if path.is_dir()]
 
 
-def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
+def find_run(runs: Path, run_id: str, *, others: Collection[str] = ()) -> tuple[RunDirectory, RunConfig]:
     """Return an existing run and its settings.
+
+    Parameters
+    ----------
+    others
+        Names of runs that lie in other folders, to be told where there is none of this name.
 
     Raises
     ------
@@ -158,7 +182,7 @@ def find_run(runs: Path, run_id: str) -> tuple[RunDirectory, RunConfig]:
             f"Run {run_id!r} is a link, and mm writes to no run outside the study.", "Move its directory into runs."
         )
     if not (is_name and run.config.exists()):
-        known = sorted(path.name for path in runs.glob("*") if path.is_dir())
+        known = sorted({path.name for path in runs.glob("*") if path.is_dir()}.union(others))
         raise TrainError(f"There is no run {run_id!r}. Known runs: {', '.join(known) or 'none'}.")
     try:
         return run, parse_run_config(read_json(run.config, _RunRecord).train)

@@ -28,6 +28,7 @@ from mmtrain.data.stream import (
 )
 from mmtrain.data.transfer import transfer_batches
 from mmtrain.device import choose_device
+from mmtrain.diagnostic import show_labels, show_labels_in_columns, signal_of
 from mmtrain.errors import TrainError
 from mmtrain.memory import require_memory
 from mmtrain.models.card import ModelCard
@@ -84,6 +85,8 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
     require_independence(config.model.model, shape, ranks.size)
     require_memory(config.model.model, architecture, shape, cohort)
     device = choose_device(config.execution.device)
+    if device.index is not None:
+        torch.cuda.set_device(device)  # else page-locked memory would open the first GPU too
     largest_share = -(-min(config.optimisation.batch_size, max(cohort.split_sizes.values())) // ranks.size)
     return Task(
         config=config,
@@ -150,6 +153,7 @@ def describe_model(task: Task) -> ModelCard:
             "augment": task.config.augmentation.augment,
             "augmented_copies": task.stores.num_copies,
             "seed": task.config.optimisation.seed,
+            **({"diagnostic": True} if data.diagnostic else {}),
         },
         versions=environment(),
     )
@@ -206,7 +210,20 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
     features = None
     if METADATA in config.data.inputs:
         features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
-    return NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features)
+    inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features)
+    return _labels_as_inputs(task, batch, inputs) if config.data.diagnostic else inputs
+
+
+def _labels_as_inputs(task: Task, batch: StoredBatch, inputs: NetworkInputs) -> NetworkInputs:
+    """Return inputs of the same shapes, types and device that show nothing but the labels."""
+    signal_BT = signal_of(task.targets, task.cohort.labels_NT[batch.request.positions])
+    seen = np.flatnonzero(task.feature_scaler.shown).tolist()
+    volumes, edges, features = inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF
+    return NetworkInputs(
+        None if volumes is None else show_labels(volumes, signal_BT),
+        None if edges is None else show_labels(edges, signal_BT),
+        None if features is None else show_labels_in_columns(features, seen, signal_BT),
+    )
 
 
 def forward(task: Task, network: nn.Module, batch: StoredBatch, epoch: int | None = None) -> torch.Tensor:

@@ -38,6 +38,7 @@ from mmdata.ledger.receipts import (
     CopyReceipt,
     OutputReceipt,
     RemovalReceipt,
+    RunReceipt,
     ScanReceipt,
     WithdrawalReceipt,
     append_receipts,
@@ -133,6 +134,9 @@ def write_receipts(name: str, folder: Path) -> Path:
             for i in (1, 2)
         ],
         receipts.OUTPUT_RECEIPTS: [OutputReceipt(path=f"/home/qc-{i}.html", date="2026-01-02") for i in (1, 2)],
+        receipts.RUN_RECEIPTS: [
+            RunReceipt(run_id=f"age_{i}", folder="/scratch/runs", date="2026-01-02", withdrawn_rows=[i]) for i in (1, 2)
+        ],
     }
     append_receipts(folder / name, written[name])
     return folder / name
@@ -146,6 +150,7 @@ def read_receipts(path: Path) -> Any:
         receipts.WITHDRAWAL_RECEIPTS: read_tombstones,
         receipts.REMOVAL_RECEIPTS: read_removals,
         receipts.OUTPUT_RECEIPTS: receipts.read_outputs,
+        receipts.RUN_RECEIPTS: receipts.read_run_receipts,
     }[path.name](path.parent)
 
 

@@ -40,7 +40,7 @@ def estimate_seconds(plan: CopyPlan, *, workers: int) -> float:
         tasks = [task for task in plan.tasks if task.side == side]
         num_volumes = sum(len(rows) for task in tasks for rows in task.rows.values())
         seconds += num_volumes * _seconds_per_volume(plan, tasks[0])
-    if workers == 0 or any(task.device == "cuda" for task in plan.tasks):
+    if workers == 0 or any(task.device != "cpu" for task in plan.tasks):
         return seconds
     return _START_SECONDS + seconds / min(workers, len(plan.tasks))
 

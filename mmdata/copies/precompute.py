@@ -141,7 +141,7 @@ def execute_copies(
         ensure_array(spec)
     done = 0
     on_progress(done, plan.num_volumes)
-    pool = LocalPool(processes=0) if any(task.device == "cuda" for task in plan.tasks) else workers
+    pool = LocalPool(processes=0) if any(task.device != "cpu" for task in plan.tasks) else workers
     finished = run_tasks(store_copy, plan.tasks, workers=pool, memory_bytes=plan.projection.worker_bytes)
     with closing(finished):
         for receipts in finished:

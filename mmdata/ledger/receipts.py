@@ -130,13 +130,26 @@ class OutputReceipt:
     """YYYY-MM-DD, of the first time."""
 
 
-Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunReceipt:
+    """A run whose directory was made outside the study, where the user said."""
+
+    run_id: str
+    folder: str
+    """Absolute path of the folder that holds the run's directory."""
+    date: str
+    """YYYY-MM-DD."""
+    withdrawn_rows: list[Count] = field(default_factory=list)
+    """Rows of participants who withdrew while the folder could not be reached: the run may still have them."""
+
+
+Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt | RunReceipt
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
-REMOVAL_RECEIPTS, OUTPUT_RECEIPTS = "removals.jsonl", "outputs.jsonl"
+REMOVAL_RECEIPTS, OUTPUT_RECEIPTS, RUN_RECEIPTS = "removals.jsonl", "outputs.jsonl", "runs.jsonl"
 RECEIPTS = (
     *(SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS),
-    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS),
+    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS, RUN_RECEIPTS),
 )
 REPLACEABLE_RECEIPTS = frozenset({SCAN_RECEIPTS, COPY_RECEIPTS})
 """What they speak of can be stored again."""
@@ -154,6 +167,8 @@ _REMEDIES = {
     "mm withdraw with every list that there ever was, before anything else.",
     REMOVAL_RECEIPTS: f"{PUT_BACK} Without one, take that line out: who was removed stays removed.",
     OUTPUT_RECEIPTS: f"{PUT_BACK} Without one, take that line out: a withdrawal then does not tell of that file.",
+    RUN_RECEIPTS: f"It says which runs lie outside the study. {PUT_BACK} Without one, take that line out, and put its "
+    "run on record again with mm train --resume RUN --runs FOLDER; until then no withdrawal reaches it.",
 }
 """What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -165,6 +180,7 @@ _SHAPES: dict[str, type[Receipt]] = {
     WITHDRAWAL_RECEIPTS: WithdrawalReceipt,
     REMOVAL_RECEIPTS: RemovalReceipt,
     OUTPUT_RECEIPTS: OutputReceipt,
+    RUN_RECEIPTS: RunReceipt,
 }
 AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
@@ -235,6 +251,11 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
 def read_outputs(directory: Path) -> list[str]:
     """Return the paths of the files that were written where the user said, each once."""
     return list(dict.fromkeys(receipt.path for receipt in read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
+
+
+def read_run_receipts(directory: Path) -> dict[str, RunReceipt]:
+    """Return the newest receipt of each run that was made outside the study, by its name."""
+    return {receipt.run_id: receipt for receipt in read_receipts(directory / RUN_RECEIPTS, RunReceipt)}
 
 
 def count_changes(path: Path, change: ReceiptChange) -> int:

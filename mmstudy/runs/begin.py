@@ -2,27 +2,48 @@
 
 import shutil
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 from catalog.cohorts import write_cohort
 from mmdata.study import Study
 from mmstudy.presence import require_present
+from mmstudy.runs.folders import record_run, runs_elsewhere
 from mmstudy.runs.plan import RunPlan
-from mmtrain.run import RunDirectory, create_run
+from mmtrain.run import RunDirectory, create_run, list_runs
 
 
-def begin_run(study: Study, plan: RunPlan) -> RunDirectory:
+def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDirectory:
     """Make the directory of a planned run, with its settings and its cohort.
+
+    Parameters
+    ----------
+    folder
+        Where to make it, as `settle_folder` gives it; None: in the study.
 
     Raises
     ------
     StudyError
-        Participants of the cohort have withdrawn since it was planned.
+        Participants of the cohort have withdrawn since it was planned, or the run cannot be put on record.
     """
-    run = create_run(study.layout.runs, plan.config, findings=[asdict(finding) for finding in plan.findings])
+    layout = study.layout
+    elsewhere = runs_elsewhere(layout)
+    others = [*list_runs(layout.runs), *elsewhere] if folder else elsewhere
+    run = create_run(
+        folder or layout.runs,
+        plan.config,
+        findings=[asdict(finding) for finding in plan.findings],
+        taken={other.run_id for other in others},
+        put_on_record=partial(record_run, layout) if folder else _in_the_study,
+    )
     try:
         write_cohort(plan.cohort, run.cohort)
-        require_present(study.layout, plan.cohort["row"].to_list())
+        require_present(layout, plan.cohort["row"].to_list())
     except BaseException:
         shutil.rmtree(run.path)
         raise
     return run
+
+
+def _in_the_study(_: RunDirectory) -> None:
+    """Put nothing on record: a run in the study is found there."""

@@ -2,6 +2,7 @@
 
 from mmbase.errors import MmError
 from mmdata.study import Study
+from mmstudy.runs.folders import runs_elsewhere
 from mmtrain.run import RunDirectory
 
 _LATER = "The next run that ends, or mm ingest, enters it."
@@ -15,7 +16,11 @@ def enter_run(study: Study, run: RunDirectory) -> list[str]:
     except ImportError as error:
         return [f"{error.name} is not installed here, so run {run.run_id} is not in the catalogue. {_LATER}"]
     try:
-        unreadable = enter(study.layout.catalog, run.path, wait_seconds=CATALOG_WAIT_SECONDS)
+        layout = study.layout
+        elsewhere = [other.path for other in runs_elsewhere(layout)]
+        unreadable = enter(
+            layout.catalog, run.path, home=layout.runs, elsewhere=elsewhere, wait_seconds=CATALOG_WAIT_SECONDS
+        )
     except MmError as error:
         return [f"Run {run.run_id} is not in the catalogue. {_LATER} {error}"]
     return [f"The metrics.json of run {name} cannot be read; that run is left out." for name in unreadable]

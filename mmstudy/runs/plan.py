@@ -123,7 +123,9 @@ def _select(
     """Select the cohort; samples whose source has not made every copy that the run reads are read as they are."""
     data = config.data
     names = [target.name for target in data.targets]
-    selection = build_cohort(catalog, dictionary, names, data.modalities, data.shown_features, scheme)
+    selection = build_cohort(
+        catalog, dictionary, names, data.modalities, data.shown_features, scheme, data_size=data.data_size
+    )
     copied = rows_with_every_copy(study, data.volume_inputs, data.side, config.augmentation.copies or 0)
     if copied is None:
         return selection

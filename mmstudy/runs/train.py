@@ -5,12 +5,14 @@ A run that has begun is trained in this process by `mmtrain.train.train`.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mmbase.json_text import DamagedTextError, read_json
 from mmdata.study import Study
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.change import require_whole_epoch
+from mmstudy.runs.folders import find_run_of_study, require_cleaned
 from mmtrain.checkpoint import has_checkpoint
 from mmtrain.config.changes import change_settings, changes_between
 from mmtrain.config.run import RunConfig
@@ -19,22 +21,27 @@ from mmtrain.data.portions import require_portions
 from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import is_launched
 from mmtrain.ranks.launch import launch_ranks, require_devices
-from mmtrain.run import RunDirectory, find_run, read_execution, write_execution
+from mmtrain.run import RunDirectory, read_execution, write_execution
 from mmtrain.unchanged import require_unchanged
 from mmtrain.withdrawn import require_unmarked
 
 
 def find_finished(
-    study: Study, run_id: str, given: Mapping[str, Any]
+    study: Study, run_id: str, given: Mapping[str, Any], folder: Path | None = None
 ) -> tuple[RunDirectory, RunConfig, dict[str, Any]] | None:
     """Return a run that is finished, its settings and its metrics; None where something is left to do, or to refuse.
+
+    Parameters
+    ----------
+    folder
+        Where the user says that the run lies now.
 
     Raises
     ------
     TrainError
         There is no run of that name, or its metrics are damaged.
     """
-    run, config = find_run(study.layout.runs, run_id)
+    run, config = find_run_of_study(study.layout, run_id, folder)
     if not run.metrics.exists() or changes_between(config, config.changed(**given)):
         return None
     try:
@@ -47,13 +54,17 @@ def find_finished(
         ) from error
 
 
-def find_unfinished(study: Study, run_id: str, given: Mapping[str, Any]) -> tuple[RunDirectory, RunConfig]:
+def find_unfinished(
+    study: Study, run_id: str, given: Mapping[str, Any], folder: Path | None = None
+) -> tuple[RunDirectory, RunConfig]:
     """Return a run that can be resumed, and its settings.
 
     Parameters
     ----------
     given
         Settings by their names, of which those of `mmtrain.config.changes` may differ from what it began with.
+    folder
+        Where the user says that the run lies now.
 
     Raises
     ------
@@ -63,9 +74,10 @@ def find_unfinished(study: Study, run_id: str, given: Mapping[str, Any]) -> tupl
     StudyError
         The remote stores are not this study's.
     """
-    run, config = find_run(study.layout.runs, run_id)
+    run, config = find_run_of_study(study.layout, run_id, folder)
     if run.metrics.exists():
         raise TrainError(f"Run {run_id} is finished; its metrics are in {run.metrics}. Nothing can be changed.")
+    require_cleaned(study.layout, run)
     require_unmarked(run)
     if is_launched():
         config = replace(config, execution=read_execution(run))

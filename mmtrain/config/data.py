@@ -51,6 +51,11 @@ class DataConfig:
     balance: Literal["undersample", "weight", "none"] = "undersample"
     """Classes of a binary target: draw as many of the majority in each epoch as there are of the minority, or weight
     the loss so that both count the same. Runs with several targets weight instead of drawing."""
+    data_size: Annotated[int | None, Option(is_setting=False, minimum=1)] = None
+    """Train on so many samples of the training split only, for learning curves; validation and test stay as they are.
+    The samples of a smaller number are among those of a larger one."""
+    diagnostic: Annotated[bool, Option(is_setting=False)] = False
+    """Check the wiring: give the network the label in place of every input, which it then has to find. No result."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.inputs if name not in INPUTS]
@@ -63,6 +68,8 @@ class DataConfig:
             raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
+        if self.data_size is not None and self.data_size < 1:
+            raise TrainError(f"data_size must be positive, got {self.data_size}.")
         if self.side < 1:
             raise TrainError(f"side must be positive, got {self.side}.")
         names = [target.name for target in self.targets]

@@ -1,11 +1,14 @@
 """Where a run computes and reads, and how often it saves: what may differ when it is resumed."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
+from pydantic_core import PydanticCustomError
 
+from mmbase.json_text import shortened
 from mmbase.settings import STRICT, Option
 from mmtrain import loggers
 from mmtrain.discovery import require_choice
@@ -14,6 +17,10 @@ from mmtrain.errors import TrainError
 DEFAULT_PREFETCH_BYTES = 96 << 20
 """A few batches: enough to keep reads running, little enough to stay near the processor."""
 ALWAYS_LOGGED = "tensorboard"
+DEVICE_NAMES = "[auto|cpu|cuda|cuda:N]"
+"""As the help shows them."""
+_DEVICES = "auto, cpu, cuda or cuda:N (cuda:0 is this machine's first GPU)"
+_DEVICE_NAME = re.compile(r"auto|cpu|cuda(:(0|[1-9]\d{0,3}))?", re.ASCII)
 _POSITIVE = ("prefetch_bytes", "checkpoint_minutes", "hang_seconds")
 
 
@@ -27,14 +34,32 @@ class LogTarget:
     """What stands behind the first colon: where the numbers are sent."""
 
 
+def require_device_name(name: str) -> None:
+    """Refuse what is no name of a device; whether this machine has it is for `mmtrain.device.choose_device` to say.
+
+    Raises
+    ------
+    TrainError
+        Says which names there are.
+    """
+    if not _DEVICE_NAME.fullmatch(name):
+        raise TrainError(f"Expected a device that is {_DEVICES}, got {shortened(name)}.")
+
+
+def _parse_device(name: str) -> str:
+    if not _DEVICE_NAME.fullmatch(name):
+        raise PydanticCustomError("device", f"Expected {_DEVICES}")
+    return name
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutionConfig:
     """Where a run computes and reads, and how often it saves."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
+    device: Annotated[str, AfterValidator(_parse_device), Option(metavar=DEVICE_NAMES)] = "auto"
+    """Where to compute; auto takes a GPU if there is one, cuda:1 is the second GPU of this machine."""
     stores: str = ""
     """Read copies of the stores in this folder or at s3://BUCKET/PREFIX instead of the study's own."""
     prefetch_bytes: Annotated[int, Option("--prefetch-mb", factor=1 << 20, minimum=1)] = DEFAULT_PREFETCH_BYTES

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from mmbase.errors import first_line
+from mmtrain.device import require_no_number
 from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import rank_of_process
 from mmtrain.ranks.failure import record_failure
@@ -99,7 +100,7 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
     Raises
     ------
     TrainError
-        There are more ranks than GPUs, or the others do not come.
+        There are more ranks than GPUs, one particular GPU is asked for, or the others do not come.
     """
     rank = rank_of_process()
     if rank is None:
@@ -107,6 +108,7 @@ def join_ranks(device: torch.device, *, hang_seconds: float) -> Iterator[Ranks]:
         return
     size, local_rank = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     timeout = timedelta(seconds=hang_seconds + COLLECTIVE_GRACE_SECONDS)
+    require_no_number(str(device))
     if device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise TrainError(f"Expected a GPU for each rank; there are {torch.cuda.device_count()} on this machine.")

@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
-from mmtrain.device import choose_device
+from mmtrain.device import choose_device, require_no_number
 from mmtrain.errors import TrainError
 from mmtrain.ranks.environment import LAUNCHED
 from mmtrain.ranks.failure import read_message
@@ -34,10 +34,11 @@ def require_devices(num_ranks: int, wanted: str) -> torch.device:
     Raises
     ------
     TrainError
-        There are fewer GPUs, or ranks on the processor were not asked for.
+        There are fewer GPUs, ranks on the processor were not asked for, or one particular GPU is.
     """
     if num_ranks < 1:
         raise TrainError(f"--gpus must be at least 1, got {num_ranks}.")
+    require_no_number(wanted)
     device = choose_device(wanted)
     if device.type == "cpu" and wanted == "auto":
         raise TrainError(

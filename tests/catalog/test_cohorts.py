@@ -313,3 +313,29 @@ def test_every_one_of_several_targets_needs_enough_samples_and_both_classes(
 def test_an_unknown_one_of_several_targets_is_refused(catalog: Any, aged: list[EnrolledSample]) -> None:
     with pytest.raises(UnknownTargetError, match="Did you mean sex"):
         build_cohort(catalog, UKB, ["age", "sexx"], ["t1"], [])
+
+
+def test_a_data_size_takes_training_samples_alone_and_a_smaller_one_takes_some_of_them(
+    catalog: Any, aged: list[EnrolledSample]
+) -> None:
+    whole = build_cohort(catalog, UKB, ["age"], ["t1"], []).frame
+    training = whole.filter(split="train")["row"].to_list()
+    taken = [build_cohort(catalog, UKB, ["age"], ["t1"], [], data_size=size) for size in (8, 12, len(training))]
+    rows = [selection.frame.filter(split="train")["row"].to_list() for selection in taken]
+    assert [len(of_size) for of_size in rows] == [8, 12, len(training)] and rows[2] == training
+    assert set(rows[0]) < set(rows[1]) < set(rows[2])
+    ids = whole.filter(split="train").sort("sample_id")["row"]
+    assert rows[0] == sorted(ids[:8])  # of keyed hashes: whoever was ingested first does not come first
+    for selection in taken:
+        assert selection.frame.filter(pl.col("split") != "train").equals(whole.filter(pl.col("split") != "train"))
+    assert taken[0].left_out == {"beyond-data-size": len(training) - 8} and taken[2].left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(7, "at least 8 training samples"), (61, r"and \d+ training samples have all that the run")]
+)
+def test_a_data_size_that_cannot_be_had_is_refused(
+    catalog: Any, aged: list[EnrolledSample], size: int, expected: str
+) -> None:
+    with pytest.raises(CohortError, match=expected):
+        build_cohort(catalog, UKB, ["age"], ["t1"], [], data_size=size)

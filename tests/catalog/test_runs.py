@@ -275,3 +275,32 @@ def test_the_views_of_runs_can_be_queried_by_duckdb_alone(file: Path, runs: Path
         assert connection.execute("SELECT val_mae FROM runs WHERE run_id = 'age_1'").fetchall() == [(5.5,)]
         columns = [column[0] for column in connection.execute("FROM metrics").description]
         assert columns == ["run_id", "target", "split", "name", "value", "low", "high"]
+
+
+def test_a_wiring_check_is_never_entered(file: Path, runs: Path) -> None:
+    check = add(runs, "diagnostic_age_1", AGE | {"diagnostic": True})
+    assert run_entries(check.name, AGE | {"diagnostic": True}) == []
+    for run in (check, runs / "age_1"):
+        assert enter_run(file, run) == []
+        assert {entry["run_id"] for entry in listed(file)} == {"age_1", "sex_1"}
+    with open_catalog(file, writable=True) as connection:
+        assert index_runs(connection, runs) == []
+        assert {entry["run_id"] for entry in summarise(connection).runs} == {"age_1", "sex_1"}
+
+
+def test_runs_elsewhere_are_entered_and_stay_while_their_folder_is_out_of_reach(
+    catalog: Any, runs: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    add(scratch, "age_2", AGE)
+    elsewhere = [scratch / "age_2", tmp_path / "nowhere" / "age_3"]
+
+    def entered() -> set[str]:
+        index_runs(catalog, runs, elsewhere)
+        return {entry["run_id"] for entry in summarise(catalog).runs}
+
+    assert entered() == {"age_1", "sex_1", "age_2"}
+    scratch.rename(tmp_path / "away")
+    assert entered() == {"age_1", "sex_1", "age_2"}
+    scratch.mkdir()
+    assert entered() == {"age_1", "sex_1"}

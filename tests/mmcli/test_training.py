@@ -64,6 +64,18 @@ def test_a_finished_run_is_in_the_catalogue_the_status_and_its_directory_without
     assert all(path.stat().st_mode & 0o077 == 0 for path in [run, *run.rglob("*")])
 
 
+def test_a_wiring_check_that_finds_no_label_fails_and_is_not_entered(run_mm: RunMm, copy: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(copy, tmp_path / "study", ignore=shutil.ignore_patterns("age_*")))
+    result = run_mm("--study", root, "train", "--target", "age", *SMALL_TRAINING, "--diagnostic", "--json")
+    assert "did not find the label in its inputs" in complaint_last(result)  # one epoch is too short
+    content = json.loads(result.stdout)
+    assert content["diagnostic"] is True and content["entered"] is False
+    (verdict,) = content["wiring"]
+    assert (verdict["target"], verdict["metric"], verdict["ok"]) == ("age", "r2", False)
+    assert content["run_id"].startswith("diagnostic_age_t1_")
+    assert json.loads(run_mm("--study", root, "status", "--json").stdout)["runs"] == []
+
+
 def test_a_run_is_finished_in_one_process(
     run_mm: RunMm, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

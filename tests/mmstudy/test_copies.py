@@ -8,9 +8,9 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from mmdata.errors import StudyError
+from mmbase.errors import MmError
 from mmdata.execution.pools import LocalPool, SchedulerPool, WorkerPool
-from mmstudy.copies import Device, choose_device
+from mmstudy.copies import choose_device
 from tests.conftest import RunMm
 from tests.mmcli.outcome import complaint
 
@@ -25,19 +25,23 @@ HERE, CLUSTER = LocalPool(processes=2), SchedulerPool(address="tcp://node1:8786"
         ("auto", CLUSTER, True, "cpu"),
         ("cpu", HERE, True, "cpu"),
         ("cuda", HERE, True, "cuda"),
+        ("cuda:1", HERE, True, "cuda:1"),
     ],
 )
 def test_a_gpu_is_used_where_there_is_one_and_nobody_else_works(
-    monkeypatch: pytest.MonkeyPatch, device: Device, pool: WorkerPool, has_gpu: bool, chosen: str
+    monkeypatch: pytest.MonkeyPatch, device: str, pool: WorkerPool, has_gpu: bool, chosen: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device(device, pool) == chosen
 
 
-@pytest.mark.parametrize(("pool", "named"), [(HERE, "no CUDA GPU .* --device cpu"), (CLUSTER, "either --device cuda")])
+@pytest.mark.parametrize(
+    ("pool", "named"), [(HERE, "finds no GPU here. Use --device cpu"), (CLUSTER, "either --device cuda")]
+)
 def test_a_gpu_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, pool: WorkerPool, named: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(StudyError, match=named):
+    with pytest.raises(MmError, match=named):
         choose_device("cuda", pool)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import mmstudy.on_record
 import mmstudy.outputs
 from catalog.errors import CatalogError
 from mmbase.files import draft_of
@@ -152,7 +153,7 @@ def test_without_a_record_nothing_is_written(
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(mmstudy.outputs, "append_receipts", refuse)
+    monkeypatch.setattr(mmstudy.on_record, "append_receipts", refuse)
     with pytest.raises(StudyError, match="cannot be put on record"):
         export_samples(copied, tmp_path / "features.csv", ["age"], overwrite=False)
     assert not (tmp_path / "features.csv").exists()

@@ -65,6 +65,7 @@ def test_the_cause_is_told_and_not_its_effects(
         (0, 2, "cuda", "--device cuda was asked for"),
         (2, 4, "auto", "--gpus 4 was asked for, and this machine has 2"),
         (2, 4, "cuda", "--gpus 4 was asked for, and this machine has 2"),
+        (2, 2, "cuda:1", r"names one GPU, .* CUDA_VISIBLE_DEVICES=1,3 mm train --gpus 2"),
         (0, 2, "cpu", "cpu"),
         (2, 2, "auto", "cuda"),
         (2, 5, "cpu", "cpu"),

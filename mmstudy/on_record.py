@@ -1,0 +1,60 @@
+"""Put what lies outside the stores on record, in receipts that no lock of the stores is needed for.
+
+So a withdrawal reaches it, or names it, whatever a kill has left.
+"""
+
+import errno
+import re
+
+from mmbase.lock import hold_lock
+from mmdata.errors import StudyError
+from mmdata.ledger.receipts import OutputReceipt, RunReceipt, append_receipts
+from mmdata.store.schema import StudyLayout
+
+_WAIT_SECONDS = 60.0
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_POSSIBLE_EID = re.compile(r"\d{6,}", re.ASCII)
+
+
+def require_no_participant(layout: StudyLayout, where: str) -> None:
+    """Refuse a path with a participant's number, which receipts must not hold.
+
+    Raises
+    ------
+    StudyError
+        It has one.
+    """
+    numbers = [int(digits) for digits in _POSSIBLE_EID.findall(where)]
+    if not (numbers and layout.catalog.exists()):
+        return
+    from catalog.database import open_catalog  # noqa: PLC0415 - a node that trains may be without duckdb
+    from catalog.samples import knows_participants  # noqa: PLC0415
+
+    with open_catalog(layout.catalog) as catalog:
+        if knows_participants(catalog, numbers):
+            raise StudyError(
+                "The path holds a participant's number, and nothing but the catalogue may.",
+                "Give it another name or folder.",
+            )
+
+
+def put_on_record(layout: StudyLayout, file: str, receipt: OutputReceipt | RunReceipt) -> None:
+    """Add a receipt to a file of receipts.
+
+    Raises
+    ------
+    StudyError
+        The study cannot be written.
+    """
+    path = layout.receipts / file
+    try:
+        with hold_lock(path.with_suffix(".lock"), wait_seconds=_WAIT_SECONDS):
+            append_receipts(path, [receipt])
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        raise StudyError(
+            f"The study cannot be written ({error.strerror}), so what is made outside of it cannot be put on record, "
+            "and no withdrawal would reach it.",
+            "Work where the study can be written.",
+        ) from error
