@@ -18,6 +18,7 @@ from mmcli.copies import precompute_augs
 from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
+from mmcli.page import page
 from mmcli.study import init, status
 from mmcli.training import train
 from mmcli.trust import qc, repair, verify
@@ -25,7 +26,7 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, bench),
+    *(init, verify, repair, qc, precompute_augs, train, page, bench),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""
