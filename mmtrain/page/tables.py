@@ -1,8 +1,8 @@
 """What the page's tables hold: rows of finished texts, with what may not be told left out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mmbase.disclosure import SMALLEST_COUNT, hidden_places
 from mmbase.names import SPLITS
@@ -16,6 +16,7 @@ from mmtrain.metrics import DECISION_THRESHOLD
 from mmtrain.page.facts import GroupFacts, RunFacts, SplitCount, TargetFacts
 from mmtrain.page.intervals import Interval
 
+T = TypeVar("T")
 SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 AT_THRESHOLD = "balanced_accuracy_at_threshold"
 MEDIAN_SPLIT = "median_split_"
@@ -74,14 +75,12 @@ def metric_rows(target: TargetFacts, *, exact: bool) -> list[MetricRow]:
 def told_of(target: TargetFacts, *, exact: bool) -> TargetFacts:
     """Return a target with what may be told of it: rules that look at the rest would tell it too."""
     hidden = {split: hidden_metrics(target, split, exact=exact) for split in target.metrics}
-    metrics, intervals = (
-        {
-            split: {name: value for name, value in of_split.items() if name not in hidden.get(split, ())}
-            for split, of_split in values.items()
-        }
-        for values in (target.metrics, target.intervals)
+    return replace(
+        target,
+        metrics=_without(target.metrics, hidden),
+        intervals=_without(target.intervals, hidden),
+        groups=shown_groups(target, exact=exact),
     )
-    return replace(target, metrics=metrics, intervals=intervals, groups=shown_groups(target, exact=exact))
 
 
 def hidden_metrics(target: TargetFacts, split: str, *, exact: bool) -> dict[str, tuple[float, float] | None]:
@@ -229,6 +228,14 @@ def number_text(value: float | None, interval: Interval | None = None) -> str:
     digits = 3 if abs(value) < 10 else 2
     bounds = "" if interval is None else f" ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
     return f"{value:.{digits}f}{bounds}".replace("-", "−")
+
+
+def _without(values: Mapping[str, Mapping[str, T]], hidden: Mapping[str, Collection[str]]) -> dict[str, dict[str, T]]:
+    """Return what there is of each split by the name of a metric, without what is hidden."""
+    return {
+        split: {name: value for name, value in of_split.items() if name not in hidden.get(split, ())}
+        for split, of_split in values.items()
+    }
 
 
 def _metric_text(target: TargetFacts, name: str, split: str, hidden: Mapping[str, tuple[float, float] | None]) -> str:
