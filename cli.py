@@ -18,6 +18,7 @@ from mmcli.copies import precompute_augs
 from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
+from mmcli.page import page
 from mmcli.runs import runs
 from mmcli.selftest import selftest
 from mmcli.study import init, status
@@ -27,8 +28,8 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, bench, selftest),
-    *(audit, withdraw, targets, runs, query, export, status),
+    *(init, verify, repair, qc, precompute_augs, train, runs, page, bench, selftest),
+    *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""
 GROUPS = {"synth": synth.app, "ingest": ingest.app}

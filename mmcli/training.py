@@ -13,6 +13,7 @@ from mmbase.errors import MmError
 from mmcli.console import fail, report, say, warn
 from mmcli.failures import FREE_SOME_SPACE, is_full_disk
 from mmcli.options import DryRunOption, JsonOption, study_of
+from mmcli.page import InternalOption, OpenOption, open_page
 from mmcli.settings_options import with_settings
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import SECTIONS
@@ -79,6 +80,8 @@ def train(
     finish: FinishOption = None,
     runs: RunsOption = None,
     prepare: PrepareOption = False,
+    open_it: OpenOption = False,
+    internal: InternalOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -87,6 +90,7 @@ def train(
     \b
     mm train --target age              on the GPU, or without one on the processor
     mm train --target age --gpus 4     on four GPUs of this machine: the same model, sooner
+    mm train --target age --open       watch it in a browser: the run's page, refreshed after epochs
     mm train --target age --dry-run    show the cohort and every setting, train nothing
     mm train --resume RUN              resume after a stop, a kill or a power cut
     mm train --finish RUN              train it no more, test its best epoch
@@ -100,11 +104,15 @@ def train(
     }
     if resume:
         _require_alone("--resume", {**of_new_runs, "--finish": finish})
-        _resume(study, resume, given, gpus, runs, as_json=as_json)
+        run = _resume(study, resume, given, gpus, runs, open_it=open_it, as_json=as_json)
+        _write_internal(run, internal=internal)
         return
     if finish:
         _require_alone("--finish", {**of_new_runs, "--gpus": gpus})
-        _finish(study, finish, given, runs, as_json=as_json)
+        run = _finish(study, finish, given, runs, as_json=as_json)
+        _write_internal(run, internal=internal)
+        if open_it:
+            open_page(run.report)
         return
     if rank_of_process() is not None:
         raise TrainError("torchrun's processes need one run: make it with --prepare, then give each --resume RUN.")
@@ -129,7 +137,9 @@ def train(
     elif prepare:
         _prepare(study, plan, folder, as_json=as_json)
     else:
-        _train(study, _begin(study, plan, folder), plan.config, gpus, resumed=False, as_json=as_json)
+        run = _begin(study, plan, folder)
+        _train(study, run, plan.config, gpus, resumed=False, open_it=open_it, as_json=as_json)
+        _write_internal(run, internal=internal)
 
 
 def _require_alone(option: str, others: Mapping[str, Any]) -> None:
@@ -180,21 +190,33 @@ def _prepare(study: "Study", plan: "RunPlan", folder: Path | None, *, as_json: b
 
 
 def _resume(
-    study: "Study", run_id: str, given: dict[str, Any], gpus: int | None, folder: Path | None, *, as_json: bool
-) -> None:
+    study: "Study",
+    run_id: str,
+    given: dict[str, Any],
+    gpus: int | None,
+    folder: Path | None,
+    *,
+    open_it: bool,
+    as_json: bool,
+) -> "RunDirectory":
     from mmstudy.runs.change import record_changes
     from mmstudy.runs.train import find_unfinished
 
-    if _is_finished(study, run_id, given, folder, as_json=as_json):
-        return
+    if finished := _find_finished(study, run_id, given, folder, as_json=as_json):
+        if open_it and rank_of_process() is None:
+            open_page(finished.report)
+        return finished
     run, config = find_unfinished(study, run_id, given, folder)
     if rank_of_process() in (None, 0):
         for change in record_changes(run, config):
             say(change)
-    _train(study, run, config, gpus, resumed=True, as_json=as_json)
+    _train(study, run, config, gpus, resumed=True, open_it=open_it, as_json=as_json)
+    return run
 
 
-def _finish(study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool) -> None:
+def _finish(
+    study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool
+) -> "RunDirectory":
     """Test the best epoch of a run, in this process."""
     if rank_of_process() is not None:
         raise TrainError("--finish works in one process: run it without torchrun.")
@@ -205,29 +227,39 @@ def _finish(study: "Study", run_id: str, given: dict[str, Any], folder: Path | N
 
     if others := sorted(given.keys() - {field.name for field in fields(ExecutionConfig)}):
         raise typer.BadParameter(f"trains no more, so leave out {', '.join(others)}", param_hint="--finish")
-    if _is_finished(study, run_id, given, folder, as_json=as_json):
-        return
+    if finished := _find_finished(study, run_id, given, folder, as_json=as_json):
+        return finished
     run, config = find_unfinished(study, run_id, given, folder)
     with _naming_the_run(run, "--finish"):
         with show_training(plain=False) as shown:
-            metrics = train_model(run, study.layout, config, finishing=True, observers=[shown])
+            metrics = train_model(run, study.layout, config, finishing=True, observers=[shown], on_problem=warn)
         record_finish(run, metrics["epochs"])
         _enter(study, run, config, metrics, as_json=as_json)
+    return run
 
 
-def _is_finished(study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool) -> bool:
-    """Return whether nothing is left to do of a run, as of a job that is queued again; then say so."""
+def _find_finished(
+    study: "Study", run_id: str, given: dict[str, Any], folder: Path | None, *, as_json: bool
+) -> "RunDirectory | None":
+    """Return a run of which nothing is left to do, as of a job that is queued again, and say so."""
     from mmstudy.runs.train import find_finished
 
     found = find_finished(study, run_id, given, folder)
     if found is not None and rank_of_process() in (None, 0):
         say(f"Run {run_id} is finished already.")
         _enter(study, *found, as_json=as_json)
-    return found is not None
+    return found and found[0]
 
 
 def _train(
-    study: "Study", run: "RunDirectory", config: "RunConfig", gpus: int | None, *, resumed: bool, as_json: bool
+    study: "Study",
+    run: "RunDirectory",
+    config: "RunConfig",
+    gpus: int | None,
+    *,
+    resumed: bool,
+    open_it: bool,
+    as_json: bool,
 ) -> None:
     """Train in this process, which may be one of several ranks, or start ranks; the first of them prints."""
     from mmcli.training_progress import show_training
@@ -235,6 +267,8 @@ def _train(
     from mmtrain.stopping import TrainingStopped
     from mmtrain.train import train as train_model
 
+    if open_it and rank_of_process() is None:
+        _open_page(run)
     if gpus is not None:
         train_on_ranks(study, run, config, gpus, as_json=as_json)
         return
@@ -244,13 +278,29 @@ def _train(
     with _naming_the_run(run, "--resume"):
         try:
             with show_training(plain=rank is not None) as shown:
-                metrics = train_model(run, study.layout, config, resumed=resumed, observers=[shown])
+                metrics = train_model(run, study.layout, config, resumed=resumed, observers=[shown], on_problem=warn)
         except TrainingStopped:
             if rank is None:
                 fail(f"The run was stopped, with a checkpoint. Resume it with: mm train --resume {run.run_id}")
             return
         if rank in (None, 0):
             _enter(study, run, config, metrics, as_json=as_json)
+
+
+def _open_page(run: "RunDirectory") -> None:
+    """Open the page of a run that is about to be trained."""
+    from mmtrain.page.live import try_page
+
+    if try_page(run, "training", warn):
+        open_page(run.report)
+
+
+def _write_internal(run: "RunDirectory", *, internal: bool) -> None:
+    """Write the internal page of a run that has ended, if it was asked for."""
+    from mmtrain.page.live import try_page
+
+    if internal and rank_of_process() in (None, 0) and try_page(run, None, warn, internal=True):
+        say(f"Wrote {run.internal_report}. It must not leave the platform.")
 
 
 @contextmanager
@@ -278,11 +328,13 @@ def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: di
         warn(problem)
     verdicts = [] if is_result else judge_wiring(metrics, config.data.targets)
     pictures = [str(path) for path in sorted(run.plots.glob("*.png"))]
+    page = str(run.report) if run.report.exists() else None
     report(
         as_json,
         {
             "run_id": run.run_id,
             "run_directory": str(run.path),
+            "page": page,
             "pictures": pictures,
             "entered": is_result and not problems,
             **({} if is_result else {"wiring": [verdict.to_json() for verdict in verdicts]}),
@@ -292,7 +344,7 @@ def _enter(study: "Study", run: "RunDirectory", config: "RunConfig", metrics: di
             metrics_table(metrics, config.data.targets),
             *wiring_lines(verdicts),
             f"run directory  {run.path}",
-            *[f"picture        {path}" for path in pictures],
+            *([f"page           {page}"] if page else []),
         ],
     )
     _require_wiring(verdicts)

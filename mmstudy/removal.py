@@ -81,6 +81,21 @@ def remove(study: Study, withdrawn: WithdrawnParticipants, date: str, progress: 
             record_outcomes(catalog, read_outcomes(study))
             index_runs(catalog, layout.runs, [run.path for run in runs_elsewhere(layout)])
     forget_samples(layout.receipts, withdrawn.rows)
+    _make_pages_again(layout)
+
+
+def _make_pages_again(layout: StudyLayout) -> None:
+    """Write the pages of finished runs whose pages went with participants; mm page writes one that cannot be now."""
+    lacking = [
+        run
+        for run in study_runs(layout).reachable
+        if run.withdrawn.exists() and run.metrics.exists() and not run.report.exists()
+    ]
+    if lacking:
+        from mmtrain.page.live import try_page  # noqa: PLC0415 - loads torch, which a withdrawal seldom needs
+
+        for run in lacking:
+            try_page(run, "finished", lambda _: None)
 
 
 def clean_runs(layout: StudyLayout, date: str) -> None:

@@ -1,10 +1,9 @@
-"""What a finished run leaves behind: predictions, pictures and, last of all, metrics."""
+"""What a finished run leaves behind: predictions and, last of all, metrics. Its page and pictures are made of them."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,10 @@ from mmbase.files import to_json
 from mmtrain.checkpoint import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
-from mmtrain.figures import draw_losses, write_picture
 from mmtrain.metrics.judgement import Predicted, judge
 from mmtrain.run import RunDirectory
 from mmtrain.targets.several import join_scores
-from mmtrain.task import Task, score, scored_labels
+from mmtrain.task import Task, scored_labels
 from mmtrain.withdrawn import require_unmarked
 
 SECONDS_IN_MINUTE = 60
@@ -116,7 +114,6 @@ def write_results(
     """
     tables = [table for split, prediction in predictions.items() for table in _tables_of(task, split, prediction)]
     write_predictions(run, pl.concat(tables))
-    draw_pictures(run.plots, task, progress, predictions["test"])
     write_checked(run.metrics, to_json(metrics))
 
 
@@ -136,22 +133,6 @@ def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
     except TrainError:
         run.predictions.unlink()
         raise
-
-
-def draw_pictures(directory: Path, task: Task, progress: Progress, prediction_NT: NDArray[np.float64]) -> None:
-    """Draw the loss curve and, for each target, truth against prediction of the test split."""
-    data = task.config.data
-    mark = "diagnostic: " if data.diagnostic else ""
-    title = f"{mark}{data.target} from {', '.join(data.inputs)}"
-    write_picture(directory / "loss.png", draw_losses(progress.history, progress.best_epoch, title))
-    scores = score(task, "test", prediction_NT)
-    for index, (target, kind) in enumerate(zip(data.targets, task.targets.kinds, strict=True)):
-        known = task.cohort.labelled("test", index)
-        truth = _truth(task.cohort, "test", index)[known]
-        figure = kind.draw(
-            truth, prediction_NT[known, index], scores[target.name], f"{mark}{target.name} ({target.unit})"
-        )
-        write_picture(directory / ("test.png" if len(data.targets) == 1 else f"test_{target.name}.png"), figure)
 
 
 def _tables_of(task: Task, split: str, prediction_NT: NDArray[np.float64]) -> Iterator[pl.DataFrame]:

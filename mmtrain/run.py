@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from mmbase.errors import first_line
-from mmbase.files import PRIVATE_FOLDER_MODE, make_directory, sync_directory, write_json
+from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, sync_directory, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.lock import LockHeldError, hold_lock
 from mmbase.version import VERSION
@@ -94,6 +94,16 @@ class RunDirectory:
         return self.path / "plots"
 
     @property
+    def report(self) -> Path:
+        """The page about the run; it tells of no single person."""
+        return self.path / "report.html"
+
+    @property
+    def internal_report(self) -> Path:
+        """The page that shows single people; there only if it was asked for."""
+        return self.path / "report-internal.html"
+
+    @property
     def tensorboard(self) -> Path:
         """Event files."""
         return self.path / "tensorboard"
@@ -160,6 +170,14 @@ def create_run(
 def list_runs(runs: Path) -> list[RunDirectory]:
     """Return every run, finished or not, by name."""
     return [RunDirectory(path) for path in sorted(runs.glob("*")) if path.is_dir()]
+
+
+def pages_of(run: RunDirectory) -> list[Path]:
+    """Return every file there is that shows what came out of a run: pages, pictures and drafts of them."""
+    pages = (run.report, run.internal_report)
+    drafts = map(draft_of, pages)
+    pictures = sorted(run.plots.glob("*")) if run.plots.is_dir() and not run.plots.is_symlink() else []
+    return [path for path in (*pages, *drafts, *pictures) if path.is_file() or path.is_symlink()]
 
 
 def find_run(runs: Path, run_id: str, *, others: Collection[str] = ()) -> tuple[RunDirectory, RunConfig]:

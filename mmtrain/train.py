@@ -1,10 +1,10 @@
-"""Train one model: cohort and stores in; weights, card, metrics, predictions and pictures out.
+"""Train one model: cohort and stores in; weights, card, metrics, predictions, pictures and a page out.
 
 Read `train_as_rank` from top to bottom. A run that is resumed after any step, on any number of ranks, ends as if it had
 never stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -24,6 +24,7 @@ from mmtrain.memory import explain_exhaustion
 from mmtrain.models.card import write_card
 from mmtrain.models.trained import TrainedModel, load_model, model_of_card
 from mmtrain.observer import Observers, RunStart, TrainingObserver
+from mmtrain.page.live import live_page
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import Tested, collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
@@ -40,6 +41,7 @@ def train(
     resumed: bool = False,
     finishing: bool = False,
     observers: Sequence[TrainingObserver] = (),
+    on_problem: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
@@ -53,6 +55,8 @@ def train(
         Train no more: test the best of the epochs that are finished.
     observers
         Who is told how it goes, beside the loggers of the settings; rank 0 tells them.
+    on_problem
+        Called with a line about what does not stop the run, such as a page that cannot be written.
 
     Raises
     ------
@@ -70,6 +74,7 @@ def train(
         join_ranks(device, hang_seconds=config.execution.hang_seconds) as ranks,
         hold_run(directory) if ranks.leads else nullcontext(),
         explain_exhaustion(config, ranks.size),
+        live_page(directory, on_problem) if ranks.leads else nullcontext(TrainingObserver()) as page,
     ):
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
         run = Run(directory, task, build_learner(task), Progress(), stop)
@@ -77,7 +82,7 @@ def train(
             take_up_best(run)
         elif resumed:
             resume(run)
-        with _told(run, observers, resumed=resumed or finishing) as observer:
+        with _told(run, (page, *observers), resumed=resumed or finishing) as observer:
             if not finishing:
                 train_as_rank(run, observer)
             return finish(run, observer)
@@ -119,7 +124,7 @@ def has_epochs_left(run: Run) -> bool:
 
 
 def finish(run: Run, observer: TrainingObserver) -> dict[str, Any]:
-    """Validate and test the best epoch; write predictions, pictures and, last of all, the metrics."""
+    """Validate and test the best epoch; write predictions and, last of all, the metrics."""
     observer.on_test(run.progress.best_epoch)
     network = best_model(run).network
     evaluated = {split: evaluate(run.task, network, split) for split in ("val", "test")}

@@ -1,10 +1,12 @@
 """What a run directory loses when participants withdraw, and the mark that says so.
 
 Only the cohort and the predictions speak of every sample, and the settings of those that the audit named. The weights,
-the metrics, the curves and the pictures were made from all of them together and stay; the mark, and beside the metrics
-their own entry, say how many of those have withdrawn since.
+the metrics and the curves were made from all of them together and stay; the mark, and beside the metrics their own
+entry, say how many of those have withdrawn since. Pages and pictures go: an internal page shows single people, and the
+others are made again of those who are left.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,7 +22,7 @@ from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
 from mmbase.records import SplitSizes
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory, read_table
+from mmtrain.run import RunDirectory, pages_of, read_table
 from mmtrain.unchanged import require_unchanged
 
 SOMEBODY = "withdrawn"
@@ -61,11 +63,13 @@ def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str,
         found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
     if predictions is not None:
         found[run.predictions.name] = predictions.filter(_in_predictions(names)).height
+    if found.get(run.cohort.name) or found.get(run.predictions.name):
+        found |= Counter(path.relative_to(run.path).parts[0] for path in pages_of(run))
     return found
 
 
 def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) -> None:
-    """Take withdrawn participants out of a run's cohort and predictions, and mark the run if it had any of them.
+    """Take withdrawn participants out of a run; mark it, and remove its pages, if its cohort had any of them.
 
     The mark comes first and counts from the cohort as it was, so that a kill in between changes nothing of the outcome.
 
@@ -83,6 +87,10 @@ def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) 
     names = _names(withdrawn, cohort)
     if cohort is not None and cohort.filter(_in_cohort(withdrawn)).height:
         _mark(run, cohort, cohort.filter(~_in_cohort(withdrawn)), date)
+    is_shown = predictions is not None and predictions.filter(_in_predictions(names)).height
+    if is_shown or (cohort is not None and cohort.filter(_in_cohort(withdrawn)).height):
+        for path in pages_of(run):
+            path.unlink()
     _forget_names(run, names)
     if predictions is not None:
         _keep(run.predictions, predictions, ~_in_predictions(names))

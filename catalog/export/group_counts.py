@@ -14,9 +14,9 @@ import duckdb
 
 from catalog.errors import CatalogError
 from catalog.export.bins import as_date, bin_labels, round_edges, year_edges
-from catalog.export.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from catalog.fields import Dictionary, FeatureDefinition
 from catalog.targets import choose_features
+from mmbase.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from mmbase.names import SPLITS
 
 SPLIT = "split"

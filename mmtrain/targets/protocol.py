@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mmtrain.aggregates.scored import Scored
+from mmtrain.drawing.figures import Picture
 from mmtrain.metrics.metric import Metric
 
 Labels = NDArray[np.float64]
@@ -76,12 +77,20 @@ class TargetKind(Protocol):
         ...
 
     @staticmethod
-    def draw(truth: Labels, prediction: Labels, metrics: Mapping[str, float], title: str) -> Figure:
-        """Draw the predictions of the test split.
+    def draw(
+        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+    ) -> dict[str, Picture]:
+        """Draw the predictions of the test split; the first picture is called ``test``.
+
+        Nothing in them may tell of single people, unless that is asked for: see `mmtrain.aggregates`.
 
         Parameters
         ----------
         title
             Name and unit of the target.
+        threshold
+            Of decisions, chosen on validation.
+        exact
+            Show every person and every count, for pages that stay where the data are.
         """
         ...

@@ -43,7 +43,7 @@ def test_a_finished_run_is_in_the_catalogue_the_status_and_its_directory_without
     run = root / "runs" / content["run_id"]
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"] == content["test"]
-    assert all(Path(picture).is_file() for picture in content["pictures"])
+    assert all(Path(picture).is_file() for picture in (*content["pictures"], content["page"]))
 
     runs = json.loads(run_mm("--study", root, "status", "--json").stdout)["runs"]
     (entry,) = [entry for entry in runs if entry["run_id"] == run.name]

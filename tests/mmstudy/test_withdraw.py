@@ -389,3 +389,13 @@ def test_rows_of_the_withdrawn_are_refused_to_a_command_that_began_before(study_
     with pytest.raises(StudyError, match="withdrawn from the study while this command was at work"):
         require_present(study_copy.layout, [*rows, 1])
     require_present(study_copy.layout, {0, 1, 2, 3} - set(rows))
+
+
+def test_the_page_of_a_run_is_made_again_of_those_who_are_left_and_the_internal_one_goes(study_copy: Study) -> None:
+    run = study_copy.layout.runs / RUN
+    for name in ("report.html", "report-internal.html"):
+        (run / name).write_text("of everybody")
+    eid, _, _ = somebody(study_copy)
+    assert f"runs/{RUN}/report-internal.html" in withdraw(study_copy, eid).places
+    assert "Participants have withdrawn since" in (run / "report.html").read_text()
+    assert not (run / "report-internal.html").exists()

@@ -229,8 +229,10 @@ def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1})
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
     expected |= {"model.safetensors", "model.json", "checksums.jsonl", "checkpoints", "plots", "tensorboard"}
+    expected.add("report.html")
     assert {path.name for path in run.path.iterdir()} == expected
-    assert sorted(path.name for path in run.plots.iterdir()) == ["loss.png", "test.png"]
+    pictures = [f"{name}.{form}" for name in ("loss", "speed", "test") for form in ("png", "svg")]
+    assert sorted(path.name for path in run.plots.iterdir()) == pictures
     card = json.loads(run.model_card.read_text())
     (target,) = card["targets"]
     assert (target["name"], target["kind"], target["unit"]) == ("age", "regression", "years")

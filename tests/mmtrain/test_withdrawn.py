@@ -195,3 +195,15 @@ def test_a_marked_run_may_not_be_resumed(run: RunDirectory) -> None:
     forget_withdrawn(run, withdrawn(5), DATE)
     with pytest.raises(TrainError, match=r"Participants of run age_t1_1 have withdrawn.*Start it again"):
         require_unmarked(run)
+
+
+def test_pages_and_pictures_go_with_a_participant_of_the_cohort_and_stay_otherwise(run: RunDirectory) -> None:
+    run.plots.mkdir()
+    shown = (run.report, run.internal_report, run.plots / "test.png", run.path / "report.html.tmp")
+    for path in shown:
+        path.write_text("of everybody")
+    forget_withdrawn(run, withdrawn(70), DATE)
+    assert all(path.exists() for path in shown) and "report.html" not in count_withdrawn(run, withdrawn(70))
+    assert count_withdrawn(run, withdrawn(2))["plots"] == 1
+    forget_withdrawn(run, withdrawn(2), DATE)
+    assert not any(path.exists() for path in shown)

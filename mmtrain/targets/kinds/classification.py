@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_curve
 from torch.nn import functional
 
+from mmtrain.aggregates.scored import Scored
+from mmtrain.drawing.figures import Picture
+from mmtrain.drawing.scores import draw_scores
 from mmtrain.errors import TrainError
-from mmtrain.figures import BLUE, GREY, new_pair
-from mmtrain.metrics.classification import DECISION_THRESHOLD, OF_PROBABILITIES
+from mmtrain.metrics.classification import OF_PROBABILITIES
 from mmtrain.metrics.metric import Metric
 from mmtrain.targets.protocol import Labels
 
@@ -75,22 +75,11 @@ class Kind:
         return np.asarray(likely[:, 1] / likely.sum(axis=1))
 
     @staticmethod
-    def draw(truth: Labels, prediction: Labels, metrics: Mapping[str, float], title: str) -> Figure:
-        """Draw the receiver operating characteristic beside the confusion matrix."""
-        figure, (curve, matrix) = new_pair()
-        false_positive, true_positive, _ = roc_curve(truth, prediction)
-        curve.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-        curve.plot(false_positive, true_positive, color=BLUE)
-        curve.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-        curve.set(title=f"test, AUC {metrics['auc']:.3f}")
-        counts = confusion_matrix(truth.astype(int), (prediction >= DECISION_THRESHOLD).astype(int), labels=[0, 1])
-        matrix.imshow(counts, cmap="Blues", vmin=0)
-        for (row, column), count in np.ndenumerate(counts):
-            shade = "white" if count > counts.max() / 2 else "black"
-            matrix.text(column, row, str(count), ha="center", va="center", color=shade, fontsize=14)
-        matrix.set(xticks=[0, 1], yticks=[0, 1], xlabel=f"predicted {title}", ylabel=f"true {title}")
-        matrix.set(title=f"balanced accuracy {metrics['balanced_accuracy']:.3f}, n = {len(truth)}")
-        return figure
+    def draw(
+        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+    ) -> dict[str, Picture]:
+        """Draw what the ranking is worth (ROC, precision and recall), decisions at 0.5, and the calibration."""
+        return draw_scores(scored, metrics, title, threshold=threshold, exact=exact)
 
 
 def weigh_classes(training_labels: Labels) -> tuple[float, float]:

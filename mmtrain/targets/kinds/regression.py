@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmbase.json_text import Finite, parse_content
+from mmtrain.aggregates.scored import Scored
+from mmtrain.drawing.figures import Picture
+from mmtrain.drawing.values import draw_values
 from mmtrain.errors import TrainError
-from mmtrain.figures import BLUE, GREY, ORANGE, new_figure
 from mmtrain.metrics.metric import Metric
 from mmtrain.metrics.regression import OF_VALUES
 from mmtrain.targets.protocol import Labels
@@ -88,24 +89,8 @@ class Kind:
         return (outputs_NK[:, 0] + 1) / 2 * (self.high - self.low) + self.low
 
     @staticmethod
-    def draw(truth: Labels, prediction: Labels, metrics: Mapping[str, float], title: str) -> Figure:
-        """Draw predicted against true values with the identity and the fitted line."""
-        figure, axes = new_figure()
-        low, high = min(truth.min(), prediction.min()), max(truth.max(), prediction.max())
-        margin = 0.04 * (high - low)
-        limits = (low - margin, high + margin)
-        axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, label="perfect")
-        slope, intercept = np.polyfit(truth, prediction, 1) if np.std(truth) > 0 else (0.0, prediction.mean())
-        ends = np.array([truth.min(), truth.max()])
-        axes.plot(ends, slope * ends + intercept, color=ORANGE, linewidth=1.5, label="fit")
-        axes.scatter(truth, prediction, s=18, color=BLUE, alpha=max(0.15, min(0.8, 60 / len(truth))), linewidths=0)
-        axes.set(
-            xlabel=f"true {title}",
-            ylabel=f"predicted {title}",
-            xlim=limits,
-            ylim=limits,
-            aspect="equal",
-            title=f"test, n = {len(truth)}: MAE {metrics['mae']:.3g}, R² {metrics['r2']:.3f}, r {metrics['r']:.3f}",
-        )
-        axes.legend(frameon=False)
-        return figure
+    def draw(
+        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+    ) -> dict[str, Picture]:
+        """Draw predicted against true values: how many people lie where, the identity, and the fitted line."""
+        return {"test": draw_values(scored, title, exact=exact)}

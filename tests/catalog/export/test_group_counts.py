@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from catalog.errors import CatalogError, UnknownTargetError
-from catalog.export.disclosure import hidden_cells
 from catalog.export.group_counts import GroupTable, count_groups
 from catalog.fields import FeatureDefinition
+from mmbase.disclosure import hidden_cells
 
 NUM_PEOPLE = 400
 DICTIONARY = {

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from mmtrain.figures import new_figure
 from mmtrain.metrics.metric import Metric
 from mmtrain.metrics.regression import MAE
+from mmtrain.drawing.figures import Picture, new_figure
 
 
 def mean_count(scored):
@@ -68,11 +68,11 @@ class Kind:
         return np.exp(outputs[:, 0]) * self.mean
 
     @staticmethod
-    def draw(truth, prediction, metrics, title):
+    def draw(scored, metrics, title, *, threshold=None, exact=False):
         figure, axes = new_figure()
-        axes.hist([truth, prediction], label=["true", "predicted"])
+        axes.hist([scored.truth, scored.prediction], label=["true", "predicted"])
         axes.set(xlabel=title, title=f"MAE {metrics['mae']:.3g}")
-        return figure
+        return {"test": Picture(figure=figure, heading="Counts", caption="How often.", description="Two histograms.")}
 '''
 
 
@@ -91,6 +91,7 @@ def test_a_kind_is_one_file(tiny: Any, add_module: Any, require_picture: Any) ->
     )
     assert test["prediction"].min() > 0 and test["truth"].to_list() == counts[33:].tolist()
     require_picture(run.plots / "test.png")
+    assert "Two histograms." in run.report.read_text()
     assert load_model(run.path).card.fitted.kinds[0].mean == pytest.approx(counts[:26].mean())
     assert kind_of_definition("count") == "count"
 

@@ -115,9 +115,13 @@ def test_metrics_are_told_for_each_target_and_follow_from_its_predictions(tiny: 
 
 
 def test_there_is_a_picture_for_each_target(run: Any, require_picture: Any) -> None:
-    assert {path.name for path in run.plots.iterdir()} == {"loss.png", "test_age.png", "test_sex.png"}
-    for path in run.plots.iterdir():
-        require_picture(path)
+    pictures = {path.name for path in run.plots.glob("*.png")}
+    assert {"loss.png", "test_age.png", "test_sex.png", "calibration_sex.png"} <= pictures
+    assert {path.stem for path in run.plots.glob("*.svg")} == {path.stem for path in run.plots.glob("*.png")}
+    for name in ("loss.png", "speed.png"):
+        require_picture(run.plots / name)
+    page = run.report.read_text()
+    assert 'id="target0">Result: age (years)' in page and 'id="target1">Result: sex (1 male)' in page
 
 
 def test_the_table_has_every_target(tiny: Any, run: Any) -> None:

@@ -1,15 +1,9 @@
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from mmtrain.errors import TrainError
 from mmtrain.metrics.metric import Scored, measure
 from mmtrain.targets.kinds.classification import Kind
-
-CLASSES = np.repeat([0.0, 1.0], 25)
-METRICS = {"balanced_accuracy": 0.5, "auc": 0.5}
 
 
 def score(truth: np.ndarray, probability: np.ndarray) -> dict[str, float]:
@@ -41,13 +35,3 @@ def test_a_prediction_is_the_probability_of_class_1_whatever_its_weight() -> Non
     expected = [0.5, 1.0, 0.0, 2 / 3]
     for kind in (Kind(), Kind.fit(np.array([0.0, 0, 0, 1]), weighted=True)):
         assert kind.predictions(outputs).tolist() == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    "probability",
-    [np.random.default_rng(1).random(50), np.full(50, 0.5), CLASSES],
-    ids=["usual", "constant", "perfect"],
-)
-def test_predictions_are_drawn(tmp_path: Path, require_picture: Any, probability: np.ndarray) -> None:
-    Kind.draw(CLASSES, probability, METRICS, "sex").savefig(tmp_path / "test.png")
-    require_picture(tmp_path / "test.png")

@@ -1,11 +1,7 @@
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.image import imread
 
 from mmtrain.errors import TrainError
 from mmtrain.metrics.metric import Scored, measure
@@ -80,30 +76,3 @@ def test_the_error_is_in_the_targets_own_unit() -> None:
     months = score(TRUTH * 12, (TRUTH + 1) * 12)
     assert months["mae"] == 12 * years["mae"] == 12.0
     assert months["r2"] == pytest.approx(years["r2"])
-
-
-RNG = np.random.default_rng(1)
-AGES = RNG.uniform(45, 80, 50)
-METRICS = {"mae": 4.0, "r2": 0.5, "r": 0.7}
-
-
-@pytest.mark.parametrize(
-    ("truth", "prediction"),
-    [
-        (AGES, AGES + RNG.normal(0, 3, 50)),
-        (AGES[:2], AGES[:2]),
-        (AGES, np.full(50, 60.0)),
-        (np.full(5, 60.0), AGES[:5]),
-    ],
-    ids=["usual", "two samples", "constant prediction", "constant truth"],
-)
-def test_predictions_are_drawn(tmp_path: Path, require_picture: Any, truth: np.ndarray, prediction: np.ndarray) -> None:
-    Kind.draw(truth, prediction, METRICS, "age (years)").savefig(tmp_path / "test.png")
-    require_picture(tmp_path / "test.png")
-
-
-def test_the_picture_shows_the_points(tmp_path: Path) -> None:
-    # A scatter far from the identity and one on it are different pictures.
-    Kind.draw(AGES, AGES, METRICS, "age").savefig(tmp_path / "a.png")
-    Kind.draw(AGES, AGES[::-1], METRICS, "age").savefig(tmp_path / "b.png")
-    assert (imread(tmp_path / "a.png") != imread(tmp_path / "b.png")).any(axis=2).mean() > 0.01

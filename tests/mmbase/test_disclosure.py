@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 from scipy.optimize import linprog
 
-from catalog.export.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
+from mmbase.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 
 Table = NDArray[np.int64]
 MAX_HIDDEN_FOR_SUBSETS = 14

@@ -1,0 +1,25 @@
+"""Write the page of a run of any version, finished or not."""
+
+from pathlib import Path
+
+from mmdata.study import Study
+from mmtrain.page.page import find_state, write_page
+from mmtrain.run import find_run
+
+
+def write_run_page(study: Study, run_id: str, *, internal: bool = False) -> Path:
+    """Write the page of a run, and return where it is.
+
+    Parameters
+    ----------
+    internal
+        The one that shows single people, and must not leave the platform.
+
+    Raises
+    ------
+    TrainError
+        There is no run of that name, or participants have withdrawn meanwhile.
+    """
+    run, _ = find_run(study.layout.runs, run_id)
+    write_page(run, find_state(run), internal=internal)
+    return run.internal_report if internal else run.report

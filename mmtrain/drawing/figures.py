@@ -1,0 +1,83 @@
+"""The look of a run's pictures, and how one is written.
+
+Colours are those of the project, blue and orange, which differ in lightness and for every kind of colour blindness;
+lines differ in their strokes as well, so that a print in grey says the same.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2563a8", "#d9772b", "#8a8f98"
+BROWN = "#a8501a"
+"""Of marks upon light shades, on a light page and on a dark one."""
+INK = "#1f2328"
+"""Of letters and axes; a page replaces it by its own text colour."""
+DASHED = (0, (4, 2))
+DOTTED = (0, (1, 2))
+_WIDTH_INCHES, _HEIGHT_INCHES = 4.4, 3.5
+"""Small, so that letters can be read where a page is as wide as a telephone."""
+_DPI = 150
+_FONT_POINTS = 9
+_STYLE: Any = {
+    "font.size": _FONT_POINTS,
+    "axes.titlesize": _FONT_POINTS,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mm",
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A figure with its words."""
+
+    figure: Figure
+    heading: str
+    caption: str
+    """What it shows, and how to read it."""
+    description: str
+    """The same for whoever does not see it: the numbers that matter."""
+
+
+def new_figure(*, is_square: bool = False) -> tuple[Figure, Any]:
+    """Return a figure and its axes."""
+    width = _HEIGHT_INCHES * 1.1 if is_square else _WIDTH_INCHES
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, _HEIGHT_INCHES), dpi=_DPI, layout="constrained", facecolor="none")
+        axes = figure.subplots()
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def new_note(text: str) -> Figure:
+    """Return what stands for a figure that is not shown: the reason."""
+    figure, axes = new_figure()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=INK, transform=axes.transAxes)
+    return figure
+
+
+def to_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, with letters as text and nothing behind them; equal figures give equal bytes."""
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    return _saved(figure, "svg", metadata=metadata, facecolor="none")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG, on white."""
+    return _saved(figure, "png", facecolor="white")
+
+
+def _saved(figure: Figure, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        if figure.get_layout_engine() is not None:  # lay out once, not twice for each form
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        figure.savefig(file, format=form, **options)
+    return file.getvalue()

@@ -1,0 +1,118 @@
+"""What is known of a run, as one frozen value: of runs of any version and in any state, so much may be missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from mmtrain.aggregates.scored import Scored
+from mmtrain.config.run import RunConfig
+from mmtrain.page.intervals import Interval
+from mmtrain.page.network import NetworkFacts
+
+State = Literal["training", "finished", "stopped"]
+HELD_OUT = ("val", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitCount:
+    """How many samples a split has, and of how many people."""
+
+    samples: int
+    participants: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupFacts:
+    """How well one group of the test split is predicted."""
+
+    by: str
+    group: str
+    n: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetFacts:
+    """One target of a run."""
+
+    name: str
+    kind: str
+    unit: str
+    counts: Mapping[str, SplitCount] = field(default_factory=dict)
+    """Of each split, those that have the label."""
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Split to metrics by name; none while the run is trained."""
+    intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    """The same with both ends of a 95 % interval."""
+    are_approximate: bool = False
+    """The intervals are by formula, for the run kept none."""
+    scored: Mapping[str, Scored] = field(default_factory=dict)
+    """Split to truth and prediction."""
+    threshold: float | None = None
+    """Of decisions, chosen on validation."""
+    training_median: float | None = None
+    age_bias: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[GroupFacts, ...] = ()
+
+    @property
+    def is_binary(self) -> bool:
+        """Return whether it is predicted as a probability."""
+        return "auc" in self.metrics.get("test", {}) or self.kind == "classification"
+
+    @property
+    def main_metric(self) -> str:
+        """Return the metric by which the run is believed."""
+        return "auc" if self.is_binary else "r2"
+
+    @property
+    def title(self) -> str:
+        """Return name and unit, for axes and headings."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    def metric(self, name: str, split: str = "test") -> float | None:
+        """Return a metric; None where the run has not got it, or it is not a number."""
+        value = self.metrics.get(split, {}).get(name)
+        return None if value is None or not np.isfinite(value) else float(value)
+
+    def interval(self, name: str, split: str = "test") -> Interval | None:
+        """Return the interval of a metric, if there is one."""
+        return self.intervals.get(split, {}).get(name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """One run."""
+
+    run_id: str
+    state: State
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of config.json, flat."""
+    config: RunConfig | None = None
+    """The same as this mm reads them; None where it cannot."""
+    audit: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[Mapping[str, Any]] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, SplitCount] = field(default_factory=dict)
+    epochs: Sequence[Mapping[str, Any]] = ()
+    """Lines of metrics.jsonl."""
+    targets: Sequence[TargetFacts] = ()
+    withdrawn: int = 0
+    """Samples of the cohort that have withdrawn since."""
+    minutes: float | None = None
+    parameters: int | None = None
+    network: NetworkFacts | None = None
+    problems: Sequence[str] = ()
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Return the epoch with the lowest validation loss; None before there is one."""
+        found = [(entry["val_loss"], entry["epoch"]) for entry in self.epochs if np.isfinite(entry["val_loss"])]
+        return int(min(found)[1]) if found else None
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Return the names of the inputs."""
+        return tuple(self.settings.get("inputs", ()))

@@ -1,0 +1,226 @@
+"""The page about a run: one file that loads nothing, made from a run's directory alone.
+
+`report.html` tells of no single person. `report-internal.html` shows points, exact counts and what the audit said in
+full, and says that it must stay where the data are. Equal directories give equal bytes, but for the time on the page of
+a run that is still training.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from mmbase.files import make_directory, write_bytes
+from mmbase.lock import LockHeldError, hold_lock
+from mmbase.names import METADATA, MODALITIES
+from mmbase.version import VERSION
+from mmtrain.aggregates.scored import shown_count
+from mmtrain.errors import TrainError
+from mmtrain.page.facts import RunFacts, State, TargetFacts
+from mmtrain.page.network_picture import draw_network
+from mmtrain.page.pictures import Drawn, RunPictures, draw_pictures, write_plots
+from mmtrain.page.reading import read_facts
+from mmtrain.page.svg import inline_svg
+from mmtrain.page.tables import (
+    HIDDEN_WITHIN,
+    NOT_SHOWN,
+    confusions,
+    count_rows,
+    group_rows,
+    group_titles,
+    metric_rows,
+    setting_rows,
+    shown_groups,
+    told_of,
+)
+from mmtrain.page.verdicts import judge
+from mmtrain.run import RunDirectory, pages_of
+
+OF_TABLES = ("confusion",)
+"""Pictures that a page has as a table."""
+RELOAD_SECONDS = 30
+"""After which a page in a browser loads itself again, while the run is training."""
+LEVEL_WORDS = {"doubt": "do not believe", "care": "with care", "note": "worth knowing"}
+SEVERITY_WORDS = {"critical": "critical, accepted", "warning": "warning", "note": "note"}
+
+
+def write_page(run: RunDirectory, state: State, *, internal: bool = False) -> None:
+    """Write the page of a run, and unless it is the internal one the pictures in `plots` of what is finished.
+
+    Raises
+    ------
+    TrainError
+        Participants of its cohort have withdrawn meanwhile; then there is no page.
+    OSError
+        It cannot be written.
+    """
+    mark = _mark_of(run)
+    facts = read_facts(run, state)
+    pictures = draw_pictures(facts, exact=internal)
+    write_bytes(run.internal_report if internal else run.report, render_page(facts, pictures, exact=internal))
+    if state == "finished" and not internal:
+        make_directory(run.plots)
+        write_plots(run.plots, pictures)
+    if _mark_of(run) != mark:  # after the writing: a withdrawal that comes later finds the files
+        remove_pages(run)
+        raise TrainError("participants have withdrawn meanwhile")
+
+
+def remove_pages(run: RunDirectory) -> None:
+    """Remove the pages and pictures of a run."""
+    for path in pages_of(run):
+        path.unlink(missing_ok=True)
+
+
+def find_state(run: RunDirectory) -> State:
+    """Return how far a run has come: a process that trains it holds its lock."""
+    if run.metrics.exists():
+        return "finished"
+    try:
+        with hold_lock(run.checkpoint.parent / "lock"):
+            return "stopped"
+    except LockHeldError:
+        return "training"
+    except OSError:  # a folder that cannot be written, or that an old run has not got
+        return "stopped"
+
+
+def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes:
+    """Return the page as UTF-8."""
+    shown = replace(facts, targets=[told_of(target, exact=exact) for target in facts.targets])
+    differing, equal = setting_rows(facts)
+    return _render(
+        facts=facts,
+        internal=exact,
+        title=page_title(facts),
+        inputs=", ".join(map(_input_title, facts.inputs)),
+        judgement=judge(shown),
+        level_words=LEVEL_WORDS,
+        counts=count_rows(facts.counts, exact=exact),
+        curves=_inlined(pictures.of_run, "run"),
+        targets=[
+            _target(target, pictures.of_targets[target.name], f"target{place}", exact=exact)
+            for place, target in enumerate(facts.targets)
+        ],
+        findings=[_finding(finding, exact=exact) for finding in facts.audit],
+        speed=_speed(facts),
+        network=None if facts.network is None else Markup(draw_network(facts.network)),
+        differing=differing,
+        equal=equal,
+        changes=[_change(change) for change in facts.changes],
+        reload_seconds=RELOAD_SECONDS if facts.state == "training" else None,
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if facts.state == "training" else "",
+        version=VERSION,
+    )
+
+
+def page_title(facts: RunFacts) -> str:
+    """Return what was predicted from what."""
+    targets = [target.title for target in facts.targets]
+    named = ", ".join(targets[:3]) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
+    return f"{named or 'Run'} from {', '.join(map(_input_title, facts.inputs)) or 'unknown inputs'}"
+
+
+def _target(target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, exact: bool) -> dict[str, Any]:
+    """Return what the template says of one target."""
+    rows = metric_rows(target, exact=exact)
+    told = [text for row in rows for text in (row.val, row.test)]
+    return {
+        "facts": target,
+        "id": prefix,
+        "rows": rows,
+        "has_ranges": any(text.endswith(HIDDEN_WITHIN) for text in told),
+        "has_hidden": NOT_SHOWN in told,
+        "counts": count_rows(target.counts, exact=exact),
+        "metric": _inlined({name: pictures[name] for name in pictures if name == "metric"}, prefix),
+        "pictures": _inlined(
+            {name: picture for name, picture in pictures.items() if name not in ("metric", *OF_TABLES)}, prefix
+        ),
+        "confusions": confusions(target, exact=exact),
+        "group_titles": group_titles(target),
+        "groups": group_rows(target, exact=exact),
+        "num_hidden_groups": len(target.groups) - len(shown_groups(target, exact=exact)),
+    }
+
+
+def _inlined(pictures: Mapping[str, Drawn], prefix: str) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "svg": Markup(inline_svg(drawn.svg, f"{prefix}-{name}")),
+            "heading": drawn.picture.heading,
+            "caption": drawn.picture.caption,
+            "description": drawn.picture.description,
+        }
+        for name, drawn in pictures.items()
+    }
+
+
+def _finding(finding: Mapping[str, Any], *, exact: bool) -> dict[str, str]:
+    """Return a finding of the audit: its message names samples and values, so only the internal page has it."""
+    number = finding.get("num_samples")
+    return {
+        "code": str(finding.get("code", "")),
+        "severity": SEVERITY_WORDS.get(str(finding.get("severity")), str(finding.get("severity", ""))),
+        "subject": str(finding.get("subject", "")),
+        "samples": shown_count(number) if isinstance(number, int) and not exact else str(number or ""),
+        "message": str(finding.get("message", "")) if exact else "",
+        "remedy": str(finding.get("remedy", "")),
+    }
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    """Return what was changed of a run after it had begun."""
+    since = f"after epoch {change.get('epoch')}, step {change.get('step')}"
+    if change.get("finished"):
+        return f"Ended with --finish {since}."
+    settings = change.get("settings") or {}
+    told = [f"{name} from {both.get('before')} to {both.get('after')}" for name, both in settings.items()]
+    return f"{', '.join(told)}, {since}."
+
+
+def _speed(facts: RunFacts) -> list[tuple[str, str]]:
+    """Return what is said of how fast the run was."""
+    speeds = sorted(entry["samples_per_second"] for entry in facts.epochs if "samples_per_second" in entry)
+    waits = sorted(entry["wait_share"] for entry in facts.epochs if "wait_share" in entry)
+    told = [("epochs trained", str(len(facts.epochs)))]
+    if facts.minutes is not None:
+        told.append(("minutes of training", f"{facts.minutes:,.1f}"))
+    if speeds:
+        told.append(("samples per second, median epoch", f"{speeds[len(speeds) // 2]:,.1f}"))
+    if waits:
+        told.append(("time spent waiting for data, median epoch", f"{waits[len(waits) // 2]:.1%}"))
+    if facts.parameters is not None:
+        told.append(("trained parameters", f"{facts.parameters:,}"))
+    return told
+
+
+def _input_title(name: str) -> str:
+    if name == METADATA:
+        return "tabular data"
+    return MODALITIES[name].title if name in MODALITIES else name
+
+
+def _mark_of(run: RunDirectory) -> bytes:
+    """Return what says who has withdrawn; empty where nobody has."""
+    return run.withdrawn.read_bytes() if run.withdrawn.exists() else b""
+
+
+def _render(**content: Any) -> bytes:
+    environment = Environment(
+        loader=PackageLoader("mmtrain.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["unbroken"] = _unbroken
+    return environment.get_template("page.html.j2").render(content).encode()
+
+
+def _unbroken(text: str) -> Markup:
+    """Return a text whose options stay on one line: a browser would part them after their dashes."""
+    return Markup(re.sub(r"(--[a-z][a-z-]*)", r'<span class="option">\1</span>', str(escape(text))))

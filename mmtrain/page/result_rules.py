@@ -1,0 +1,283 @@
+"""Rules about how one target was predicted: what its metrics, intervals and predictions say."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mmbase.disclosure import SMALLEST_COUNT
+from mmtrain.aggregates.scored import Scored
+from mmtrain.metrics.classification import DECISION_THRESHOLD
+from mmtrain.page.facts import GroupFacts, TargetFacts
+from mmtrain.page.intervals import Interval
+from mmtrain.page.verdict import Verdict
+
+MIN_PEOPLE = 100
+"""Test participants below which a metric says little."""
+MAX_WIDTH = {"auc": 0.2, "r2": 0.3}
+"""Of the interval of the main metric."""
+ONE_CLASS_SHARE = 0.99
+"""Of equal decisions from which a model is said to decide for one class."""
+MAX_CALIBRATION_ERROR = 0.1
+SLOPES = (0.75, 1.33)
+"""Of the true values on the predicted ones: what is within them is no fault."""
+MIN_DIFFERENCE = {"auc": 0.05, "r2": 0.1}
+"""Between validation and test, beside intervals that do not meet."""
+GROUP_FACTOR, GROUP_DIFFERENCE = 1.25, 0.05
+"""Of a group's error to that of all; of the AUC of all to a group's."""
+PERFECT = {"auc": 0.9995, "r2": 0.98}
+NAMES = {"auc": "AUC", "r2": "R²", "r": "r", "mae": "mean absolute error"}
+_NUM_CALIBRATION_BINS = 10
+
+
+def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
+    """Say so where predictions go against the truth, beyond chance."""
+    name, nothing = ("auc", 0.5) if target.is_binary else ("r", 0.0)
+    value, interval = target.metric(name), target.interval(name)
+    if value is None or interval is None or interval.high >= nothing:
+        return None
+    val = target.metric(name, "val")
+    where = (
+        "Validation says the same."
+        if val is not None and val < nothing
+        else f"On validation it is {val:.2f}, so it is the test split whose labels are wrong."
+        if val is not None
+        else ""
+    )
+    return Verdict(
+        code="learnt_the_opposite",
+        level="doubt",
+        title="The labels are likely to be swapped: predictions go the opposite way",
+        meaning=f"{_told(name, value, interval)} on test lies below {nothing:g}, which is chance, by more than chance "
+        f"allows. {where} A model that has learnt nothing does not do this: the labels of training and of those it is "
+        "judged on contradict each other – classes were swapped (0 and 1), a sign was turned, or rows were shuffled in "
+        "one table.",
+        remedy="Compare the labels of the splits with their source: the coding of the field (mm targets), the table's "
+        "columns, and the order of its rows. Then run mm ingest and train again.",
+    )
+
+
+def chance(target: TargetFacts) -> Verdict | None:
+    """Say so where a model may be no better than chance, or than predicting the mean."""
+    name, nothing = (target.main_metric, 0.5 if target.is_binary else 0.0)
+    value, interval = target.metric(name), target.interval(name)
+    if value is None or interval is None or interval.low > nothing or learnt_the_opposite(target) is not None:
+        return None
+    than = "chance: a coin would do as well" if target.is_binary else "predicting the mean for everybody"
+    r = target.interval("r")
+    if not target.is_binary and r is not None and r.low > 0 and value < 0:
+        return Verdict(
+            code="chance",
+            level="doubt",
+            title="Predictions are worse than the mean, though they rank people rightly",
+            meaning=f"{_told(name, value, interval)} on test is not above 0, but r is {target.metric('r'):.2f}: the "
+            "values are shifted or scaled wrongly.",
+            remedy="Look at the fit line below: does the test split differ from training (another centre, another "
+            "unit)?",
+        )
+    return Verdict(
+        code="chance",
+        level="doubt",
+        title=f"Not shown to be better than {than.split(':', maxsplit=1)[0]}",
+        meaning=f"{_told(name, value, interval)} on test: the interval includes {nothing:g}, which is {than}.",
+        remedy="Do not report it as a finding. More test participants narrow the interval; other inputs may hold more.",
+    )
+
+
+def decides_one_class(target: TargetFacts) -> Verdict | None:
+    """Say so where everybody, or nearly, gets the same class at 0.5."""
+    scored = target.scored.get("test")
+    if not target.is_binary or scored is None or not len(scored.truth):
+        return None
+    share = float(np.mean(scored.prediction >= DECISION_THRESHOLD))
+    if 1 - ONE_CLASS_SHARE < share < ONE_CLASS_SHARE:
+        return None
+    label = int(share >= 0.5)
+    auc = target.interval("auc")
+    ranks = auc is not None and auc.low > 0.5
+    chosen = "" if target.threshold is None else f" The threshold chosen on validation is {target.threshold:.2f}."
+    return Verdict(
+        code="decides_one_class",
+        level="care" if ranks else "doubt",
+        title=f"The model predicts a single class: at 0.5 (nearly) everybody is decided to be {label}",
+        meaning="Balanced accuracy, recall and F1 at 0.5 say nothing here. "
+        + (
+            f"It does rank people (AUC {target.metric('auc'):.2f}): the threshold 0.5 is what is wrong, as it often is "
+            f"where one class is rare.{chosen}"
+            if ranks
+            else "It does not rank people better than chance either: it has learnt how frequent the classes are, and "
+            "no more."
+        ),
+        remedy="Judge it by AUC and average precision, or at the threshold chosen on validation; train with --balance "
+        "weight or undersample so that both classes count the same.",
+    )
+
+
+def few_people(target: TargetFacts) -> Verdict | None:
+    """Say so where the test split is small, or the main metric's interval wide."""
+    scored, name = target.scored.get("test"), target.main_metric
+    interval = target.interval(name)
+    if scored is None:
+        return None
+    n = scored.num_participants
+    smallest = min((scored.select(scored.truth == label).num_participants for label in (0, 1)), default=0)
+    if target.is_binary and smallest < SMALLEST_COUNT <= n:
+        return Verdict(
+            code="few_people",
+            level="doubt",
+            title="A class has fewer than ten test participants: nothing can be said",
+            meaning="A model cannot be judged by so few of a class, and what was measured of them is not shown.",
+            remedy="Ingest more participants, choose a target that is less rare, or validate by folds (--fold K/N).",
+        )
+    is_wide = interval is not None and interval.width > MAX_WIDTH[name]
+    if n >= MIN_PEOPLE and not is_wide:
+        return None
+    wide = f", and {NAMES[name]} may be anything from {_range(interval)}" if is_wide and interval else ""
+    people = f"only {n}" if n >= SMALLEST_COUNT else "fewer than 10"
+    return Verdict(
+        code="few_people",
+        level="care",
+        title="Few test participants: the result is uncertain",
+        meaning=f"The test split has {people if n < MIN_PEOPLE else n} participants{wide}.",
+        remedy="Ingest more participants, or validate by folds (--fold K/N) and look at all folds together.",
+    )
+
+
+def disagreement(target: TargetFacts) -> Verdict | None:
+    """Say so where validation and test differ beyond their intervals."""
+    name = target.main_metric
+    test, val = target.metric(name), target.metric(name, "val")
+    ours, theirs = target.interval(name), target.interval(name, "val")
+    if test is None or val is None or ours is None or theirs is None:
+        return None
+    apart = ours.high < theirs.low or theirs.high < ours.low
+    if not apart or abs(test - val) < MIN_DIFFERENCE[name]:
+        return None
+    return Verdict(
+        code="disagreement",
+        level="care",
+        title="Validation and test disagree",
+        meaning=f"{_told(name, val, theirs)} on validation and {_told(name, test, ours)} on test: their intervals do "
+        "not meet, so the two splits are not alike, or the best epoch was chosen on chance.",
+        remedy="Look at the audit's findings about splits below (drift, centres, copied participants); repeat with "
+        "other folds (--fold K/N).",
+    )
+
+
+def poor_calibration(target: TargetFacts) -> Verdict | None:
+    """Say so where probabilities, or values, are not what they say."""
+    scored = target.scored.get("test")
+    if target.is_binary:
+        error = target.metric("calibration_error")
+        if error is None and scored is not None and scored.num_participants >= MIN_PEOPLE:
+            error = calibration_error(scored)
+        if error is None or error <= MAX_CALIBRATION_ERROR:
+            return None
+        return Verdict(
+            code="poor_calibration",
+            level="care",
+            title="Probabilities are not to be taken at their word",
+            meaning=f"They are off by {error:.2f} on average (calibration error, 10 bins): of those who get 0.8, not "
+            "80 % are of class 1. With --balance undersample or weight this is expected where a class is rare: the "
+            "model was shown both as equally frequent.",
+            remedy="Use the ranking (AUC), or calibrate the probabilities on the validation split before use.",
+        )
+    if scored is None or scored.num_participants < MIN_PEOPLE or np.std(scored.prediction) == 0:
+        return None
+    slope = float(np.polyfit(scored.prediction, scored.truth, 1)[0])
+    if slope <= 0 or SLOPES[0] <= slope <= SLOPES[1]:  # below 0 another rule speaks
+        return None
+    what = "too far apart" if slope < 1 else "too close to their mean"
+    return Verdict(
+        code="poor_calibration",
+        level="care",
+        title=f"Predicted values lie {what}",
+        meaning=f"Where predictions differ by 1, true values differ by {slope:.2f} on average.",
+        remedy="Use the ranking (r), or fit a line on the validation split and correct by it before use.",
+    )
+
+
+def group_much_worse(target: TargetFacts) -> Verdict | None:
+    """Say so where a group is predicted much worse than all together, beyond its interval."""
+    worse = [group for group in target.groups if _is_much_worse(target, group)]
+    if not worse:
+        return None
+    named = "; ".join(_told_of_group(target, group) for group in worse)
+    return Verdict(
+        code="group_much_worse",
+        level="care",
+        title=f"Much worse for {', '.join(f'{group.by} {group.group}' for group in worse)}",
+        meaning=f"{named}. The metrics of all together hide this.",
+        remedy="Say so wherever the result is used; look whether the group is rare in training, or scanned otherwise.",
+    )
+
+
+def too_good(target: TargetFacts) -> Verdict | None:
+    """Say so where a result is almost perfect, which a leak is too."""
+    name = target.main_metric
+    value = target.metric(name)
+    if value is None or value < PERFECT[name]:
+        return None
+    return Verdict(
+        code="too_good",
+        level="note",
+        title="Almost perfect",
+        meaning=f"{NAMES[name]} {value:.4f} on test. Sex is predicted so well from images, little else is.",
+        remedy="Look for an input that gives the target away (mm audit --target), and for people in two splits.",
+    )
+
+
+def better_than_nothing(target: TargetFacts) -> Iterator[str]:
+    """Yield what speaks for a result."""
+    name, nothing = target.main_metric, 0.5 if target.is_binary else 0.0
+    test, interval = target.metric(name), target.interval(name)
+    if test is None or interval is None or interval.low <= nothing:
+        return
+    than = "chance (0.5)" if target.is_binary else "predicting the mean (0)"
+    yield f"{_told(name, test, interval)} on test: clearly better than {than} for {target.name}."
+    val = target.metric(name, "val")
+    if val is not None and disagreement(target) is None:
+        yield f"Validation agrees with test ({NAMES[name]} {val:.2f} and {test:.2f})."
+
+
+def calibration_error(scored: Scored) -> float:
+    """Return the expected calibration error over ten bins of equal width.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv 1706.04599.
+    """
+    bins = np.minimum((scored.prediction * _NUM_CALIBRATION_BINS).astype(int), _NUM_CALIBRATION_BINS - 1)
+    gaps = [
+        abs(scored.prediction[bins == place].sum() - scored.truth[bins == place].sum())
+        for place in range(_NUM_CALIBRATION_BINS)
+    ]
+    return float(sum(gaps) / len(bins))
+
+
+def _is_much_worse(target: TargetFacts, group: GroupFacts) -> bool:
+    name = "auc" if target.is_binary else "mae"
+    value, overall = group.metrics.get(name), target.metric(name)
+    if value is None or overall is None:
+        return False
+    own, of_all = group.intervals.get(name), target.interval(name)
+    if target.is_binary:
+        is_beyond = own is None or own.high < overall
+        return is_beyond and overall - value >= GROUP_DIFFERENCE * (1 if own else 2)
+    is_beyond = own is None or own.low > (overall if of_all is None else max(overall, of_all.high))
+    return is_beyond and value >= GROUP_FACTOR * overall
+
+
+def _told_of_group(target: TargetFacts, group: GroupFacts) -> str:
+    name = "auc" if target.is_binary else "mae"
+    unit = f" {target.unit}" if name == "mae" and target.unit else ""
+    overall = target.metric(name)
+    return (
+        f"{NAMES[name]} {group.metrics[name]:.3g}{unit} in {group.by} {group.group} (n = {group.n}), "
+        f"{overall:.3g}{unit} in all"
+    )
+
+
+def _told(name: str, value: float, interval: Interval) -> str:
+    return f"{NAMES[name]} {value:.2f} ({_range(interval)})"
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}".replace("-", "−")
