@@ -27,7 +27,7 @@ def page(
     open_it: OpenOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the page about a run: what it found, and whether to believe it.
+    """Write the page of a run: what it found, and its faults.
 
     It is made of the run's directory alone and shows no single person, unless --internal is given.
     """

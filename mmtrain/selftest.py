@@ -38,7 +38,7 @@ _SETTINGS: Mapping[str, Any] = {
     "channels": (4, 8),
     "augment": "none",
     "copies": 0,
-    "calibration_samples": 128,
+    "calibration_samples": 192,
     "batch_size": 32,
     "learning_rate": 1e-2,
     "schedule": "cosine",
@@ -47,7 +47,7 @@ _SETTINGS: Mapping[str, Any] = {
 """Little work, and large steps that end small."""
 _TARGETS: Mapping[str, Mapping[str, Any]] = {
     "classification": {"target": "class", "kind": "classification", "epochs": 3},
-    "regression": {"target": "number", "kind": "regression", "epochs": 15},
+    "regression": {"target": "number", "kind": "regression", "epochs": 20},
 }
 
 

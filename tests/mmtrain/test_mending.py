@@ -119,7 +119,14 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
     config = tiny.configure(**SETTINGS)
     others = {"inputs": ("t1",), "schedule": "linear", "precision": "float32", "augment": "none", "balance": "none"}
     others |= {"channels": (8, 8), "metadata_blocks": ("serology",), "model": "other", "stores": "/x"}
-    others |= {"device": "auto", "clip_norm": 1.0, "copies": 1, "data_size": 20, "accumulate": 2}
+    others |= {
+        "device": "auto",
+        "clip_norm": 1.0,
+        "copies": 1,
+        "data_size": 20,
+        "accumulate": 2,
+        "log": ("tensorboard",),
+    }
     for setting in settings_of(*SECTIONS.values()):
         if setting.option.is_option and setting.name != "metadata_blocks":  # which need an input of the run
             old = config.to_json()[setting.name]
