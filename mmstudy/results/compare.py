@@ -8,6 +8,7 @@ import polars as pl
 
 from mmdata.study import Study
 from mmstudy.results.read import RunResult
+from mmstudy.runs.folders import find_run_of_study
 from mmtrain.metrics.registry import METRICS
 from mmtrain.run import RunDirectory, read_table
 
@@ -52,7 +53,7 @@ def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]]) -> Compariso
     """
     run_ids = tuple(of_run[0].run_id for of_run in runs)
     targets = dict.fromkeys(result.target for of_run in runs for result in of_run)
-    tested = [_tested(RunDirectory(study.layout.runs / run_id)) for run_id in run_ids]
+    tested = [_tested(find_run_of_study(study.layout, run_id)[0]) for run_id in run_ids]
     return Comparison(
         run_ids=run_ids,
         settings=differences([of_run[0].config.to_json() for of_run in runs]),

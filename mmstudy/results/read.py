@@ -8,10 +8,11 @@ from catalog.runs import run_entries
 from mmbase.errors import MmError
 from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmdata.study import Study
+from mmstudy.runs.folders import find_run_of_study, study_runs
 from mmtrain.config.run import RunConfig
 from mmtrain.errors import TrainError
 from mmtrain.metrics.registry import METRICS
-from mmtrain.run import RunDirectory, find_run, list_runs
+from mmtrain.run import RunDirectory
 from mmtrain.unchanged import require_unchanged
 
 Interval = tuple[float, float]
@@ -86,12 +87,12 @@ class StudyResults:
 def read_results(study: Study) -> StudyResults:
     """Read every finished run of a study."""
     results, unfinished, unreadable = list[RunResult](), list[str](), list[str]()
-    for run in list_runs(study.layout.runs):
+    for run in study_runs(study.layout).reachable:
         if not run.metrics.exists():
             unfinished.append(run.run_id)
             continue
         try:
-            results += read_run(study, run.run_id)
+            results += _results_of(study, run.run_id)
         except MmError as error:
             unreadable.append(error.what_happened)
     return StudyResults(results=results, unfinished=unfinished, unreadable=unreadable)
@@ -103,9 +104,17 @@ def read_run(study: Study, run_id: str) -> list[RunResult]:
     Raises
     ------
     TrainError
-        There is no such run, it is not finished, or a file of it is damaged.
+        There is no such run, it is not finished, it is a wiring check, or a file of it is damaged.
     """
-    run, config = find_run(study.layout.runs, run_id)
+    results = _results_of(study, run_id)
+    if not results:
+        raise TrainError(f"Run {run_id} is a wiring check: its inputs were the labels, so it has no result.")
+    return results
+
+
+def _results_of(study: Study, run_id: str) -> list[RunResult]:
+    """Return a result for each target of a finished run; none of a wiring check."""
+    run, config = find_run_of_study(study.layout, run_id)
     content = _read_metrics(run)
     try:
         entries, of_run = run_entries(run_id, content), parse_content(content, _OfRun)

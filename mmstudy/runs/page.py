@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mmdata.study import Study
+from mmstudy.runs.folders import find_run_of_study
 from mmtrain.page.page import find_state, write_page
-from mmtrain.run import find_run
 
 
 def write_run_page(study: Study, run_id: str, *, internal: bool = False) -> Path:
@@ -20,6 +20,6 @@ def write_run_page(study: Study, run_id: str, *, internal: bool = False) -> Path
     TrainError
         There is no run of that name, or participants have withdrawn meanwhile.
     """
-    run, _ = find_run(study.layout.runs, run_id)
+    run, _ = find_run_of_study(study.layout, run_id)
     write_page(run, find_state(run), internal=internal)
     return run.internal_report if internal else run.report
