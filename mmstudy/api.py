@@ -43,7 +43,12 @@ from mmtrain.observer import TrainingObserver
 from mmtrain.stopping import TrainingStopped
 from mmtrain.train import train
 
-BATCH_SETTINGS = frozenset({"metadata_blocks", "keep_own_block", "copies", "drop_last", "stores", "prefetch_bytes"})
+BATCH_SETTINGS = frozenset(
+    {
+        *("metadata_blocks", "keep_own_block", "volume_scaling", "feature_scaling", "copies", "copy_order"),
+        *("drop_last", "stores", "prefetch_bytes"),
+    }
+)
 """Settings of a run that batches depend on, beside those that `OpenStudy.batches` names."""
 _SAMPLES_SQL = """
     SELECT sample_id, instance, row, split
@@ -185,6 +190,7 @@ class OpenStudy:
         fold: str | None = None,
         leave_out_centre: int | None = None,
         accept: Collection[str] = (),
+        preset: str | None = None,
         observers: Sequence[TrainingObserver] = (),
         **settings: Any,
     ) -> str:
@@ -192,7 +198,7 @@ class OpenStudy:
 
         Parameters
         ----------
-        fold, leave_out_centre, accept
+        fold, leave_out_centre, accept, preset
             As the options of `mm train`.
         observers
             Who is told of each step and epoch.
@@ -205,7 +211,7 @@ class OpenStudy:
             As `mm train`; also when it is stopped: the message says how to resume it.
         """
         scheme = choose_scheme(fold, leave_out_centre)
-        plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept)
+        plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept, preset=preset)
         run = begin_run(self.study, plan)
         try:
             train(run, self.study.layout, plan.config, observers=observers)

@@ -32,7 +32,8 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
     """Show the validation and test metrics of a finished run, target by target."""
-    title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
+    clamped = ", clamped labels" if metrics.get("clamped_labels") else ""
+    title = f"{metrics['target']} from {', '.join(metrics['inputs'])}{clamped}"
     rows: list[tuple[str, str, str]] = []
     for target in targets:
         of_target = metrics["targets"][target.name] if "targets" in metrics else metrics

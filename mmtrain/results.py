@@ -28,7 +28,7 @@ def collect_metrics(task: Task, progress: Progress, predictions: Predictions) ->
     """Return what metrics.json holds.
 
     With several targets, `val` and `test` have all metrics with the target's name in front, and `targets` has those of
-    each.
+    each. `clamped_labels` is there where predictions were judged against clamped labels.
     """
     config, cohort = task.config, task.cohort
     scores = {split: score(task, split, prediction) for split, prediction in predictions.items()}
@@ -40,6 +40,7 @@ def collect_metrics(task: Task, progress: Progress, predictions: Predictions) ->
         **{split: join_scores(of_split) for split, of_split in scores.items()},
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
+        **({"clamped_labels": True} if config.data.clamp_labels else {}),
     }
     if len(config.data.targets) > 1:
         metrics["targets"] = {

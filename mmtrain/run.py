@@ -111,14 +111,19 @@ class _RunRecord:
     train: dict[str, Any]
 
 
-def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str, Any]] = ()) -> RunDirectory:
+def create_run(
+    runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str, Any]] = (), preset: str | None = None
+) -> RunDirectory:
     """Make the directory of a new run, named after its target, its inputs and the time.
 
     Parameters
     ----------
     findings
         What the audit of the labels found and the user accepted, for the record.
+    preset
+        Named set of settings that the run was asked for with, for the record.
     """
+    asked = {"preset": preset} if preset else {}
     names = [target.name for target in config.data.targets]
     targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
     stem = f"{targets}_{'-'.join(config.data.inputs)}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -133,7 +138,8 @@ def create_run(runs: Path, config: RunConfig, *, findings: Sequence[Mapping[str,
         for part in ("checkpoints", "plots", "tensorboard"):
             make_directory(path / part)
         run = RunDirectory(path)
-        write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
+        record = {**asked, "train": config.to_json(), "environment": environment(), "audit": list(findings)}
+        write_json(run.config, record)
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
 

@@ -18,7 +18,8 @@ def begin_run(study: Study, plan: RunPlan) -> RunDirectory:
     StudyError
         Participants of the cohort have withdrawn since it was planned.
     """
-    run = create_run(study.layout.runs, plan.config, findings=[asdict(finding) for finding in plan.findings])
+    findings = [asdict(finding) for finding in plan.findings]
+    run = create_run(study.layout.runs, plan.config, findings=findings, preset=plan.preset)
     try:
         write_cohort(plan.cohort, run.cohort)
         require_present(study.layout, plan.cohort["row"].to_list())

@@ -41,7 +41,7 @@ def network_shape(
             f"The network {model.model} takes {', '.join(architecture.inputs)}, not {', '.join(refused)}.",
             "Choose other --inputs, or --model fusion, which takes any.",
         )
-    has_channels = bool(model.channels) and "channels" in architecture.settings
+    chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(
             volumes=data.volume_inputs,
@@ -49,7 +49,7 @@ def network_shape(
             num_edges=num_edges,
             num_features=num_features if METADATA in data.inputs else 0,
             num_outputs=num_outputs,
-            parameters={"channels": list(model.channels)} if has_channels else {},
+            parameters={name: value for name, value in chosen.items() if value and name in architecture.settings},
         )
     )
 

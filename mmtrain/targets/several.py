@@ -53,6 +53,11 @@ class Targets:
         columns = zip(self.kinds, self._slices, strict=True)
         return np.stack([kind.predictions(outputs_NK[:, part]) for kind, part in columns], axis=1)
 
+    def clamp(self, labels_NT: Labels) -> Labels:
+        """Return labels moved to the nearest that the training labels' scaling spans; missing ones stay missing."""
+        columns = zip(self.kinds, labels_NT.T, strict=True)
+        return np.stack([kind.clamp(labels) for kind, labels in columns], axis=1)
+
     def score(self, truth_NT: Labels, prediction_NT: Labels) -> dict[str, dict[str, float]]:
         """Return the metrics of each target, on the samples that have its label."""
         scores = {}
