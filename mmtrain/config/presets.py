@@ -22,6 +22,7 @@ _OF_REFERENCE: Mapping[str, Any] = MappingProxyType(
         "weight_penalty": 1e-4,
         "connectivity_penalty": 1e-3,
         "keep_imaging": True,
+        "epochs": 999_999,
         "patience": 50,  # of its code, which the published models came out of; its text says 30
         "batch_size": 64,
         "accumulate": 1,
@@ -30,6 +31,7 @@ _OF_REFERENCE: Mapping[str, Any] = MappingProxyType(
         "warmup_epochs": 0.0,
         "clip_norm": None,
         "drop_last": True,
+        "sync_batch_norm": False,
         "calibration_samples": 0,
         "penalty_in_validation": True,
         "precision": "float32",

@@ -203,7 +203,7 @@ def test_an_unused_imaging_network_is_part_of_the_loss_and_of_the_published_one_
 
 @pytest.mark.parametrize(
     "fault",
-    [{"weight_penalty": 2e-4}, {"volume_scaling": "stored"}, {"feature_scaling": "standardised"}],
+    [{"weight_penalty": 2e-4}, {"connectivity_penalty": 1e-4}, {"volume_scaling": "stored"}],
     ids=lambda fault: next(iter(fault)),
 )
 def test_the_comparison_sees_what_is_not_the_published_step(study: TinyStudy, fault: dict[str, Any]) -> None:
