@@ -99,10 +99,12 @@ def largest_difference(tiny: Any, one: RunDirectory, other: RunDirectory) -> flo
     weights = [load_file(run.model) for run in (one, other)]
     assert weights[0].keys() == weights[1].keys()
     # A bias in front of batch norm has no effect, and a gradient of rounding noise, of which Adam makes whole steps.
+    # The running mean moves with it; a wrong one would show in the predictions.
     for name in weights[0]:
-        if not name.endswith("bias"):
+        if not name.endswith(("bias", "running_mean")):
             pairs.append((weights[0][name].numpy(), weights[1][name].numpy()))
-    return max(float(np.max(np.abs(a - b)) / np.max(np.abs(a))) for a, b in pairs)
+    least = np.finfo(np.float64).tiny  # some count batches, and there were none
+    return max(float(np.max(np.abs(a - b)) / max(np.max(np.abs(a)), least)) for a, b in pairs)
 
 
 def are_same(tiny: Any, one: RunDirectory, other: RunDirectory) -> bool:
