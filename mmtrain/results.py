@@ -40,7 +40,7 @@ def collect_metrics(task: Task, progress: Progress, predictions: Predictions) ->
         **{split: join_scores(of_split) for split, of_split in scores.items()},
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
-        **({"clamped_labels": True} if config.data.clamp_labels else {}),
+        **({"clamped_labels": True} if config.data.clamp_labels and task.targets.have_values else {}),
     }
     if len(config.data.targets) > 1:
         metrics["targets"] = {

@@ -33,6 +33,11 @@ class Targets:
         return sum(kind.num_outputs for kind in self.kinds)
 
     @property
+    def have_values(self) -> bool:
+        """Return whether one of the targets is a value, not a class."""
+        return any(kind.classes(np.empty(0)) is None for kind in self.kinds)
+
+    @property
     def _slices(self) -> list[slice]:
         ends = accumulate((kind.num_outputs for kind in self.kinds), initial=0)
         return [slice(start, end) for start, end in pairwise(ends)]

@@ -238,6 +238,8 @@ def test_labels_are_judged_clamped_to_the_percentiles_of_training(study: TinyStu
     metrics, others = (json.loads(run.metrics.read_text()) for run in (clamped, plain))
     assert metrics["test"]["mae"] == pytest.approx((test["truth"] - test["prediction"]).abs().mean())
     assert metrics["clamped_labels"] is True and "clamped_labels" not in others
+    classes = study.train(**settings, **TARGETS["binary"], clamp_labels=True)
+    assert "clamped_labels" not in json.loads(classes.metrics.read_text())
 
 
 def test_each_epoch_reads_the_next_copy_and_full_batches_alone(study: TinyStudy) -> None:
