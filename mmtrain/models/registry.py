@@ -41,6 +41,12 @@ def network_shape(
             f"The network {model.model} takes {', '.join(architecture.inputs)}, not {', '.join(refused)}.",
             "Choose other --inputs, or --model fusion, which takes any.",
         )
+    if METADATA in data.inputs and data.feature_scaling not in architecture.feature_scalings:
+        raise TrainError(
+            f"The network {model.model} needs to know which tabular features are missing, and --feature-scaling "
+            f"{data.feature_scaling} does not tell.",
+            f"Give --feature-scaling {architecture.feature_scalings[0]}.",
+        )
     chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(
