@@ -82,7 +82,7 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
     assert config.model.model == "fusion"
     assert stored.items() <= json.loads(json.dumps(config.to_json())).items()
     added = {"model", "volume_scaling", "feature_scaling", "clamp_labels", "keep_imaging", "copy_order"}
-    assert config.to_json().keys() - stored.keys() == added | {"penalty_in_validation"}
+    assert config.to_json().keys() - stored.keys() == added | {"penalty_in_validation", "log"}
 
 
 def test_several_faults_are_told_at_once() -> None:
