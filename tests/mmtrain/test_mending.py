@@ -125,7 +125,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
     others = {"inputs": ("t1",), "schedule": "linear", "precision": "float32", "augment": "none", "balance": "none"}
     others |= {"channels": (8, 8), "metadata_blocks": ("serology",), "model": "other", "stores": "/x"}
     others |= {"device": "auto", "clip_norm": 1.0, "copies": 1, "accumulate": 2, "copy_order": "by-epoch"}
-    others |= {"volume_scaling": "min-max", "feature_scaling": "raw"}
+    others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",)}
     for setting in settings_of(*SECTIONS.values()):
         if setting.option.is_option and setting.name != "metadata_blocks":  # which need an input of the run
             old = config.to_json()[setting.name]
