@@ -91,8 +91,8 @@ def reference_step(
     """Take one step; return the loss with its penalty, on the host."""
     optimizer.zero_grad()
     loss = functional.mse_loss(net(volumes)[:, 0], targets)
-    for name, parameter in net.named_parameters():
-        if name.endswith("weight"):
+    for parameter in net.parameters():
+        if parameter.dim() > 1:
             loss = loss + PENALTY * parameter.square().mean()
     loss.backward()
     optimizer.step()

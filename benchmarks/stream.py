@@ -224,4 +224,4 @@ def _stream(stores: Stores, fixtures: Fixtures, order: Order, scale: Scale) -> I
 def _stream_as_floats(stores: Stores, fixtures: Fixtures, order: Order, scale: Scale) -> Iterator[torch.Tensor]:
     channels = allocate_channels(scale.batch_size, scale.side, len(VOLUME_MODALITIES), torch.device("cpu"))
     for batch in _stream(stores, fixtures, order, scale):
-        yield to_channels(batch, channels)
+        yield to_channels(batch, channels, "stored")

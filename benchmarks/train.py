@@ -218,7 +218,7 @@ def their_step(ours: OurStep, *, dropout: float = 0.1) -> TheirStep:
     channels = allocate_channels(len(request.rows), side, len(modalities), torch.device("cpu"))
     volumes = torch.zeros(len(request.rows), NUM_CHANNELS, *[side] * 3)
     present = [VOLUME_MODALITIES.index(modality) for modality in modalities]
-    volumes[:, present] = to_channels(ours.batch, channels)
+    volumes[:, present] = to_channels(ours.batch, channels, "stored")
     (target,) = task.targets.kinds
     targets = torch.from_numpy(target.scale(task.cohort.labels_NT[request.positions, 0]))
     return TheirStep(net, reference_optimizer(net), volumes.to(dtype), targets.to(dtype))

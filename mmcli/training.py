@@ -37,6 +37,14 @@ CentreOption = Annotated[
 AcceptOption = Annotated[
     list[str] | None, typer.Option(help="Train in spite of this critical finding of mm audit; repeatable.")
 ]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Named set of settings, which other options change: reference is the published trainer's, "
+        "docs/reference.md.",
+    ),
+]
 GpusOption = Annotated[
     int | None,
     typer.Option(help="Share the work among so many GPUs of this machine; with --device cpu, among so many processes."),
@@ -74,6 +82,7 @@ def train(
     fold: FoldOption = None,
     leave_out_centre: CentreOption = None,
     accept: AcceptOption = None,
+    preset: PresetOption = None,
     given: dict[str, Any],
     gpus: GpusOption = None,
     resume: ResumeOption = None,
@@ -91,6 +100,7 @@ def train(
     mm train --target age              on the GPU, or without one on the processor
     mm train --target age --gpus 4     on four GPUs of this machine: the same model, sooner
     mm train --target age --open       watch it in a browser: the run's page, refreshed after epochs
+    mm train --target age --preset reference    with every choice of the published trainer
     mm train --target age --dry-run    show the cohort and every setting, train nothing
     mm train --resume RUN              resume after a stop, a kill or a power cut
     mm train --finish RUN              train it no more, test its best epoch
@@ -100,7 +110,7 @@ def train(
     study = study_of(context)
     of_new_runs = {
         **{"--target": target, "--fold": fold, "--leave-out-centre": leave_out_centre, "--accept": accept},
-        **{"--prepare": prepare, "--dry-run": dry_run},
+        **{"--preset": preset, "--prepare": prepare, "--dry-run": dry_run},
     }
     if resume:
         _require_alone("--resume", {**of_new_runs, "--finish": finish})
@@ -121,7 +131,7 @@ def train(
     from mmstudy.runs.arguments import parse_targets, require_arguments
 
     targets = parse_targets(target)
-    require_arguments(study, targets, given)
+    require_arguments(study, targets, given, preset)
     from catalog.splits.schemes import choose_scheme
     from mmstudy.runs.folders import settle_folder
     from mmstudy.runs.plan import plan_run
@@ -131,7 +141,7 @@ def train(
         _require_loggers(study, given)
     folder = None if runs is None else settle_folder(study.layout, runs)
     scheme = choose_scheme(fold, leave_out_centre)
-    plan = plan_run(study, targets, given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1)
+    plan = plan_run(study, targets, given, scheme=scheme, accepted=accept or [], num_ranks=gpus or 1, preset=preset)
     if dry_run:
         _show_plan(plan, as_json=as_json)
     elif prepare:
@@ -169,7 +179,7 @@ def _show_plan(plan: "RunPlan", *, as_json: bool) -> None:
     data = plan.config.data
     would = f"Would train {data.target} from {', '.join(data.inputs)} on {sentence(plan.split_sizes)}."
     findings = [asdict(finding) for finding in plan.findings]
-    content = {"n": plan.split_sizes, "left_out": dict(plan.left_out), "audit": findings}
+    content = {"n": plan.split_sizes, "left_out": dict(plan.left_out), "audit": findings, "notes": list(plan.notes)}
     report(as_json, {**content, "train": plan.config.to_json()}, [would, *run_notes(plan)])
 
 

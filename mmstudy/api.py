@@ -45,7 +45,10 @@ from mmtrain.stopping import TrainingStopped
 from mmtrain.train import train
 
 BATCH_SETTINGS = frozenset(
-    {"metadata_blocks", "keep_own_block", "data_size", "copies", "drop_last", "stores", "prefetch_bytes"}
+    {
+        *("metadata_blocks", "keep_own_block", "data_size", "volume_scaling", "feature_scaling"),
+        *("copies", "copy_order", "drop_last", "stores", "prefetch_bytes"),
+    }
 )
 """Settings of a run that batches depend on, beside those that `OpenStudy.batches` names."""
 _SAMPLES_SQL = """
@@ -188,6 +191,7 @@ class OpenStudy:
         fold: str | None = None,
         leave_out_centre: int | None = None,
         accept: Collection[str] = (),
+        preset: str | None = None,
         observers: Sequence[TrainingObserver] = (),
         runs: str | Path | None = None,
         **settings: Any,
@@ -196,7 +200,7 @@ class OpenStudy:
 
         Parameters
         ----------
-        fold, leave_out_centre, accept, runs
+        fold, leave_out_centre, accept, preset, runs
             As the options of `mm train`.
         observers
             Who is told of each step and epoch.
@@ -210,7 +214,7 @@ class OpenStudy:
         """
         scheme = choose_scheme(fold, leave_out_centre)
         folder = None if runs is None else settle_folder(self.study.layout, Path(runs))
-        plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept)
+        plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept, preset=preset)
         run = begin_run(self.study, plan, folder)
         try:
             train(run, self.study.layout, plan.config, observers=observers)

@@ -83,8 +83,8 @@ class Batches:
         rank, size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         copies = None
         if self.split == "train":
-            num_copies, seed = self.stores.num_copies, self.config.optimisation.seed
-            copies = choose_copies(self.cohort.sample_ids, num_copies, seed=seed, epoch=epoch)
+            order, seed = self.config.augmentation.copy_order, self.config.optimisation.seed
+            copies = choose_copies(self.cohort.sample_ids, self.stores.num_copies, order=order, seed=seed, epoch=epoch)
             copies[~self.cohort.is_augmented] = 0
         batches = self._positions(epoch)
         if (smallest := min(map(len, batches))) < size:
@@ -101,7 +101,7 @@ class Batches:
         tensors: Batch = {}
         if data.volume_inputs:
             memory = allocate_channels(len(positions), data.side, len(data.volume_inputs), self.device)
-            volumes = to_channels(batch, memory)
+            volumes = to_channels(batch, memory, data.volume_scaling)
             if self.split == "train" and self.config.augments_on_device:
                 volumes = augment_channels(volumes, self.config, sample_ids, epoch)
             tensors["volumes"] = volumes
@@ -142,7 +142,8 @@ def prepare_batches(
     cohort = parse_cohort(cohort_table)
     data = config.data
     features_NF = cohort.stack_features(data.features)
-    scaler = fit_features(data.features, features_NF[cohort.members("train")], data.shown_features)
+    training_NF = features_NF[cohort.members("train")]
+    scaler = fit_features(data.features, training_NF, data.shown_features, data.feature_scaling)
     return Batches(
         config=config,
         cohort=cohort,

@@ -206,9 +206,11 @@ def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[
 
 
 def run_notes(plan: "RunPlan") -> Iterator[str]:
-    """Say who is left out of a run and what the audit found about it."""
+    """Say who is left out of a run, what else is to be known of it, and what the audit found about it."""
     for reason, number in plan.left_out.items():
         yield f"left out: {number} samples, {reason}"
+    for note in plan.notes:
+        yield f"note: {note}"
     for code in plan.accepted_in_vain:
         yield f"note: --accept {code}: the audit has no such finding about this run"
     for finding in plan.findings:

@@ -14,7 +14,8 @@ from mmtrain.task import Task, forward, sample_losses, stream_task
 def evaluate(task: Task, network: nn.Module, split: str) -> tuple[float, NDArray[np.float64]]:
     """Return the mean loss and the predictions (N, T) of one split, in the unit of each target or as probabilities.
 
-    Every rank gets all of it, in the order of the cohort.
+    Every rank gets all of it, in the order of the cohort. The network's penalty is part of the loss only where
+    `penalty_in_validation` asked for it.
     """
     network.eval()
     members = task.cohort.members(split)
@@ -25,4 +26,7 @@ def evaluate(task: Task, network: nn.Module, split: str) -> tuple[float, NDArray
     outputs = [forward(task, network, batch).cpu() for batch in stream_task(task, requests)]
     nothing = torch.empty((0, task.shape.num_outputs), dtype=parameter_dtype(task.dtype))
     whole = task.ranks.gather(torch.cat([nothing, *outputs])).double()
-    return sample_losses(task, whole, members).mean().item(), task.targets.predictions(whole.numpy())
+    loss = sample_losses(task, whole, members).mean().item()
+    if task.config.optimisation.penalty_in_validation and task.architecture.penalty is not None:
+        loss += task.architecture.penalty(network, task.config.model).item()
+    return loss, task.targets.predictions(whole.numpy())

@@ -33,7 +33,8 @@ def epoch_line(entry: Mapping[str, Any]) -> str:
 
 def metrics_table(metrics: Mapping[str, Any], targets: Sequence[TargetConfig]) -> PlainTable:
     """Show the main validation and test metrics of a finished run with their intervals, target by target."""
-    title = f"{metrics['target']} from {', '.join(metrics['inputs'])}"
+    clamped = ", clamped labels" if metrics.get("clamped_labels") else ""
+    title = f"{metrics['target']} from {', '.join(metrics['inputs'])}{clamped}"
     if metrics.get("diagnostic"):
         title = f"diagnostic, no result: {title}"
     rows: list[tuple[str, str, str]] = []

@@ -40,7 +40,7 @@ def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: 
     """Return what metrics.json holds.
 
     With several targets, `val` and `test` have all metrics with the target's name in front, and `targets` has all that
-    is said of each.
+    is said of each. `clamped_labels` is there where predictions were judged against clamped labels.
     """
     config, cohort = task.config, task.cohort
     judged = {target.name: _judge(task, index, tested.predictions) for index, target in enumerate(config.data.targets)}
@@ -53,6 +53,7 @@ def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: 
         **{split: join_scores({name: of[split] for name, of in judged.items()}) for split in tested.predictions},
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
+        **({"clamped_labels": True} if config.data.clamp_labels and task.targets.have_values else {}),
     }
     if len(judged) == 1:
         metrics |= {name: value for name, value in judged[config.data.target].items() if name not in metrics}

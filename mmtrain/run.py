@@ -126,6 +126,7 @@ def create_run(
     config: RunConfig,
     *,
     findings: Sequence[Mapping[str, Any]] = (),
+    preset: str | None = None,
     taken: Collection[str] = (),
     put_on_record: Callable[[RunDirectory], None] = lambda _: None,
 ) -> RunDirectory:
@@ -135,11 +136,14 @@ def create_run(
     ----------
     findings
         What the audit of the labels found and the user accepted, for the record.
+    preset
+        Named set of settings that the run was asked for with, for the record.
     taken
         Names of runs that lie in other folders.
     put_on_record
         Called when the run has its name, and nothing in its directory yet.
     """
+    asked = {"preset": preset} if preset else {}
     names = [target.name for target in config.data.targets]
     targets = "-".join(names if len(names) <= NAMED_TARGETS else [*names[:2], f"and-{len(names) - 2}-more"])
     mark = "diagnostic_" if config.data.diagnostic else ""
@@ -162,7 +166,8 @@ def create_run(
         sync_directory(runs)
         for part in ("checkpoints", "plots", "tensorboard"):
             make_directory(path / part)
-        write_json(run.config, {"train": config.to_json(), "environment": environment(), "audit": list(findings)})
+        record = {**asked, "train": config.to_json(), "environment": environment(), "audit": list(findings)}
+        write_json(run.config, record)
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")
 

@@ -51,7 +51,7 @@ class Task:
     targets: Targets
     feature_scaler: FeatureScaler
     features_NF: NDArray[np.float32]
-    """Scaled, and which were missing; no columns where metadata is not an input."""
+    """As the network takes them; no columns where metadata is not an input."""
     architecture: Architecture
     shape: NetworkShape
     ranks: Ranks
@@ -77,9 +77,11 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
     require_portions(cohort, config, ranks.size)
     training = cohort.members("train")
     features_NF = cohort.stack_features(data.features)
-    feature_scaler = fit_features(data.features, features_NF[training], data.shown_features)
+    feature_scaler = fit_features(data.features, features_NF[training], data.shown_features, data.feature_scaling)
     architecture = load_architecture(config.model.model)
     targets = fit_targets(data, cohort.labels_NT[training], draws=architecture.fit is None)
+    if data.clamp_labels:
+        cohort = replace(cohort, labels_NT=targets.clamp(cohort.labels_NT))
     stores = open_run_stores(layout, config)
     shape = shape_of_run(config, stores, targets.num_outputs)
     require_independence(config.model.model, shape, ranks.size)
@@ -132,7 +134,7 @@ def shape_of_run(config: RunConfig, stores: Stores, num_outputs: int) -> Network
         The network cannot take these inputs, or cannot have this shape.
     """
     edges = stores.originals[CONNECTIVITY].row_shape[0] if CONNECTIVITY in config.data.inputs else 0
-    num_features = FeatureScaler.num_columns_of(config.data.features)
+    num_features = FeatureScaler.num_columns_of(config.data.features, config.data.feature_scaling)
     return network_shape(config.model, config.data, num_edges=edges, num_features=num_features, num_outputs=num_outputs)
 
 
@@ -146,6 +148,7 @@ def describe_model(task: Task) -> ModelCard:
         fitted=task.targets,
         inputs=data.inputs,
         features=task.feature_scaler,
+        volume_scaling=data.volume_scaling,
         stores={modality: array.attributes for modality, array in task.stores.originals.items()},
         trained_on={
             "n": task.cohort.split_sizes,
@@ -202,7 +205,7 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
         In which the batch is trained on, for its augmentation on the device; None: it is not to be changed.
     """
     config, dtype = task.config, parameter_dtype(task.dtype)
-    volumes = to_channels(batch, task.channels) if config.data.volume_inputs else None
+    volumes = to_channels(batch, task.channels, config.data.volume_scaling) if config.data.volume_inputs else None
     if volumes is not None and epoch is not None and config.augments_on_device:
         names = [task.cohort.sample_ids[position] for position in batch.request.positions]
         volumes = augment_channels(volumes, config, names, epoch)
@@ -248,7 +251,10 @@ def sample_losses(task: Task, outputs: torch.Tensor, positions: NDArray[np.int64
 
 
 def scored_labels(task: Task, split: str) -> NDArray[np.float64]:
-    """Return what predictions of a split are compared with, shape (N, T); NaN where missing; not clamped."""
+    """Return what predictions of a split are compared with, shape (N, T); NaN where missing.
+
+    They are clamped where `clamp_labels` asked for it.
+    """
     labels_NT: NDArray[np.float64] = task.cohort.labels_NT[task.cohort.members(split)]
     return labels_NT
 

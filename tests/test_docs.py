@@ -10,7 +10,9 @@ import polars as pl
 from catalog.features import SAMPLE_SCHEMA, derive_features, wanted_fields
 from catalog.fields import FeatureDefinition, load_dictionary
 from catalog.tables.tables import read_tables
+from mmbase.settings import settings_of
 from mmcli.settings_table import page_with_table, settings_table
+from mmtrain.config.presets import PRESETS
 from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +83,14 @@ def test_the_fields_of_ones_own_that_the_page_shows_can_be_used() -> None:
 def test_the_page_of_settings_says_what_the_fields_of_the_code_say() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == page_with_table(page, settings_table(*SECTIONS.values())), "run: make docs"
+
+
+def test_the_page_of_the_reference_names_every_option_that_its_preset_sets_otherwise() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    settings = {setting.name: setting for setting in settings_of(*SECTIONS.values())}
+    differ = [settings[name] for name, value in PRESETS["reference"].items() if settings[name].default != value]
+    assert len(differ) > 10
+    assert [setting.name for setting in differ if not any(option in page for option in setting.option_names)] == []
 
 
 def test_every_page_that_is_linked_to_exists() -> None:

@@ -10,6 +10,7 @@ from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
 from mmtrain.config.data import DataConfig
 from mmtrain.config.optimisation import OptimisationConfig
+from mmtrain.config.presets import preset_settings
 from mmtrain.config.run import parse_run_config
 
 _DEFAULTS_THAT_APPLY = {field.name for section in (DataConfig, OptimisationConfig) for field in fields(section)}
@@ -25,8 +26,10 @@ def parse_targets(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def require_arguments(study: Study, targets: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Refuse targets that are not known and settings that are wrong by themselves.
+def require_arguments(
+    study: Study, targets: Sequence[str], given: Mapping[str, Any], preset: str | None = None
+) -> None:
+    """Refuse targets and presets that are not known, and settings that are wrong by themselves.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def require_arguments(study: Study, targets: Sequence[str], given: Mapping[str, 
     dictionary = study_dictionary(study)
     kinds = [find_target(dictionary, target).kind if target else "" for target in targets]
     defaults = {name: value for name, value in study.config.train.items() if name in _DEFAULTS_THAT_APPLY}
-    settings = {"inputs": list(study.config.volumes.modalities), **defaults, **given}
+    settings = {"inputs": list(study.config.volumes.modalities), **defaults, **preset_settings(preset), **given}
     if METADATA not in settings["inputs"] and "metadata_blocks" not in given:
         settings.pop("metadata_blocks", None)
     named = [{"name": target, "kind": kind} for target, kind in zip(targets, kinds, strict=True)]

@@ -33,6 +33,7 @@ def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDir
         folder or layout.runs,
         plan.config,
         findings=[asdict(finding) for finding in plan.findings],
+        preset=plan.preset,
         taken={other.run_id for other in others},
         put_on_record=partial(record_run, layout) if folder else _in_the_study,
     )

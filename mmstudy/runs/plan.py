@@ -1,13 +1,14 @@
 """Plan a run on a study: its settings, its cohort, and what the audit says of it. Only the audit's answer is kept."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
 from catalog.audit.findings import Finding, sort_findings
-from catalog.cohorts import CohortSelection, build_cohort
+from catalog.cohorts import FEATURE_PREFIX, CohortSelection, build_cohort
 from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
@@ -20,6 +21,8 @@ from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.defaults import applicable_defaults, require_known, require_network_settings
+from mmstudy.runs.reference import study_differences
+from mmtrain.config.presets import REFERENCE, preset_settings
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import require_portions
@@ -42,6 +45,10 @@ class RunPlan:
     """What the audit says of the run's labels, splits and inputs; critical ones were accepted by the user."""
     accepted_in_vain: tuple[str, ...] = ()
     """Codes of findings that the user accepts and the audit does not have."""
+    preset: str | None = None
+    """Named set of settings that it was asked for with."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of it before it begins."""
 
     @property
     def split_sizes(self) -> dict[str, int]:
@@ -58,6 +65,7 @@ def plan_run(
     accepted: Collection[str] = (),
     num_ranks: int = 1,
     audited: bool = True,
+    preset: str | None = None,
 ) -> RunPlan:
     """Return a new run, having made sure that the stores have what it reads and that its labels can be trusted.
 
@@ -75,6 +83,8 @@ def plan_run(
         Among which each batch is to be divided.
     audited
         Look for mistakes in labels, splits and inputs; False where no result comes of the run.
+    preset
+        Named set of settings, which come before the study's own and behind those given.
 
     Raises
     ------
@@ -82,7 +92,7 @@ def plan_run(
         A setting is wrong, the study has not what the run needs, or the audit has a critical finding.
     """
     dictionary = study_dictionary(study)
-    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme))
+    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme, preset_settings(preset)))
     _require_network(study, config, num_ranks)
     with open_catalog(study.layout.catalog) as catalog:
         selection = _select(study, catalog, dictionary, config, scheme)
@@ -96,6 +106,8 @@ def plan_run(
         left_out=selection.left_out,
         findings=tuple(findings),
         accepted_in_vain=tuple(code for code in accepted if code not in {finding.code for finding in findings}),
+        preset=preset,
+        notes=tuple(_notes(study, config, selection.frame, preset)),
     )
 
 
@@ -134,19 +146,25 @@ def _select(
 
 
 def _configure(
-    study: Study, dictionary: Dictionary, targets: Sequence[str], given: Mapping[str, Any], scheme: SplitScheme
+    study: Study,
+    dictionary: Dictionary,
+    targets: Sequence[str],
+    given: Mapping[str, Any],
+    scheme: SplitScheme,
+    preset: Mapping[str, Any] = MappingProxyType({}),
 ) -> RunConfig:
-    """Return the settings of a run: the study's, those given, and what follows from its targets."""
+    """Return the settings of a run: the study's, a preset's, those given, and what follows from its targets."""
     require_known(given)
     definitions = [find_target(dictionary, target) for target in targets]
     volumes = study.config.volumes
     config = parse_run_config(
         {
             "inputs": [modality for modality in VOLUME_MODALITIES if modality in volumes.modalities],
-            **applicable_defaults(study, given),
+            **applicable_defaults(study, {**preset, **given}),
             "connectivity": study.config.connectivity.name,
             "augmentation": asdict(study.config.augment),
             "extent_mm": volumes.extent_mm,
+            **preset,
             **given,
             "targets": [
                 {"name": target, "kind": kind_of_definition(definition.kind), "unit": definition.unit}
@@ -169,6 +187,19 @@ def _configure(
     return config.changed(
         features=features, shown_features=[name for name in features if all(name in of_target for of_target in shown)]
     )
+
+
+def _notes(study: Study, config: RunConfig, cohort: pl.DataFrame, preset: str | None) -> Iterator[str]:
+    """Say in what a run is not what its preset or its settings let expect."""
+    if preset == REFERENCE and (told := study_differences(study.config, config)):
+        yield f"--preset {preset}: {told}"
+    if METADATA in config.data.inputs and config.data.feature_scaling == "raw":
+        shown = [FEATURE_PREFIX + name for name in config.data.shown_features]
+        if num_incomplete := cohort.filter(pl.any_horizontal(pl.col(shown).is_null())).height:
+            yield (
+                f"--feature-scaling raw: {num_incomplete} of {cohort.height} samples lack a tabular feature; the mean "
+                "of the training samples stands for it"
+            )
 
 
 def _settle_copies(study: Study, config: RunConfig) -> RunConfig:

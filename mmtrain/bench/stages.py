@@ -222,7 +222,8 @@ def _decode(task: Task, seconds: float) -> Stage:
 
 def _convert(name: StageName, task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
     def convert() -> int:
-        return sum(len(to_channels(batch, task.channels)) for batch in held)
+        scaling = task.config.data.volume_scaling
+        return sum(len(to_channels(batch, task.channels, scaling)) for batch in held)
 
     return Stage(name=name, samples_per_second=repeat(convert, seconds, task.device).samples_per_second)
 
@@ -242,7 +243,8 @@ def _recipes(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
 
 def _augment(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
     """Measure augmentation on the device with the drawing of its recipes, which differ every time."""
-    names, volumes = _names(task, held[0]), to_channels(held[0], task.channels)
+    names = _names(task, held[0])
+    volumes = to_channels(held[0], task.channels, task.config.data.volume_scaling)
     epochs = iter(range(_EPOCH, sys.maxsize))
 
     def augment() -> int:

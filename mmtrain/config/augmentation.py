@@ -10,6 +10,7 @@ from mmdata.augment.parameters import AugmentSettings
 from mmtrain.errors import TrainError
 
 AugmentMode = Literal["precomputed", "on-device", "hybrid", "none"]
+CopyOrder = Literal["by-sample", "by-epoch"]
 READING_COPIES: tuple[AugmentMode, ...] = ("precomputed", "hybrid")
 """Modes that read copies which exist."""
 
@@ -29,6 +30,9 @@ class AugmentationConfig:
     """Edge length of the cube that the volumes cover."""
     copies: int | None = None
     """Augmented copies to use beside the volume itself; left out: all there are."""
+    copy_order: CopyOrder = "by-sample"
+    """Which copy an epoch reads: every sample goes through the volume itself and all its copies from a start of its own
+    (by-sample), or all read the same augmented copy, in each epoch the next, as the reference (by-epoch)."""
 
     def __post_init__(self) -> None:
         if self.copies is not None and self.copies < 0:

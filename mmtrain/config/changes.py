@@ -31,14 +31,17 @@ MENDING = (
 """Settings of optimisation that may be changed; the run's config.json tells of each change."""
 EXECUTION = tuple(field.name for field in fields(ExecutionConfig))
 """Settings that change nothing of what is learnt: not recorded as changes."""
+_OTHER_LOSSES = "the validation losses before and after, which choose the best epoch, could not be compared"
 _WHY_NOT = {
     **{field.name: "it decides what the run learns from" for field in fields(DataConfig)},
     **{field.name: "the weights fit the network that they were learnt in" for field in fields(ModelConfig)},
     **{field.name: "it decides what the run learns from" for field in fields(AugmentationConfig)},
     "seed": "the batches that are left follow from it",
     "drop_last": "the batches that are left follow from it",
-    "sync_batch_norm": "the validation losses before and after, which choose the best epoch, could not be compared",
-    "calibration_samples": "the validation losses before and after, which choose the best epoch, could not be compared",
+    "sync_batch_norm": _OTHER_LOSSES,
+    "calibration_samples": _OTHER_LOSSES,
+    "penalty_in_validation": _OTHER_LOSSES,
+    "clamp_labels": "the metrics of epochs before and after could not be compared",
 }
 
 

@@ -10,6 +10,9 @@ from mmbase.settings import DERIVED, STRICT, Option
 from mmbase.suggestion import did_you_mean
 from mmtrain.errors import TrainError
 
+VolumeScaling = Literal["stored", "min-max"]
+FeatureScaling = Literal["standardised", "raw"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetConfig:
@@ -51,6 +54,15 @@ class DataConfig:
     balance: Literal["undersample", "weight", "none"] = "undersample"
     """Classes of a binary target: draw as many of the majority in each epoch as there are of the minority, or weight
     the loss so that both count the same. Runs with several targets weight instead of drawing."""
+    volume_scaling: VolumeScaling = "stored"
+    """Volumes as the network takes them, from -1 to 1: as they are stored, 1 being the scan's upper clamp, or each
+    stretched from its own smallest to its own largest value as it is read (min-max), as the reference."""
+    feature_scaling: FeatureScaling = "standardised"
+    """Tabular features: z-scores, each with a column that says whether it was missing, or a column of plain values for
+    each (raw), as the reference; the mean of the training samples stands for a missing value in both."""
+    clamp_labels: Annotated[bool, Option(negatable=True)] = False
+    """Judge predictions of a continuous target against labels that are clamped to its training percentiles, as the
+    reference; otherwise against the labels as they are. What is learnt is the same."""
     data_size: Annotated[int | None, Option(is_setting=False, minimum=1)] = None
     """Train on so many samples of the training split only, for learning curves; validation and test stay as they are.
     The samples of a smaller number are among those of a larger one."""

@@ -21,9 +21,13 @@ class ModelConfig:
     channels: tuple[int, ...] = ()
     """Width of the network fusion at each stage, e.g. 16,32,64,128; left out: by side, as the reference."""
     weight_penalty: Annotated[float, Option(minimum=0)] = 1e-4
-    """Of the network fusion: times the mean square of each weight tensor, added to the loss."""
+    """Of the network fusion: times the mean square of each tensor of more than one dimension (no biases, no norms),
+    added to the loss."""
     connectivity_penalty: Annotated[float, Option(minimum=0)] = 1e-3
     """The same for the first connectivity layer, which has most of the weights."""
+    keep_imaging: Annotated[bool, Option(negatable=True)] = False
+    """Of the network fusion: without volumes among the inputs, have its imaging network all the same, penalised and
+    optimised, as the reference; the head gets zeros from it."""
 
     def __post_init__(self) -> None:
         if self.channels and min(self.channels) < 1:

@@ -45,6 +45,9 @@ class OptimisationConfig:
     """With several GPUs: take the moments of batch norm over the whole batch, so that their number changes nothing."""
     calibration_samples: Annotated[int, Option(minimum=0)] = 512
     """Training samples on which batch norm is measured again before each validation; 0: never, as the reference."""
+    penalty_in_validation: Annotated[bool, Option(negatable=True)] = False
+    """Add the network's penalty to the loss of validation and test, as the reference; otherwise the loss by which the
+    best epoch is chosen measures the fit alone."""
     precision: Precision = "auto"
     """Number type of the arithmetic; auto is bfloat16 on a GPU that has it and float32 elsewhere, float64 is for
     comparing runs without rounding noise."""

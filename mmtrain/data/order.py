@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mmtrain.config.augmentation import CopyOrder
+
 
 def derive_seed(seed: int, *key: object) -> int:
     """Return a seed of 63 bits for one purpose, e.g. ``derive_seed(1337, "dropout", epoch)``."""
@@ -70,10 +72,24 @@ def balance_classes(
     return np.sort(np.concatenate([rng.choice(of_class, least, replace=False) for of_class in classes]))
 
 
-def choose_copies(sample_ids: Sequence[str], num_copies: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+def choose_copies(
+    sample_ids: Sequence[str], num_copies: int, *, order: CopyOrder, seed: int, epoch: int
+) -> NDArray[np.int64]:
     """Return the copy each sample is read from, 0 (the volume itself) to `num_copies`.
 
-    Every sample goes through all its copies, one an epoch, from a start of its own.
+    Parameters
+    ----------
+    order
+        ``by-sample``: every sample goes through the volume itself and all copies, one an epoch, from a start of its
+        own. ``by-epoch``: all are read from the same copy, the next in each epoch, and from the volume itself never, as
+        the reference; where there are no copies, from the volume itself.
+    epoch
+        Counted from 1.
+
+    >>> [choose_copies(["a", "b"], 3, order="by-epoch", seed=1, epoch=epoch).tolist() for epoch in (1, 2, 3, 4)]
+    [[1, 1], [2, 2], [3, 3], [1, 1]]
     """
+    if order == "by-epoch":
+        return np.full(len(sample_ids), (epoch - 1) % num_copies + 1 if num_copies else 0, np.int64)
     starts = [derive_seed(seed, "copy", name) % (num_copies + 1) for name in sample_ids]
     return (np.asarray(starts, np.int64) + epoch) % (num_copies + 1)

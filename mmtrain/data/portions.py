@@ -44,7 +44,8 @@ def epoch_portions(
         Which of how many ranks.
     """
     optimisation = config.optimisation
-    copies = choose_copies(cohort.sample_ids, num_copies, seed=optimisation.seed, epoch=epoch)
+    order = config.augmentation.copy_order
+    copies = choose_copies(cohort.sample_ids, num_copies, order=order, seed=optimisation.seed, epoch=epoch)
     copies[~cohort.is_augmented] = 0
     batches = epoch_batches(
         epoch_members(cohort, config, epoch),

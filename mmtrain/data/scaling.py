@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mmbase.json_text import Finite, parse_content
+from mmtrain.config.data import FeatureScaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class FeatureScaler:
-    """Tabular features to z-scores, 0 where missing, followed by a column for each that says whether it was missing.
+    """Tabular features as a network takes them.
 
-    Both columns of a feature that is not shown to the model are 0 throughout. So is the score of one that has not more
-    than one value in training: what it might say, no model has learnt.
+    Standardised: z-scores, 0 where missing, followed by a column for each that says whether it was missing. Both
+    columns of a feature that is not shown to the model are 0 throughout. So is the score of one that has not more than
+    one value in training: what it might say, no model has learnt.
+
+    Raw, as the reference: one column for each, values in their own unit, the training mean where missing, 0 throughout
+    where the feature is not shown.
     """
 
     names: tuple[str, ...]
@@ -38,18 +43,21 @@ class FeatureScaler:
     stds: tuple[float, ...]
     """Of the training split; 0: the feature is shown but does not vary there, and scores 0 whatever its value."""
     shown: tuple[bool, ...]
+    scaling: FeatureScaling = "standardised"
 
     def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return shape (N, 2 F)."""
+        """Return shape (N, 2 F), or (N, F) where features stay raw."""
         shown = np.asarray(self.shown, bool)
         missing = np.isnan(features_NF)
+        if self.scaling == "raw":
+            return np.where(shown, np.where(missing, np.asarray(self.means), features_NF), 0.0).astype(np.float32)
         stds = np.asarray(self.stds)
         scores = (features_NF - np.asarray(self.means)) / np.where(stds > 0, stds, np.inf)
         return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
 
     @classmethod
-    def from_json(cls, entries: Sequence[Mapping[str, Any]]) -> Self:
-        """Return what `to_json` gave.
+    def from_json(cls, entries: Sequence[Mapping[str, Any]], scaling: FeatureScaling = "standardised") -> Self:
+        """Return what `to_json` gave, which leaves the kind of scaling to the model card.
 
         Raises
         ------
@@ -62,12 +70,13 @@ class FeatureScaler:
             means=tuple(feature.mean for feature in features),
             stds=tuple(feature.std for feature in features),
             shown=tuple(feature.shown for feature in features),
+            scaling=scaling,
         )
 
     @staticmethod
-    def num_columns_of(names: Sequence[str]) -> int:
+    def num_columns_of(names: Sequence[str], scaling: FeatureScaling) -> int:
         """Return the number of columns that features are scaled to."""
-        return 2 * len(names)
+        return len(names) if scaling == "raw" else 2 * len(names)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return one entry for each feature."""
@@ -81,8 +90,13 @@ def restore_gaps(scaled_BF: torch.Tensor) -> torch.Tensor:
     return scores.masked_fill(missing > 0, torch.nan)
 
 
-def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: Collection[str]) -> FeatureScaler:
-    """Fit the scaling of tabular features; one that never varies or is never there scores 0 throughout.
+def fit_features(
+    names: Sequence[str],
+    training_NF: NDArray[np.float64],
+    shown: Collection[str],
+    scaling: FeatureScaling = "standardised",
+) -> FeatureScaler:
+    """Fit the scaling of tabular features; a z-score of one that never varies or is never there is 0 throughout.
 
     Parameters
     ----------
@@ -94,7 +108,7 @@ def fit_features(names: Sequence[str], training_NF: NDArray[np.float64], shown: 
         known = column[~np.isnan(column)]
         means.append(float(known.mean()) if len(known) else 0.0)
         stds.append(float(known.std()) if _varies(known) else 0.0 if name in shown else 1.0)
-    return FeatureScaler(tuple(names), tuple(means), tuple(stds), tuple(name in shown for name in names))
+    return FeatureScaler(tuple(names), tuple(means), tuple(stds), tuple(name in shown for name in names), scaling)
 
 
 def _varies(known: NDArray[np.float64]) -> bool:

@@ -19,7 +19,8 @@ from mmdata.store.description import array_exists
 from mmdata.store.location import BucketPath
 from mmdata.store.rows import find_missing
 from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
-from mmtrain.data.intensity import unit_scale
+from mmtrain.config.data import VolumeScaling
+from mmtrain.data.intensity import scale_volumes
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
@@ -142,13 +143,15 @@ def allocate_channels(num: int, side: int, num_channels: int, device: torch.devi
     return torch.empty((num, num_channels, side, side, side), device=device)
 
 
-def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
+def to_channels(batch: StoredBatch, channels: torch.Tensor, scaling: VolumeScaling) -> torch.Tensor:
     """Turn a batch's volumes into network input: float32 in [-1, 1], one channel for each modality that was read.
 
     Parameters
     ----------
     channels
         From `allocate_channels`; overwritten, so that its pages are used again in every step.
+    scaling
+        As `mmtrain.data.intensity.scale_volumes`.
 
     Returns
     -------
@@ -159,8 +162,7 @@ def to_channels(batch: StoredBatch, channels: torch.Tensor) -> torch.Tensor:
     filled = channels[: len(batch.request.rows)]
     read = [modality for modality in VOLUME_MODALITIES if modality in batch.stored]
     for index, modality in enumerate(read):
-        stored = batch.stored[modality].to(channels.device)
-        filled[:, index].copy_(stored).mul_(2.0 * unit_scale(stored.dtype)).sub_(1.0)
+        scale_volumes(batch.stored[modality].to(channels.device), filled[:, index], scaling)
     return filled
 
 

@@ -12,7 +12,7 @@ from mmbase.checksums import write_checked
 from mmbase.files import to_json
 from mmbase.json_text import Count, parse_content, read_json
 from mmbase.names import CONNECTIVITY, METADATA, VOLUME_MODALITIES
-from mmtrain.config.data import TargetConfig
+from mmtrain.config.data import FeatureScaling, TargetConfig, VolumeScaling
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.errors import TrainError
 from mmtrain.models.protocol import NetworkShape
@@ -20,8 +20,9 @@ from mmtrain.targets.registry import load_kind
 from mmtrain.targets.several import Targets
 from mmtrain.unchanged import require_unchanged
 
-CARD_VERSION = 2
-"""Version 1 lacks the network's name and the sizes of its inputs, which the weights tell."""
+CARD_VERSION = 3
+"""Version 1 lacks the network's name and the sizes of its inputs, which the weights tell. Versions 1 and 2 lack how
+volumes and tabular features are scaled: there was one way of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,8 @@ class ModelCard:
     """As they were asked for."""
     features: FeatureScaler
     """Tabular features in the order of the network's columns; none where metadata is not an input."""
+    volume_scaling: VolumeScaling = "stored"
+    """What is done to volumes as they are read."""
     stores: Mapping[str, Mapping[str, Any]]
     """Modality to the attributes of the array that it was trained on: affine, space, intensity."""
     trained_on: Mapping[str, Any]
@@ -58,6 +61,8 @@ class ModelCard:
                 for target, kind in zip(self.targets, self.fitted.kinds, strict=True)
             ],
             "features": self.features.to_json(),
+            "feature_scaling": self.features.scaling,
+            "volume_scaling": self.volume_scaling,
             "stores": {modality: dict(attributes) for modality, attributes in self.stores.items()},
             "trained_on": dict(self.trained_on),
             "versions": dict(self.versions),
@@ -103,6 +108,8 @@ class _Card:
     stores: dict[str, dict[str, Any]]
     trained_on: dict[str, Any]
     versions: dict[str, str]
+    feature_scaling: FeatureScaling = "standardised"
+    volume_scaling: VolumeScaling = "stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ def read_card(path: Path, weight_shapes: Mapping[str, tuple[int, ...]]) -> Model
         version = parse_content(content, _Versioned).schema_version
         if version == 1:
             content = _from_version_1(parse_content(content, _CardOfVersion1), content, weight_shapes)
-        elif version != CARD_VERSION:
+        elif not 1 < version <= CARD_VERSION:
             raise TrainError(
                 f"{path} has schema_version {version}; this mm reads up to {CARD_VERSION}.", "Use a newer mm."
             )
@@ -189,7 +196,8 @@ def parse_card(content: Mapping[str, Any]) -> ModelCard:
             shares=(1.0,) * len(card.targets),
         ),
         inputs=tuple(card.inputs),
-        features=FeatureScaler.from_json(card.features),
+        features=FeatureScaler.from_json(card.features, card.feature_scaling),
+        volume_scaling=card.volume_scaling,
         stores=card.stores,
         trained_on=card.trained_on,
         versions=card.versions,
@@ -199,7 +207,7 @@ def parse_card(content: Mapping[str, Any]) -> ModelCard:
 def _from_version_1(
     card: _CardOfVersion1, content: Mapping[str, Any], weight_shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Any]:
-    """Return a card of version 2 from one of version 1, which knew the network fusion and one target alone."""
+    """Return what a card of version 2 has from one of version 1, which knew the network fusion and one target alone."""
     edges = weight_shapes.get("mlp_connectivity.dense_layers.0.weight", (0, 0))[1]
     network = {
         "name": "fusion",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmbase.names import INPUTS
+from mmtrain.config.data import FeatureScaling
 from mmtrain.config.model import ModelConfig
 from mmtrain.targets.several import Targets
 
@@ -87,6 +88,8 @@ class Architecture:
     """Return the module with random weights."""
     inputs: tuple[str, ...] = INPUTS
     """What it can be trained on."""
+    feature_scalings: tuple[FeatureScaling, ...] = ("standardised", "raw")
+    """How it can take tabular features."""
     settings: tuple[str, ...] = ()
     """Those of `ModelConfig` that it has."""
     complete: Callable[[NetworkShape], NetworkShape] = _any_shape

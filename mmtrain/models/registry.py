@@ -41,7 +41,13 @@ def network_shape(
             f"The network {model.model} takes {', '.join(architecture.inputs)}, not {', '.join(refused)}.",
             "Choose other --inputs, or --model fusion, which takes any.",
         )
-    has_channels = bool(model.channels) and "channels" in architecture.settings
+    if METADATA in data.inputs and data.feature_scaling not in architecture.feature_scalings:
+        raise TrainError(
+            f"The network {model.model} needs to know which tabular features are missing, and --feature-scaling "
+            f"{data.feature_scaling} does not tell.",
+            f"Give --feature-scaling {architecture.feature_scalings[0]}.",
+        )
+    chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(
             volumes=data.volume_inputs,
@@ -49,7 +55,7 @@ def network_shape(
             num_edges=num_edges,
             num_features=num_features if METADATA in data.inputs else 0,
             num_outputs=num_outputs,
-            parameters={"channels": list(model.channels)} if has_channels else {},
+            parameters={name: value for name, value in chosen.items() if value and name in architecture.settings},
         )
     )
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from mmbase.names import CONNECTIVITY
 from mmtrain.checkpoint import load_weights
-from mmtrain.data.intensity import unit_scale
+from mmtrain.data.intensity import scale_volumes
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network, load_architecture
@@ -86,7 +86,8 @@ class TrainedModel:
         for name, array in volumes.items():
             _require_shape(name, array, (shape.side,) * 3)
             _require_fractions(name, array)
-        channels = [to_unit_range(torch.from_numpy(volumes[name])) for name in shape.volumes]
+        stored = [torch.from_numpy(volumes[name]) for name in shape.volumes]
+        channels = [scale_volumes(one, torch.empty(one.shape), self.card.volume_scaling) for one in stored]
         _require_equal_lengths(channels)
         return torch.stack(channels, dim=1)
 
@@ -148,17 +149,6 @@ def model_of_card(card: ModelCard, device: torch.device, dtype: torch.dtype) -> 
     """Return a model with random weights."""
     network = build_network(card.network, card.shape, device, parameter_dtype(dtype))
     return TrainedModel(card, network.eval(), device, dtype)
-
-
-def to_unit_range(volumes: torch.Tensor) -> torch.Tensor:
-    """Return volumes as a network takes them: float32 from -1, the background, to 1.
-
-    Parameters
-    ----------
-    volumes
-        Integers over the whole range of their type, or floats from 0 to 1.
-    """
-    return volumes.to(torch.float32).mul(2.0 * unit_scale(volumes.dtype)).sub(1.0)
 
 
 def _native(array: Any) -> NDArray[Any]:

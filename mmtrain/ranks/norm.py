@@ -74,4 +74,6 @@ def _synchronised(norm: AnyBatchNorm, device: torch.device) -> AnyBatchNorm:
     kind = nn.SyncBatchNorm if device.type == "cuda" else CpuSyncBatchNorm
     synced = kind(norm.num_features, norm.eps, norm.momentum, norm.affine).to(norm.running_mean)
     synced.load_state_dict(norm.state_dict())
+    for name, parameter in norm.named_parameters():
+        synced.get_parameter(name).requires_grad_(parameter.requires_grad)
     return synced

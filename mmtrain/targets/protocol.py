@@ -64,6 +64,10 @@ class TargetKind(Protocol):
         """Return how much each sample counts in the loss, shape (N,)."""
         ...
 
+    def clamp(self, labels: Labels) -> Labels:
+        """Return each label, or the nearest that the scaling spans, shape (N,); NaN stays NaN."""
+        ...
+
     def scale(self, labels: Labels) -> Labels:
         """Return what the outputs are compared with, shape (N,)."""
         ...

@@ -37,6 +37,11 @@ class Targets:
         return sum(kind.num_outputs for kind in self.kinds)
 
     @property
+    def have_values(self) -> bool:
+        """Return whether one of the targets is a value, not a class."""
+        return any(kind.classes(np.empty(0)) is None for kind in self.kinds)
+
+    @property
     def _slices(self) -> list[slice]:
         ends = accumulate((kind.num_outputs for kind in self.kinds), initial=0)
         return [slice(start, end) for start, end in pairwise(ends)]
@@ -56,6 +61,11 @@ class Targets:
         """Turn outputs into what is told to people, shape (N, T)."""
         columns = zip(self.kinds, self._slices, strict=True)
         return np.stack([kind.predictions(outputs_NK[:, part]) for kind, part in columns], axis=1)
+
+    def clamp(self, labels_NT: Labels) -> Labels:
+        """Return labels moved to the nearest that the training labels' scaling spans; missing ones stay missing."""
+        columns = zip(self.kinds, labels_NT.T, strict=True)
+        return np.stack([kind.clamp(labels) for kind, labels in columns], axis=1)
 
     def score(self, truth_NT: Labels, prediction_NT: Labels) -> dict[str, dict[str, float]]:
         """Return the metrics of each target that every epoch has, on the samples that have its label."""

@@ -140,14 +140,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def make_tiny_study(root: Path, splits: Sequence[str] = SPLITS, side: int = SIDE) -> TinyStudy:
-    """Write the stores of a study without any source."""
+def make_tiny_study(
+    root: Path, splits: Sequence[str] = SPLITS, side: int = SIDE, *, with_dwi: bool = False
+) -> TinyStudy:
+    """Write the stores of a study without any source; dwi, where it is wanted, is noise too."""
     layout = create_study(root, parse_config({"salt": "salt-of-a-tiny-study"}, "test")).layout
     rng = np.random.default_rng(7)
     num = len(splits)
     ages = rng.uniform(45, 80, num)
     t1 = ((ages - 40) / 45)[:, None, None, None] * rng.uniform(0.8, 1.0, (num, side, side, side)) * 65535
-    for modality, volumes in (("t1", t1), ("flair", rng.uniform(0, 65535, t1.shape))):
+    noise = {name: rng.uniform(0, 65535, t1.shape) for name in ("flair", *["dwi"] * with_dwi)}
+    for modality, volumes in {"t1": t1, **noise}.items():
         _store(layout.volume_array(modality, side), volumes.astype(np.uint16), VOLUME_DIMENSIONS)
         copies = np.stack([volumes * 0.9, volumes * 0.8]).astype(np.uint16)
         _store(layout.augmented_array(modality, side), copies, AUGMENTED_DIMENSIONS)

@@ -102,6 +102,11 @@ def test_a_run_that_is_finished_early_says_when(tiny: Any, run_mm: RunMm, monkey
         (["--seed", 3, "--channels", "8,8"], "--channels: the weights fit the network"),
         (["--seed", 3, "--channels", "8,8"], "--seed: the batches that are left"),
         (["--copies", 0], "--copies: it decides"),
+        (["--copy-order", "by-epoch"], "--copy-order: it decides"),
+        (["--volume-scaling", "min-max"], "--volume-scaling: it decides"),
+        (["--keep-imaging"], "--keep-imaging: the weights fit the network"),
+        (["--penalty-in-validation"], "--penalty-in-validation: the validation losses"),
+        (["--clamp-labels"], "--clamp-labels: the metrics of epochs"),
         (["--calibration-samples", 0], "--calibration-samples: the validation losses"),
         (["--batch-size", 4], "step 1 within epoch 2"),
     ],
@@ -125,8 +130,9 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "copies": 1,
         "data_size": 20,
         "accumulate": 2,
-        "log": ("tensorboard",),
+        "copy_order": "by-epoch",
     }
+    others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",)}
     for setting in settings_of(*SECTIONS.values()):
         if setting.option.is_option and setting.name != "metadata_blocks":  # which need an input of the run
             old = config.to_json()[setting.name]

@@ -179,6 +179,7 @@ def _with_sizes(shape: NetworkShape, sizes: _Sizes) -> NetworkShape:
 
 ARCHITECTURE = Architecture(
     build=build,
+    feature_scalings=("standardised",),
     complete=complete,
     fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
 )

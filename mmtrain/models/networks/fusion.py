@@ -115,7 +115,8 @@ class FusionNet(nn.Module):
     side, channels
         Of the volumes and the imaging network; no channels: no imaging.
     present
-        Which of the volumes, as channels of `mmbase.names.MODALITIES`, are given.
+        Which of the volumes, as channels of `mmbase.names.MODALITIES`, are given; none: the imaging network is there
+        to be penalised alone.
     num_edges, num_features
         Of connectivity and metadata; 0: not asked for.
     num_outputs
@@ -133,7 +134,9 @@ class FusionNet(nn.Module):
         num_outputs: int,
     ) -> None:
         super().__init__()
-        self.cnn = ImagingNet(side, channels, present) if channels else None
+        self.cnn = ImagingNet(side, channels, present or range(NUM_CHANNELS)) if channels else None
+        if self.cnn is not None and not present:
+            _leave_to_penalty(self.cnn)
         self.mlp_connectivity = DenseNet(num_edges, CONNECTIVITY_WIDTHS, CONNECTIVITY_DROPOUT) if num_edges else None
         self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT) if num_features else None
         self.widths = (CONNECTIVITY_WIDTHS[-1], METADATA_WIDTHS[-1], imaging_width(side))
@@ -159,25 +162,34 @@ def imaging_width(side: int) -> int:
 
 
 def weight_penalty(model: nn.Module, config: ModelConfig) -> torch.Tensor:
-    """Return the sum over weight tensors, not biases, of a factor times the mean of squares."""
+    """Return the sum over tensors of more than one dimension of a factor times the mean of squares.
+
+    Neither biases nor the factors of batch norm are among them, as in the reference.
+    """
     first = "mlp_connectivity.dense_layers.0.weight"
     terms = [
         (config.connectivity_penalty if name == first else config.weight_penalty) * parameter.square().mean()
         for name, parameter in model.named_parameters()
-        if name.endswith("weight")
+        if parameter.dim() > 1
     ]
     return torch.stack(terms).sum()
 
 
+def _leave_to_penalty(unused: nn.Module) -> None:
+    """Let only what has a penalty learn: several ranks wait for the gradients of whatever learns."""
+    for parameter in unused.parameters():
+        parameter.requires_grad_(parameter.dim() > 1)
+
+
 def complete(shape: NetworkShape) -> NetworkShape:
-    """Choose the channels by side where none are given.
+    """Choose the channels by side where none are given; without volumes none, unless imaging is kept all the same.
 
     Raises
     ------
     TrainError
         There is no default for this side, or the stages do not halve it evenly.
     """
-    if not shape.volumes:
+    if not shape.volumes and not shape.parameters.get("keep_imaging"):
         return replace(shape, parameters={"channels": []})
     channels = tuple(shape.parameters.get("channels") or CHANNELS_BY_SIDE.get(shape.side, ()))
     if not channels:
@@ -209,7 +221,7 @@ def arrange(model: nn.Module) -> None:
 
 
 ARCHITECTURE = Architecture(
-    settings=("channels", "weight_penalty", "connectivity_penalty"),
+    settings=("channels", "weight_penalty", "connectivity_penalty", "keep_imaging"),
     build=build,
     complete=complete,
     arrange=arrange,

@@ -76,9 +76,13 @@ class Kind:
         """Return 1 for each: all values count the same."""
         return np.ones_like(labels)
 
+    def clamp(self, labels: Labels) -> Labels:
+        """Clamp to the percentiles of the training labels."""
+        return np.clip(labels, self.low, self.high)
+
     def scale(self, labels: Labels) -> Labels:
         """Clamp and scale to [-1, 1]."""
-        return (np.clip(labels, self.low, self.high) - self.low) / (self.high - self.low) * 2 - 1
+        return (self.clamp(labels) - self.low) / (self.high - self.low) * 2 - 1
 
     def losses(self, outputs_BK: torch.Tensor, labels: Labels) -> torch.Tensor:
         """Return the squared error of the scaled target."""

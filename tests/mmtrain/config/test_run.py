@@ -81,7 +81,13 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
     assert (config.data.target, config.kind, config.data.targets[0].unit) == ("age", "regression", "years")
     assert config.model.model == "fusion"
     assert stored.items() <= json.loads(json.dumps(config.to_json())).items()
-    assert config.to_json().keys() - stored.keys() == {"model", "data_size", "diagnostic", "log"}
+    added = {"model", "volume_scaling", "feature_scaling", "clamp_labels", "keep_imaging", "copy_order"}
+    assert config.to_json().keys() - stored.keys() == added | {
+        "penalty_in_validation",
+        "data_size",
+        "diagnostic",
+        "log",
+    }
 
 
 def test_several_faults_are_told_at_once() -> None:

@@ -88,7 +88,8 @@ def test_the_larger_class_is_drawn_anew_each_epoch() -> None:
 def test_every_sample_goes_through_all_its_copies(num_copies: int, seed: int, epoch: int) -> None:
     names = [f"{i:016x}" for i in range(20)]
     chosen = [
-        choose_copies(names, num_copies, seed=seed, epoch=e).tolist() for e in range(epoch, epoch + num_copies + 1)
+        choose_copies(names, num_copies, order="by-sample", seed=seed, epoch=e).tolist()
+        for e in range(epoch, epoch + num_copies + 1)
     ]
     for of_sample in zip(*chosen, strict=True):
         assert sorted(of_sample) == list(range(num_copies + 1))
@@ -96,10 +97,21 @@ def test_every_sample_goes_through_all_its_copies(num_copies: int, seed: int, ep
 
 def test_samples_start_at_copies_of_their_own_and_do_not_depend_on_their_neighbours() -> None:
     names = [f"{i:016x}" for i in range(300)]
-    together = choose_copies(names, 2, seed=1, epoch=1)
+    together = choose_copies(names, 2, order="by-sample", seed=1, epoch=1)
     counts = np.bincount(together, minlength=3)
     assert counts.min() > 60
-    assert choose_copies(names[7:8], 2, seed=1, epoch=1).tolist() == together[7:8].tolist()
+    assert choose_copies(names[7:8], 2, order="by-sample", seed=1, epoch=1).tolist() == together[7:8].tolist()
+
+
+@given(st.integers(1, 12), seeds, st.integers(0, 500))
+def test_by_epoch_all_samples_read_the_copy_that_the_reference_would(num_copies: int, seed: int, index: int) -> None:
+    """Its copies are counted from 0 and all of them are augmented; ours are counted from 1."""
+    chosen = choose_copies(["a", "b", "c"], num_copies, order="by-epoch", seed=seed, epoch=index + 1)
+    assert chosen.tolist() == [index % num_copies + 1] * 3
+
+
+def test_by_epoch_the_volume_itself_is_read_where_there_are_no_copies() -> None:
+    assert choose_copies(["a", "b"], 0, order="by-epoch", seed=1, epoch=5).tolist() == [0, 0]
 
 
 def test_seeds_are_63_bits_and_differ_by_purpose() -> None:

@@ -44,6 +44,7 @@ configs = st.builds(
     accumulate=st.integers(1, 5),
     drop_last=st.booleans(),
     balance=st.sampled_from(["none", "undersample"]),
+    copy_order=st.sampled_from(["by-sample", "by-epoch"]),
     seed=st.integers(0, 1000),
 )
 cohorts = st.integers(6, 120).map(make_cohort)
@@ -117,7 +118,8 @@ def test_a_portion_says_where_it_stands_in_its_part_and_its_batch(
 def test_a_sample_is_read_from_its_copy_of_the_epoch_and_one_without_copies_as_it_is(
     cohort: Cohort, config: RunConfig, epoch: int, size: int
 ) -> None:
-    chosen = choose_copies(cohort.sample_ids, NUM_COPIES, seed=config.optimisation.seed, epoch=epoch)
+    order = config.augmentation.copy_order
+    chosen = choose_copies(cohort.sample_ids, NUM_COPIES, order=order, seed=config.optimisation.seed, epoch=epoch)
     for of_rank in portions_of(cohort, config, epoch, size):
         for portion in of_rank:
             positions = portion.request.positions

@@ -55,5 +55,15 @@ def test_the_least_spread_that_is_no_rounding_counts() -> None:
     assert scaler.scale(np.array([[1e6 + 0.1]]))[0, 0] == pytest.approx(1)
 
 
+def test_raw_features_are_as_they_are_a_column_each_and_the_training_mean_where_missing() -> None:
+    training = np.array([[1.0, 5.0, 4.0], [5.0, 15.0, 4.0], [np.nan, 10.0, 4.0]])
+    scaler = fit_features(["a", "b", "c"], training, ["a", "c"], "raw")
+    scaled = scaler.scale(np.array([[7.0, 20.0, 9.0], [np.nan, np.nan, np.nan]]))
+    assert scaled.dtype == np.float32
+    assert scaled.tolist() == [[7.0, 0.0, 9.0], [3.0, 0.0, 4.0]]
+    assert FeatureScaler.num_columns_of(scaler.names, "raw") == 3
+    assert FeatureScaler.from_json(json.loads(json.dumps(scaler.to_json())), "raw") == scaler
+
+
 def test_no_features_are_no_columns() -> None:
     assert fit_features([], np.empty((5, 0)), []).scale(np.empty((3, 0))).shape == (3, 0)

@@ -24,6 +24,7 @@ from mmtrain.data.stream import (
 from mmtrain.errors import TrainError
 
 SIDE, ROWS, COPIES, EDGES = 8, 20, 3, 12
+CPU = torch.device("cpu")
 HOLE = 13
 """A row that is never stored."""
 
@@ -170,7 +171,7 @@ def test_channels_are_those_read_in_the_order_flair_t1_dwi(dtype: type[np.number
         modality: torch.from_numpy(np.stack([np.full((4, 4, 4), value, dtype) for value in pair]))
         for modality, pair in values.items()
     }
-    channels = to_channels(StoredBatch(ask([0, 1]), stored), allocate_channels(5, 4, 2, torch.device("cpu")))
+    channels = to_channels(StoredBatch(ask([0, 1]), stored), allocate_channels(5, 4, 2, CPU), "stored")
     assert channels.dtype == torch.float32
     assert channels.shape == (2, 2, 4, 4, 4)
     assert channels.amin((2, 3, 4)).tolist() == channels.amax((2, 3, 4)).tolist() == [[1, -1], [-1, 1]]
@@ -178,10 +179,34 @@ def test_channels_are_those_read_in_the_order_flair_t1_dwi(dtype: type[np.number
 
 def test_every_integer_keeps_its_place_between_the_ends() -> None:
     stored = {"dwi": torch.arange(65536, dtype=torch.int32).reshape(16, 16, 16, 16).to(torch.uint16)}
-    channels = to_channels(StoredBatch(ask(list(range(16))), stored), allocate_channels(16, 16, 1, torch.device("cpu")))
+    channels = to_channels(StoredBatch(ask(list(range(16))), stored), allocate_channels(16, 16, 1, CPU), "stored")
     values = channels[:, 0].flatten().double()
     assert (values.diff() > 0).all()
     assert torch.allclose(values, torch.linspace(-1, 1, 65536, dtype=torch.float64), atol=2e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint8, np.float32])
+def test_min_max_stretches_each_volume_of_each_modality_by_itself(dtype: type[np.number]) -> None:
+    rng = np.random.default_rng(4)
+    scale = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    bounds = {"t1": [(0.0, 0.6), (0.2, 0.9)], "flair": [(0.1, 0.5), (0.0, 1.0)]}
+    stored = {
+        name: np.stack([(scale * rng.uniform(*pair, (4, 4, 4))).astype(dtype) for pair in pairs])
+        for name, pairs in bounds.items()
+    }
+    batch = StoredBatch(ask([0, 1]), {name: torch.from_numpy(values) for name, values in stored.items()})
+    channels = to_channels(batch, allocate_channels(3, 4, 2, CPU), "min-max")
+    for index, name in enumerate(("flair", "t1")):
+        for found, volume in zip(channels[:, index].numpy(), stored[name].astype(np.float64), strict=True):
+            expected = 2 * (volume - volume.min()) / (volume.max() - volume.min()) - 1
+            np.testing.assert_allclose(found, expected, atol=3e-7)
+            assert (found.min(), found.max()) == pytest.approx((-1, 1), abs=3e-7)
+
+
+def test_a_volume_of_one_value_is_background_after_min_max() -> None:
+    stored = {"dwi": torch.full((1, 4, 4, 4), 7, dtype=torch.uint16)}
+    channels = to_channels(StoredBatch(ask([0]), stored), allocate_channels(1, 4, 1, CPU), "min-max")
+    assert (channels == -1).all()
 
 
 def test_a_row_ingested_after_the_copies_were_made_asks_for_its_copies(tmp_path: Path) -> None:

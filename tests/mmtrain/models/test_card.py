@@ -57,7 +57,10 @@ def cards(draw: st.DrawFn) -> ModelCard:
         targets=targets,
         fitted=Targets(tuple(target.name for target in targets), tuple(kinds), (1.0,) * len(kinds)),
         inputs=tuple(draw(st.sets(st.sampled_from(INPUTS), min_size=1))),
-        features=FeatureScaler(tuple(features), *map(tuple, of_features)),
+        features=FeatureScaler(
+            tuple(features), *map(tuple, of_features), draw(st.sampled_from(["standardised", "raw"]))
+        ),
+        volume_scaling=draw(st.sampled_from(["stored", "min-max"])),
         stores={"t1": {"affine_ras": [[1.0, 0.0], [0.0, 1.0]], "codec": "zstd"}},
         trained_on={"n": {"train": 3}, "seed": 7},
         versions={"mm": "1"},
@@ -123,6 +126,14 @@ def test_a_card_of_version_1_gives_the_same_predictions(run: Any, tmp_path: Path
     np.testing.assert_array_equal(old.predict(**inputs_of(5))["age"], new.predict(**inputs_of(5))["age"])
 
 
+def test_a_card_of_version_2_knew_one_way_to_scale(run: Any, tmp_path: Path) -> None:
+    content = json.loads(run.model_card.read_text()) | {"schema_version": 2}
+    del content["feature_scaling"], content["volume_scaling"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    old, new = read_card(tmp_path / "model.json", {}), read_card(run.model_card, {})
+    assert (old.features, old.volume_scaling) == (new.features, "stored")
+
+
 def test_a_card_of_version_1_of_a_binary_target_has_no_scaling(tmp_path: Path) -> None:
     card = json.loads(VERSION_1.read_text()) | {"target": "sex", "kind": "classification", "target_scaling": None}
     (tmp_path / "model.json").write_text(json.dumps(card | {"inputs": ["connectivity"]}))
@@ -155,7 +166,10 @@ def damage(content: dict[str, Any], *path: Any, value: Any = None) -> str:
         (("features", 0, "shown"), "no", r"is damaged \(shown: .*boolean\)"),
         (("inputs",), "t1", r"is damaged \(inputs: .*array\)"),
         (("schema_version",), None, r"is damaged \(schema_version: Field required\)"),
-        (("schema_version",), 3, r"has schema_version 3; this mm reads up to 2\. Use a newer mm"),
+        (("schema_version",), 4, r"has schema_version 4; this mm reads up to 3\. Use a newer mm"),
+        (("schema_version",), 0, r"has schema_version 0"),
+        (("feature_scaling",), "rank", r"is damaged \(feature_scaling: .*raw"),
+        (("volume_scaling",), 2, r"is damaged \(volume_scaling: .*min-max"),
         (("targets", 0, "kind"), "ranking", "kind of a target to be one of classification, regression, got 'ranking'"),
     ],
 )

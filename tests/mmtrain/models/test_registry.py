@@ -63,3 +63,11 @@ def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
         match=r"network \(--model\) to be one of boosting, constant, densenet121, fusion, linear, got 'resnet'",
     ):
         load_architecture("resnet")
+
+
+def test_raw_features_are_refused_by_a_network_that_needs_to_know_what_is_missing(tiny: Any) -> None:
+    features = {"metadata_blocks": ("any",), "features": ("LDL",), "shown_features": ("LDL",)}
+    given = {"inputs": ("metadata",), **features, "model": "boosting", "channels": ()}
+    with pytest.raises(TrainError, match=r"boosting needs to know which .* Give --feature-scaling standardised"):
+        tiny.prepare(**given, feature_scaling="raw")
+    tiny.prepare(**given)

@@ -33,6 +33,8 @@ RUNS: dict[str, dict[str, Any]] = {
         model: {"inputs": ("t1", "connectivity"), "model": model, "channels": ()}
         for model in ("constant", "linear", "boosting")
     },
+    "published scaling": {**EVERYTHING, "volume_scaling": "min-max", "feature_scaling": "raw"},
+    "imaging kept": {**EVERYTHING, "inputs": ("metadata",), "keep_imaging": True},
 }
 DTYPES = {"float64": torch.float64, "bfloat16": torch.bfloat16}
 

@@ -114,18 +114,18 @@ def test_the_weight_penalty_of_a_case_worked_by_hand() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(2.0)
-    # Each tensor's mean square is 4. Weights: connectivity first; then 1 dense and 2 norms there, 3 dense and 2 norms
-    # in the head, 8 in all; biases do not count.
+    # Each tensor's mean square is 4. Weights: connectivity first; then 1 dense there and 3 in the head; neither biases
+    # nor the factors of norms count.
     assert weight_penalty(model, ModelConfig(weight_penalty=0.5, connectivity_penalty=100.0)).item() == pytest.approx(
-        100 * 4 + 8 * 0.5 * 4
+        100 * 4 + 4 * 0.5 * 4
     )
 
 
-def test_no_penalty_on_biases() -> None:
-    model = fusion(num_features=6)
+def test_no_penalty_on_biases_and_norms() -> None:
+    model = fusion(num_features=6, channels=(4, 4), side=16)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.fill_(3.0 if name.endswith("bias") else 0.0)
+            parameter.fill_(3.0 if name.endswith("bias") or "norm" in name or "bn_layers" in name else 0.0)
     assert weight_penalty(model, ModelConfig(weight_penalty=1.0, connectivity_penalty=1.0)).item() == 0.0
 
 
@@ -164,9 +164,23 @@ def test_modalities_that_are_absent_cost_nothing() -> None:
     assert costs[1] - costs[0] == costs[2] - costs[1] == of_modality
 
 
-def complete_at(side: int, *channels: int, volumes: tuple[str, ...] = ("t1",)) -> tuple[int, ...]:
+def test_an_imaging_network_that_is_kept_gives_zeros_and_learns_from_its_penalty_alone() -> None:
+    model = fusion(channels=(4, 4), side=16, present=(), num_features=6)
+    seen: list[torch.Tensor] = []
+    model.mlp_logits.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    loss = model(None, None, torch.randn(4, 6)).sum() + weight_penalty(model, ModelConfig(weight_penalty=0.5))
+    loss.backward()
+    assert (seen[0][:, 160:] == 0).all()
+    for name, parameter in model.cnn.named_parameters():
+        if parameter.dim() > 1:
+            torch.testing.assert_close(parameter.grad, parameter.detach() / parameter.numel(), msg=name)
+        else:
+            assert parameter.grad is None and not parameter.requires_grad
+
+
+def complete_at(side: int, *channels: int, volumes: tuple[str, ...] = ("t1",), **parameters: object) -> tuple[int, ...]:
     """Return the channels of the completed shape."""
-    parameters = {"channels": channels} if channels else {}
+    parameters |= {"channels": channels} if channels else {}
     shape = complete(NetworkShape(volumes=volumes, side=side, num_outputs=1, parameters=parameters))
     return tuple(shape.parameters["channels"])
 
@@ -195,3 +209,7 @@ def test_stages_that_do_not_halve_the_volumes_are_refused(side: int, channels: t
 
 def test_the_imaging_network_is_of_no_concern_without_volumes() -> None:
     assert complete_at(48, 8, volumes=()) == ()
+    assert complete_at(64, volumes=(), keep_imaging=True) == REFERENCE_CHANNELS
+    assert complete_at(16, 4, 8, volumes=(), keep_imaging=True) == (4, 8)
+    with pytest.raises(TrainError, match="no default network for side 48"):
+        complete_at(48, volumes=(), keep_imaging=True)
