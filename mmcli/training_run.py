@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,12 +107,14 @@ def _finish(
     from mmcli.training_progress import show_training
     from mmstudy.runs.change import record_finish
     from mmstudy.runs.train import find_unfinished
+    from mmtrain.page.live import live_page
     from mmtrain.train import train as train_model
 
     run, config = find_unfinished(study, run_id, given, folder)
+    keep_page = partial(live_page, tell=warn)
     with _naming_the_run(run, "--finish"):
         with show_training(plain=False) as progress:
-            metrics = train_model(run, study.layout, config, finishing=True, observers=[progress], on_problem=warn)
+            metrics = train_model(run, study.layout, config, finishing=True, observers=[progress], keep_page=keep_page)
         record_finish(run, metrics["epochs"])
         _enter(study, run, config, metrics, as_json=as_json)
     return run
@@ -136,6 +139,7 @@ def _train(
     """Train in this process, which may be one of several ranks, or start ranks; the first of them prints."""
     from mmcli.training_progress import show_training
     from mmstudy.runs.train import train_on_ranks
+    from mmtrain.page.live import live_page
     from mmtrain.stopping import TrainingStopped
     from mmtrain.train import train as train_model
 
@@ -147,10 +151,13 @@ def _train(
     rank = rank_of_process()
     if rank in (None, 0):
         say(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
+    keep_page = partial(live_page, tell=warn)
     with _naming_the_run(run, "--resume"):
         try:
             with show_training(plain=rank is not None) as progress:
-                metrics = train_model(run, study.layout, config, resumed=resumed, observers=[progress], on_problem=warn)
+                metrics = train_model(
+                    run, study.layout, config, resumed=resumed, observers=[progress], keep_page=keep_page
+                )
         except TrainingStopped:
             if rank is None:
                 fail(f"The run was stopped, with a checkpoint. Resume it with: mm train --resume {run.run_id}")

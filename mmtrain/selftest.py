@@ -24,6 +24,7 @@ from mmdata.store.schema import EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.diagnostic import WiringVerdict, judge_wiring
+from mmtrain.page.live import without_page
 from mmtrain.run import RunDirectory, create_run, environment
 from mmtrain.train import train
 
@@ -107,7 +108,7 @@ def run_selftest(device: str, on_case: Callable[[int, int], None] = lambda _done
         for done, case in enumerate(cases):
             on_case(done, len(cases))
             config = _configure(case, device)
-            metrics = train(_begin(layout, config), layout, config)
+            metrics = train(_begin(layout, config), layout, config, keep_page=without_page)
             (verdict,) = judge_wiring(metrics, config.data.targets)
             results.append(SelfTestResult(case=case, verdict=verdict))
         on_case(len(cases), len(cases))

@@ -4,7 +4,7 @@ Read `train_as_rank` from top to bottom. A run that is resumed after any step, o
 never stopped.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -24,7 +24,7 @@ from mmtrain.memory import explain_exhaustion
 from mmtrain.models.card import write_card
 from mmtrain.models.trained import TrainedModel, load_model, model_of_card
 from mmtrain.observer import Observers, RunStart, TrainingObserver
-from mmtrain.page.live import live_page
+from mmtrain.page.live import PageKeeper, live_page, without_page
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import Tested, collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
@@ -41,7 +41,7 @@ def train(
     resumed: bool = False,
     finishing: bool = False,
     observers: Sequence[TrainingObserver] = (),
-    on_problem: Callable[[str], None] = lambda _: None,
+    keep_page: PageKeeper = live_page,
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
@@ -55,8 +55,8 @@ def train(
         Train no more: test the best of the epochs that are finished.
     observers
         Who is told how it goes, beside the loggers of the settings; rank 0 tells them.
-    on_problem
-        Called with a line about what does not stop the run, such as a page that cannot be written.
+    keep_page
+        Keeps the page of the run while it lasts: `live_page`, or `without_page`.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def train(
         join_ranks(device, hang_seconds=config.execution.hang_seconds) as ranks,
         hold_run(directory) if ranks.leads else nullcontext(),
         explain_exhaustion(config, ranks.size),
-        live_page(directory, on_problem) if ranks.leads else nullcontext(TrainingObserver()) as page,
+        (keep_page if ranks.leads else without_page)(directory) as page,
     ):
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
         run = Run(directory, task, build_learner(task), Progress(), stop)

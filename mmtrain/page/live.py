@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from mmbase.errors import first_line
 from mmtrain.observer import TrainingObserver
@@ -16,6 +16,8 @@ MIN_SECONDS = 10.0
 COST_FACTOR = 50
 """Of what a page took, before the next is written: a fiftieth of the time at most goes into pages."""
 Tell = Callable[[str], None]
+PageKeeper = Callable[[RunDirectory], AbstractContextManager[TrainingObserver]]
+"""What keeps the page of a run up to date while a block trains it."""
 
 
 class LivePage(TrainingObserver):
@@ -37,15 +39,26 @@ class LivePage(TrainingObserver):
 
 
 @contextmanager
-def live_page(run: RunDirectory, tell: Tell) -> Iterator[LivePage]:
+def live_page(run: RunDirectory, tell: Tell = lambda _: None) -> Iterator[LivePage]:
     """Keep the page of a run while a block trains it.
 
     When the block ends, the page says how far the run has come: finished, or stopped.
+
+    Parameters
+    ----------
+    tell
+        Called with a line where the page cannot be written.
     """
     try:
         yield LivePage(run, tell)
     finally:
         try_page(run, "finished" if run.metrics.exists() else "stopped", tell)
+
+
+@contextmanager
+def without_page(_: RunDirectory) -> Iterator[TrainingObserver]:
+    """Keep no page while a block trains a run."""
+    yield TrainingObserver()
 
 
 def try_page(run: RunDirectory, state: State | None, tell: Tell, *, internal: bool = False) -> bool:

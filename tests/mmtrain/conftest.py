@@ -28,6 +28,7 @@ from mmdata.study import create_study, parse_config
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import read_cohort
 from mmtrain.observer import TrainingObserver
+from mmtrain.page.live import PageKeeper, without_page
 from mmtrain.run import RunDirectory, create_run
 from mmtrain.state import EpochEntry
 from mmtrain.task import Task, prepare_task
@@ -103,10 +104,16 @@ class TinyStudy:
         run = self.begin(labels, **settings)
         return prepare_task(read_cohort(run.cohort), self.layout, self.configure(**settings))
 
-    def train(self, labels: Mapping[str, Sequence[float | None]] | None = None, **settings: Any) -> RunDirectory:
-        """Begin a run and train it to its end."""
+    def train(
+        self,
+        labels: Mapping[str, Sequence[float | None]] | None = None,
+        *,
+        keep_page: PageKeeper = without_page,
+        **settings: Any,
+    ) -> RunDirectory:
+        """Begin a run and train it to its end; a page takes half of the time, so there is none unless asked for."""
         run = self.begin(labels, **settings)
-        train(run, self.layout, self.configure(**settings))
+        train(run, self.layout, self.configure(**settings), keep_page=keep_page)
         return run
 
     def metrics(self, run: RunDirectory) -> dict[str, Any]:

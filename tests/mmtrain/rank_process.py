@@ -20,10 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 import mmtrain.epoch
 import mmtrain.models.networks
-import mmtrain.results
 import mmtrain.train as training
 from mmdata.store.schema import StudyLayout
 from mmtrain.observer import TrainingObserver
+from mmtrain.page.live import without_page
 from mmtrain.ranks.group import join_ranks
 from mmtrain.ranks.norm import CpuSyncBatchNorm, synchronise
 from mmtrain.run import find_run
@@ -73,9 +73,8 @@ def _train_run(root: Path, run: Path, resumed: bool, stop_at: tuple[int, int] | 
         return take_step(task, learner, portion, batch, epoch)
 
     mmtrain.epoch.take_step = take_step_and_signal
-    mmtrain.results.draw_pictures = lambda *_: None  # half of the time
     try:
-        return training.train(directory, StudyLayout(root), config, resumed=resumed)
+        return training.train(directory, StudyLayout(root), config, resumed=resumed, keep_page=without_page)
     except TrainingStopped:
         return {}
     finally:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmtrain.config.run import parse_run_config
 from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import load_model
+from mmtrain.page.live import live_page, without_page
 from mmtrain.run import RunDirectory, create_run, find_run
 from mmtrain.task import prepare_task, training_portions
 from mmtrain.train import train
@@ -99,9 +101,13 @@ def begin(layout: StudyLayout, settings: dict[str, Any], *, targets: np.ndarray 
     return run
 
 
+train_quietly = partial(train, keep_page=without_page)
+"""A page takes half of the time."""
+
+
 def fit(layout: StudyLayout, settings: dict[str, Any], **options: Any) -> tuple[RunDirectory, dict[str, Any]]:
     run = begin(layout, settings)
-    return run, train(run, layout, parse_run_config(settings), **options)
+    return run, train_quietly(run, layout, parse_run_config(settings), **options)
 
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -190,11 +196,11 @@ def test_a_stopped_run_that_is_resumed_equals_an_uninterrupted_one(layout: Study
     run = begin(layout, settings)
 
     with pytest.raises(KeyboardInterrupt):
-        train(run, layout, parse_run_config(settings), observers=[StopAfter(2)])
+        train_quietly(run, layout, parse_run_config(settings), observers=[StopAfter(2)])
     assert not run.metrics.exists()
     assert losses(run) == losses(whole)[:2]
     found, config = find_run(layout.runs, run.run_id)
-    assert timeless(train(found, layout, config, resumed=True)) == timeless(expected)
+    assert timeless(train_quietly(found, layout, config, resumed=True)) == timeless(expected)
     assert losses(run) == losses(whole)
     weights = load_file(whole.model)
     assert all((weights[name] == tensor).all() for name, tensor in load_file(run.model).items())
@@ -205,7 +211,7 @@ def test_a_run_stopped_in_its_first_epoch_is_begun_anew(layout: StudyLayout) -> 
     settings = REGRESSION | INPUTS["connectivity"] | {"epochs": 2}
     _, expected = fit(layout, settings)
     run = begin(layout, settings)
-    assert timeless(train(run, layout, parse_run_config(settings), resumed=True)) == timeless(expected)
+    assert timeless(train_quietly(run, layout, parse_run_config(settings), resumed=True)) == timeless(expected)
 
 
 def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
@@ -220,13 +226,13 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("mmtrain.state.save_checkpoint", die)
-        train(run, layout, parse_run_config(settings))
+        train_quietly(run, layout, parse_run_config(settings))
     assert run.model.exists() and not run.checkpoint.exists()
-    assert timeless(train(run, layout, parse_run_config(settings), resumed=True)) == timeless(expected)
+    assert timeless(train_quietly(run, layout, parse_run_config(settings), resumed=True)) == timeless(expected)
 
 
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
-    run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1})
+    run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1}, keep_page=live_page)
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
     expected |= {"model.safetensors", "model.json", "checksums.jsonl", "checkpoints", "plots", "tensorboard"}
     expected.add("report.html")
@@ -244,7 +250,7 @@ def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
 def test_scaling_is_fitted_on_the_training_split_alone(layout: StudyLayout) -> None:
     settings = REGRESSION | INPUTS["metadata"] | {"epochs": 1}
     run = begin(layout, settings, targets=np.where(np.asarray(SPLITS) == "train", AGES, 1000.0 + AGES))
-    train(run, layout, parse_run_config(settings))
+    train_quietly(run, layout, parse_run_config(settings))
     card = json.loads(run.model_card.read_text())
     assert card["targets"][0]["scaling"]["high"] < 80
     known = [AGES[i] for i in range(24) if i % 5]
@@ -262,10 +268,10 @@ def test_a_feature_that_is_not_shown_changes_nothing(layout: StudyLayout) -> Non
     cohort = pl.read_parquet(runs[1].cohort)
     cohort.with_columns(pl.lit(None, pl.Float64).alias("feature_LDL")).write_parquet(runs[1].cohort)
     for run in runs:
-        train(run, layout, parse_run_config(settings))
+        train_quietly(run, layout, parse_run_config(settings))
     assert losses(runs[0]) == losses(runs[1])
     shown = begin(layout, settings | {"shown_features": ("LDL", "sex")})
-    train(shown, layout, parse_run_config(settings | {"shown_features": ("LDL", "sex")}))
+    train_quietly(shown, layout, parse_run_config(settings | {"shown_features": ("LDL", "sex")}))
     assert losses(shown) != losses(runs[0])
 
 
@@ -312,10 +318,10 @@ def test_a_cohort_that_lacks_a_column_is_refused(layout: StudyLayout) -> None:
     run = begin(layout, settings)
     pl.read_parquet(run.cohort).drop("split").write_parquet(run.cohort)
     with pytest.raises(TrainError, match="lacks the columns split"):
-        train(run, layout, parse_run_config(settings))
+        train_quietly(run, layout, parse_run_config(settings))
     run.cohort.unlink()
     with pytest.raises(TrainError, match="cannot be read"):
-        train(run, layout, parse_run_config(settings))
+        train_quietly(run, layout, parse_run_config(settings))
 
 
 def test_runs_begun_at_once_get_directories_of_their_own(layout: StudyLayout) -> None:

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def test_a_page_that_fails_is_told_in_a_line_and_the_run_goes_on(tiny: Any, monk
     monkeypatch.setattr(live, "MIN_SECONDS", 0.0)
     told: list[str] = []
     run = tiny.begin(inputs=("connectivity",), epochs=2)
-    train(run, tiny.layout, tiny.configure(inputs=("connectivity",), epochs=2), on_problem=told.append)
+    train(
+        run,
+        tiny.layout,
+        tiny.configure(inputs=("connectivity",), epochs=2),
+        keep_page=partial(live_page, tell=told.append),
+    )
     assert run.metrics.exists() and not run.report.exists()
     assert len(told) == 2 and all(f"mm page {run.run_id}" in line and "\n" not in line for line in told)

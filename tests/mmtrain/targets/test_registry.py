@@ -7,6 +7,7 @@ import pytest
 
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import load_model
+from mmtrain.page.live import live_page
 from mmtrain.targets import kinds
 from mmtrain.targets.registry import kind_of_definition, load_kind
 from mmtrain.task import training_portions
@@ -80,7 +81,7 @@ def test_a_kind_is_one_file(tiny: Any, add_module: Any, require_picture: Any) ->
     add_module(kinds, "count", COUNT)
     counts = np.random.default_rng(3).poisson((tiny.ages - 40) / 2).astype(float)
     settings = {"target": "falls", "kind": "count", "unit": "a year", "inputs": ("connectivity",), "epochs": 25}
-    run = tiny.train({"target": counts}, **settings)
+    run = tiny.train({"target": counts}, **settings, keep_page=live_page)
     entries = tiny.epochs(run)
     assert entries[-1]["train_loss"] < entries[0]["train_loss"]
     metrics, predictions = json.loads(run.metrics.read_text()), pl.read_parquet(run.predictions)

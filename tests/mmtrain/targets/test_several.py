@@ -16,6 +16,7 @@ from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.learner import build_learner
 from mmtrain.models.trained import load_model
+from mmtrain.page.live import live_page
 from mmtrain.report import metrics_table
 from mmtrain.run import find_run
 from mmtrain.task import prepare_task, sample_losses, stream_task, training_portions
@@ -28,7 +29,7 @@ CLASSIFICATION = ("balanced_accuracy", "auc", "f1", "precision", "recall")
 @pytest.fixture(scope="module")
 def run(tiny: Any) -> Any:
     """A finished run of two targets."""
-    return tiny.train(**tiny.two_targets, **INPUTS)
+    return tiny.train(**tiny.two_targets, **INPUTS, keep_page=live_page)
 
 
 def test_the_loss_of_a_sample_is_the_mean_over_targets_and_a_missing_label_counts_nothing(tiny: Any) -> None:

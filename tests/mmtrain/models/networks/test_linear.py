@@ -128,7 +128,6 @@ def test_it_is_finished_in_one_epoch_without_a_checkpoint(tiny: Any) -> None:
     run = tiny.train(**LINEAR, inputs=("connectivity",), epochs=50)
     (entry,) = tiny.epochs(run)
     assert entry["train_loss"] < entry["val_loss"] < 0.1
-    assert {path.name for path in run.plots.iterdir()} >= {"loss.png", "test.png"}
     assert not run.checkpoint.exists()
 
 
