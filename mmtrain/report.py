@@ -8,18 +8,15 @@ from mmtrain.config.data import TargetConfig
 from mmtrain.diagnostic import WiringVerdict
 from mmtrain.metrics.registry import is_main, label_of
 
-MAIN_METRICS = ("r2", "mae", "auc", "balanced_accuracy")
-"""Those by which the kinds of targets are judged first; with several targets behind the target's name and a dot."""
-
 
 def main_scores(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Return the main validation metrics of an epoch.
+    """Return the main validation metrics of an epoch; with several targets a name has its target's in front.
 
-    >>> main_scores({"val": {"age.r2": 0.5, "age.r": 0.75, "sex.auc": None}})
+    >>> main_scores({"val": {"age.r2": 0.5, "sex.auc": None, "sex.f1": 0.25}})
     {'age.r2': 0.5}
     """
     scores = entry["val"].items()
-    return {name: value for name, value in scores if name.rsplit(".")[-1] in MAIN_METRICS and value is not None}
+    return {name: value for name, value in scores if is_main(name.rpartition(".")[2]) and value is not None}
 
 
 def epoch_line(entry: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from mmbase.files import to_json
 from mmtrain.checkpoint import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
-from mmtrain.metrics.judgement import Predicted, judge
+from mmtrain.metrics.judgement import judge
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.run import RunDirectory
 from mmtrain.targets.several import join_scores
 from mmtrain.task import Task, scored_labels

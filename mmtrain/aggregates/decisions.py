@@ -12,8 +12,9 @@ from itertools import product
 import numpy as np
 
 from mmbase.disclosure import SMALLEST_COUNT
+from mmtrain.aggregates.people import shown_count
 from mmtrain.aggregates.score_bins import ScoreBins
-from mmtrain.aggregates.scored import Scored, shown_count
+from mmtrain.metrics.predicted import Predicted
 
 Counts = tuple[tuple[int, int], tuple[int, int]]
 """Row: true class. Column: decided class."""
@@ -42,7 +43,7 @@ class Decisions:
         return len(self.possible) == 1
 
 
-def decide(scored: Scored, threshold: float, bins: ScoreBins | None, *, exact: bool = False) -> Decisions:
+def decide(predicted: Predicted, threshold: float, bins: ScoreBins | None, *, exact: bool = False) -> Decisions:
     """Return the decisions of a split at a threshold.
 
     Parameters
@@ -52,13 +53,13 @@ def decide(scored: Scored, threshold: float, bins: ScoreBins | None, *, exact: b
     exact
         Tell every cell.
     """
-    counts = count_decisions(scored, threshold)
+    counts = count_decisions(predicted, threshold)
     rows, shares, possible = [], [], []
     for label, row in enumerate(counts):
         told = exact or (bins is not None and threshold in bins.decisions[label])
         rows.append(_shown(row, told=told, totals_told=bins is not None))
         shares.append(tuple(f"{100 * n / sum(row):.0f} %" if sum(row) else "" for n in row) if told else ("", ""))
-        of_class = scored.select(scored.truth == label)
+        of_class = predicted.select(predicted.truth == label)
         is_one_each = of_class.num_participants == len(of_class.truth)
         possible.append(list(_possible(row, told=told, is_one_each=is_one_each and bins is not None)))
     return Decisions(
@@ -69,11 +70,11 @@ def decide(scored: Scored, threshold: float, bins: ScoreBins | None, *, exact: b
     )
 
 
-def count_decisions(scored: Scored, threshold: float) -> Counts:
+def count_decisions(predicted: Predicted, threshold: float) -> Counts:
     """Return the samples of each true class by decided class."""
-    decided = scored.prediction >= threshold
+    decided = predicted.prediction >= threshold
     rows = [
-        (int(np.sum((scored.truth == label) & ~decided)), int(np.sum((scored.truth == label) & decided)))
+        (int(np.sum((predicted.truth == label) & ~decided)), int(np.sum((predicted.truth == label) & decided)))
         for label in (0.0, 1.0)
     ]
     return rows[0], rows[1]

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.disclosure import SMALLEST_COUNT, rounded
-from mmtrain.aggregates.scored import Scored, may_be_told, people_in_bins
+from mmtrain.aggregates.people import may_be_told, people_in_bins
+from mmtrain.metrics.predicted import Predicted
 
 MAX_BINS = 20
 _ENDS = (0.001, 0.002, 0.005)
@@ -63,7 +64,7 @@ class ScoreBins:
         return np.stack([self.mean_prediction_B[filled], share])[:, ::-1]
 
 
-def bin_scores(scored: Scored, thresholds: Sequence[float]) -> ScoreBins | None:
+def bin_scores(predicted: Predicted, thresholds: Sequence[float]) -> ScoreBins | None:
     """Return the table of a split; None where a class has fewer than ten people.
 
     Parameters
@@ -71,14 +72,14 @@ def bin_scores(scored: Scored, thresholds: Sequence[float]) -> ScoreBins | None:
     thresholds
         Of decisions, the most important first: it is kept where one of them alone can be told.
     """
-    classes = [scored.select(scored.truth == label) for label in (0.0, 1.0)]
+    classes = [predicted.select(predicted.truth == label) for label in (0.0, 1.0)]
     if any(of_class.num_participants < SMALLEST_COUNT for of_class in classes):
         return None
     own = (_accepted(classes[0], thresholds), _accepted(classes[1], thresholds))
     shared = [cut for cut in own[0] if cut in own[1]]
-    smallest = len(scored.truth) / MAX_BINS
+    smallest = len(predicted.truth) / MAX_BINS
     for cut in reversed(GRID):
-        if _smallest_beside(scored.prediction, shared, cut) >= smallest and all(
+        if _smallest_beside(predicted.prediction, shared, cut) >= smallest and all(
             _divides(part, [*cuts, *shared, cut]) for part, cuts in zip(classes, own, strict=True)
         ):
             shared.append(cut)
@@ -88,7 +89,7 @@ def bin_scores(scored: Scored, thresholds: Sequence[float]) -> ScoreBins | None:
         decisions=own,
         above_2C=np.array(above, np.int64).reshape(2, len(cuts)),
         totals=(len(classes[0].truth), len(classes[1].truth)),
-        mean_prediction_B=_means(scored.prediction, cuts),
+        mean_prediction_B=_means(predicted.prediction, cuts),
     )
 
 
@@ -101,7 +102,7 @@ def _smallest_beside(prediction: NDArray[np.float64], cuts: Sequence[float], cut
     )
 
 
-def _accepted(of_class: Scored, thresholds: Sequence[float]) -> tuple[float, ...]:
+def _accepted(of_class: Predicted, thresholds: Sequence[float]) -> tuple[float, ...]:
     """Return the thresholds that part people of one class into bins which may be told."""
     accepted: list[float] = []
     for threshold in thresholds:
@@ -110,7 +111,7 @@ def _accepted(of_class: Scored, thresholds: Sequence[float]) -> tuple[float, ...
     return tuple(accepted)
 
 
-def _divides(of_class: Scored, cuts: Sequence[float]) -> bool:
+def _divides(of_class: Predicted, cuts: Sequence[float]) -> bool:
     """Return whether cuts part people of one class into bins which may be told."""
     edges = np.unique(cuts)
     bins = np.searchsorted(edges, of_class.prediction, side="right")

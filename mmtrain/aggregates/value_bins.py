@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.disclosure import SMALLEST_COUNT, rounded
-from mmtrain.aggregates.scored import Scored, Values, people_in_bins
+from mmtrain.aggregates.people import people_in_bins
+from mmtrain.metrics.metric import Values
+from mmtrain.metrics.predicted import Predicted
 
 MIN_PEOPLE_OF_DENSITY = 100
 MIN_SHARE_OF_DENSITY = 0.6
@@ -81,35 +83,35 @@ def rounded_to(value: float, step: float) -> float:
     return round(value, max(0, 2 - floor(log10(step))))
 
 
-def find_density(scored: Scored) -> Density | None:
+def find_density(predicted: Predicted) -> Density | None:
     """Return the density of people over truth and prediction, as fine as it may be; None where it cannot be told."""
-    if scored.num_participants < MIN_PEOPLE_OF_DENSITY:
+    if predicted.num_participants < MIN_PEOPLE_OF_DENSITY:
         return None
-    axis = find_axis(np.concatenate([scored.truth, scored.prediction]), scored.num_participants)
+    axis = find_axis(np.concatenate([predicted.truth, predicted.prediction]), predicted.num_participants)
     for num_cells in NUM_CELLS:
         edges = np.linspace(axis.low, axis.high, num_cells + 1)
-        truth, prediction = (np.digitize(values, edges) - 1 for values in (scored.truth, scored.prediction))
+        truth, prediction = (np.digitize(values, edges) - 1 for values in (predicted.truth, predicted.prediction))
         inside = (truth >= 0) & (truth < num_cells) & (prediction >= 0) & (prediction < num_cells)
         cells = truth[inside] * num_cells + prediction[inside]
-        people = people_in_bins(cells, scored.participants[inside], num_cells**2)
+        people = people_in_bins(cells, predicted.participants[inside], num_cells**2)
         shown = people >= SMALLEST_COUNT
-        if people[shown].sum() >= MIN_SHARE_OF_DENSITY * scored.num_participants:
+        if people[shown].sum() >= MIN_SHARE_OF_DENSITY * predicted.num_participants:
             levels = np.searchsorted(LEVELS, people, side="right") - 1
             return Density(edges=edges, levels=levels.reshape(num_cells, num_cells))
     return None
 
 
-def bin_truth(scored: Scored) -> list[TruthBin]:
+def bin_truth(predicted: Predicted) -> list[TruthBin]:
     """Return mean predictions along the truth, in round bins of ten people and more; none where there are too few."""
-    if scored.num_participants < SMALLEST_COUNT:
+    if predicted.num_participants < SMALLEST_COUNT:
         return []
-    axis = find_axis(scored.truth, scored.num_participants)
+    axis = find_axis(predicted.truth, predicted.num_participants)
     step = round_step((axis.high - axis.low) / NUM_BINS)
     edges = np.arange(axis.low, axis.high + step / 2, step)
     found: list[TruthBin] = []
     start = edges[0]
     for end in edges[1:]:
-        chosen = scored.select((scored.truth >= start) & (scored.truth < end))
+        chosen = predicted.select((predicted.truth >= start) & (predicted.truth < end))
         if chosen.num_participants >= SMALLEST_COUNT:
             mean, spread = float(chosen.prediction.mean()), float(chosen.prediction.std())
             found.append(TruthBin(low=start, high=end, mean_prediction=rounded(mean), spread=rounded(spread)))

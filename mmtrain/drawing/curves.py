@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmtrain.drawing.figures import BLUE, DASHED, DOTTED, GREY, ORANGE, Picture, new_figure
+from mmtrain.metrics.registry import label_of, no_skill
 
 Epochs = Sequence[Mapping[str, Any]]
 """Lines of metrics.jsonl."""
-TITLES = {"auc": "AUC", "r2": "R²", "balanced_accuracy": "balanced accuracy", "mae": "mean absolute error"}
 LOG_RATIO = 20
 """Of the largest to the smallest loss, from which the axis is logarithmic; a likelihood may be negative."""
 MARKED_EPOCHS = 12
@@ -56,11 +56,11 @@ def draw_metric(history: Epochs, best_epoch: int, name: str, key: str) -> Pictur
     figure, axes = new_figure()
     values = [entry["val"][key] for entry in entries]
     axes.plot([entry["epoch"] for entry in entries], values, color=ORANGE, marker=_marker(entries), markersize=3)
-    nothing = {"auc": 0.5, "balanced_accuracy": 0.5, "r2": 0.0}.get(name)
+    nothing = no_skill(name)
     if nothing is not None:
         axes.axhline(nothing, color=GREY, linestyle=DOTTED, linewidth=1.2, label="no better than nothing")
     _mark_best(axes, best_epoch)
-    title = TITLES.get(name, name)
+    title = label_of(name)
     if name == "r2":
         axes.set_ylim(bottom=max(min(values), -1.0) - 0.05)  # the first epochs of a regression are far below
     axes.set(xlabel="epoch", ylabel=f"validation {title}")

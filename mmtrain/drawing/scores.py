@@ -1,6 +1,5 @@
 """Probabilities of a binary target: how they rank, what they decide, and whether they are to be taken at their word."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mmtrain.aggregates.decisions import Decisions, decide
 from mmtrain.aggregates.score_bins import ScoreBins, bin_scores
-from mmtrain.aggregates.scored import Scored
 from mmtrain.drawing.figures import BLUE, DASHED, GREY, INK, Picture, new_figure, new_note
-from mmtrain.metrics.classification import DECISION_THRESHOLD
+from mmtrain.metrics.classification import DECISION_THRESHOLD, auc, average_precision, prevalence
+from mmtrain.metrics.predicted import Predicted
 
 TOO_FEW = "Not shown: a class has fewer than ten\nparticipants in the test split."
 _BINNED = "Points are counts of at least ten participants of each class, or of none."
@@ -24,35 +23,32 @@ def thresholds_of(threshold: float | None) -> tuple[float, ...]:
     return (DECISION_THRESHOLD,) if threshold is None else (DECISION_THRESHOLD, threshold)
 
 
-def draw_scores(
-    scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None, exact: bool
-) -> dict[str, Picture]:
+def draw_scores(predicted: Predicted, title: str, *, threshold: float | None, exact: bool) -> dict[str, Picture]:
     """Draw ROC, precision against recall, calibration, and the decisions at 0.5."""
-    bins = bin_scores(scored, thresholds_of(threshold))
-    has_both = len(np.unique(scored.truth)) == 2
+    bins = bin_scores(predicted, thresholds_of(threshold))
+    has_both = len(np.unique(predicted.truth)) == 2
     if (bins is None and not exact) or not has_both:
         note = TOO_FEW if has_both else "Not shown: the test split has one class alone."
         return {
             name: Picture(figure=new_note(note), heading=heading, caption="", description=note.replace("\n", " "))
             for name, heading in _HEADINGS.items()
         }
-    prevalence = float(scored.truth.mean())
     drawn = None if exact else bins
     return {
-        "test": _draw_roc(scored, drawn, metrics.get("auc")),
-        "precision_recall": _draw_precision_recall(scored, drawn, prevalence, metrics.get("average_precision")),
-        "calibration": _draw_calibration(scored, drawn, title),
-        "confusion": _draw_confusion(decide(scored, DECISION_THRESHOLD, bins, exact=exact), title),
+        "test": _draw_roc(predicted, drawn),
+        "precision_recall": _draw_precision_recall(predicted, drawn),
+        "calibration": _draw_calibration(predicted, drawn, title),
+        "confusion": _draw_confusion(decide(predicted, DECISION_THRESHOLD, bins, exact=exact), title),
     }
 
 
-def _draw_roc(scored: Scored, bins: ScoreBins | None, auc: float | None) -> Picture:
-    false, true = roc_curve(scored.truth, scored.prediction)[:2] if bins is None else bins.rates
+def _draw_roc(predicted: Predicted, bins: ScoreBins | None) -> Picture:
+    false, true = roc_curve(predicted.truth, predicted.prediction)[:2] if bins is None else bins.rates
     figure, axes = _unit_square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=DASHED, linewidth=1, label="chance")
     axes.plot(false, true, color=BLUE, marker=_marker(bins), markersize=3, label="model")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    area = "" if auc is None else f" The area under it, over all samples, is {auc:.2f}."
+    area = f" The area under it, over all samples, is {auc(predicted.scored()):.2f}."
     return Picture(
         figure=figure,
         heading=_HEADINGS["test"],
@@ -62,42 +58,42 @@ def _draw_roc(scored: Scored, bins: ScoreBins | None, auc: float | None) -> Pict
     )
 
 
-def _draw_precision_recall(
-    scored: Scored, bins: ScoreBins | None, prevalence: float, average_precision: float | None
-) -> Picture:
+def _draw_precision_recall(predicted: Predicted, bins: ScoreBins | None) -> Picture:
+    scored = predicted.scored()
+    share = prevalence(scored)
     if bins is None:
-        precision, recall, _ = precision_recall_curve(scored.truth, scored.prediction)
+        precision, recall, _ = precision_recall_curve(predicted.truth, predicted.prediction)
     else:
         recall, precision = bins.precision_recall
     figure, axes = _unit_square("recall", "precision")
-    axes.axhline(prevalence, color=GREY, linestyle=DASHED, linewidth=1, label=f"prevalence {prevalence:.2f}")
+    axes.axhline(share, color=GREY, linestyle=DASHED, linewidth=1, label=f"prevalence {share:.2f}")
     axes.plot(recall, precision, color=BLUE, marker=_marker(bins), markersize=3, label="model")
     axes.legend(frameon=False, fontsize=8, loc="lower left" if precision.mean() > 0.5 else "upper right")
-    area = "" if average_precision is None else f" Average precision over all samples is {average_precision:.2f}."
+    area = f" Average precision over all samples is {average_precision(scored):.2f}."
     return Picture(
         figure=figure,
         heading=_HEADINGS["precision_recall"],
         caption=f"The dashed line is the share of class 1: what guessing reaches.{area} " + (_BINNED if bins else ""),
-        description=f"Precision against recall; prevalence {prevalence:.2f}.{area} "
+        description=f"Precision against recall; prevalence {share:.2f}.{area} "
         + _points(recall, precision, "recall", "precision"),
     )
 
 
-def _draw_calibration(scored: Scored, bins: ScoreBins | None, title: str) -> Picture:
+def _draw_calibration(predicted: Predicted, bins: ScoreBins | None, title: str) -> Picture:
     if bins is None:
-        share, predicted = calibration_curve(scored.truth, scored.prediction, n_bins=10)
+        share, probability = calibration_curve(predicted.truth, predicted.prediction, n_bins=10)
     else:
-        predicted, share = bins.reliability
+        probability, share = bins.reliability
     figure, axes = _unit_square(f"predicted probability of {title}", "observed share")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=DASHED, linewidth=1, label="perfect")
-    axes.plot(predicted, share, color=BLUE, marker="o", markersize=4, label="model")
+    axes.plot(probability, share, color=BLUE, marker="o", markersize=4, label="model")
     axes.legend(frameon=False, fontsize=8)
     return Picture(
         figure=figure,
         heading=_HEADINGS["calibration"],
         caption="Of those who get a probability, how many are of class 1. On the dashed line probabilities can be "
         "taken at their word.",
-        description="Reliability diagram. " + _points(predicted, share, "mean probability", "observed share"),
+        description="Reliability diagram. " + _points(probability, share, "mean probability", "observed share"),
     )
 
 

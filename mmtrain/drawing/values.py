@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 
-from mmtrain.aggregates.scored import Scored
 from mmtrain.aggregates.value_bins import LEVELS, Axis, Density, TruthBin, bin_truth, find_axis, find_density
 from mmtrain.drawing.figures import BLUE, BROWN, DASHED, GREY, ORANGE, Picture, new_figure, new_note
+from mmtrain.metrics.predicted import Predicted
 
 SHADES = ("#d6e4f3", "#abcbe8", "#79acd9", "#4a8bc6", "#2f6cae", "#17467c", "#0c2c52")
 """Of `LEVELS`: lighter is fewer, in grey too."""
@@ -16,19 +16,19 @@ HEADING = "Truth against prediction"
 TOO_FEW = "Not shown: fewer than ten participants,\nof whom nothing may be told."
 
 
-def draw_values(scored: Scored, title: str, *, exact: bool) -> Picture:
+def draw_values(predicted: Predicted, title: str, *, exact: bool) -> Picture:
     """Draw the test split: its density where that can be told, mean predictions along the truth, and two lines."""
-    bins, density = bin_truth(scored), find_density(scored)
+    bins, density = bin_truth(predicted), find_density(predicted)
     if not bins and not exact:
         return Picture(figure=new_note(TOO_FEW), heading=HEADING, caption="", description=TOO_FEW.replace("\n", " "))
     figure, axes = new_figure()
-    axis = find_axis(np.concatenate([scored.truth, scored.prediction]), scored.num_participants)
+    axis = find_axis(np.concatenate([predicted.truth, predicted.prediction]), predicted.num_participants)
     if exact:
-        axes.scatter(scored.truth, scored.prediction, s=10, color=BLUE, alpha=0.45, linewidths=0)
+        axes.scatter(predicted.truth, predicted.prediction, s=10, color=BLUE, alpha=0.45, linewidths=0)
     elif density is not None:
         _shade(figure, axes, density)
     axes.plot([axis.low, axis.high], [axis.low, axis.high], color=GREY, linestyle=DASHED, linewidth=1, label="identity")
-    slope, intercept = fit_line(scored)
+    slope, intercept = fit_line(predicted)
     ends = np.array([axis.low, axis.high])
     axes.plot(ends, slope * ends + intercept, color=ORANGE, linewidth=1.6, label="fit")
     _mark_bins(axes, bins)
@@ -45,11 +45,11 @@ def draw_values(scored: Scored, title: str, *, exact: bool) -> Picture:
     )
 
 
-def fit_line(scored: Scored) -> tuple[float, float]:
+def fit_line(predicted: Predicted) -> tuple[float, float]:
     """Return slope and intercept of the prediction on the truth; a flat line where the truth does not vary."""
-    if np.std(scored.truth) == 0:
-        return 0.0, float(scored.prediction.mean())
-    slope, intercept = np.polyfit(scored.truth, scored.prediction, 1)
+    if np.std(predicted.truth) == 0:
+        return 0.0, float(predicted.prediction.mean())
+    slope, intercept = np.polyfit(predicted.truth, predicted.prediction, 1)
     return float(slope), float(intercept)
 
 

@@ -134,7 +134,15 @@ def _at_half(name: str, label: str, score: ClassScore, **more: Any) -> Metric:
 
 
 OF_PROBABILITIES = (
-    Metric(name="auc", label="AUC", of=auc, of_draws=_auc_of_draws, compares=true_classes, better="larger"),
+    Metric(
+        name="auc",
+        label="AUC",
+        of=auc,
+        of_draws=_auc_of_draws,
+        compares=true_classes,
+        better="larger",
+        no_skill=0.5,
+    ),
     Metric(
         name="average_precision",
         label="average precision",
@@ -167,7 +175,7 @@ OF_PROBABILITIES = (
         better="smaller",
         every_epoch=False,
     ),
-    _at_half("balanced_accuracy", "balanced accuracy at 0.5", decisions.BALANCED_ACCURACY),
+    _at_half("balanced_accuracy", "balanced accuracy at 0.5", decisions.BALANCED_ACCURACY, no_skill=0.5),
     decided_metric(
         "balanced_accuracy_at_threshold",
         "balanced accuracy at the threshold chosen on validation",

@@ -2,38 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mmtrain.config.data import TargetConfig
 from mmtrain.data.order import derive_seed
 from mmtrain.metrics.bootstrap import bootstrap
 from mmtrain.metrics.fixing import fix
-from mmtrain.metrics.metric import Classes, Fixed, Metric, Scored, Values, applicable, measure
+from mmtrain.metrics.metric import Fixed, Metric, Values, applicable, measure
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.subgroups import find_subgroups
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Predicted:
-    """A split's samples that have a label of the target; every array is of shape (N,)."""
-
-    truth: Values
-    prediction: Values
-    participants: NDArray[np.int64]
-    groups: Mapping[str, Values]
-    """See `mmtrain.metrics.subgroups.find_subgroups`."""
-
-    def only(self, members: Classes) -> "Predicted":
-        """Return some of the samples."""
-        return Predicted(
-            truth=self.truth[members],
-            prediction=self.prediction[members],
-            participants=self.participants[members],
-            groups={name: values[members] for name, values in self.groups.items()},
-        )
 
 
 def judge(
@@ -60,11 +38,11 @@ def judge(
         ``val`` and ``test`` with the metrics, ``intervals``, what was fixed, and ``subgroups`` of the test split.
     """
     val, test = splits["val"], splits["test"]
-    fixed = fix(metrics, target, training_truth, Scored(val.truth, val.prediction))
+    fixed = fix(metrics, target, training_truth, val.scored())
     usable = applicable(metrics, fixed)
 
     def judged(predicted: Predicted, *which: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        scored = Scored(predicted.truth, predicted.prediction, fixed)
+        scored = predicted.scored(fixed)
         own_seed = derive_seed(seed, "bootstrap", target.name, *which)
         intervals = bootstrap(usable, scored, predicted.participants, own_seed)
         return _numbers(measure(usable, scored)), {n: ends and list(ends) for n, ends in intervals.items()}
@@ -72,7 +50,7 @@ def judge(
     of_split = {split: judged(predicted, split) for split, predicted in splits.items()}
     subgroups = []
     for group in find_subgroups(test.groups, test.participants):
-        values, intervals = judged(test.only(group.members), "test", group.by, group.name)
+        values, intervals = judged(test.select(group.members), "test", group.by, group.name)
         n = int(group.members.sum())
         subgroups.append({"by": group.by, "group": group.name, "n": n, "metrics": values, "intervals": intervals})
     return {

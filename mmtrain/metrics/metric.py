@@ -48,7 +48,7 @@ NOTHING_FIXED = Fixed()
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions of N samples beside the truth."""
+    """What metrics look at: predictions of N samples beside the truth, and what was fixed beforehand."""
 
     truth: Values
     """In the target's own unit, or classes 0 and 1."""
@@ -75,6 +75,8 @@ class Metric:
     """Classes that must both be among the samples; otherwise the number is not defined."""
     better: Literal["larger", "smaller"] | None = None
     """None: neither; it describes the samples."""
+    no_skill: float | None = None
+    """What a model that has learnt nothing comes to, where that is the same for all targets."""
     in_target_unit: bool = False
     is_main: bool = True
     """Whether tables for people show it; metrics.json has all."""

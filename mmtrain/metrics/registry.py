@@ -1,5 +1,7 @@
 """Every metric that mm comes with, by name. A kind of target of your own may have others, which go by their names."""
 
+from collections.abc import Iterable
+
 from mmtrain.metrics.classification import OF_PROBABILITIES
 from mmtrain.metrics.metric import Metric
 from mmtrain.metrics.regression import OF_VALUES
@@ -18,6 +20,21 @@ def label_of(name: str, unit: str = "") -> str:
     if metric is None:
         return name
     return f"{metric.label} ({unit})" if metric.in_target_unit and unit else metric.label
+
+
+def in_table_order(names: Iterable[str]) -> list[str]:
+    """Return names of metrics in the order of tables; those that are not known here come last, as they came.
+
+    >>> in_table_order(["pinball", "r", "mae"])
+    ['mae', 'r', 'pinball']
+    """
+    given = dict.fromkeys(names)
+    return [*(name for name in METRICS if name in given), *(name for name in given if name not in METRICS)]
+
+
+def no_skill(name: str) -> float | None:
+    """Return what a model that has learnt nothing comes to; None where that is not known."""
+    return METRICS[name].no_skill if name in METRICS else None
 
 
 def is_main(name: str) -> bool:

@@ -6,13 +6,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmtrain.aggregates.scored import Scored
 from mmtrain.config.run import RunConfig
-from mmtrain.page.intervals import Interval
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.page.network import NetworkFacts
 
 State = Literal["training", "finished", "stopped"]
 HELD_OUT = ("val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Both ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """Return how far apart both ends are."""
+        return self.high - self.low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +59,14 @@ class TargetFacts:
     """Split to metrics by name; none while the run is trained."""
     intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     """The same with both ends of a 95 % interval."""
-    are_approximate: bool = False
-    """The intervals are by formula, for the run kept none."""
-    scored: Mapping[str, Scored] = field(default_factory=dict)
+    predicted: Mapping[str, Predicted] = field(default_factory=dict)
     """Split to truth and prediction."""
     threshold: float | None = None
     """Of decisions, chosen on validation."""
     training_median: float | None = None
     age_bias: Mapping[str, float] = field(default_factory=dict)
+    is_balanced: bool = False
+    """Training let both classes count the same, however frequent they are."""
     groups: tuple[GroupFacts, ...] = ()
 
     @property

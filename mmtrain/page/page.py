@@ -18,12 +18,13 @@ from mmbase.files import make_directory, write_bytes
 from mmbase.lock import LockHeldError, hold_lock
 from mmbase.names import METADATA, MODALITIES
 from mmbase.version import VERSION
-from mmtrain.aggregates.scored import shown_count
+from mmtrain.aggregates.people import shown_count
 from mmtrain.errors import TrainError
 from mmtrain.page.facts import RunFacts, State, TargetFacts
 from mmtrain.page.network_picture import draw_network
 from mmtrain.page.pictures import Drawn, RunPictures, draw_pictures, write_plots
 from mmtrain.page.reading import read_facts
+from mmtrain.page.result_rules import balanced_prevalence
 from mmtrain.page.svg import inline_svg
 from mmtrain.page.tables import (
     HIDDEN_WITHIN,
@@ -128,11 +129,14 @@ def page_title(facts: RunFacts) -> str:
 def _target(target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, exact: bool) -> dict[str, Any]:
     """Return what the template says of one target."""
     rows = metric_rows(target, exact=exact)
+    shown = told_of(target, exact=exact)
     told = [text for row in rows for text in (row.val, row.test)]
     return {
         "facts": target,
         "id": prefix,
-        "rows": rows,
+        "rows": [row for row in rows if row.is_main],
+        "more_rows": [row for row in rows if not row.is_main],
+        "balanced_prevalence": balanced_prevalence(shown),
         "has_ranges": any(text.endswith(HIDDEN_WITHIN) for text in told),
         "has_hidden": NOT_SHOWN in told,
         "counts": count_rows(target.counts, exact=exact),

@@ -49,17 +49,20 @@ def epoch_pictures(facts: RunFacts) -> dict[str, Picture]:
 
 
 def target_pictures(facts: RunFacts, target: TargetFacts, *, exact: bool) -> dict[str, Picture]:
-    """Return the pictures of one target: its validation metric and, once it is tested, its predictions."""
+    """Return the pictures of one target: its validation metric and, once it is tested, its predictions.
+
+    The metrics of epochs are of everybody who was there: after a withdrawal, beside those of who is left, they would
+    tell of who has gone.
+    """
     return {**_metric_picture(facts, target), **prediction_pictures(target, exact=exact)}
 
 
 def prediction_pictures(target: TargetFacts, *, exact: bool) -> dict[str, Picture]:
     """Return the pictures of the test split; none before it is tested."""
-    scored = target.scored.get("test")
-    if scored is None or not len(scored.truth) or not np.isfinite(scored.prediction).all():
+    predicted = target.predicted.get("test")
+    if predicted is None or not len(predicted.truth) or not np.isfinite(predicted.prediction).all():
         return {}
-    metrics = target.metrics.get("test", {})
-    return load_kind(target.kind).draw(scored, metrics, target.title, threshold=target.threshold, exact=exact)
+    return load_kind(target.kind).draw(predicted, target.title, threshold=target.threshold, exact=exact)
 
 
 def write_plots(folder: Path, pictures: RunPictures) -> None:
@@ -83,7 +86,7 @@ def _drawn(pictures: Mapping[str, Picture]) -> dict[str, Drawn]:
 
 def _metric_picture(facts: RunFacts, target: TargetFacts) -> dict[str, Picture]:
     held_out = target.counts.get("val")
-    if facts.best_epoch is None or (held_out is not None and held_out.participants < SMALLEST_COUNT):
+    if facts.best_epoch is None or facts.withdrawn or (held_out is not None and held_out.participants < SMALLEST_COUNT):
         return {}
     name = target.main_metric
     key = name if len(facts.targets) == 1 else f"{target.name}.{name}"

@@ -2,11 +2,11 @@
 
 Nothing here refuses: what is missing is missing, and what cannot be read is named in `RunFacts.problems`. Once
 participants have withdrawn, everything is measured again on those who are left: metrics with somebody beside counts
-without them would tell of them.
+without them would tell of them. Runs of older versions, which have no intervals, are measured again too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,19 +15,18 @@ import polars as pl
 
 from mmbase.json_text import parse_json_line, read_json
 from mmbase.names import SPLITS
-from mmtrain.aggregates.scored import Scored
 from mmtrain.config.data import TargetConfig
 from mmtrain.config.run import SEVERAL, parse_run_config
+from mmtrain.data.cohort import Cohort, parse_cohort
 from mmtrain.errors import TrainError
-from mmtrain.metrics.metric import NOTHING_FIXED, applicable, measure
-from mmtrain.metrics.metric import Scored as Judged
-from mmtrain.page.facts import GroupFacts, RunFacts, SplitCount, State, TargetFacts
-from mmtrain.page.intervals import Interval, closed_form_intervals
+from mmtrain.metrics.predicted import Predicted
+from mmtrain.page.facts import HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
 from mmtrain.page.network import read_network
+from mmtrain.page.predictions import judge_again, parse_predictions, training_labels
 from mmtrain.run import RunDirectory, read_table
-from mmtrain.targets.registry import load_kind
 
-HELD_OUT = ("val", "test")
+BALANCING = ("undersample", "weight")
+"""Settings of `balance` with which both classes count the same in training."""
 _UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, ImportError),
     *(TrainError, pl.exceptions.PolarsError),
@@ -43,18 +42,16 @@ def read_facts(run: RunDirectory, state: State) -> RunFacts:
     settings = _mapping(config_json.get("train"))
     metrics: dict[str, Any] = (_read(run.metrics, problems) or {}) if state == "finished" else {}
     mark = _mapping((_read(run.withdrawn, problems) or {}).get("withdrawn")) if run.withdrawn.exists() else {}
-    cohort = _read_people(run, problems)
+    cohort = _attempt(lambda: parse_cohort(read_table(run.cohort)), run.cohort, problems)
     network = _attempt(lambda: read_network(run.model_card), run.model_card, problems)
     epochs = _read_epochs(run, problems)
     seconds = [entry["train_seconds"] for entry in epochs if "train_seconds" in entry]
     config = _attempt(lambda: parse_run_config(settings), run.config, problems) if settings else None
     asked = config.data.targets if config else _targets_of(settings)
-    is_marked = run.withdrawn.exists()
-    predictions = _read_predictions(run, cohort, asked, problems) if metrics else {}
-    targets = [
-        _target_facts(target, metrics, predictions.get(target.name, {}), cohort, len(asked), is_marked=is_marked)
-        for target in asked
-    ]
+    predicted = _read_predictions(run, cohort, asked, problems) if metrics else {}
+    seed = settings.get("seed")
+    tested = _Tested(metrics, predicted, cohort, asked, seed if isinstance(seed, int) else 0)
+    entries = _entries(run, tested, problems)
     return RunFacts(
         run_id=run.run_id,
         state=state,
@@ -65,7 +62,16 @@ def read_facts(run: RunDirectory, state: State) -> RunFacts:
         versions=_mapping(config_json.get("environment")),
         counts=_counts(cohort, None),
         epochs=epochs,
-        targets=targets,
+        targets=[
+            _target_facts(
+                target,
+                entries.get(target.name, {}),
+                predicted.get(target.name, {}),
+                counts=_counts(cohort, index),
+                balance=settings.get("balance"),
+            )
+            for index, target in enumerate(asked)
+        ],
         withdrawn=sum(int(number) for number in mark.values()),
         minutes=metrics.get("minutes", sum(seconds) / 60 if seconds else None),
         parameters=metrics.get("parameters", network.num_parameters if network else None),
@@ -74,55 +80,65 @@ def read_facts(run: RunDirectory, state: State) -> RunFacts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What a finished run has of its targets."""
+
+    metrics: Mapping[str, Any]
+    """All of metrics.json."""
+    predicted: Mapping[str, Mapping[str, Predicted]]
+    """Target to split to its predictions."""
+    cohort: Cohort | None
+    targets: Sequence[TargetConfig]
+    seed: int
+    """Of the run."""
+
+
+def _entries(run: RunDirectory, tested: _Tested, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Return what metrics.json says of each target, or would say if it were written now."""
+    several = _mapping(tested.metrics.get("targets"))
+    found = {}
+    for index, target in enumerate(tested.targets):
+        entry = dict(tested.metrics) if len(tested.targets) == 1 else _mapping(several.get(target.name))
+        is_whole = "intervals" in entry and not run.withdrawn.exists()
+        found[target.name] = entry if is_whole or not entry else _measure_again(run, tested, index, entry, problems)
+    return found
+
+
+def _measure_again(
+    run: RunDirectory, tested: _Tested, index: int, entry: dict[str, Any], problems: list[str]
+) -> dict[str, Any]:
+    target = tested.targets[index]
+    labels = np.empty(0) if tested.cohort is None else training_labels(tested.cohort, index)
+    predicted = tested.predicted.get(target.name, {})
+    again = _attempt(lambda: judge_again(target, predicted, labels, tested.seed), run.predictions, problems)
+    return again or ({} if run.withdrawn.exists() else entry)
+
+
 def _target_facts(
     target: TargetConfig,
-    metrics: Mapping[str, Any],
-    scored: Mapping[str, Scored],
-    cohort: pl.DataFrame | None,
-    num_targets: int,
+    entry: Mapping[str, Any],
+    predicted: Mapping[str, Predicted],
     *,
-    is_marked: bool,
+    counts: Mapping[str, SplitCount],
+    balance: Any,
 ) -> TargetFacts:
-    column = "target" if num_targets == 1 else f"target_{target.name}"
-    facts = TargetFacts(
-        name=target.name, kind=target.kind, unit=target.unit, counts=_counts(cohort, column), scored=scored
-    )
-    entry = metrics if num_targets == 1 else _mapping(_mapping(metrics.get("targets")).get(target.name))
-    if not entry:
-        return facts
-    if is_marked:
-        return _measured_again(facts)
-    found = {split: _numbers(entry.get(split)) for split in HELD_OUT}
+    """Return what an entry of metrics.json, and the predictions themselves, say of a target."""
     given = _mapping(entry.get("intervals"))
-    intervals = {split: _intervals(given.get(split)) for split in HELD_OUT}
-    facts = replace(
-        facts,
-        metrics=found,
-        intervals=intervals,
+    return TargetFacts(
+        name=target.name,
+        kind=target.kind,
+        unit=target.unit,
+        counts=counts,
+        metrics={split: _numbers(entry.get(split)) for split in HELD_OUT} if entry else {},
+        intervals={split: _intervals(given.get(split)) for split in HELD_OUT},
+        predicted=predicted,
         threshold=_numbers(entry.get("decision")).get("threshold"),
         training_median=_numbers({"median": entry.get("training_median")}).get("median"),
         age_bias=_numbers(entry.get("age_bias")),
+        is_balanced=balance in BALANCING,
         groups=tuple(_group(group) for group in entry.get("subgroups") or []),
     )
-    return facts if any(intervals.values()) else _with_formulas(facts)
-
-
-def _measured_again(facts: TargetFacts) -> TargetFacts:
-    """Return metrics of those who are left."""
-    kind = load_kind(facts.kind)
-    found = {
-        split: measure(applicable(kind.metrics, NOTHING_FIXED), Judged(scored.truth, scored.prediction))
-        for split, scored in facts.scored.items()
-        if len(np.unique(scored.truth)) > 1
-    }
-    return _with_formulas(replace(facts, metrics=found))
-
-
-def _with_formulas(facts: TargetFacts) -> TargetFacts:
-    intervals = {
-        split: closed_form_intervals(metrics, facts.scored.get(split)) for split, metrics in facts.metrics.items()
-    }
-    return replace(facts, intervals=intervals, are_approximate=any(intervals.values()))
 
 
 def _group(group: Mapping[str, Any]) -> GroupFacts:
@@ -135,57 +151,23 @@ def _group(group: Mapping[str, Any]) -> GroupFacts:
     )
 
 
-def _read_people(run: RunDirectory, problems: list[str]) -> pl.DataFrame | None:
-    """Return the cohort's samples, splits, people and labels."""
-    table = _attempt(lambda: read_table(run.cohort), run.cohort, problems)
-    if table is None or not {"sample_id", "split"} <= {*table.columns}:
-        return None
-    if "participant" not in table.columns:
-        table = table.with_row_index("participant")
-    labels = [name for name in table.columns if name == "target" or name.startswith("target_")]
-    return table.select("sample_id", "split", pl.col("participant").cast(pl.Int64), *labels)
-
-
-def _counts(cohort: pl.DataFrame | None, label: str | None) -> dict[str, SplitCount]:
-    if cohort is None or (label is not None and label not in cohort.columns):
+def _counts(cohort: Cohort | None, index: int | None) -> dict[str, SplitCount]:
+    """Return the sizes of the splits; of those that have the label of a target, where its index is given."""
+    if cohort is None or (index is not None and index >= len(cohort.targets)):
         return {}
-    known = cohort if label is None else cohort.filter(pl.col(label).cast(pl.Float64).fill_nan(None).is_not_null())
-    return {
-        split: SplitCount(samples=part.height, participants=part["participant"].n_unique())
-        for split in SPLITS
-        for part in [known.filter(split=split)]
-    }
+    known = np.full(len(cohort.splits), True) if index is None else ~np.isnan(cohort.labels_NT[:, index])
+    people = {split: cohort.participants[known & (cohort.splits == split)] for split in SPLITS}
+    return {split: SplitCount(samples=len(of), participants=len(np.unique(of))) for split, of in people.items()}
 
 
 def _read_predictions(
-    run: RunDirectory, cohort: pl.DataFrame | None, asked: Sequence[TargetConfig], problems: list[str]
-) -> dict[str, dict[str, Scored]]:
+    run: RunDirectory, cohort: Cohort | None, asked: Sequence[TargetConfig], problems: list[str]
+) -> dict[str, dict[str, Predicted]]:
     """Return truth and prediction by target and split."""
-    table = _attempt(lambda: read_table(run.predictions), run.predictions, problems)
-    if table is None or not asked:
+    if not asked:
         return {}
-    try:
-        if "target" not in table.columns:
-            table = table.with_columns(target=pl.lit(asked[0].name))
-        if cohort is None:
-            people = table.select("sample_id").unique(maintain_order=True).with_row_index("participant")
-        else:
-            people = cohort.select("sample_id", "participant")
-        joined = table.join(people, on="sample_id", how="inner", maintain_order="left")
-        return {
-            str(target): {
-                str(split): Scored(
-                    truth=part["truth"].cast(pl.Float64).to_numpy(),
-                    prediction=part["prediction"].cast(pl.Float64).to_numpy(),
-                    participants=part["participant"].cast(pl.Int64).to_numpy(),
-                )
-                for (split,), part in of_target.partition_by("split", as_dict=True, maintain_order=True).items()
-            }
-            for (target,), of_target in joined.partition_by("target", as_dict=True, maintain_order=True).items()
-        }
-    except _UNREADABLE as error:
-        problems.append(f"{run.predictions.name} cannot be used ({type(error).__name__}).")
-        return {}
+    read = _attempt(lambda: parse_predictions(read_table(run.predictions), cohort, asked), run.predictions, problems)
+    return read or {}
 
 
 def _read_epochs(run: RunDirectory, problems: list[str]) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmbase.disclosure import SMALLEST_COUNT
-from mmtrain.aggregates.scored import Scored
-from mmtrain.metrics.classification import DECISION_THRESHOLD
-from mmtrain.page.facts import GroupFacts, TargetFacts
-from mmtrain.page.intervals import Interval
+from mmtrain.metrics.classification import DECISION_THRESHOLD, calibration_error
+from mmtrain.metrics.metric import Scored
+from mmtrain.metrics.registry import label_of, no_skill
+from mmtrain.page.facts import GroupFacts, Interval, TargetFacts
 from mmtrain.page.verdict import Verdict
 
 MIN_PEOPLE = 100
@@ -25,15 +25,16 @@ MIN_DIFFERENCE = {"auc": 0.05, "r2": 0.1}
 GROUP_FACTOR, GROUP_DIFFERENCE = 1.25, 0.05
 """Of a group's error to that of all; of the AUC of all to a group's."""
 PERFECT = {"auc": 0.9995, "r2": 0.98}
-NAMES = {"auc": "AUC", "r2": "R²", "r": "r", "mae": "mean absolute error"}
-_NUM_CALIBRATION_BINS = 10
+MIN_IMBALANCE = 0.1
+"""Of the share of class 1 from a half, from which balanced training tells in the probabilities."""
 
 
 def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
     """Say so where predictions go against the truth, beyond chance."""
-    name, nothing = ("auc", 0.5) if target.is_binary else ("r", 0.0)
+    name = "auc" if target.is_binary else "r"
+    nothing = no_skill(name)
     value, interval = target.metric(name), target.interval(name)
-    if value is None or interval is None or interval.high >= nothing:
+    if value is None or interval is None or nothing is None or interval.high >= nothing:
         return None
     val = target.metric(name, "val")
     where = (
@@ -58,9 +59,12 @@ def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
 
 def chance(target: TargetFacts) -> Verdict | None:
     """Say so where a model may be no better than chance, or than predicting the mean."""
-    name, nothing = (target.main_metric, 0.5 if target.is_binary else 0.0)
+    name = target.main_metric
+    nothing = no_skill(name)
     value, interval = target.metric(name), target.interval(name)
-    if value is None or interval is None or interval.low > nothing or learnt_the_opposite(target) is not None:
+    if value is None or interval is None or nothing is None or interval.low > nothing:
+        return None
+    if learnt_the_opposite(target) is not None:
         return None
     than = "chance: a coin would do as well" if target.is_binary else "predicting the mean for everybody"
     r = target.interval("r")
@@ -85,10 +89,10 @@ def chance(target: TargetFacts) -> Verdict | None:
 
 def decides_one_class(target: TargetFacts) -> Verdict | None:
     """Say so where everybody, or nearly, gets the same class at 0.5."""
-    scored = target.scored.get("test")
-    if not target.is_binary or scored is None or not len(scored.truth):
+    predicted = target.predicted.get("test")
+    if not target.is_binary or predicted is None or not len(predicted.truth):
         return None
-    share = float(np.mean(scored.prediction >= DECISION_THRESHOLD))
+    share = float(np.mean(predicted.prediction >= DECISION_THRESHOLD))
     if 1 - ONE_CLASS_SHARE < share < ONE_CLASS_SHARE:
         return None
     label = int(share >= 0.5)
@@ -114,12 +118,12 @@ def decides_one_class(target: TargetFacts) -> Verdict | None:
 
 def few_people(target: TargetFacts) -> Verdict | None:
     """Say so where the test split is small, or the main metric's interval wide."""
-    scored, name = target.scored.get("test"), target.main_metric
+    predicted, name = target.predicted.get("test"), target.main_metric
     interval = target.interval(name)
-    if scored is None:
+    if predicted is None:
         return None
-    n = scored.num_participants
-    smallest = min((scored.select(scored.truth == label).num_participants for label in (0, 1)), default=0)
+    n = predicted.num_participants
+    smallest = min((predicted.select(predicted.truth == label).num_participants for label in (0, 1)), default=0)
     if target.is_binary and smallest < SMALLEST_COUNT <= n:
         return Verdict(
             code="few_people",
@@ -131,7 +135,7 @@ def few_people(target: TargetFacts) -> Verdict | None:
     is_wide = interval is not None and interval.width > MAX_WIDTH[name]
     if n >= MIN_PEOPLE and not is_wide:
         return None
-    wide = f", and {NAMES[name]} may be anything from {_range(interval)}" if is_wide and interval else ""
+    wide = f", and {label_of(name)} may be anything from {_range(interval)}" if is_wide and interval else ""
     people = f"only {n}" if n >= SMALLEST_COUNT else "fewer than 10"
     return Verdict(
         code="few_people",
@@ -165,25 +169,12 @@ def disagreement(target: TargetFacts) -> Verdict | None:
 
 def poor_calibration(target: TargetFacts) -> Verdict | None:
     """Say so where probabilities, or values, are not what they say."""
-    scored = target.scored.get("test")
     if target.is_binary:
-        error = target.metric("calibration_error")
-        if error is None and scored is not None and scored.num_participants >= MIN_PEOPLE:
-            error = calibration_error(scored)
-        if error is None or error <= MAX_CALIBRATION_ERROR:
-            return None
-        return Verdict(
-            code="poor_calibration",
-            level="care",
-            title="Probabilities are not to be taken at their word",
-            meaning=f"They are off by {error:.2f} on average (calibration error, 10 bins): of those who get 0.8, not "
-            "80 % are of class 1. With --balance undersample or weight this is expected where a class is rare: the "
-            "model was shown both as equally frequent.",
-            remedy="Use the ranking (AUC), or calibrate the probabilities on the validation split before use.",
-        )
-    if scored is None or scored.num_participants < MIN_PEOPLE or np.std(scored.prediction) == 0:
+        return _poor_probabilities(target)
+    predicted = target.predicted.get("test")
+    if predicted is None or predicted.num_participants < MIN_PEOPLE or np.std(predicted.prediction) == 0:
         return None
-    slope = float(np.polyfit(scored.prediction, scored.truth, 1)[0])
+    slope = float(np.polyfit(predicted.prediction, predicted.truth, 1)[0])
     if slope <= 0 or SLOPES[0] <= slope <= SLOPES[1]:  # below 0 another rule speaks
         return None
     what = "too far apart" if slope < 1 else "too close to their mean"
@@ -194,6 +185,51 @@ def poor_calibration(target: TargetFacts) -> Verdict | None:
         meaning=f"Where predictions differ by 1, true values differ by {slope:.2f} on average.",
         remedy="Use the ranking (r), or fit a line on the validation split and correct by it before use.",
     )
+
+
+def _poor_probabilities(target: TargetFacts) -> Verdict | None:
+    error, prevalence = target.metric("calibration_error"), balanced_prevalence(target)
+    if error is None or error <= MAX_CALIBRATION_ERROR:
+        return None
+    off = f"They are off by {error:.2f} on average (calibration error, 10 bins)"
+    if prevalence is not None:
+        corrected = calibration_error(undo_balance(target.predicted["test"].scored(), prevalence))
+        if corrected <= MAX_CALIBRATION_ERROR:
+            return Verdict(
+                code="poor_calibration",
+                level="note",
+                title="Probabilities are those of a population with as many of class 1 as of class 0",
+                meaning=f"{off}, which follows from --balance: training showed both classes as equally frequent, and "
+                f"on test {prevalence:.0%} are of class 1. With the odds times {prevalence / (1 - prevalence):.2g}, "
+                f"the share of class 1 over that of class 0, they are off by {corrected:.2f}. The ranking (AUC) is "
+                "the same.",
+                remedy="Multiply the odds so before you take a probability at its word, or train with --balance none.",
+            )
+    return Verdict(
+        code="poor_calibration",
+        level="care",
+        title="Probabilities are not to be taken at their word",
+        meaning=f"{off}: of those who get 0.8, not 80 % are of class 1."
+        + ("" if prevalence is None else " That training showed both classes as equally frequent explains it in part."),
+        remedy="Use the ranking (AUC), or calibrate the probabilities on the validation split before use.",
+    )
+
+
+def balanced_prevalence(target: TargetFacts) -> float | None:
+    """Return the share of class 1 on test where training showed both classes as equally frequent, and they are not."""
+    prevalence = target.metric("prevalence")
+    if not (target.is_binary and target.is_balanced) or prevalence is None or "test" not in target.predicted:
+        return None
+    return prevalence if abs(prevalence - 0.5) >= MIN_IMBALANCE else None
+
+
+def undo_balance(scored: Scored, prevalence: float) -> Scored:
+    """Return probabilities for a share of class 1, of a model that was shown both classes as equally frequent.
+
+    Source: Saerens, Latinne, Decaestecker 2002, Neural Computation 14:21-41.
+    """
+    ones, zeros = scored.prediction * prevalence, (1 - scored.prediction) * (1 - prevalence)
+    return Scored(scored.truth, ones / (ones + zeros), scored.fixed)
 
 
 def group_much_worse(target: TargetFacts) -> Verdict | None:
@@ -221,35 +257,23 @@ def too_good(target: TargetFacts) -> Verdict | None:
         code="too_good",
         level="note",
         title="Almost perfect",
-        meaning=f"{NAMES[name]} {value:.4f} on test. Sex is predicted so well from images, little else is.",
+        meaning=f"{label_of(name)} {value:.4f} on test. Sex is predicted so well from images, little else is.",
         remedy="Look for an input that gives the target away (mm audit --target), and for people in two splits.",
     )
 
 
 def better_than_nothing(target: TargetFacts) -> Iterator[str]:
     """Yield what speaks for a result."""
-    name, nothing = target.main_metric, 0.5 if target.is_binary else 0.0
+    name = target.main_metric
+    nothing = no_skill(name)
     test, interval = target.metric(name), target.interval(name)
-    if test is None or interval is None or interval.low <= nothing:
+    if test is None or interval is None or nothing is None or interval.low <= nothing:
         return
     than = "chance (0.5)" if target.is_binary else "predicting the mean (0)"
     yield f"{_told(name, test, interval)} on test: clearly better than {than} for {target.name}."
     val = target.metric(name, "val")
     if val is not None and disagreement(target) is None:
-        yield f"Validation agrees with test ({NAMES[name]} {val:.2f} and {test:.2f})."
-
-
-def calibration_error(scored: Scored) -> float:
-    """Return the expected calibration error over ten bins of equal width.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv 1706.04599.
-    """
-    bins = np.minimum((scored.prediction * _NUM_CALIBRATION_BINS).astype(int), _NUM_CALIBRATION_BINS - 1)
-    gaps = [
-        abs(scored.prediction[bins == place].sum() - scored.truth[bins == place].sum())
-        for place in range(_NUM_CALIBRATION_BINS)
-    ]
-    return float(sum(gaps) / len(bins))
+        yield f"Validation agrees with test ({label_of(name)} {val:.2f} and {test:.2f})."
 
 
 def _is_much_worse(target: TargetFacts, group: GroupFacts) -> bool:
@@ -270,13 +294,13 @@ def _told_of_group(target: TargetFacts, group: GroupFacts) -> str:
     unit = f" {target.unit}" if name == "mae" and target.unit else ""
     overall = target.metric(name)
     return (
-        f"{NAMES[name]} {group.metrics[name]:.3g}{unit} in {group.by} {group.group} (n = {group.n}), "
+        f"{label_of(name)} {group.metrics[name]:.3g}{unit} in {group.by} {group.group} (n = {group.n}), "
         f"{overall:.3g}{unit} in all"
     )
 
 
 def _told(name: str, value: float, interval: Interval) -> str:
-    return f"{NAMES[name]} {value:.2f} ({_range(interval)})"
+    return f"{label_of(name)} {value:.2f} ({_range(interval)})"
 
 
 def _range(interval: Interval) -> str:

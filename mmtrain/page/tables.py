@@ -8,13 +8,14 @@ from mmbase.disclosure import SMALLEST_COUNT, hidden_places
 from mmbase.names import SPLITS
 from mmbase.settings import REQUIRED, settings_of
 from mmtrain.aggregates.decisions import OF_COUNTS, Decisions, decide, decided_metrics
+from mmtrain.aggregates.people import may_be_told, people_in_bins, shown_count
 from mmtrain.aggregates.score_bins import bin_scores
-from mmtrain.aggregates.scored import Scored, may_be_told, people_in_bins, shown_count
 from mmtrain.config.run import SECTIONS, RunConfig
 from mmtrain.drawing.scores import thresholds_of
 from mmtrain.metrics.classification import DECISION_THRESHOLD
-from mmtrain.page.facts import GroupFacts, RunFacts, SplitCount, TargetFacts
-from mmtrain.page.intervals import Interval
+from mmtrain.metrics.predicted import Predicted
+from mmtrain.metrics.registry import in_table_order, is_main, label_of
+from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
 
 T = TypeVar("T")
 SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
@@ -23,27 +24,6 @@ MEDIAN_SPLIT = "median_split_"
 NOT_SHOWN = "not shown"
 HIDDEN_WITHIN = "*"
 """Marks a metric that is told as a range, for a count below ten follows from it."""
-TITLES = {
-    "mae": "mean absolute error",
-    "median_absolute_error": "median absolute error",
-    "mae_bias_corrected": "mean absolute error, age bias corrected",
-    "r2": "R²",
-    "r": "Pearson's r",
-    "auc": "AUC of class 1",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "calibration_error": "calibration error (10 bins)",
-    "balanced_accuracy": "balanced accuracy at 0.5",
-    AT_THRESHOLD: "balanced accuracy at the chosen threshold",
-    "precision": "precision at 0.5",
-    "recall": "recall at 0.5",
-    "f1": "F1 at 0.5",
-    "macro_precision": "precision at 0.5, macro",
-    "macro_recall": "recall at 0.5, macro",
-    "macro_f1": "F1 at 0.5, macro",
-    "micro_auc": "AUC, micro",
-}
-IN_TARGET_UNIT = ("mae", "median_absolute_error", "mae_bias_corrected")
 OF_GROUPS = ("mae", "r2", "auc", "brier")
 """What is told of groups: nothing from which a count of decisions follows."""
 MIN_GROUP = 20
@@ -54,17 +34,20 @@ class MetricRow:
     """A metric on validation and test."""
 
     title: str
+    is_main: bool
+    """Whether it is shown at once."""
     val: str
     test: str
 
 
 def metric_rows(target: TargetFacts, *, exact: bool) -> list[MetricRow]:
     """Return the metrics of a target; those that would tell a small count as a range, or not at all."""
-    names = dict.fromkeys((*target.metrics.get("test", {}), *target.metrics.get("val", {})))
+    names = in_table_order([*target.metrics.get("test", {}), *target.metrics.get("val", {})])
     hidden = {split: hidden_metrics(target, split, exact=exact) for split in ("val", "test")}
     return [
         MetricRow(
-            title=metric_title(name, target.unit),
+            title=label_of(name, target.unit),
+            is_main=is_main(name),
             val=_metric_text(target, name, "val", hidden["val"]),
             test=_metric_text(target, name, "test", hidden["test"]),
         )
@@ -88,47 +71,35 @@ def hidden_metrics(target: TargetFacts, split: str, *, exact: bool) -> dict[str,
 
     A metric of a split of unknown people is told: there is nothing to compare with.
     """
-    scored = target.scored.get(split)
+    predicted = target.predicted.get(split)
     names = target.metrics.get(split, {})
-    if exact or scored is None:
+    if exact or predicted is None:
         return {}
-    if scored.num_participants < SMALLEST_COUNT:
+    if predicted.num_participants < SMALLEST_COUNT:
         return dict.fromkeys(names)
     if not target.is_binary:
-        told = _median_split_is_told(scored, target.training_median)
+        told = _median_split_is_told(predicted, target.training_median)
         return {} if told else {name: None for name in names if name.startswith(MEDIAN_SPLIT)}
-    bins = bin_scores(scored, thresholds_of(target.threshold))
+    bins = bin_scores(predicted, thresholds_of(target.threshold))
     if bins is None:
         return dict.fromkeys(names)
     hidden: dict[str, tuple[float, float] | None] = {}
-    at_half = decide(scored, DECISION_THRESHOLD, bins)
+    at_half = decide(predicted, DECISION_THRESHOLD, bins)
     if not at_half.is_exact:
         hidden |= dict.fromkeys(OF_COUNTS) | decided_metrics(at_half)
-    if target.threshold is None or not (chosen := decide(scored, target.threshold, bins)).is_exact:
+    if target.threshold is None or not (chosen := decide(predicted, target.threshold, bins)).is_exact:
         hidden[AT_THRESHOLD] = None if target.threshold is None else _balanced(chosen)
     return hidden
 
 
-def metric_title(name: str, unit: str) -> str:
-    """Return a metric as a table names it.
-
-    >>> metric_title("mae", "years"), metric_title("median_split_macro_f1", "years")
-    ('mean absolute error (years)', 'macro f1, split at the training median')
-    """
-    if name.startswith(MEDIAN_SPLIT):
-        return f"{name.removeprefix(MEDIAN_SPLIT).replace('_', ' ')}, split at the training median"
-    title = TITLES.get(name, name.replace("_", " "))
-    return f"{title} ({unit})" if name in IN_TARGET_UNIT and unit else title
-
-
 def confusions(target: TargetFacts, *, exact: bool) -> list[Decisions]:
     """Return the decisions of the test split at 0.5 and at the chosen threshold."""
-    scored = target.scored.get("test")
-    if not target.is_binary or scored is None or not len(scored.truth):
+    predicted = target.predicted.get("test")
+    if not target.is_binary or predicted is None or not len(predicted.truth):
         return []
     thresholds = thresholds_of(target.threshold)
-    bins = bin_scores(scored, thresholds)
-    return [decide(scored, threshold, bins, exact=exact) for threshold in dict.fromkeys(thresholds)]
+    bins = bin_scores(predicted, thresholds)
+    return [decide(predicted, threshold, bins, exact=exact) for threshold in dict.fromkeys(thresholds)]
 
 
 def shown_groups(target: TargetFacts, *, exact: bool) -> tuple[GroupFacts, ...]:
@@ -139,7 +110,7 @@ def shown_groups(target: TargetFacts, *, exact: bool) -> tuple[GroupFacts, ...]:
     """
     if exact:
         return target.groups
-    total = len(target.scored["test"].truth) if "test" in target.scored else 0
+    total = len(target.predicted["test"].truth) if "test" in target.predicted else 0
     shown: list[GroupFacts] = []
     for by in dict.fromkeys(group.by for group in target.groups):
         groups = [group for group in target.groups if group.by == by and _is_large(group)]
@@ -165,9 +136,7 @@ def group_rows(target: TargetFacts, *, exact: bool) -> list[dict[str, Any]]:
 
 def group_titles(target: TargetFacts) -> list[str]:
     """Return the heads of the columns of `group_rows`."""
-    return [
-        metric_title(name, target.unit) for name in OF_GROUPS if any(name in group.metrics for group in target.groups)
-    ]
+    return [label_of(name, target.unit) for name in OF_GROUPS if any(name in group.metrics for group in target.groups)]
 
 
 def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[str, str]]:
@@ -249,12 +218,12 @@ def _balanced(decisions: Decisions) -> tuple[float, float] | None:
     return decided_metrics(decisions).get("balanced_accuracy")
 
 
-def _median_split_is_told(scored: Scored, median: float | None) -> bool:
+def _median_split_is_told(predicted: Predicted, median: float | None) -> bool:
     """Return whether each cell of the confusion at the training median counts nobody, or ten people at least."""
     if median is None:
         return False
-    cells = 2 * (scored.truth > median).astype(int) + (scored.prediction > median)
-    return may_be_told(people_in_bins(cells, scored.participants, 4))
+    cells = 2 * (predicted.truth > median).astype(int) + (predicted.prediction > median)
+    return may_be_told(people_in_bins(cells, predicted.participants, 4))
 
 
 def _is_large(group: GroupFacts) -> bool:

@@ -26,6 +26,8 @@ from mmtrain.page.verdict import LEVELS, Level, Verdict
 T = TypeVar("T")
 DIAGNOSTIC = "diagnostic"
 """Setting of a run whose inputs were replaced by its labels."""
+CONSTANT = "constant"
+"""Setting `model` of a run that predicts the same for everybody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +80,8 @@ def judge(facts: RunFacts) -> Judgement:
         return Judgement(
             level="doubt", headline="This is a wiring check, no result", verdicts=(wiring_check(),), assurances=()
         )
+    if facts.settings.get("model") == CONSTANT:
+        return _baseline(facts)
     verdicts = [*of_results(facts.targets), *_found(OF_LEARNING, facts), *_of_record(facts)]
     if any(verdict.code == learnt_the_opposite.__name__ for verdict in verdicts):
         verdicts = [verdict for verdict in verdicts if verdict.code not in FOLLOWING]
@@ -104,6 +108,27 @@ def wiring_check() -> Verdict:
         meaning="Its inputs were replaced by the labels (setting diagnostic), to see that a network can learn them. "
         "Its metrics say nothing about the brain.",
         remedy="Train again without diagnostic for a result.",
+    )
+
+
+def _baseline(facts: RunFacts) -> Judgement:
+    """Return what is said of a model that is to predict the same for everybody: that it does so is no fault."""
+    verdict = Verdict(
+        code="baseline",
+        level="note",
+        title="This model (constant) looks at no input: its metrics are the floor",
+        meaning="It knows the training labels alone, and gives everybody their mean, or the share of class 1. So R² "
+        "is about 0, AUC and balanced accuracy are 0.5, and a single class is decided. A model that has learnt "
+        "something must be better than the numbers on this page.",
+        remedy="Compare other models with it: mm runs RUN RUN.",
+    )
+    record = list(_of_record(facts))
+    headline = "This is a baseline: it predicts the same for everybody"
+    return Judgement(
+        level="note",
+        headline=headline if facts.state == "finished" else NOT_YET[facts.state],
+        verdicts=(verdict, *record),
+        assurances=(),
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtrain.aggregates.scored import Scored
 from mmtrain.drawing.figures import Picture
 from mmtrain.metrics.metric import Metric
+from mmtrain.metrics.predicted import Predicted
 
 Labels = NDArray[np.float64]
 """Values of a target, shape (N,), in its own unit; classes are numbers from 0."""
@@ -82,7 +82,7 @@ class TargetKind(Protocol):
 
     @staticmethod
     def draw(
-        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+        predicted: Predicted, title: str, *, threshold: float | None = None, exact: bool = False
     ) -> dict[str, Picture]:
         """Draw the predictions of the test split; the first picture is called ``test``.
 

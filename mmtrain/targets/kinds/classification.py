@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mmtrain.aggregates.scored import Scored
 from mmtrain.drawing.figures import Picture
 from mmtrain.drawing.scores import draw_scores
 from mmtrain.errors import TrainError
 from mmtrain.metrics.classification import OF_PROBABILITIES
 from mmtrain.metrics.metric import Metric
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.targets.protocol import Labels
 
 
@@ -80,10 +80,10 @@ class Kind:
 
     @staticmethod
     def draw(
-        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+        predicted: Predicted, title: str, *, threshold: float | None = None, exact: bool = False
     ) -> dict[str, Picture]:
         """Draw what the ranking is worth (ROC, precision and recall), decisions at 0.5, and the calibration."""
-        return draw_scores(scored, metrics, title, threshold=threshold, exact=exact)
+        return draw_scores(predicted, title, threshold=threshold, exact=exact)
 
 
 def weigh_classes(training_labels: Labels) -> tuple[float, float]:

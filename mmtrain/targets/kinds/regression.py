@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from mmbase.json_text import Finite, parse_content
-from mmtrain.aggregates.scored import Scored
 from mmtrain.drawing.figures import Picture
 from mmtrain.drawing.values import draw_values
 from mmtrain.errors import TrainError
 from mmtrain.metrics.metric import Metric
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.regression import OF_VALUES
 from mmtrain.targets.protocol import Labels
 
@@ -94,7 +94,7 @@ class Kind:
 
     @staticmethod
     def draw(
-        scored: Scored, metrics: Mapping[str, float], title: str, *, threshold: float | None = None, exact: bool = False
+        predicted: Predicted, title: str, *, threshold: float | None = None, exact: bool = False
     ) -> dict[str, Picture]:
         """Draw predicted against true values: how many people lie where, the identity, and the fitted line."""
-        return {"test": draw_values(scored, title, exact=exact)}
+        return {"test": draw_values(predicted, title, exact=exact)}

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from mmtrain.aggregates.decisions import decide, decided_metrics
 from mmtrain.aggregates.score_bins import bin_scores
-from mmtrain.aggregates.scored import Scored
+from mmtrain.metrics.predicted import Predicted
 
 BY_SKLEARN = {
     "balanced_accuracy": sk.balanced_accuracy_score,
@@ -21,10 +21,10 @@ BY_SKLEARN = {
 }
 
 
-def with_counts(tn: int, fp: int, fn: int, tp: int) -> Scored:
+def with_counts(tn: int, fp: int, fn: int, tp: int) -> Predicted:
     truth = np.repeat([0.0, 0, 1, 1], (tn, fp, fn, tp))
     prediction = np.repeat([0.2, 0.8, 0.2, 0.8], (tn, fp, fn, tp))
-    return Scored(truth=truth, prediction=prediction, participants=np.arange(len(truth)))
+    return Predicted(truth=truth, prediction=prediction, participants=np.arange(len(truth)))
 
 
 @pytest.mark.parametrize("counts", [(50, 20, 30, 40), (70, 0, 35, 0), (11, 10, 0, 90)])
@@ -61,7 +61,7 @@ def test_the_ranges_are_those_of_every_matrix_that_fits() -> None:
 
 def test_people_with_several_visits_give_no_range() -> None:
     data = with_counts(80, 20, 94, 6)
-    twice = Scored(truth=data.truth, prediction=data.prediction, participants=np.arange(200) // 2)
+    twice = Predicted(truth=data.truth, prediction=data.prediction, participants=np.arange(200) // 2)
     decisions = decide(twice, 0.5, bin_scores(twice, (0.5,)))
     assert decisions.cells[1] == (">90", "<10") and decided_metrics(decisions) == {}
 

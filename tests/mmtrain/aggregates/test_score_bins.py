@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score, roc_curve
 
 from mmtrain.aggregates.score_bins import ScoreBins, bin_scores
-from mmtrain.aggregates.scored import Scored
+from mmtrain.metrics.predicted import Predicted
 
 
-def scored(n: int, seed: int, share: float = 0.5, effect: float = 1.5, visits: int = 1) -> Scored:
+def predicted(n: int, seed: int, share: float = 0.5, effect: float = 1.5, visits: int = 1) -> Predicted:
     rng = np.random.default_rng(seed)
     truth = (rng.random(n) < share).astype(float)
     prediction = 1 / (1 + np.exp(-rng.normal(effect * (truth - 0.5), 1)))
-    return Scored(truth=truth, prediction=prediction, participants=np.arange(n) // visits)
+    return Predicted(truth=truth, prediction=prediction, participants=np.arange(n) // visits)
 
 
-def people(data: Scored, label: int, cuts: list[float]) -> list[int]:
+def people(data: Predicted, label: int, cuts: list[float]) -> list[int]:
     """Count people of a class between cuts, in a loop of its own."""
     edges = [-1.0, *sorted(cuts), 2.0]
     chosen = data.truth == label
@@ -29,7 +29,7 @@ def people(data: Scored, label: int, cuts: list[float]) -> list[int]:
     ]
 
 
-def shared_cuts(data: Scored, bins: ScoreBins) -> list[float]:
+def shared_cuts(data: Predicted, bins: ScoreBins) -> list[float]:
     """Find cuts that have the counts which are told."""
     candidates = np.unique(np.concatenate([data.prediction, [np.inf]]))
     found = []
@@ -51,7 +51,7 @@ def shared_cuts(data: Scored, bins: ScoreBins) -> list[float]:
 def test_no_two_things_that_are_told_differ_by_fewer_than_ten_people(
     n: int, seed: int, share: float, effect: float, chosen: float, visits: int
 ) -> None:
-    data = scored(n, seed, share, effect, visits)
+    data = predicted(n, seed, share, effect, visits)
     bins = bin_scores(data, (0.5, chosen))
     if bins is None:
         assert min(len(set(data.participants[data.truth == label])) for label in (0, 1)) < 10
@@ -63,7 +63,7 @@ def test_no_two_things_that_are_told_differ_by_fewer_than_ten_people(
 
 
 def test_the_curve_runs_through_points_of_the_exact_one() -> None:
-    data = scored(2000, 3)
+    data = predicted(2000, 3)
     bins = bin_scores(data, (0.5,))
     assert bins is not None
     false, true, _ = roc_curve(data.truth, data.prediction, drop_intermediate=False)
@@ -79,18 +79,18 @@ def test_calibrated_probabilities_lie_on_the_diagonal() -> None:
     rng = np.random.default_rng(1)
     prediction = rng.random(20_000)
     truth = (rng.random(20_000) < prediction).astype(float)
-    bins = bin_scores(Scored(truth=truth, prediction=prediction, participants=np.arange(20_000)), (0.5,))
+    bins = bin_scores(Predicted(truth=truth, prediction=prediction, participants=np.arange(20_000)), (0.5,))
     assert bins is not None
-    predicted, share = bins.reliability
-    assert np.abs(predicted - share).max() < 0.06 and (np.diff(predicted) > 0).all()
+    probability, share = bins.reliability
+    assert np.abs(probability - share).max() < 0.06 and (np.diff(probability) > 0).all()
 
 
 def test_a_threshold_beside_another_is_told_for_neither_class_that_has_few_between() -> None:
-    data = scored(400, 5)
+    data = predicted(400, 5)
     bins = bin_scores(data, (0.5, 0.5001))
     assert (bins is not None and bins.decisions == ((0.5, 0.5001), (0.5, 0.5001))) or bins.decisions == ((0.5,), (0.5,))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
 def test_a_class_of_a_few_people_is_not_told_of(share: float) -> None:
-    assert bin_scores(scored(200, 2, share), (0.5,)) is None
+    assert bin_scores(predicted(200, 2, share), (0.5,)) is None

@@ -5,17 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmtrain.aggregates.scored import Scored, may_be_told
+from mmtrain.aggregates.people import may_be_told
 from mmtrain.aggregates.value_bins import LEVELS, bin_truth, find_axis, find_density, round_step
+from mmtrain.metrics.predicted import Predicted
 
 
-def scored(n: int, seed: int, visits: int = 1) -> Scored:
+def predicted(n: int, seed: int, visits: int = 1) -> Predicted:
     rng = np.random.default_rng(seed)
     truth = rng.normal(62, 8, n)
-    return Scored(truth=truth, prediction=truth + rng.normal(0, 4, n), participants=np.arange(n) // visits)
+    return Predicted(truth=truth, prediction=truth + rng.normal(0, 4, n), participants=np.arange(n) // visits)
 
 
-def people_in(data: Scored, low: float, high: float, bottom: float = -np.inf, top: float = np.inf) -> int:
+def people_in(data: Predicted, low: float, high: float, bottom: float = -np.inf, top: float = np.inf) -> int:
     chosen = (data.truth >= low) & (data.truth < high) & (data.prediction >= bottom) & (data.prediction < top)
     return len(set(data.participants[chosen]))
 
@@ -23,7 +24,7 @@ def people_in(data: Scored, low: float, high: float, bottom: float = -np.inf, to
 @given(st.integers(1, 3000), st.integers(0, 100), st.integers(1, 3))
 @settings(max_examples=40, deadline=None)
 def test_no_cell_of_fewer_than_ten_people_is_shown(n: int, seed: int, visits: int) -> None:
-    data = scored(n, seed, visits)
+    data = predicted(n, seed, visits)
     assert all(people_in(data, part.low, part.high) >= 10 for part in bin_truth(data))
     density = find_density(data)
     if density is None:
@@ -37,12 +38,12 @@ def test_no_cell_of_fewer_than_ten_people_is_shown(n: int, seed: int, visits: in
 
 @pytest.mark.parametrize("n", [9, 30, 99])
 def test_thirty_people_have_no_density(n: int) -> None:
-    assert find_density(scored(n, 1)) is None
-    assert bool(bin_truth(scored(n, 1))) == (n >= 10)
+    assert find_density(predicted(n, 1)) is None
+    assert bool(bin_truth(predicted(n, 1))) == (n >= 10)
 
 
 def test_many_people_have_a_density_that_shows_most_of_them() -> None:
-    density = find_density(scored(5000, 1))
+    density = find_density(predicted(5000, 1))
     assert density is not None and len(density.edges) > 10 and (density.levels >= 0).sum() > 20
 
 
@@ -60,7 +61,7 @@ def test_an_axis_ends_at_round_numbers(values: list[float]) -> None:
 
 
 def test_means_along_the_truth_are_those_of_its_bins() -> None:
-    data = scored(500, 4)
+    data = predicted(500, 4)
     for part in bin_truth(data):
         inside = (data.truth >= part.low) & (data.truth < part.high)
         assert part.mean_prediction == pytest.approx(data.prediction[inside].mean(), rel=0.005)

@@ -10,8 +10,9 @@ from mmtrain.config.data import TargetConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.metrics.classification import OF_PROBABILITIES
 from mmtrain.metrics.fixing import choose_threshold, fit_age_bias
-from mmtrain.metrics.judgement import Predicted, judge
+from mmtrain.metrics.judgement import judge
 from mmtrain.metrics.metric import Scored
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.regression import OF_VALUES
 from mmtrain.metrics.subgroups import find_subgroups
 

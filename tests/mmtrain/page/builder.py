@@ -11,7 +11,8 @@ import polars as pl
 from mmtrain.config.data import TargetConfig
 from mmtrain.config.run import parse_run_config
 from mmtrain.data.scaling import FeatureScaler
-from mmtrain.metrics.metric import NOTHING_FIXED, Scored, applicable, measure
+from mmtrain.metrics.judgement import judge
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.run import RunDirectory
@@ -126,7 +127,13 @@ def build_run(
     )
     write_card(run.model_card, card)
     if finished:
-        held_out = {split: (truth[split], prediction[split]) for split in ("val", "test")}
+        people = np.asarray(frame["participant"])
+        held_out = {
+            split: Predicted(
+                truth=truth[split], prediction=prediction[split], participants=people[np.asarray(splits) == split]
+            )
+            for split in ("val", "test")
+        }
         pl.DataFrame(
             {
                 "sample_id": ids[sizes["train"] :],
@@ -135,10 +142,8 @@ def build_run(
                 "prediction": np.concatenate([prediction["val"], prediction["test"]]),
             }
         ).write_parquet(run.predictions)
-        metrics = {
-            split: measure(applicable(load_kind(kind).metrics, NOTHING_FIXED), Scored(*pair))
-            for split, pair in held_out.items()
-        }
+        trained = labels[: sizes["train"]]
+        metrics = judge(load_kind(kind).metrics, config.data.targets[0], trained, held_out, config.optimisation.seed)
         content = {"target": target, "kind": kind, "inputs": ["t1"], "n": dict(sizes), **metrics}
         run.metrics.write_text(json.dumps({**content, "best_epoch": 1, "epochs": len(epochs), **(extra or {})}))
     return run

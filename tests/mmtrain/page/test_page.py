@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mmtrain.errors import TrainError
 from mmtrain.page import page as page_module
@@ -31,6 +32,12 @@ def binary_run(path: Path, **settings: Any) -> RunDirectory:
     truth = {split: classes(SIZES[split], place) for place, split in enumerate(("val", "test"))}
     prediction = {split: scores(labels, 1.5, 7) for split, labels in truth.items()}
     return build_run(path, truth, prediction, good_history(), **settings)
+
+
+def measured(run: RunDirectory) -> set[str]:
+    """Return the names of what metrics.json has of validation or test."""
+    content = json.loads(run.metrics.read_text())
+    return {name for split in ("val", "test") for name, value in content[split].items() if value is not None}
 
 
 def copy_of(run: RunDirectory, path: Path) -> RunDirectory:
@@ -131,13 +138,19 @@ def test_a_run_that_lacks_parts_gets_a_page_which_says_so(
     assert ("Parts of the run cannot be read" in text) != is_gone
 
 
-def test_a_run_of_before_participants_and_intervals_gets_a_page(tmp_path: Path) -> None:
-    run = binary_run(tmp_path / "run")
-    pl.read_parquet(run.cohort).drop("participant").write_parquet(run.cohort)
+def test_a_run_that_kept_no_intervals_gets_the_page_that_it_would_have_got(
+    runs: dict[str, RunDirectory], tmp_path: Path
+) -> None:
+    run = copy_of(runs["good"], tmp_path / "good")
+    expected = run.report.read_text()
+    content = json.loads(run.metrics.read_text())
+    for name in ("intervals", "decision", "subgroups"):
+        del content[name]
+    run.metrics.write_text(json.dumps(content))
+    pl.read_parquet(run.cohort).drop("participant").write_parquet(run.cohort)  # all are different people in this one
     write_page(run, "finished")
-    text = run.report.read_text()
-    assert "by formula, where there is one: this run kept none" in text
-    assert re.search(r"AUC of class 1</th>.*?0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", text, re.DOTALL)
+    assert run.report.read_text() == expected
+    assert re.search(r">AUC</th>.*?0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", expected)
 
 
 def test_a_regression_shows_density_and_fit(tmp_path: Path) -> None:
@@ -148,7 +161,7 @@ def test_a_regression_shows_density_and_fit(tmp_path: Path) -> None:
     text = run.report.read_text()
     slope = np.polyfit(truth["test"], prediction["test"], 1)[0]
     assert f"the fitted line has slope {slope:.2f}" in text and "cells of fewer than ten are left blank" in text
-    assert "mean absolute error (years)" in text
+    assert "MAE (years)" in text
 
 
 def test_thirty_people_are_shown_as_means_alone_and_nine_not_at_all(tmp_path: Path) -> None:
@@ -161,7 +174,17 @@ def test_thirty_people_are_shown_as_means_alone_and_nine_not_at_all(tmp_path: Pa
         assert "No density is shown" in text if n == 30 else "Not shown: fewer than ten participants" in text
         if n == 9:
             assert re.search(r'test</th><td class="number">&lt;10</td>', text)
-            assert text.count("not shown</td>") == 6  # mae, r2 and r of both splits
+            assert text.count("not shown</td>") == 2 * len(measured(run))
+
+
+def test_balanced_training_is_told_beside_the_calibration_of_a_rare_class(tmp_path: Path) -> None:
+    truth = {split: classes(SIZES[split], 1, 0.2) for split in ("val", "test")}
+    prediction = {split: scores(labels, 1.5, 7, 1.4) for split, labels in truth.items()}
+    for balance in ("undersample", "none"):
+        run = build_run(tmp_path / balance, truth, prediction, good_history(), balance=balance)
+        write_page(run, "finished")
+        text = run.report.read_text()
+        assert ("Training showed both classes as equally frequent" in text) == (balance == "undersample")
 
 
 def test_groups_that_would_tell_of_a_small_one_are_left_out(tmp_path: Path) -> None:
@@ -187,7 +210,7 @@ def test_metrics_that_would_tell_a_small_count_are_ranges(tmp_path: Path) -> Non
     run = build_run(tmp_path / "run", truth, prediction, good_history())
     write_page(run, "finished")
     text = run.report.read_text()
-    (row,) = re.findall(r"recall at 0\.5</th>(.*?)</tr>", text)
+    (row,) = re.findall(r"recall of class 1</th>(.*?)</tr>", text)
     assert row.count(" to ") == 2 and row.count("*") == 2
     assert "&lt;10" in text and re.search(r"&gt;\d+", text)
 
@@ -199,7 +222,7 @@ def test_a_class_of_a_few_is_told_neither_by_metrics_nor_by_rules(tmp_path: Path
     write_page(run, "finished")
     text = run.report.read_text()
     assert "A class has fewer than ten test participants" in text and "AUC 0." not in text
-    assert text.count("not shown</td>") == 10  # five metrics of both splits
+    assert text.count("not shown</td>") == 2 * len(measured(run))
 
 
 def test_after_a_withdrawal_everything_is_of_those_who_are_left(runs: dict[str, RunDirectory], tmp_path: Path) -> None:
@@ -213,8 +236,10 @@ def test_after_a_withdrawal_everything_is_of_those_who_are_left(runs: dict[str, 
     text = run.report.read_text()
     assert "Participants have withdrawn since" in text
     assert 'test</th><td class="number">350</td>' in text
-    stored = json.loads(run.metrics.read_text())["test"]["auc"]
-    assert f"{stored:.3f} (" not in text
+    left = pl.read_parquet(run.predictions).filter(split="test")
+    assert f">{roc_auc_score(left['truth'], left['prediction']):.3f} (" in text
+    stored = json.loads(run.metrics.read_text())
+    assert f"{stored['test']['auc']:.3f} (" not in text and "Validation AUC" not in text
 
 
 def test_a_page_of_somebody_who_withdraws_meanwhile_does_not_stay(

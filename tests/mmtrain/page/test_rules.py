@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
 
-from mmtrain.aggregates.scored import Scored
+from mmtrain.metrics.classification import calibration_error
+from mmtrain.metrics.metric import Scored
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.page import learning_rules, result_rules
-from mmtrain.page.facts import GroupFacts, RunFacts, TargetFacts
-from mmtrain.page.intervals import Interval
+from mmtrain.page.facts import GroupFacts, Interval, RunFacts, TargetFacts
 from mmtrain.page.verdicts import judge
 from tests.mmtrain.page.builder import history
 
@@ -21,21 +21,21 @@ VALUES = RNG.normal(60, 8, 400)
 
 
 def binary(auc: float = 0.8, low: float = 0.75, high: float = 0.85, **changes: Any) -> TargetFacts:
-    scored = Scored(truth=CLASSES, prediction=np.clip(CLASSES * 0.5 + 0.25, 0, 1), participants=np.arange(400))
+    predicted = Predicted(truth=CLASSES, prediction=np.clip(CLASSES * 0.5 + 0.25, 0, 1), participants=np.arange(400))
     facts = TargetFacts(
         name="sex",
         kind="classification",
         unit="",
         metrics={"test": {"auc": auc, "calibration_error": 0.03}, "val": {"auc": auc}},
         intervals={"test": {"auc": Interval(low, high)}, "val": {"auc": Interval(low, high)}},
-        scored={"test": scored},
+        predicted={"test": predicted},
     )
     return replace(facts, **changes)
 
 
 def continuous(r2: float = 0.6, low: float = 0.5, high: float = 0.7, r: float = 0.78, **changes: Any) -> TargetFacts:
     error = np.random.default_rng(1).normal(0, 5, 400)
-    scored = Scored(truth=VALUES + error, prediction=VALUES, participants=np.arange(400))
+    predicted = Predicted(truth=VALUES + error, prediction=VALUES, participants=np.arange(400))
     facts = TargetFacts(
         name="age",
         kind="regression",
@@ -45,9 +45,13 @@ def continuous(r2: float = 0.6, low: float = 0.5, high: float = 0.7, r: float = 
             "test": {"r2": Interval(low, high), "r": Interval(r - 0.05, r + 0.05), "mae": Interval(3.7, 4.3)},
             "val": {"r2": Interval(low, high)},
         },
-        scored={"test": scored},
+        predicted={"test": predicted},
     )
     return replace(facts, **changes)
+
+
+def of_people(number: int) -> TargetFacts:
+    return binary(predicted={"test": binary().predicted["test"].select(np.arange(400) < number)})
 
 
 def run(
@@ -112,7 +116,10 @@ def test_swapped_labels_of_the_test_split_are_told_from_those_of_training() -> N
 )
 def test_a_single_class_is_told_of_whatever_the_area(probability: np.ndarray, low: float, level: str) -> None:
     target = binary(
-        0.75, low, 0.8, scored={"test": Scored(truth=CLASSES, prediction=probability, participants=np.arange(400))}
+        0.75,
+        low,
+        0.8,
+        predicted={"test": Predicted(truth=CLASSES, prediction=probability, participants=np.arange(400))},
     )
     verdict = result_rules.decides_one_class(target)
     assert verdict and verdict.level == level and "single class" in verdict.title
@@ -127,8 +134,8 @@ def test_two_classes_are_no_single_class() -> None:
     ("target", "words"),
     [
         (binary(0.8, 0.65, 0.9), "may be anything from 0.65 to 0.90"),
-        (binary(scored={"test": binary().scored["test"].select(np.arange(400) < 40)}), "only 40 participants"),
-        (binary(scored={"test": binary().scored["test"].select(np.arange(400) < 4)}), "fewer than 10 participants"),
+        (of_people(40), "only 40 participants"),
+        (of_people(4), "fewer than 10 participants"),
     ],
 )
 def test_a_small_test_split_is_told_of(target: TargetFacts, words: str) -> None:
@@ -145,25 +152,42 @@ def test_splits_that_disagree_beyond_their_intervals_are_told_of() -> None:
     assert result_rules.disagreement(near) is None and result_rules.disagreement(binary()) is None
 
 
-def test_probabilities_that_are_off_are_told_of_by_the_metric_or_by_the_predictions() -> None:
+def test_probabilities_that_are_off_are_told_of() -> None:
     off = replace(binary(), metrics={"test": {"auc": 0.8, "calibration_error": 0.15}})
-    assert result_rules.poor_calibration(off) is not None and result_rules.poor_calibration(binary()) is None
-    without = replace(binary(), metrics={"test": {"auc": 0.8}})  # 0.25 and 0.75 where it is 0 and 1
-    verdict = result_rules.poor_calibration(without)
-    assert verdict and "0.25" in verdict.meaning
+    verdict = result_rules.poor_calibration(off)
+    assert verdict and verdict.level == "care" and "0.15" in verdict.meaning
+    assert result_rules.poor_calibration(binary()) is None
 
 
-def test_the_calibration_error_is_the_weighted_gap_of_scikit_learns_curve() -> None:
-    prediction = RNG.random(400)
-    scored = Scored(truth=CLASSES, prediction=prediction, participants=np.arange(400))
-    share, predicted = calibration_curve(CLASSES, prediction, n_bins=10)
-    sizes = np.bincount(np.minimum((prediction * 10).astype(int), 9), minlength=10) / 400
-    assert result_rules.calibration_error(scored) == pytest.approx((sizes * np.abs(share - predicted)).sum())
+def with_probabilities(probability: np.ndarray, truth: np.ndarray, **changes: Any) -> TargetFacts:
+    predicted = Predicted(truth=truth, prediction=probability, participants=np.arange(len(truth)))
+    measured = {"auc": 0.8, "calibration_error": calibration_error(predicted.scored()), "prevalence": truth.mean()}
+    return binary(metrics={"test": measured}, predicted={"test": predicted}, **changes)
+
+
+def test_probabilities_that_balanced_training_shifted_are_no_fault_of_the_model() -> None:
+    rng = np.random.default_rng(1)
+    honest = rng.beta(0.4, 3.6, 4000)  # every tenth is of class 1
+    truth = (rng.random(4000) < honest).astype(float)
+    odds = honest / (1 - honest) * (1 - truth.mean()) / truth.mean()
+    shifted = with_probabilities(odds / (1 + odds), truth, is_balanced=True)
+    verdict = result_rules.poor_calibration(shifted)
+    assert verdict and verdict.level == "note" and "follows from --balance" in verdict.meaning
+    wrong = with_probabilities(1 / (1 + odds), truth, is_balanced=True)
+    for other in (replace(shifted, is_balanced=False), wrong):
+        worse = result_rules.poor_calibration(other)
+        assert worse and worse.level == "care"
+
+
+def test_undoing_a_balance_is_bayes_with_another_prior() -> None:
+    likely = np.array([0.2, 0.5, 0.9])  # with equal priors, so the likelihood ratios are 1/4, 1 and 9
+    undone = result_rules.undo_balance(Scored(np.zeros(3), likely), 0.1)
+    assert undone.prediction == pytest.approx([0.25 / 9.25, 1 / 10, 9 / 18])
 
 
 def test_values_that_lie_too_far_apart_are_told_of() -> None:
-    scored = Scored(truth=VALUES, prediction=60 + 2 * (VALUES - 60), participants=np.arange(400))
-    verdict = result_rules.poor_calibration(continuous(scored={"test": scored}))
+    predicted = Predicted(truth=VALUES, prediction=60 + 2 * (VALUES - 60), participants=np.arange(400))
+    verdict = result_rules.poor_calibration(continuous(predicted={"test": predicted}))
     assert verdict and "too far apart" in verdict.title and "0.50" in verdict.meaning
     assert result_rules.poor_calibration(continuous()) is None
 
@@ -250,6 +274,17 @@ def test_what_the_record_says_is_told() -> None:
     assert judgement.headline == "Do not believe this result as it is"
     assert "identical-scans" in judgement.verdicts[0].meaning and "rare-class" not in judgement.verdicts[0].meaning
     assert not any(character.isdigit() for character in judgement.verdicts[2].meaning)
+
+
+def test_a_constant_model_is_a_baseline_and_no_fault() -> None:
+    flat = Predicted(truth=CLASSES, prediction=np.full(400, 0.5), participants=np.arange(400))
+    target = binary(0.5, 0.5, 0.5, predicted={"test": flat})
+    facts = RunFacts(run_id="r", state="finished", settings={"model": "constant", "epochs": 1}, targets=(target,))
+    judgement = judge(facts)
+    assert judgement.headline == "This is a baseline: it predicts the same for everybody"
+    assert [verdict.code for verdict in judgement.verdicts] == ["baseline"] and judgement.level == "note"
+    others = judge(replace(facts, settings={"model": "linear"}))
+    assert {"chance", "decides_one_class"} <= {verdict.code for verdict in others.verdicts}
 
 
 def test_a_diagnostic_run_is_a_wiring_check_and_nothing_else() -> None:

@@ -1,36 +1,9 @@
-"""Truth and prediction of the samples of one split, and who they are of."""
-
-from dataclasses import dataclass
+"""Counts of people as they may be published: nobody, or ten at least."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.disclosure import SMALLEST_COUNT
-
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """N samples that have the label of one target."""
-
-    truth: Values
-    """Shape (N,): in the target's own unit, or classes 0 and 1."""
-    prediction: Values
-    """Shape (N,): in the same unit, or the probability of class 1."""
-    participants: NDArray[np.int64]
-    """Shape (N,): equal numbers are visits of one person."""
-
-    @property
-    def num_participants(self) -> int:
-        """Return how many people there are."""
-        return len(np.unique(self.participants))
-
-    def select(self, chosen: NDArray[np.bool_]) -> "Scored":
-        """Return some of the samples."""
-        return Scored(
-            truth=self.truth[chosen], prediction=self.prediction[chosen], participants=self.participants[chosen]
-        )
 
 
 def shown_count(number: int) -> str:
