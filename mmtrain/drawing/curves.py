@@ -24,7 +24,7 @@ def draw_losses(history: Epochs, best_epoch: int) -> Picture:
     axes.plot(epochs, validation, color=ORANGE, marker=marker, markersize=3, linestyle=DASHED, label="validation")
     losses = training + validation
     scale = "log" if min(losses) > 0 and max(losses) / min(losses) > LOG_RATIO else "linear"
-    _mark_best(axes, best_epoch)
+    _mark_best(axes, best_epoch, epochs)
     axes.set(xlabel="epoch", ylabel="loss", yscale=scale)
     axes.legend(frameon=False, fontsize=8)
     at_best = next(entry for entry in history if entry["epoch"] == best_epoch)
@@ -55,11 +55,12 @@ def draw_metric(history: Epochs, best_epoch: int, name: str, key: str) -> Pictur
         return None
     figure, axes = new_figure()
     values = [entry["val"][key] for entry in entries]
-    axes.plot([entry["epoch"] for entry in entries], values, color=ORANGE, marker=_marker(entries), markersize=3)
+    epochs = [entry["epoch"] for entry in entries]
+    axes.plot(epochs, values, color=ORANGE, marker=_marker(entries), markersize=3)
     nothing = no_skill(name)
     if nothing is not None:
         axes.axhline(nothing, color=GREY, linestyle=DOTTED, linewidth=1.2, label="no better than nothing")
-    _mark_best(axes, best_epoch)
+    _mark_best(axes, best_epoch, epochs)
     title = label_of(name)
     if name == "r2":
         axes.set_ylim(bottom=max(min(values), -1.0) - 0.05)  # the first epochs of a regression are far below
@@ -84,7 +85,7 @@ def draw_speed(history: Epochs) -> Picture | None:
     epochs, speeds = [entry["epoch"] for entry in entries], [entry["samples_per_second"] for entry in entries]
     axes.plot(epochs, speeds, color=BLUE, marker=_marker(entries), markersize=3, label="samples/s")
     axes.set(xlabel="epoch", ylabel="training samples per second", ylim=(0, 1.3 * max(speeds)))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _count_epochs(axes, epochs)
     waits = [100 * entry.get("wait_share", 0.0) for entry in entries]
     other = axes.twinx()
     other.set_facecolor("none")
@@ -102,9 +103,16 @@ def draw_speed(history: Epochs) -> Picture | None:
     )
 
 
-def _mark_best(axes: Any, best_epoch: int) -> None:
+def _mark_best(axes: Any, best_epoch: int, epochs: Sequence[int]) -> None:
     axes.axvline(best_epoch, color=GREY, linewidth=1.2, label=f"best epoch ({best_epoch})")
+    _count_epochs(axes, epochs)
+
+
+def _count_epochs(axes: Any, epochs: Sequence[int]) -> None:
+    """Let the axis have whole numbers, also where there is one epoch alone, as of a model that is fitted at once."""
     axes.xaxis.get_major_locator().set_params(integer=True)
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
 
 
 def _marker(history: Epochs) -> str:

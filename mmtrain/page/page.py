@@ -222,7 +222,18 @@ def _render(**content: Any) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["whole_interval"] = whole_interval
     return environment.get_template("page.html.j2").render(content).encode()
+
+
+def whole_interval(text: str) -> str:
+    """Return a number with its interval so that a narrow column breaks it before the bracket, not within.
+
+    >>> len(whole_interval("0.81 (0.70 to 0.90)").split(" "))
+    2
+    """
+    number, bracket, interval = text.partition(" (")
+    return number + bracket + interval.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _unbroken(text: str) -> Markup:

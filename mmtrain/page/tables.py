@@ -128,10 +128,16 @@ def group_rows(target: TargetFacts, *, exact: bool) -> list[dict[str, Any]]:
             "by": group.by,
             "group": group.group,
             "n": f"{group.n:,}",
-            "metrics": [number_text(group.metrics.get(name), group.intervals.get(name)) for name in names],
+            "metrics": [_group_text(target, group, name) for name in names],
         }
         for group in shown_groups(target, exact=exact)
     ]
+
+
+def _group_text(target: TargetFacts, group: GroupFacts, name: str) -> str:
+    """Return a metric of a group; not how much of the target's variance is explained in a band of the target itself."""
+    is_band = name == "r2" and group.by == target.name
+    return number_text(None if is_band else group.metrics.get(name), group.intervals.get(name))
 
 
 def group_titles(target: TargetFacts) -> list[str]:

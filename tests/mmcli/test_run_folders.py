@@ -91,6 +91,14 @@ def test_a_run_is_trained_entered_and_resumed_in_a_folder_outside_the_study(
     assert again.exit_code == 0 and f"Run {run.name} is finished already." in again.stderr
 
 
+def test_a_run_outside_is_listed_and_gets_its_page_there(run_mm: RunMm, outside: Outside) -> None:
+    name = outside.run.run_id
+    listed = json.loads(run_mm("--study", outside.root, "runs", "--json").stdout)["runs"]
+    assert [run["run_id"] for run in listed] == [name]
+    written = json.loads(run_mm("--study", outside.root, "page", name, "--json").stdout)
+    assert written["page"] == str(outside.run.report) and outside.run.report.exists()
+
+
 def test_a_run_outside_stays_entered_until_it_is_seen_to_be_gone(run_mm: RunMm, outside: Outside) -> None:
     plan = plan_run(outside.study, ["age"], {"inputs": ("t1",), "copies": 0}, scheme=StudySplit(), audited=False)
     other = begin_run(outside.study, plan)

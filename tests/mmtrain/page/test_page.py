@@ -150,7 +150,7 @@ def test_a_run_that_kept_no_intervals_gets_the_page_that_it_would_have_got(
     pl.read_parquet(run.cohort).drop("participant").write_parquet(run.cohort)  # all are different people in this one
     write_page(run, "finished")
     assert run.report.read_text() == expected
-    assert re.search(r">AUC</th>.*?0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", expected)
+    assert re.search(r">AUC</th>.*?0\.\d{3} \(0\.\d{3}\sto\s0\.\d{3}\)", expected)
 
 
 def test_a_regression_shows_density_and_fit(tmp_path: Path) -> None:
@@ -200,6 +200,16 @@ def test_groups_that_would_tell_of_a_small_one_are_left_out(tmp_path: Path) -> N
     write_page(run, "finished")
     shown = re.findall(r'<tr><td>(\w+)</td><th scope="row">([^<]+)</th>', run.report.read_text())
     assert shown == [("centre", "first"), ("sex", "female"), ("sex", "male"), ("age", "55 to 64")]
+
+
+def test_explained_variance_is_not_told_of_bands_of_the_target_itself(tmp_path: Path) -> None:
+    truth = {split: ages(SIZES[split], 3) for split in ("val", "test")}
+    told = {"metrics": {"mae": 4.125, "r2": -17.875}, "intervals": {}}
+    groups = [{"by": "age", "group": "45-54", "n": 200, **told}, {"by": "sex", "group": "male", "n": 200, **told}]
+    run = build_run(tmp_path / "run", truth, truth, good_history(), target="age", extra={"subgroups": groups})
+    write_page(run, "finished")
+    rows = re.findall(r"<tr><td>(\w+)</td><th[^>]*>[^<]*</th>(.*?)</tr>", run.report.read_text())
+    assert {by: "−17.8" in row for by, row in rows} == {"age": False, "sex": True}
 
 
 def test_metrics_that_would_tell_a_small_count_are_ranges(tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ class Kind:
         return np.exp(outputs[:, 0]) * self.mean
 
     @staticmethod
-    def draw(scored, metrics, title, *, threshold=None, exact=False):
+    def draw(predicted, title, *, threshold=None, exact=False):
         figure, axes = new_figure()
-        axes.hist([scored.truth, scored.prediction], label=["true", "predicted"])
-        axes.set(xlabel=title, title=f"MAE {metrics['mae']:.3g}")
+        axes.hist([predicted.truth, predicted.prediction], label=["true", "predicted"])
+        axes.set(xlabel=title)
         return {"test": Picture(figure=figure, heading="Counts", caption="How often.", description="Two histograms.")}
 '''
 
