@@ -39,7 +39,7 @@ def test_a_preset_comes_before_the_study_s_settings_and_behind_those_given(run_m
 
 
 def test_what_the_study_has_otherwise_is_said_once_and_is_no_failure(run_mm: RunMm, copy: Path) -> None:
-    (published,) = planned(run_mm, copy, *WORDS)["notes"]
+    (published,) = planned(run_mm, copy, *WORDS, "--copies", 0)["notes"]
     for told in ("volumes.clamp_region is brain", "volumes.extent_mm is 192", "side is 32", "no augmented copies"):
         assert published.count(told) == 1
     assert planned(run_mm, copy, *WORDS[:-2])["notes"] == []

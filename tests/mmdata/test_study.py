@@ -71,7 +71,7 @@ def test_every_setting_is_explained_in_the_line_above_it() -> None:
     start, end = text.index("noise = ", text.index("\n[augment.probabilities]")), text.index("[train]")
     lines = (text[:start] + text[end:]).splitlines()  # chances are explained once, under their heading
     named = [number for number, line in enumerate(lines) if " = " in line and not line.startswith("#")]
-    assert len(named) == 50
+    assert len(named) == 51
     assert [lines[number] for number in named if not lines[number - 1].startswith("# ")] == []
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
     assert len(headings) == 8 and all(lines[number + 1].startswith("# ") for number in headings)

@@ -4,6 +4,7 @@
 it works, a thousand tries every one that the watched disk may be in.
 """
 
+import json
 import os
 import re
 import shutil
@@ -123,7 +124,8 @@ def final(root: Path) -> dict[str, Any]:
     if finished:
         run = finished[-1].parent
         found["run"] = [pl.read_parquet(run / f"{name}.parquet").to_dicts() for name in ("cohort", "predictions")]
-        found["model"] = [(run / name).read_bytes() for name in ("model.safetensors", "model.json", "metrics.json")]
+        found["model"] = [(run / name).read_bytes() for name in ("model.safetensors", "model.json")]
+        found["metrics"] = json.loads((run / "metrics.json").read_text()) | {"minutes": "as long as it takes"}
     return found
 
 

@@ -1,6 +1,5 @@
 """MONAI's DenseNet-121 as any other network of a run."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -57,9 +56,9 @@ def test_a_run_that_is_stopped_within_an_epoch_and_resumed_ends_as_one_that_is_n
     on_ranks(1, "train_runs", root=study.layout.root, runs=[run.path], resumed=True)
     assert study.epochs(run) == study.epochs(whole)
     assert run.model.read_bytes() == whole.model.read_bytes()
-    metrics = json.loads(whole.metrics.read_text())
-    assert metrics["epochs"] == 1 and set(metrics["test"]) == {"mae", "r2", "r"}
-    assert run.metrics.read_text() == whole.metrics.read_text()
+    metrics = study.metrics(whole)
+    assert metrics["epochs"] == 1 and set(metrics["test"]) >= {"mae", "r2", "r"}
+    assert study.metrics(run) == metrics
 
 
 def test_two_ranks_train_what_one_does(study: Any, on_ranks: Any, add_module: Any) -> None:
