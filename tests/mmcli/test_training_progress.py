@@ -15,7 +15,7 @@ from mmtrain.observer import EpochPosition, RunStart, TrainingObserver
 from mmtrain.run import RunDirectory
 from tests.mmtrain.conftest import SETTINGS
 
-EPOCH_LINE = "epoch   1  train loss 0.5000  val loss 0.2500  mae 4.000  r2 0.750  80.0 samples/s, 0.0% waiting"
+EPOCH_LINE = "epoch   1  train loss 0.5000  val loss 0.2500  mae 4.000  r2 0.750  r 0.900  80.0 samples/s, 0.0% waiting"
 
 
 def entry(epoch: int, val_loss: float, r2: float) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_a_terminal_shows_the_epoch_its_rate_the_scores_and_the_end(
         shown.on_epoch(entry(1, 0.25, 0.75))
         assert drawn(200, shown) == ["preparing"]
         shown.on_step(EpochPosition(epoch=2, steps=0, num_steps=10, samples=0, num_samples=10_000))
-        assert drawn(200, shown)[1] == "last and best epoch 1: val loss 0.2500, mae 4.000, r2 0.750"
+        assert drawn(200, shown)[1] == "last and best epoch 1: val loss 0.2500, mae 4.000, r2 0.750, r 0.900"
         shown.on_test(1)
     assert EPOCH_LINE in terminal.getvalue() and "testing epoch 1, the best" in terminal.getvalue()
     assert terminal.getvalue().rstrip().endswith("\x1b[2K")  # the bar is taken away
@@ -152,7 +152,8 @@ def test_the_best_epoch_is_told_beside_the_last() -> None:
     history = [entry(1, 0.25, 0.75), entry(2, 0.5, 0.5)]
     assert score_line([]) == ""
     assert score_line(history) == (
-        "last epoch 2: val loss 0.5000, mae 4.000, r2 0.500; best epoch 1: val loss 0.2500, mae 4.000, r2 0.750"
+        "last epoch 2: val loss 0.5000, mae 4.000, r2 0.500, r 0.900; best epoch 1: val loss 0.2500, mae 4.000, "
+        "r2 0.750, r 0.900"
     )
 
 
