@@ -60,7 +60,8 @@ def runs(
     found = read_results(study)
     for problem in found.unreadable:
         warn(problem)
-    chosen = choose_results(found.results, target=target, inputs=inputs and inputs.replace("+", ",").split(","))
+    names_of_inputs = None if inputs is None else [name.strip() for name in inputs.replace("+", ",").split(",")]
+    chosen = choose_results(found.results, target=target, inputs=names_of_inputs)
     if sort is not None:
         chosen = sort_results(chosen, sort, split)
     shown = chosen[:limit]

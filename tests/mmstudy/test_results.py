@@ -99,7 +99,7 @@ def test_runs_that_cannot_be_read_and_those_that_are_not_finished_are_named(stud
     assert [result.run_id for result in found.results] == ["good"]
     assert list(found.unfinished) == ["later"]
     (problem,) = found.unreadable
-    assert "metrics.json of run broken cannot be read" in problem
+    assert "metrics.json of run broken cannot be read: it is damaged" in problem
     with pytest.raises(TrainError, match="not finished, so there is nothing to compare"):
         read_run(study, "later")
 
@@ -128,11 +128,13 @@ def test_the_best_run_comes_first_and_those_without_the_metric_last(
     assert found == [name for name in expected if split == "test" or name != "d"]
 
 
-def test_a_metric_or_target_that_no_run_has_is_refused_with_what_there_is(results: Any) -> None:
+def test_a_metric_a_target_or_an_input_that_no_run_has_is_refused_with_what_there_is(results: Any) -> None:
     with pytest.raises(TrainError, match=r"No run has the metric 'maee'.*Did you mean mae"):
         sort_results(results, "maee", "test")
     with pytest.raises(TrainError, match="There are runs of age, sex"):
         choose_results(results, target="weight")
+    with pytest.raises(TrainError, match=r"Expected inputs among flair, t1.*got 'flare'.*Did you mean flair"):
+        choose_results(results, inputs=["t1", "flare"])
 
 
 def test_runs_are_chosen_by_target_and_by_exactly_their_inputs(results: Any) -> None:
