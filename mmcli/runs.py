@@ -60,7 +60,8 @@ def runs(
     found = read_results(study)
     for problem in found.unreadable:
         warn(problem)
-    chosen = choose_results(found.results, target=target, inputs=inputs and inputs.replace("+", ",").split(","))
+    names_of_inputs = None if inputs is None else [name.strip() for name in inputs.replace("+", ",").split(",")]
+    chosen = choose_results(found.results, target=target, inputs=names_of_inputs)
     if sort is not None:
         chosen = sort_results(chosen, sort, split)
     shown = chosen[:limit]
@@ -103,17 +104,18 @@ def _compare(study: "Study", names: list[str], split: str, *, as_json: bool) -> 
     if len(names) == 1:
         report(as_json, content, [metrics_of_run(of_runs[0])])
         return
-    found = compare_runs(study, of_runs)
+    found = compare_runs(study, of_runs, split)
+    judged = "tested" if split == "test" else "validated"
     lines: list[Any] = comparison_tables(found, split)
     if not found.settings:
         lines.insert(0, "The settings are the same.")
     if found.are_tested_alike:
-        lines.append(f"All are tested on the same {found.num_tested_in_all} samples.")
+        lines.append(f"All are {judged} on the same {found.num_tested_in_all} samples.")
     else:
         counts = ", ".join(map(str, found.num_tested))
         lines.append(
-            f"They are tested on different samples ({counts}, of which {found.num_tested_in_all} are in all), so their "
-            "numbers cannot be compared directly."
+            f"They are {judged} on different samples ({counts}, of which {found.num_tested_in_all} are in all), so "
+            "their numbers cannot be compared directly."
         )
     content |= {
         "settings": {name: list(values) for name, values in found.settings.items()},

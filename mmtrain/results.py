@@ -99,9 +99,7 @@ def _judge(task: Task, index: int, predictions: Predictions) -> dict[str, Any]:
     return judge(task.targets.kinds[index].metrics, target, training, splits, task.config.optimisation.seed)
 
 
-def write_results(
-    run: RunDirectory, task: Task, progress: Progress, predictions: Predictions, metrics: Mapping[str, Any]
-) -> None:
+def write_results(run: RunDirectory, task: Task, predictions: Predictions, metrics: Mapping[str, Any]) -> None:
     """Write everything that says how good the best epoch is.
 
     Parameters

@@ -134,7 +134,7 @@ def finish(run: Run, observer: TrainingObserver) -> dict[str, Any]:
     )
     metrics = collect_metrics(run.task, network, run.progress, tested)
     if run.task.ranks.leads:
-        write_results(run.directory, run.task, run.progress, tested.predictions, metrics)
+        write_results(run.directory, run.task, tested.predictions, metrics)
     observer.on_end(metrics)
     return metrics
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Collection, Sequence
 
+from mmbase.json_text import shortened
+from mmbase.names import INPUTS
 from mmbase.suggestion import did_you_mean
 from mmstudy.results.read import RunResult
 from mmtrain.errors import TrainError
@@ -19,8 +21,11 @@ def choose_results(
     Raises
     ------
     TrainError
-        No run has that target.
+        No run has that target, or there is no such input.
     """
+    if unknown := [name for name in inputs or () if name not in INPUTS]:
+        hint = did_you_mean(unknown[0], INPUTS)
+        raise TrainError(f"Expected inputs among {', '.join(INPUTS)}, got {shortened(unknown[0])}.{hint}")
     targets = sorted({result.target for result in results})
     if target is not None and target not in targets:
         raise TrainError(f"No finished run predicts {target!r}.", f"There are runs of {', '.join(targets) or 'none'}.")

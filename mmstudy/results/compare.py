@@ -28,13 +28,13 @@ class Comparison:
     results: Mapping[str, tuple[RunResult | None, ...]]
     """By target; None of a run that does not predict it."""
     num_tested: tuple[int, ...]
-    """Test samples of each run."""
+    """Samples of the split of each run."""
     num_tested_in_all: int
-    """Test samples that are the same in all of them."""
+    """Samples of the split that are the same in all of them."""
 
     @property
     def are_tested_alike(self) -> bool:
-        """Return whether all runs are tested on the same samples, so that their numbers can be compared."""
+        """Return whether the split is the same samples in all runs, so that their numbers can be compared."""
         return set(self.num_tested) == {self.num_tested_in_all}
 
     def metric_names(self, target: str, split: str) -> list[str]:
@@ -43,8 +43,8 @@ class Comparison:
         return [*(name for name in METRICS if name in found), *sorted(found - METRICS.keys())]
 
 
-def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]]) -> Comparison:
-    """Compare runs, each given as the results of its targets.
+def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]], split: str = "test") -> Comparison:
+    """Compare runs, each given as the results of its targets, on one split.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]]) -> Compariso
     """
     run_ids = tuple(of_run[0].run_id for of_run in runs)
     targets = dict.fromkeys(result.target for of_run in runs for result in of_run)
-    tested = [_tested(find_run_of_study(study.layout, run_id)[0]) for run_id in run_ids]
+    tested = [_members(find_run_of_study(study.layout, run_id)[0], split) for run_id in run_ids]
     return Comparison(
         run_ids=run_ids,
         settings=differences([of_run[0].config.to_json() for of_run in runs]),
@@ -92,6 +92,6 @@ def _of_target(of_run: Sequence[RunResult], target: str) -> RunResult | None:
     return next((result for result in of_run if result.target == target), None)
 
 
-def _tested(run: RunDirectory) -> set[str]:
-    """Return the test samples of a run."""
-    return set(read_table(run.cohort).filter(pl.col("split") == "test")["sample_id"])
+def _members(run: RunDirectory, split: str) -> set[str]:
+    """Return the samples of a split of a run."""
+    return set(read_table(run.cohort).filter(pl.col("split") == split)["sample_id"])

@@ -155,9 +155,9 @@ def _read_metrics(run: RunDirectory) -> dict[str, Any]:
 
 
 def _damaged(run: RunDirectory, error: Exception) -> TrainError:
-    reason = error.what_happened if isinstance(error, MmError) else f"it is damaged ({error})"
+    unreadable = f"{run.metrics.name} of run {run.run_id} cannot be read: it is damaged ({error})."
     return TrainError(
-        f"{run.metrics.name} of run {run.run_id} cannot be read: {reason}",
+        error.what_happened if isinstance(error, MmError) else unreadable,
         f"Delete it, then test the run's best epoch again: mm train --finish {run.run_id}",
     )
 

@@ -23,7 +23,7 @@ _OF_REFERENCE: Mapping[str, Any] = MappingProxyType(
         "connectivity_penalty": 1e-3,
         "keep_imaging": True,
         "epochs": 999_999,
-        "patience": 50,  # of its code, which the published models came out of; its text says 30
+        "patience": 50,  # of its code; its text says 30, and which of the two made the published models is not known
         "batch_size": 64,
         "accumulate": 1,
         "learning_rate": 1e-4,

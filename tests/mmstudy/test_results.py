@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from catalog.fields import load_dictionary
@@ -99,7 +100,7 @@ def test_runs_that_cannot_be_read_and_those_that_are_not_finished_are_named(stud
     assert [result.run_id for result in found.results] == ["good"]
     assert list(found.unfinished) == ["later"]
     (problem,) = found.unreadable
-    assert "metrics.json of run broken cannot be read" in problem
+    assert "metrics.json of run broken cannot be read: it is damaged" in problem
     with pytest.raises(TrainError, match="not finished, so there is nothing to compare"):
         read_run(study, "later")
 
@@ -128,11 +129,13 @@ def test_the_best_run_comes_first_and_those_without_the_metric_last(
     assert found == [name for name in expected if split == "test" or name != "d"]
 
 
-def test_a_metric_or_target_that_no_run_has_is_refused_with_what_there_is(results: Any) -> None:
+def test_a_metric_a_target_or_an_input_that_no_run_has_is_refused_with_what_there_is(results: Any) -> None:
     with pytest.raises(TrainError, match=r"No run has the metric 'maee'.*Did you mean mae"):
         sort_results(results, "maee", "test")
     with pytest.raises(TrainError, match="There are runs of age, sex"):
         choose_results(results, target="weight")
+    with pytest.raises(TrainError, match=r"Expected inputs among flair, t1.*got 'flare'.*Did you mean flair"):
+        choose_results(results, inputs=["t1", "flare"])
 
 
 def test_runs_are_chosen_by_target_and_by_exactly_their_inputs(results: Any) -> None:
@@ -150,6 +153,20 @@ def test_runs_are_compared_by_the_settings_that_differ_and_by_whom_they_are_test
     add_run(study, "c", AGE, {"test": {"mae": 5.0}}, tested=range(10, 30))
     other = compare_runs(study, [read_run(study, "a"), read_run(study, "c")])
     assert (other.num_tested, other.num_tested_in_all, other.are_tested_alike) == ((12, 20), 2, False)
+
+
+def test_runs_compared_on_validation_are_said_to_differ_where_their_validation_samples_do(study: Study) -> None:
+    for name, first in (("a", 0), ("b", 6)):
+        run = add_run(study, name, AGE, OLD_AGE)
+        ids = [f"{number:016x}" for number in range(first, first + 12)]
+        val = pl.DataFrame({"sample_id": ids, "row": range(first, first + 12), "split": "val"})
+        pl.concat([pl.read_parquet(run.cohort).with_columns(pl.col("row").cast(pl.Int64)), val]).write_parquet(
+            run.cohort
+        )
+    runs = [read_run(study, name) for name in "ab"]
+    assert compare_runs(study, runs).are_tested_alike
+    found = compare_runs(study, runs, "val")
+    assert (found.num_tested, found.num_tested_in_all, found.are_tested_alike) == ((12, 12), 6, False)
 
 
 def test_what_a_withdrawal_took_from_a_run_is_told(study: Study) -> None:

@@ -134,6 +134,8 @@ def fit_target(
 ) -> BoostingFit:
     """Return the trees with the learning rate that has the smallest validation loss."""
     training, validation = training_NF[problem.training.rows], validation_NF[problem.validation.rows]
+    unknown = np.isnan(training).all(axis=0)  # to all who have a label: scikit-learn finds no bins for such an input
+    training[:, unknown] = validation[:, unknown] = 0.0
     fits = (boost(problem, training, validation, rate, seed) for rate in LEARNING_RATES)
     return min(fits, key=lambda fitted: fitted.validation_loss)
 

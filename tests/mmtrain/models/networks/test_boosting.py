@@ -96,6 +96,25 @@ def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> 
     assert shape.parameters["learning_rates"] == [rate, other_rate]
 
 
+def test_a_feature_that_nobody_with_a_label_has_is_not_used() -> None:
+    rng = np.random.default_rng(3)
+    splits = []
+    for num in (100, 60):
+        known = rng.normal(size=num)
+        missing = np.arange(num) >= 50
+        table = np.c_[known, np.where(missing, 0.0, known), np.zeros(num), missing].astype(np.float32)
+        labels = np.where(missing, 60.0 + 5 * known, np.nan)
+        splits.append(Samples(parts=(table,), labels_NT=labels[:, None]))
+    shape = NetworkShape(volumes=(), side=1, num_features=4, num_outputs=1)
+    targets = Targets(("age",), (regression.Kind(40.0, 80.0),), (1.0,))
+    _, model = fit(complete(shape), *splits, targets, 7)
+    table = splits[1].parts[0]
+    others = np.c_[table[:, 0], -table[:, 0], table[:, 2], 1 - table[:, 3]].astype(np.float32)
+    outputs = [model(None, None, torch.from_numpy(of_both)).detach().numpy() for of_both in (table, others)]
+    assert np.ptp(outputs[0]) > 0.1
+    np.testing.assert_array_equal(*outputs)
+
+
 def test_a_run_is_predicted_from_its_kept_files_as_it_was_tested(study: Any, run: Any, tmp_path: Path) -> None:
     for file in (run.model, run.model_card):
         shutil.copy(file, tmp_path)
