@@ -22,6 +22,7 @@ from mmbase.checksums import is_unchanged
 from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmbase.names import SPLITS
 from mmbase.records import SplitSizes
+from mmbase.run_folders import is_gone, is_here
 
 METRICS_FILE, MARK_FILE = "metrics.json", "withdrawn.json"
 _RUN = {
@@ -193,10 +194,10 @@ def enter_run(
                 "Train it again, or move its directory out of the study.",
             ) from error
         known = {name for (name,) in connection.execute("SELECT DISTINCT run_id FROM run").fetchall()}
-        there = {path.name: path for path in elsewhere if not _is_gone(path)}
+        there = {path.name: path for path in elsewhere if not is_gone(path)}
         there |= {entry.name: Path(entry) for entry in os.scandir(home or run.parent)}
         others = [there[name] for name in sorted(there.keys() - known - {run.name})]
-        found, unreadable = _read_runs(path for path in others if (path / METRICS_FILE).exists())
+        found, unreadable = _read_runs(path for path in others if is_here(path) and (path / METRICS_FILE).exists())
         found[run.name] = entries
         written = [*found, *sorted(known - there.keys() - {run.name})]
         _replace_entries(connection, written, [entry for of_run in found.values() for entry in of_run])
@@ -218,22 +219,17 @@ def index_runs(
     list of str
         Runs whose metrics.json or mark cannot be read; they are not entered.
     """
-    there = {path.name: path for path in elsewhere if (path / METRICS_FILE).exists()}
+    there = {path.name: path for path in elsewhere if is_here(path) and (path / METRICS_FILE).exists()}
     there |= {path.parent.name: path.parent for path in runs_directory.glob(f"*/{METRICS_FILE}")}
     found, unreadable = _read_runs(there[name] for name in sorted(there))
     entered = _entered(connection)
     changed = {name: entries for name, entries in found.items() if _told(entries) != entered.get(name)}
-    unseen = {path.name for path in elsewhere if not path.parent.is_dir()}
+    unseen = {path.name for path in elsewhere if not (is_here(path) or is_gone(path))}
     gone = sorted(entered.keys() - found.keys() - unseen)
     if changed or gone:
         with transaction(connection):
             _replace_entries(connection, [*changed, *gone], [e for entries in changed.values() for e in entries])
     return unreadable
-
-
-def _is_gone(run: Path) -> bool:
-    """Return whether a run outside the study is not there any more; without its folder that cannot be told."""
-    return run.parent.is_dir() and not run.exists()
 
 
 def _read_runs(runs: Iterable[Path]) -> tuple[dict[str, list[RunEntry]], list[str]]:

@@ -109,7 +109,7 @@ def augmented_spec(
         attributes={
             **volume_attributes(settings, modality, side),
             "first_copy": FIRST_AUGMENTED_COPY,
-            "augmentation": _read_augmentation(study.config) if from_source else _drawn_augmentation(study.config),
+            "augmentation": _read_augmentation() if from_source else _drawn_augmentation(study.config),
         },
     )
 
@@ -125,12 +125,11 @@ def _drawn_augmentation(config: StudyConfig) -> dict[str, Any]:
     }
 
 
-def _read_augmentation(config: StudyConfig) -> dict[str, Any]:
+def _read_augmentation() -> dict[str, Any]:
     """Return how copies were read; of how they were made nothing is known."""
     return {
         "origin": "source",
         "files": "AUGMENTATIONS/TRAIN/k is copy k + 1; each is preprocessed as a scan of its own",
-        "assume": config.ingest.assume,
     }
 
 

@@ -8,6 +8,7 @@ from catalog.removal import hidden_participants, hide_participants, remove_parti
 from catalog.runs import index_runs
 from catalog.scans import record_outcomes
 from mmbase.files import sync_directory
+from mmbase.run_folders import is_gone, is_here
 from mmdata.ingest import read_outcomes
 from mmdata.ledger.erase import execute_erasure, plan_erasure
 from mmdata.ledger.forget import forget_samples, forget_scans
@@ -108,16 +109,21 @@ def clean_runs(layout: StudyLayout, date: str) -> None:
     StoreError, StudyError, TrainError
         A receipt or a run is damaged, or the study cannot be written.
     """
-    owing = {run_id: owed for run_id, owed in runs_owing(layout).items() if Path(owed.folder).is_dir()}
-    for run_id, receipt in owing.items():
-        run = RunDirectory(Path(receipt.folder) / run_id)
-        if run.path.is_dir():
+    owing = [
+        (RunDirectory(path), receipt)
+        for run_id, receipt in runs_owing(layout).items()
+        if is_here(path := Path(receipt.folder) / run_id) or is_gone(path)
+    ]
+    for run, receipt in owing:
+        if is_here(run.path):
             forget_withdrawn(run, WithdrawnSamples(rows=receipt.withdrawn_rows, sample_ids=()), date)
     if owing and layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
             index_runs(catalog, layout.runs, [run.path for run in runs_elsewhere(layout)])
-    for receipt in owing.values():
+    for _, receipt in owing:
         record_cleaned(layout, receipt)
+    if owing:
+        _make_pages_again(layout)
 
 
 def _remove_disposable(layout: StudyLayout) -> None:

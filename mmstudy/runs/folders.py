@@ -1,14 +1,16 @@
 """Where the runs of a study lie: in its folder runs, or where --runs said; `receipts/runs.jsonl` remembers the latter.
 
 A folder elsewhere may be out of reach for a while, e.g. on a disk that another machine has. A run counts as gone only
-where its folder is there and the run is not.
+where its folder is there with its mark, and the run is not (`mmbase.run_folders`).
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mmbase.run_folders import RUNS_MARK, is_gone, is_here
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import RUN_RECEIPTS, RunReceipt, read_run_receipts, read_samples
 from mmdata.store.schema import StudyLayout
@@ -32,7 +34,7 @@ class StudyRuns:
 
     reachable: list[RunDirectory]
     unreachable: list[RunDirectory]
-    """Runs whose folder cannot be seen from here."""
+    """Runs of which it cannot be told from here whether they are there."""
 
 
 def study_runs(layout: StudyLayout) -> StudyRuns:
@@ -45,8 +47,8 @@ def study_runs(layout: StudyLayout) -> StudyRuns:
     """
     elsewhere = runs_elsewhere(layout)
     return StudyRuns(
-        reachable=[*list_runs(layout.runs), *(run for run in elsewhere if run.path.is_dir())],
-        unreachable=[run for run in elsewhere if not run.path.parent.is_dir()],
+        reachable=[*list_runs(layout.runs), *(run for run in elsewhere if is_here(run.path))],
+        unreachable=[run for run in elsewhere if not (is_here(run.path) or is_gone(run.path))],
     )
 
 
@@ -93,7 +95,8 @@ def find_run_of_study(layout: StudyLayout, run_id: str, folder: Path | None = No
         return run, config
     if receipt is None or (layout.runs / run_id).exists():
         return find_run(layout.runs, run_id, others=receipts)
-    if not Path(receipt.folder).is_dir():
+    path = Path(receipt.folder) / run_id
+    if not (is_here(path) or is_gone(path)):
         raise TrainError(
             f"Run {run_id} lies in {receipt.folder}, which cannot be reached from here.",
             "Make that folder reachable, or say where the run lies now: --runs FOLDER.",
@@ -126,13 +129,15 @@ def settle_folder(layout: StudyLayout, folder: Path) -> Path | None:
 
 
 def record_run(layout: StudyLayout, run: RunDirectory) -> None:
-    """Put on record that a run lies outside the study; what it still owes a withdrawal stays so.
+    """Put on record that a run lies outside the study, and mark its folder; what it still owes a withdrawal stays so.
 
     Raises
     ------
     StudyError
         The study cannot be written.
     """
+    with suppress(OSError):  # a folder that can only be read: without the mark, its runs never count as gone
+        (run.path.parent / RUNS_MARK).touch()
     before = read_run_receipts(layout.receipts).get(run.run_id)
     rows = before.withdrawn_rows if before else []
     _record(layout, RunReceipt(run_id=run.run_id, folder=str(run.path.parent), date=_today(), withdrawn_rows=rows))

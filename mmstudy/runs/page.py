@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmdata.study import Study
-from mmstudy.runs.folders import find_run_of_study
+from mmstudy.runs.folders import find_run_of_study, require_cleaned
 from mmtrain.page.page import find_state, write_page
 
 
@@ -18,8 +18,9 @@ def write_run_page(study: Study, run_id: str, *, internal: bool = False) -> Path
     Raises
     ------
     TrainError
-        There is no run of that name, or participants have withdrawn meanwhile.
+        There is no run of that name, or participants have withdrawn meanwhile, or while it could not be reached.
     """
     run, _ = find_run_of_study(study.layout, run_id)
+    require_cleaned(study.layout, run)
     write_page(run, find_state(run), internal=internal)
     return run.internal_report if internal else run.report

@@ -13,6 +13,7 @@ from catalog.errors import CatalogError
 from catalog.runs import enter_run, index_runs, run_entries
 from catalog.summary import summarise
 from mmbase.checksums import write_checked
+from mmbase.run_folders import RUNS_MARK
 
 AGE = {
     "target": "age",
@@ -303,4 +304,6 @@ def test_runs_elsewhere_are_entered_and_stay_while_their_folder_is_out_of_reach(
     scratch.rename(tmp_path / "away")
     assert entered() == {"age_1", "sex_1", "age_2"}
     scratch.mkdir()
+    assert entered() == {"age_1", "sex_1", "age_2"}
+    (scratch / RUNS_MARK).touch()
     assert entered() == {"age_1", "sex_1"}

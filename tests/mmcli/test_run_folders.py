@@ -12,6 +12,7 @@ import pytest
 
 from catalog.splits.schemes import StudySplit
 from mmbase.checksums import write_checked
+from mmbase.run_folders import RUNS_MARK
 from mmdata.ledger.receipts import read_run_receipts
 from mmdata.study import Study
 from mmstudy.runs.begin import begin_run
@@ -113,7 +114,9 @@ def test_a_run_outside_stays_entered_until_it_is_seen_to_be_gone(run_mm: RunMm, 
     assert f"Run {name} lies in {outside.folder}, which cannot be reached" in complaint(
         run_mm("--study", outside.root, "train", "--resume", name)
     )
-    outside.folder.mkdir()
+    outside.folder.mkdir()  # as where a disk is mounted, or made anew
+    assert enter_run(outside.study, other) == [] and outside.entered() == {name, other.run_id}
+    (outside.folder / RUNS_MARK).touch()
     assert enter_run(outside.study, other) == [] and outside.entered() == {other.run_id}
 
 
@@ -149,12 +152,15 @@ def test_a_withdrawal_says_which_run_it_cannot_reach_and_reaches_it_the_next_tim
 ) -> None:
     path, sample_id = outside.someone(tmp_path)
     outside.folder.rename(outside.away)
-    for words in (["withdraw", path], ["withdraw"]):
+    for words in (["withdraw", path], ["withdraw"], ["withdraw"]):
         result = run_mm("--study", outside.root, *words, "--workers", 0)
         assert str(outside.run.path) in result.stdout
         assert "1 runs outside the study could not be reached" in complaint_last(result)
+        outside.folder.mkdir(exist_ok=True)  # as where its disk is mounted
+    outside.folder.rmdir()
     outside.away.rename(outside.folder)
     assert sample_id in pl.read_parquet(outside.run.cohort)["sample_id"]
+    assert "may still have their data" in complaint(run_mm("--study", outside.root, "page", outside.run.run_id))
     status = json.loads(run_mm("--study", outside.root, "status", "--json").stdout)
     assert status["uncleaned_runs"] == [outside.run.run_id]
     outside.run.metrics.unlink()  # as if it were still to be trained
@@ -167,6 +173,19 @@ def test_a_withdrawal_says_which_run_it_cannot_reach_and_reaches_it_the_next_tim
     assert json.loads(outside.run.withdrawn.read_text())["withdrawn"]["train"] >= 1
     status = json.loads(run_mm("--study", outside.root, "status", "--json").stdout)
     assert status["uncleaned_runs"] == []
+
+
+def test_the_page_of_a_run_that_is_cleaned_later_is_of_those_who_are_left(
+    run_mm: RunMm, outside: Outside, tmp_path: Path
+) -> None:
+    path, _ = outside.someone(tmp_path)
+    outside.run.report.write_text("of all")
+    outside.folder.rename(outside.away)
+    assert run_mm("--study", outside.root, "withdraw", path, "--workers", 0).exit_code == 1
+    outside.away.rename(outside.folder)
+    result = run_mm("--study", outside.root, "withdraw", "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "withdrawn" in outside.run.report.read_text()
 
 
 def test_files_of_runs_outside_are_verified(run_mm: RunMm, outside: Outside) -> None:

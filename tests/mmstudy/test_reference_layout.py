@@ -230,6 +230,7 @@ def test_a_dry_run_counts_the_disk_of_the_copies(made: Path, run_mm: RunMm, tmp_
 def test_what_was_stored_by_an_assumption_goes_when_it_is_taken_back(study: Path, run_mm: RunMm) -> None:
     told = run(run_mm, "--study", study, "ingest", "folder", "--assume", "none", "--workers", 0)
     assert "45 images have an identity affine" in told and "--assume reference-grid" in told
+    run(run_mm, "--study", study, "verify", "--workers", 0)
     assert query(study, "SELECT status, reason, count(*) FROM scans WHERE modality <> 'connectivity' GROUP BY ALL") == [
         ("rejected", "identity-affine", 3 * (PARTICIPANTS - 1))
     ]
