@@ -180,7 +180,10 @@ def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> It
     if result.unreached:
         yield "Runs that cannot be reached from here, and may have their data until a later mm withdraw reaches them:"
         yield from (f"  {path}" for path in result.unreached)
-        yield "Where such a folder is gone for good, make an empty one of its name; the run then counts as removed."
+        yield (
+            "Where such a folder is gone for good, make one of its name again with an empty file .mm-runs in it: the "
+            "run then counts as removed."
+        )
 
 
 def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[str]:
