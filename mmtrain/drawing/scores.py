@@ -52,8 +52,8 @@ def _draw_roc(predicted: Predicted, bins: ScoreBins | None) -> Picture:
     return Picture(
         figure=figure,
         heading=_HEADINGS["test"],
-        caption=f"A useful model lies above the dashed line; below it, it has learnt the opposite.{area} "
-        + (_BINNED if bins else ""),
+        caption=f"A useful model lies above the dashed line. Clearly below it, the labels that it learnt and "
+        f"those of this split contradict each other.{area} " + (_BINNED if bins else ""),
         description=f"ROC curve.{area} " + _points(false, true, "false positive rate", "true positive rate"),
     )
 

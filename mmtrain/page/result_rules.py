@@ -25,6 +25,8 @@ MIN_DIFFERENCE = {"auc": 0.05, "r2": 0.1}
 GROUP_FACTOR, GROUP_DIFFERENCE = 1.25, 0.05
 """Of a group's error to that of all; of the AUC of all to a group's."""
 PERFECT = {"auc": 0.9995, "r2": 0.98}
+CLEAN_SWAP = 0.05
+"""Between a metric on validation and that on test turned round, up to which all labels of a split seem to be turned."""
 MIN_IMBALANCE = 0.1
 """Of the share of class 1 from a half, from which balanced training tells in the probabilities."""
 
@@ -36,25 +38,45 @@ def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
     value, interval = target.metric(name), target.interval(name)
     if value is None or interval is None or nothing is None or interval.high >= nothing:
         return None
-    val = target.metric(name, "val")
-    where = (
-        "Validation says the same."
-        if val is not None and val < nothing
-        else f"On validation it is {val:.2f}, so it is the test split whose labels are wrong."
-        if val is not None
-        else ""
+    turned = (
+        "classes were swapped (0 for 1)" if target.is_binary else "a sign was turned, or a scale runs the other way"
     )
     return Verdict(
         code="learnt_the_opposite",
         level="doubt",
         title="The labels are likely to be swapped: predictions go the opposite way",
         meaning=f"{_told(name, value, interval)} on test lies below {nothing:g}, which is chance, by more than chance "
-        f"allows. {where} A model that has learnt nothing does not do this: the labels of training and of those it is "
-        "judged on contradict each other – classes were swapped (0 and 1), a sign was turned, or rows were shuffled in "
-        "one table.",
-        remedy="Compare the labels of the splits with their source: the coding of the field (mm targets), the table's "
-        "columns, and the order of its rows. Then run mm ingest and train again.",
+        "allows. A model that has learnt nothing does not do this, nor do rows in a wrong order, which give chance: "
+        f"the labels that it learnt and those it is judged on contradict each other, most likely because {turned}. "
+        f"{_whose_labels(target, name, nothing, value)}",
+        remedy="First compare the coding of the labels with their source, split by split (mm targets shows the coding "
+        "of a field): did some participants get theirs from another table or release? Do not turn the predictions. "
+        "Only when it is known which labels are wrong, mend them, run mm ingest, and train and test again.",
     )
+
+
+def _whose_labels(target: TargetFacts, name: str, nothing: float, test: float) -> str:
+    """Return which splits may have the wrong labels, and how clean a swap it is."""
+    val = target.metric(name, "val")
+    if val is None:
+        return ""
+    if val < nothing:
+        return (
+            f"Validation goes the opposite way too ({label_of(name)} {_number(val)}): either the training labels are "
+            "turned, or those of validation and test."
+        )
+    both = (
+        f"On validation {label_of(name)} is {_number(val)}: either the test labels are turned, or those of training "
+        "and validation; the run cannot tell which."
+    )
+    mirrored = 2 * nothing - test
+    if abs(mirrored - val) > CLEAN_SWAP:
+        return (
+            f"{both} Turned round, test would reach {_number(mirrored)}, not what validation has: labels may be turned "
+            "in a part of a split alone."
+        )
+    reached = f"1 − AUC on test is {_number(mirrored)}" if target.is_binary else f"−r on test is {_number(mirrored)}"
+    return f"{both} {reached}, close to validation's {_number(val)}: a clean swap of a whole split."
 
 
 def chance(target: TargetFacts) -> Verdict | None:
@@ -66,7 +88,11 @@ def chance(target: TargetFacts) -> Verdict | None:
         return None
     if learnt_the_opposite(target) is not None:
         return None
-    than = "chance: a coin would do as well" if target.is_binary else "predicting the mean for everybody"
+    than, guess = (
+        ("chance", "tossing a coin")
+        if target.is_binary
+        else ("saying the mean for everybody", "saying the mean for everybody")
+    )
     r = target.interval("r")
     if not target.is_binary and r is not None and r.low > 0 and value < 0:
         return Verdict(
@@ -81,8 +107,9 @@ def chance(target: TargetFacts) -> Verdict | None:
     return Verdict(
         code="chance",
         level="doubt",
-        title=f"Not shown to be better than {than.split(':', maxsplit=1)[0]}",
-        meaning=f"{_told(name, value, interval)} on test: the interval includes {nothing:g}, which is {than}.",
+        title=f"Not shown to be better than {than}",
+        meaning=f"{_told(name, value, interval)} on test: the interval is not above {nothing:g}, "
+        f"which is what {guess} gets.",
         remedy="Do not report it as a finding. More test participants narrow the interval; other inputs may hold more.",
     )
 
@@ -269,8 +296,11 @@ def better_than_nothing(target: TargetFacts) -> Iterator[str]:
     test, interval = target.metric(name), target.interval(name)
     if test is None or interval is None or nothing is None or interval.low <= nothing:
         return
-    than = "chance (0.5)" if target.is_binary else "predicting the mean (0)"
-    yield f"{_told(name, test, interval)} on test: clearly better than {than} for {target.name}."
+    guess = "tossing a coin" if target.is_binary else "saying the mean for everybody"
+    yield (
+        f"{_told(name, test, interval)} on test for {target.name}: clearly better than guessing, for {guess} gets "
+        f"{label_of(name)} {nothing:g}."
+    )
     val = target.metric(name, "val")
     if val is not None and disagreement(target) is None:
         yield f"Validation agrees with test ({label_of(name)} {val:.2f} and {test:.2f})."
@@ -300,7 +330,11 @@ def _told_of_group(target: TargetFacts, group: GroupFacts) -> str:
 
 
 def _told(name: str, value: float, interval: Interval) -> str:
-    return f"{label_of(name)} {value:.2f} ({_range(interval)})"
+    return f"{label_of(name)} {_number(value)} ({_range(interval)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _range(interval: Interval) -> str:

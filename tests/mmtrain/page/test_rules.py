@@ -97,11 +97,23 @@ def test_predictions_that_go_the_opposite_way_are_told_of(target: TargetFacts, s
     assert (result_rules.learnt_the_opposite(target) is not None) == speaks
 
 
-def test_swapped_labels_of_the_test_split_are_told_from_those_of_training() -> None:
-    low = replace(binary(0.2, 0.1, 0.3), metrics={"test": {"auc": 0.2}, "val": {"auc": 0.8}})
-    verdict, both = result_rules.learnt_the_opposite(low), result_rules.learnt_the_opposite(binary(0.2, 0.1, 0.3))
-    assert verdict and "it is the test split whose labels are wrong" in verdict.meaning
-    assert both and "Validation says the same" in both.meaning
+def both_splits(target: TargetFacts, name: str, test: float, val: float) -> TargetFacts:
+    return replace(target, metrics={"test": {name: test}, "val": {name: val}})
+
+
+def test_swapped_labels_blame_no_split_beyond_what_is_known_and_quote_the_evidence() -> None:
+    low = both_splits(binary(0.2, 0.1, 0.3), "auc", 0.2, 0.82)
+    verdict = result_rules.learnt_the_opposite(low)
+    assert verdict and "either the test labels are turned, or those of training and validation" in verdict.meaning
+    assert "1 − AUC on test is 0.80, close to validation's 0.82: a clean swap" in verdict.meaning
+    assert "a sign" not in verdict.meaning and verdict.remedy.startswith("First compare the coding")
+    part = result_rules.learnt_the_opposite(both_splits(low, "auc", 0.4, 0.82))
+    assert part and "clean swap" not in part.meaning and "a part of a split" in part.meaning
+    everywhere = result_rules.learnt_the_opposite(binary(0.2, 0.1, 0.3))
+    assert everywhere and "either the training labels are turned, or those of validation and" in everywhere.meaning
+    values = result_rules.learnt_the_opposite(both_splits(continuous(-1.2, -1.5, -1, r=-0.6), "r", -0.6, 0.58))
+    assert values and "a sign was turned" in values.meaning
+    assert "−r on test is 0.60, close to validation's 0.58" in values.meaning
     judgement = judge(run([0.6] * 2 + [0.1] * 10, [0.6] * 2 + [0.9] * 10, targets=(low,)))
     assert [verdict.code for verdict in judgement.verdicts] == ["learnt_the_opposite"]
 
