@@ -1,10 +1,11 @@
 """Rules about how one target was predicted: what its metrics, intervals and predictions say."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from mmbase.disclosure import SMALLEST_COUNT
+from mmbase.disclosure import SMALLEST_COUNT, rounded
 from mmtrain.metrics.classification import DECISION_THRESHOLD, calibration_error
 from mmtrain.metrics.metric import Scored
 from mmtrain.metrics.registry import label_of, no_skill
@@ -27,6 +28,9 @@ GROUP_FACTOR, GROUP_DIFFERENCE = 1.25, 0.05
 PERFECT = {"auc": 0.9995, "r2": 0.98}
 CLEAN_SWAP = 0.05
 """Between a metric on validation and that on test turned round, up to which all labels of a split seem to be turned."""
+MAX_ODDS_RATIO = 2.0
+"""Of the odds of the prevalence to those of the mean probability, or the other way round."""
+TINY = 1e-9
 MIN_IMBALANCE = 0.1
 """Of the share of class 1 from a half, from which balanced training tells in the probabilities."""
 
@@ -216,12 +220,12 @@ def poor_calibration(target: TargetFacts) -> Verdict | None:
 
 def _poor_probabilities(target: TargetFacts) -> Verdict | None:
     error, prevalence = target.metric("calibration_error"), balanced_prevalence(target)
-    if error is None or error <= MAX_CALIBRATION_ERROR:
+    if error is None:
         return None
     off = f"They are off by {error:.2f} on average (calibration error, 10 bins)"
     if prevalence is not None:
         corrected = calibration_error(undo_balance(target.predicted["test"].scored(), prevalence))
-        if corrected <= MAX_CALIBRATION_ERROR:
+        if corrected <= MAX_CALIBRATION_ERROR < error:
             return Verdict(
                 code="poor_calibration",
                 level="note",
@@ -232,14 +236,70 @@ def _poor_probabilities(target: TargetFacts) -> Verdict | None:
                 "the same.",
                 remedy="Multiply the odds so before you take a probability at its word, or train with --balance none.",
             )
+    as_a_whole = off_as_a_whole(target)
+    if error <= MAX_CALIBRATION_ERROR and as_a_whole is None:
+        return None
+    size = "" if as_a_whole is None else f"{as_a_whole.meaning} "
+    single = "" if error <= MAX_CALIBRATION_ERROR else f"{off}: of those who get 0.8, not 80 % are of class 1."
+    balance = (
+        "" if prevalence is None else " That training showed both classes as equally frequent explains it in part."
+    )
     return Verdict(
         code="poor_calibration",
         level="care",
-        title="Probabilities are not to be taken at their word",
-        meaning=f"{off}: of those who get 0.8, not 80 % are of class 1."
-        + ("" if prevalence is None else " That training showed both classes as equally frequent explains it in part."),
+        title="Probabilities are not to be taken at their word" if as_a_whole is None else as_a_whole.title,
+        meaning=f"{size}{single}{balance}{_told_of_brier(target)}".strip(),
         remedy="Use the ranking (AUC), or calibrate the probabilities on the validation split before use.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far probabilities are off as a whole, in words."""
+
+    title: str
+    meaning: str
+
+
+def off_as_a_whole(target: TargetFacts) -> Offset | None:
+    """Say how far the mean probability is from the share of class 1, where their odds are far apart beyond chance.
+
+    Probabilities of a balanced training are left to the rule that undoes the balance.
+    """
+    prevalence, predicted = target.metric("prevalence"), target.predicted.get("test")
+    if prevalence is None or predicted is None or not 0 < prevalence < 1 or balanced_prevalence(target) is not None:
+        return None
+    mean = rounded(float(np.mean(predicted.prediction)))
+    error = np.sqrt(prevalence * (1 - prevalence) / max(1, predicted.num_participants))
+    if abs(mean - prevalence) <= 2 * error:
+        return None
+    ratio = (prevalence / (1 - prevalence)) / max(mean / max(1 - mean, TINY), TINY)
+    if 1 / MAX_ODDS_RATIO < ratio < MAX_ODDS_RATIO:
+        return None
+    size = "small" if mean < prevalence else "large"
+    return Offset(
+        title=f"Probabilities are too {size} as a whole",
+        meaning=f"On average {_per_cent(mean)} is predicted for class 1, and in truth {_per_cent(prevalence)} of the "
+        "test samples are of it.",
+    )
+
+
+def _told_of_brier(target: TargetFacts) -> str:
+    """Return that always saying the prevalence is as good by the Brier score, where it is."""
+    prevalence, brier = target.metric("prevalence"), target.metric("brier")
+    if prevalence is None or brier is None or balanced_prevalence(target) is not None:
+        return ""
+    guess = prevalence * (1 - prevalence)
+    if brier < guess:
+        return ""
+    return (
+        f" The Brier score ({brier:.3f}) is no better than that of always saying the prevalence ({guess:.3f}): as "
+        "probabilities they are worth nothing, as a ranking they may be."
+    )
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.2g} %"
 
 
 def balanced_prevalence(target: TargetFacts) -> float | None:

@@ -16,6 +16,7 @@ from mmtrain.metrics.classification import DECISION_THRESHOLD
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.registry import in_table_order, is_main, label_of
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
+from mmtrain.page.guessing import by_guessing
 
 T = TypeVar("T")
 SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
@@ -38,18 +39,22 @@ class MetricRow:
     """Whether it is shown at once."""
     val: str
     test: str
+    guess: str
+    """On test, of saying the same for everybody."""
 
 
 def metric_rows(target: TargetFacts, *, exact: bool) -> list[MetricRow]:
     """Return the metrics of a target; those that would tell a small count as a range, or not at all."""
     names = in_table_order([*target.metrics.get("test", {}), *target.metrics.get("val", {})])
     hidden = {split: hidden_metrics(target, split, exact=exact) for split in ("val", "test")}
+    told = told_of(target, exact=exact)
     return [
         MetricRow(
             title=label_of(name, target.unit),
             is_main=is_main(name),
             val=_metric_text(target, name, "val", hidden["val"]),
             test=_metric_text(target, name, "test", hidden["test"]),
+            guess=number_text(by_guessing(told, name) if name in told.metrics.get("test", {}) else None),
         )
         for name in names
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss
 
 from mmtrain.metrics.classification import calibration_error
 from mmtrain.metrics.metric import Scored
@@ -171,9 +172,26 @@ def test_probabilities_that_are_off_are_told_of() -> None:
     assert result_rules.poor_calibration(binary()) is None
 
 
+def test_probabilities_that_are_off_as_a_whole_are_told_of_with_what_always_saying_the_prevalence_gets() -> None:
+    truth = (np.arange(1000) % 14 == 0).astype(float)
+    honest = with_probabilities(np.full(1000, truth.mean()), truth)
+    assert result_rules.poor_calibration(honest) is None
+    small = with_probabilities(np.full(1000, 0.007), truth)
+    verdict = result_rules.poor_calibration(small)
+    assert verdict and verdict.title == "Probabilities are too small as a whole"
+    assert "On average 0.7 % is predicted for class 1, and in truth 7.2 % of the test" in verdict.meaning
+    guess, brier = brier_score_loss(truth, np.full(1000, truth.mean())), brier_score_loss(truth, np.full(1000, 0.007))
+    assert f"The Brier score ({brier:.3f}) is no better than that of always saying the prevalence ({guess:.3f})" in (
+        verdict.meaning
+    )
+    large = result_rules.poor_calibration(with_probabilities(np.full(1000, 0.16), truth))
+    assert large and "too large" in large.title
+
+
 def with_probabilities(probability: np.ndarray, truth: np.ndarray, **changes: Any) -> TargetFacts:
     predicted = Predicted(truth=truth, prediction=probability, participants=np.arange(len(truth)))
     measured = {"auc": 0.8, "calibration_error": calibration_error(predicted.scored()), "prevalence": truth.mean()}
+    measured["brier"] = float(np.mean((truth - probability) ** 2))
     return binary(metrics={"test": measured}, predicted={"test": predicted}, **changes)
 
 
