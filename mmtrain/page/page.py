@@ -20,11 +20,11 @@ from mmbase.names import METADATA, MODALITIES
 from mmbase.version import VERSION
 from mmtrain.aggregates.people import shown_count
 from mmtrain.errors import TrainError
+from mmtrain.page.calibration_rules import balanced_prevalence
 from mmtrain.page.facts import RunFacts, State, TargetFacts
 from mmtrain.page.network_picture import draw_network
 from mmtrain.page.pictures import Drawn, RunPictures, draw_pictures, write_plots
 from mmtrain.page.reading import read_facts
-from mmtrain.page.result_rules import balanced_prevalence
 from mmtrain.page.svg import inline_svg
 from mmtrain.page.tables import (
     HIDDEN_WITHIN,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mmtrain.page.calibration_rules import poor_calibration
 from mmtrain.page.facts import RunFacts, TargetFacts
 from mmtrain.page.learning_rules import overfitted, stopped_while_improving, waited_for_data
 from mmtrain.page.result_rules import (
@@ -18,7 +19,6 @@ from mmtrain.page.result_rules import (
     few_people,
     group_much_worse,
     learnt_the_opposite,
-    poor_calibration,
     too_good,
 )
 from mmtrain.page.verdict import LEVELS, Level, Verdict

@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss
 from mmtrain.metrics.classification import calibration_error
 from mmtrain.metrics.metric import Scored
 from mmtrain.metrics.predicted import Predicted
-from mmtrain.page import learning_rules, result_rules
+from mmtrain.page import calibration_rules, learning_rules, result_rules
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, TargetFacts
 from mmtrain.page.verdicts import judge
 from tests.mmtrain.page.builder import history
@@ -167,24 +167,24 @@ def test_splits_that_disagree_beyond_their_intervals_are_told_of() -> None:
 
 def test_probabilities_that_are_off_are_told_of() -> None:
     off = replace(binary(), metrics={"test": {"auc": 0.8, "calibration_error": 0.15}})
-    verdict = result_rules.poor_calibration(off)
+    verdict = calibration_rules.poor_calibration(off)
     assert verdict and verdict.level == "care" and "0.15" in verdict.meaning
-    assert result_rules.poor_calibration(binary()) is None
+    assert calibration_rules.poor_calibration(binary()) is None
 
 
 def test_probabilities_that_are_off_as_a_whole_are_told_of_with_what_always_saying_the_prevalence_gets() -> None:
     truth = (np.arange(1000) % 14 == 0).astype(float)
     honest = with_probabilities(np.full(1000, truth.mean()), truth)
-    assert result_rules.poor_calibration(honest) is None
+    assert calibration_rules.poor_calibration(honest) is None
     small = with_probabilities(np.full(1000, 0.007), truth)
-    verdict = result_rules.poor_calibration(small)
+    verdict = calibration_rules.poor_calibration(small)
     assert verdict and verdict.title == "Probabilities are too small as a whole"
     assert "On average 0.7 % is predicted for class 1, and in truth 7.2 % of the test" in verdict.meaning
     guess, brier = brier_score_loss(truth, np.full(1000, truth.mean())), brier_score_loss(truth, np.full(1000, 0.007))
     assert f"The Brier score ({brier:.3f}) is no better than that of always saying the prevalence ({guess:.3f})" in (
         verdict.meaning
     )
-    large = result_rules.poor_calibration(with_probabilities(np.full(1000, 0.16), truth))
+    large = calibration_rules.poor_calibration(with_probabilities(np.full(1000, 0.16), truth))
     assert large and "too large" in large.title
 
 
@@ -201,25 +201,25 @@ def test_probabilities_that_balanced_training_shifted_are_no_fault_of_the_model(
     truth = (rng.random(4000) < honest).astype(float)
     odds = honest / (1 - honest) * (1 - truth.mean()) / truth.mean()
     shifted = with_probabilities(odds / (1 + odds), truth, is_balanced=True)
-    verdict = result_rules.poor_calibration(shifted)
+    verdict = calibration_rules.poor_calibration(shifted)
     assert verdict and verdict.level == "note" and "follows from --balance" in verdict.meaning
     wrong = with_probabilities(1 / (1 + odds), truth, is_balanced=True)
     for other in (replace(shifted, is_balanced=False), wrong):
-        worse = result_rules.poor_calibration(other)
+        worse = calibration_rules.poor_calibration(other)
         assert worse and worse.level == "care"
 
 
 def test_undoing_a_balance_is_bayes_with_another_prior() -> None:
     likely = np.array([0.2, 0.5, 0.9])  # with equal priors, so the likelihood ratios are 1/4, 1 and 9
-    undone = result_rules.undo_balance(Scored(np.zeros(3), likely), 0.1)
+    undone = calibration_rules.undo_balance(Scored(np.zeros(3), likely), 0.1)
     assert undone.prediction == pytest.approx([0.25 / 9.25, 1 / 10, 9 / 18])
 
 
 def test_values_that_lie_too_far_apart_are_told_of() -> None:
     predicted = Predicted(truth=VALUES, prediction=60 + 2 * (VALUES - 60), participants=np.arange(400))
-    verdict = result_rules.poor_calibration(continuous(predicted={"test": predicted}))
+    verdict = calibration_rules.poor_calibration(continuous(predicted={"test": predicted}))
     assert verdict and "too far apart" in verdict.title and "0.50" in verdict.meaning
-    assert result_rules.poor_calibration(continuous()) is None
+    assert calibration_rules.poor_calibration(continuous()) is None
 
 
 @pytest.mark.parametrize(
