@@ -125,6 +125,11 @@ class RunFacts:
         return int(min(found)[1]) if found else None
 
     @property
+    def is_fitted_at_once(self) -> bool:
+        """Return whether its network is fitted to all training samples at once, in one epoch."""
+        return self.network is not None and self.network.is_fitted_at_once
+
+    @property
     def inputs(self) -> Sequence[str]:
         """Return the names of the inputs."""
         return tuple(self.settings.get("inputs", ()))

@@ -21,6 +21,7 @@ from mmbase.version import VERSION
 from mmtrain.aggregates.people import shown_count
 from mmtrain.errors import TrainError
 from mmtrain.page.calibration_rules import balanced_prevalence
+from mmtrain.page.ending import why_ended
 from mmtrain.page.facts import RunFacts, State, TargetFacts
 from mmtrain.page.network_picture import draw_network
 from mmtrain.page.pictures import Drawn, RunPictures, draw_pictures, write_plots
@@ -102,6 +103,7 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         judgement=judge(shown),
         level_words=LEVEL_WORDS,
         counts=count_rows(facts.counts, exact=exact),
+        why_ended=why_ended(facts),
         curves=_inlined(pictures.of_run, "run"),
         targets=[
             _target(target, pictures.of_targets[target.name], f"target{place}", exact=exact)
