@@ -29,10 +29,12 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitCount:
-    """How many samples a split has, and of how many people."""
+    """How many samples a split has, or a class of it, and of how many people."""
 
     samples: int
     participants: int
+    classes: tuple["SplitCount", "SplitCount"] | None = None
+    """Those of class 0 and of class 1, of a binary target."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

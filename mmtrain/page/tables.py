@@ -150,7 +150,7 @@ def group_titles(target: TargetFacts) -> list[str]:
     return [label_of(name, target.unit) for name in OF_GROUPS if any(name in group.metrics for group in target.groups)]
 
 
-def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[str, str]]:
+def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[str, Any]]:
     """Return how many samples and participants each split has."""
     show = (lambda number: f"{number:,}") if exact else shown_count
     return [
@@ -158,10 +158,23 @@ def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[st
             "split": SPLIT_TITLES[split],
             "samples": show(counts[split].samples),
             "participants": show(counts[split].participants),
+            "classes": class_texts(counts[split], exact=exact),
         }
         for split in SPLITS
         if split in counts
     ]
+
+
+def class_texts(count: SplitCount, *, exact: bool) -> tuple[str, ...]:
+    """Return how many samples of class 0 and of class 1 a split has; none where it has no classes.
+
+    The whole split is told, so where a class has fewer than ten people neither may be told.
+    """
+    if count.classes is None:
+        return ()
+    if exact or all(one.participants == 0 or one.participants >= SMALLEST_COUNT for one in count.classes):
+        return tuple(f"{one.samples:,}" for one in count.classes)
+    return (NOT_SHOWN, NOT_SHOWN)
 
 
 def setting_rows(facts: RunFacts) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
