@@ -291,7 +291,10 @@ def test_what_the_record_says_is_told() -> None:
         [0.5],
         [0.5],
         targets=(binary(),),
-        audit=({"code": "identical-scans", "severity": "critical"}, {"code": "rare-class", "severity": "warning"}),
+        audit=(
+            {"code": "identical-scans", "severity": "critical"},
+            {"code": "rare-class", "severity": "warning", "subject": "sex"},
+        ),
         withdrawn=3,
         problems=("cohort.parquet cannot be used as it is (TrainError).",),
     )
@@ -299,11 +302,13 @@ def test_what_the_record_says_is_told() -> None:
     assert [verdict.code for verdict in judgement.verdicts] == [
         "accepted_findings",
         "unreadable_parts",
+        "audit_warnings",
         "withdrawn_since",
     ]
     assert judgement.headline == "Do not believe this result as it is"
     assert "identical-scans" in judgement.verdicts[0].meaning and "rare-class" not in judgement.verdicts[0].meaning
-    assert not any(character.isdigit() for character in judgement.verdicts[2].meaning)
+    assert "rare-class of sex" in judgement.verdicts[2].meaning and judgement.verdicts[2].level == "note"
+    assert not any(character.isdigit() for character in judgement.verdicts[3].meaning)
 
 
 def test_a_constant_model_is_a_baseline_and_no_fault() -> None:
