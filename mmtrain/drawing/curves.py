@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from mmtrain.drawing.figures import BLUE, DASHED, DOTTED, GREY, ORANGE, Picture, new_figure
+from mmtrain.drawing.figures import BLUE, DASHED, DOTTED, FONT_POINTS, GREY, ORANGE, Picture, new_figure
 from mmtrain.metrics.registry import label_of, no_skill
 
 Epochs = Sequence[Mapping[str, Any]]
@@ -96,6 +96,8 @@ def draw_speed(history: Epochs) -> Picture | None:
     other.set_facecolor("none")
     other.spines[["top", "left"]].set_visible(False)
     other.plot(epochs, waits, color=ORANGE, linestyle=DASHED, label="waiting")
+    other.tick_params(labelsize=FONT_POINTS)
+    other.yaxis.label.set_size(FONT_POINTS)
     other.set(ylabel="waiting for data, % of the time", ylim=(0, 1.3 * max(10.0, *waits)))
     lines = [*axes.get_lines(), *other.get_lines()]
     axes.legend(handles=lines, frameon=False, fontsize=8, loc="upper right", ncols=2)

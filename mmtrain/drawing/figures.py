@@ -21,10 +21,10 @@ DOTTED = (0, (1, 2))
 _WIDTH_INCHES, _HEIGHT_INCHES = 4.4, 3.5
 """Small, so that letters can be read where a page is as wide as a telephone; one size, so that letters are alike."""
 _DPI = 150
-_FONT_POINTS = 9
+FONT_POINTS = 9
 _STYLE: Any = {
-    "font.size": _FONT_POINTS,
-    "axes.titlesize": _FONT_POINTS,
+    "font.size": FONT_POINTS,
+    "axes.titlesize": FONT_POINTS,
     "svg.fonttype": "none",
     "svg.hashsalt": "mm",
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
