@@ -1,15 +1,16 @@
 """Pictures of a run's epochs: losses, the main validation metric, and speed."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
-from mmtrain.drawing.figures import BLUE, DASHED, DOTTED, GREY, ORANGE, Picture, new_figure
+from mmtrain.drawing.figures import BLUE, DASHED, DOTTED, FONT_POINTS, GREY, ORANGE, Picture, new_figure
 from mmtrain.metrics.registry import label_of, no_skill
 
 Epochs = Sequence[Mapping[str, Any]]
 """Lines of metrics.jsonl."""
-LOG_RATIO = 20
-"""Of the largest to the smallest loss, from which the axis is logarithmic; a likelihood may be negative."""
+MAX_RATIO = 10
+"""Of the largest loss on the axis to the median one: a few huge ones would press all others to the ground."""
 MARKED_EPOCHS = 12
 """Up to so many, each epoch is a point: one alone would be no line."""
 
@@ -23,9 +24,12 @@ def draw_losses(history: Epochs, best_epoch: int) -> Picture:
     axes.plot(epochs, training, color=BLUE, marker=marker, markersize=3, label="training")
     axes.plot(epochs, validation, color=ORANGE, marker=marker, markersize=3, linestyle=DASHED, label="validation")
     losses = training + validation
-    scale = "log" if min(losses) > 0 and max(losses) / min(losses) > LOG_RATIO else "linear"
     _mark_best(axes, best_epoch, epochs)
-    axes.set(xlabel="epoch", ylabel="loss", yscale=scale)
+    axes.set(xlabel="epoch", ylabel="loss")
+    end = MAX_RATIO * median(losses)
+    is_cut = min(losses) > 0 and max(losses) > end
+    if is_cut:
+        axes.set_ylim(0, end)
     axes.legend(frameon=False, fontsize=8)
     at_best = next(entry for entry in history if entry["epoch"] == best_epoch)
     last = history[-1]
@@ -33,7 +37,8 @@ def draw_losses(history: Epochs, best_epoch: int) -> Picture:
         figure=figure,
         heading="Loss",
         caption="Both fall while the model learns what holds for everybody. From where validation rises and training "
-        "still falls, it learns its training participants by heart.",
+        "still falls, it learns its training participants by heart."
+        + (f" Losses above {end:.3g} lie outside the picture." if is_cut else ""),
         description=f"Training and validation loss: {training[0]:.4g} and {validation[0]:.4g} in epoch {epochs[0]}, "
         f"{at_best['train_loss']:.4g} and {at_best['val_loss']:.4g} in the best epoch, {best_epoch}, "
         f"{last['train_loss']:.4g} and {last['val_loss']:.4g} in the last, {last['epoch']}.",
@@ -91,6 +96,8 @@ def draw_speed(history: Epochs) -> Picture | None:
     other.set_facecolor("none")
     other.spines[["top", "left"]].set_visible(False)
     other.plot(epochs, waits, color=ORANGE, linestyle=DASHED, label="waiting")
+    other.tick_params(labelsize=FONT_POINTS)
+    other.yaxis.label.set_size(FONT_POINTS)
     other.set(ylabel="waiting for data, % of the time", ylim=(0, 1.3 * max(10.0, *waits)))
     lines = [*axes.get_lines(), *other.get_lines()]
     axes.legend(handles=lines, frameon=False, fontsize=8, loc="upper right", ncols=2)

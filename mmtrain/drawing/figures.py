@@ -19,12 +19,12 @@ INK = "#1f2328"
 DASHED = (0, (4, 2))
 DOTTED = (0, (1, 2))
 _WIDTH_INCHES, _HEIGHT_INCHES = 4.4, 3.5
-"""Small, so that letters can be read where a page is as wide as a telephone."""
+"""Small, so that letters can be read where a page is as wide as a telephone; one size, so that letters are alike."""
 _DPI = 150
-_FONT_POINTS = 9
+FONT_POINTS = 9
 _STYLE: Any = {
-    "font.size": _FONT_POINTS,
-    "axes.titlesize": _FONT_POINTS,
+    "font.size": FONT_POINTS,
+    "axes.titlesize": FONT_POINTS,
     "svg.fonttype": "none",
     "svg.hashsalt": "mm",
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
@@ -43,11 +43,10 @@ class Picture:
     """The same for whoever does not see it: the numbers that matter."""
 
 
-def new_figure(*, is_square: bool = False) -> tuple[Figure, Any]:
+def new_figure() -> tuple[Figure, Any]:
     """Return a figure and its axes."""
-    width = _HEIGHT_INCHES * 1.1 if is_square else _WIDTH_INCHES
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, _HEIGHT_INCHES), dpi=_DPI, layout="constrained", facecolor="none")
+        figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), dpi=_DPI, layout="constrained", facecolor="none")
         axes = figure.subplots()
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)

@@ -52,8 +52,8 @@ def _draw_roc(predicted: Predicted, bins: ScoreBins | None) -> Picture:
     return Picture(
         figure=figure,
         heading=_HEADINGS["test"],
-        caption=f"A useful model lies above the dashed line; below it, it has learnt the opposite.{area} "
-        + (_BINNED if bins else ""),
+        caption=f"A useful model lies above the dashed line. Clearly below it, the labels that it learnt and "
+        f"those of this split contradict each other.{area} " + (_BINNED if bins else ""),
         description=f"ROC curve.{area} " + _points(false, true, "false positive rate", "true positive rate"),
     )
 
@@ -98,7 +98,7 @@ def _draw_calibration(predicted: Predicted, bins: ScoreBins | None, title: str) 
 
 
 def _draw_confusion(decisions: Decisions, title: str) -> Picture:
-    figure, axes = new_figure(is_square=True)
+    figure, axes = new_figure()
     shades = [[_share(text) for text in row] for row in decisions.shares]
     axes.imshow(shades, cmap="Blues", vmin=0, vmax=100, alpha=0.75)
     for row in (0, 1):
@@ -117,7 +117,7 @@ def _draw_confusion(decisions: Decisions, title: str) -> Picture:
 
 
 def _unit_square(x: str, y: str) -> tuple[Any, Any]:
-    figure, axes = new_figure(is_square=True)
+    figure, axes = new_figure()
     axes.set(xlabel=x, ylabel=y, aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.tick_params(color=INK)
     return figure, axes

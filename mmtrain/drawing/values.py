@@ -12,7 +12,7 @@ from mmtrain.metrics.predicted import Predicted
 
 SHADES = ("#d6e4f3", "#abcbe8", "#79acd9", "#4a8bc6", "#2f6cae", "#17467c", "#0c2c52")
 """Of `LEVELS`: lighter is fewer, in grey too."""
-HEADING = "Truth against prediction"
+HEADING = "Prediction against truth"
 TOO_FEW = "Not shown: fewer than ten participants,\nof whom nothing may be told."
 
 

@@ -182,6 +182,7 @@ OF_PROBABILITIES = (
         decisions.BALANCED_ACCURACY,
         decide_at_threshold,
         needs="threshold",
+        no_skill=0.5,
         every_epoch=False,
     ),
     _at_half("f1", "F1 of class 1", decisions.F1, is_main=False),

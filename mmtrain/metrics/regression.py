@@ -133,6 +133,7 @@ OF_VALUES = (
         of_draws=_corrected_of_draws,
         needs="age_bias",
         in_target_unit=True,
+        is_main=False,
         every_epoch=False,
     ),
     Metric(

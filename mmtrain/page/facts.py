@@ -29,10 +29,12 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitCount:
-    """How many samples a split has, and of how many people."""
+    """How many samples a split has, or a class of it, and of how many people."""
 
     samples: int
     participants: int
+    classes: tuple["SplitCount", "SplitCount"] | None = None
+    """Those of class 0 and of class 1, of a binary target."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +125,11 @@ class RunFacts:
         """Return the epoch with the lowest validation loss; None before there is one."""
         found = [(entry["val_loss"], entry["epoch"]) for entry in self.epochs if np.isfinite(entry["val_loss"])]
         return int(min(found)[1]) if found else None
+
+    @property
+    def is_fitted_at_once(self) -> bool:
+        """Return whether its network is fitted to all training samples at once, in one epoch."""
+        return self.network is not None and self.network.is_fitted_at_once
 
     @property
     def inputs(self) -> Sequence[str]:

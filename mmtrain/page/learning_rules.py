@@ -57,6 +57,8 @@ def overfitted(facts: RunFacts) -> Verdict | None:
 def stopped_while_improving(facts: RunFacts) -> Verdict | None:
     """Say so where the limit of epochs ended a run whose validation loss was still falling."""
     allowed, best = facts.settings.get("epochs"), facts.best_epoch
+    if facts.is_fitted_at_once:
+        return None
     if facts.state == "training" or best is None or not isinstance(allowed, int) or len(facts.epochs) < 2:
         return None
     num_last = max(1, int(allowed * LAST_SHARE))

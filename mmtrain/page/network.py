@@ -48,6 +48,8 @@ class NetworkFacts:
     """What joins the branches, or the whole network where it is one block."""
     outputs: tuple[str, ...]
     num_parameters: int
+    is_fitted_at_once: bool = False
+    """It does not learn in epochs."""
 
 
 def read_network(path: Path) -> NetworkFacts:
@@ -77,6 +79,7 @@ def describe_network(card: ModelCard) -> NetworkFacts:
         head=blocks.get(_HEAD, Block(card.network, total)),
         outputs=tuple(outputs),
         num_parameters=total,
+        is_fitted_at_once=load_architecture(card.network).fit is not None,
     )
 
 

@@ -20,11 +20,12 @@ from mmbase.names import METADATA, MODALITIES
 from mmbase.version import VERSION
 from mmtrain.aggregates.people import shown_count
 from mmtrain.errors import TrainError
-from mmtrain.page.facts import RunFacts, State, TargetFacts
+from mmtrain.page.calibration_rules import balanced_prevalence
+from mmtrain.page.ending import why_ended
+from mmtrain.page.facts import RunFacts, SplitCount, State, TargetFacts
 from mmtrain.page.network_picture import draw_network
 from mmtrain.page.pictures import Drawn, RunPictures, draw_pictures, write_plots
 from mmtrain.page.reading import read_facts
-from mmtrain.page.result_rules import balanced_prevalence
 from mmtrain.page.svg import inline_svg
 from mmtrain.page.tables import (
     HIDDEN_WITHIN,
@@ -101,7 +102,8 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         inputs=", ".join(map(_input_title, facts.inputs)),
         judgement=judge(shown),
         level_words=LEVEL_WORDS,
-        counts=count_rows(facts.counts, exact=exact),
+        counts=count_rows(_counts_of_all(facts), exact=exact),
+        why_ended=why_ended(facts),
         curves=_inlined(pictures.of_run, "run"),
         targets=[
             _target(target, pictures.of_targets[target.name], f"target{place}", exact=exact)
@@ -117,6 +119,17 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if facts.state == "training" else "",
         version=VERSION,
     )
+
+
+def _counts_of_all(facts: RunFacts) -> Mapping[str, SplitCount]:
+    """Return the sizes of the splits, by class where all samples have the label of the run's one target."""
+    if len(facts.targets) != 1:
+        return facts.counts
+    of_target = facts.targets[0].counts
+    is_same = {split: count.samples for split, count in of_target.items()} == {
+        split: count.samples for split, count in facts.counts.items()
+    }
+    return of_target if is_same else facts.counts
 
 
 def page_title(facts: RunFacts) -> str:

@@ -6,12 +6,13 @@ without them would tell of them. Runs of older versions, which have no intervals
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mmbase.json_text import parse_json_line, read_json
 from mmbase.names import SPLITS
@@ -27,6 +28,7 @@ from mmtrain.run import RunDirectory, read_table
 
 BALANCING = ("undersample", "weight")
 """Settings of `balance` with which both classes count the same in training."""
+CLASSIFICATION = "classification"
 _UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, ImportError),
     *(TrainError, pl.exceptions.PolarsError),
@@ -67,7 +69,7 @@ def read_facts(run: RunDirectory, state: State) -> RunFacts:
                 target,
                 entries.get(target.name, {}),
                 predicted.get(target.name, {}),
-                counts=_counts(cohort, index),
+                counts=_counts(cohort, index, by_class=target.kind == CLASSIFICATION),
                 balance=settings.get("balance"),
             )
             for index, target in enumerate(asked)
@@ -151,13 +153,25 @@ def _group(group: Mapping[str, Any]) -> GroupFacts:
     )
 
 
-def _counts(cohort: Cohort | None, index: int | None) -> dict[str, SplitCount]:
+def _counts(cohort: Cohort | None, index: int | None, *, by_class: bool = False) -> dict[str, SplitCount]:
     """Return the sizes of the splits; of those that have the label of a target, where its index is given."""
     if cohort is None or (index is not None and index >= len(cohort.targets)):
         return {}
     known = np.full(len(cohort.splits), True) if index is None else ~np.isnan(cohort.labels_NT[:, index])
-    people = {split: cohort.participants[known & (cohort.splits == split)] for split in SPLITS}
-    return {split: SplitCount(samples=len(of), participants=len(np.unique(of))) for split, of in people.items()}
+    found = {}
+    for split in SPLITS:
+        chosen = known & (cohort.splits == split)
+        whole = _size(cohort.participants[chosen])
+        if by_class and index is not None:
+            zeros, ones = (_size(cohort.participants[chosen & (cohort.labels_NT[:, index] == x)]) for x in (0, 1))
+            whole = replace(whole, classes=(zeros, ones)) if zeros.samples + ones.samples == whole.samples else whole
+        found[split] = whole
+    return found
+
+
+def _size(participants: NDArray[np.int64]) -> SplitCount:
+    """Return how many samples there are, given whose each is."""
+    return SplitCount(samples=len(participants), participants=len(np.unique(participants)))
 
 
 def _read_predictions(

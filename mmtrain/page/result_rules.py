@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmbase.disclosure import SMALLEST_COUNT
-from mmtrain.metrics.classification import DECISION_THRESHOLD, calibration_error
-from mmtrain.metrics.metric import Scored
+from mmtrain.metrics.classification import DECISION_THRESHOLD
 from mmtrain.metrics.registry import label_of, no_skill
 from mmtrain.page.facts import GroupFacts, Interval, TargetFacts
 from mmtrain.page.verdict import Verdict
@@ -17,16 +16,13 @@ MAX_WIDTH = {"auc": 0.2, "r2": 0.3}
 """Of the interval of the main metric."""
 ONE_CLASS_SHARE = 0.99
 """Of equal decisions from which a model is said to decide for one class."""
-MAX_CALIBRATION_ERROR = 0.1
-SLOPES = (0.75, 1.33)
-"""Of the true values on the predicted ones: what is within them is no fault."""
 MIN_DIFFERENCE = {"auc": 0.05, "r2": 0.1}
 """Between validation and test, beside intervals that do not meet."""
 GROUP_FACTOR, GROUP_DIFFERENCE = 1.25, 0.05
 """Of a group's error to that of all; of the AUC of all to a group's."""
 PERFECT = {"auc": 0.9995, "r2": 0.98}
-MIN_IMBALANCE = 0.1
-"""Of the share of class 1 from a half, from which balanced training tells in the probabilities."""
+CLEAN_SWAP = 0.05
+"""Between a metric on validation and that on test turned round, up to which all labels of a split seem to be turned."""
 
 
 def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
@@ -36,25 +32,45 @@ def learnt_the_opposite(target: TargetFacts) -> Verdict | None:
     value, interval = target.metric(name), target.interval(name)
     if value is None or interval is None or nothing is None or interval.high >= nothing:
         return None
-    val = target.metric(name, "val")
-    where = (
-        "Validation says the same."
-        if val is not None and val < nothing
-        else f"On validation it is {val:.2f}, so it is the test split whose labels are wrong."
-        if val is not None
-        else ""
+    turned = (
+        "classes were swapped (0 for 1)" if target.is_binary else "a sign was turned, or a scale runs the other way"
     )
     return Verdict(
         code="learnt_the_opposite",
         level="doubt",
         title="The labels are likely to be swapped: predictions go the opposite way",
         meaning=f"{_told(name, value, interval)} on test lies below {nothing:g}, which is chance, by more than chance "
-        f"allows. {where} A model that has learnt nothing does not do this: the labels of training and of those it is "
-        "judged on contradict each other – classes were swapped (0 and 1), a sign was turned, or rows were shuffled in "
-        "one table.",
-        remedy="Compare the labels of the splits with their source: the coding of the field (mm targets), the table's "
-        "columns, and the order of its rows. Then run mm ingest and train again.",
+        "allows. A model that has learnt nothing does not do this, nor do rows in a wrong order, which give chance: "
+        f"the labels that it learnt and those it is judged on contradict each other, most likely because {turned}. "
+        f"{_whose_labels(target, name, nothing, value)}",
+        remedy="First compare the coding of the labels with their source, split by split (mm targets shows the coding "
+        "of a field): did some participants get theirs from another table or release? Do not turn the predictions. "
+        "Only when it is known which labels are wrong, mend them, run mm ingest, and train and test again.",
     )
+
+
+def _whose_labels(target: TargetFacts, name: str, nothing: float, test: float) -> str:
+    """Return which splits may have the wrong labels, and how clean a swap it is."""
+    val = target.metric(name, "val")
+    if val is None:
+        return ""
+    if val < nothing:
+        return (
+            f"Validation goes the opposite way too ({label_of(name)} {_number(val)}): either the training labels are "
+            "turned, or those of validation and test."
+        )
+    both = (
+        f"On validation {label_of(name)} is {_number(val)}: either the test labels are turned, or those of training "
+        "and validation; the run cannot tell which."
+    )
+    mirrored = 2 * nothing - test
+    if abs(mirrored - val) > CLEAN_SWAP:
+        return (
+            f"{both} Turned round, test would reach {_number(mirrored)}, not what validation has: labels may be turned "
+            "in a part of a split alone."
+        )
+    reached = f"1 − AUC on test is {_number(mirrored)}" if target.is_binary else f"−r on test is {_number(mirrored)}"
+    return f"{both} {reached}, close to validation's {_number(val)}: a clean swap of a whole split."
 
 
 def chance(target: TargetFacts) -> Verdict | None:
@@ -66,7 +82,11 @@ def chance(target: TargetFacts) -> Verdict | None:
         return None
     if learnt_the_opposite(target) is not None:
         return None
-    than = "chance: a coin would do as well" if target.is_binary else "predicting the mean for everybody"
+    than, guess = (
+        ("chance", "tossing a coin")
+        if target.is_binary
+        else ("saying the mean for everybody", "saying the mean for everybody")
+    )
     r = target.interval("r")
     if not target.is_binary and r is not None and r.low > 0 and value < 0:
         return Verdict(
@@ -81,8 +101,9 @@ def chance(target: TargetFacts) -> Verdict | None:
     return Verdict(
         code="chance",
         level="doubt",
-        title=f"Not shown to be better than {than.split(':', maxsplit=1)[0]}",
-        meaning=f"{_told(name, value, interval)} on test: the interval includes {nothing:g}, which is {than}.",
+        title=f"Not shown to be better than {than}",
+        meaning=f"{_told(name, value, interval)} on test: the interval is not above {nothing:g}, "
+        f"which is what {guess} gets.",
         remedy="Do not report it as a finding. More test participants narrow the interval; other inputs may hold more.",
     )
 
@@ -167,71 +188,6 @@ def disagreement(target: TargetFacts) -> Verdict | None:
     )
 
 
-def poor_calibration(target: TargetFacts) -> Verdict | None:
-    """Say so where probabilities, or values, are not what they say."""
-    if target.is_binary:
-        return _poor_probabilities(target)
-    predicted = target.predicted.get("test")
-    if predicted is None or predicted.num_participants < MIN_PEOPLE or np.std(predicted.prediction) == 0:
-        return None
-    slope = float(np.polyfit(predicted.prediction, predicted.truth, 1)[0])
-    if slope <= 0 or SLOPES[0] <= slope <= SLOPES[1]:  # below 0 another rule speaks
-        return None
-    what = "too far apart" if slope < 1 else "too close to their mean"
-    return Verdict(
-        code="poor_calibration",
-        level="care",
-        title=f"Predicted values lie {what}",
-        meaning=f"Where predictions differ by 1, true values differ by {slope:.2f} on average.",
-        remedy="Use the ranking (r), or fit a line on the validation split and correct by it before use.",
-    )
-
-
-def _poor_probabilities(target: TargetFacts) -> Verdict | None:
-    error, prevalence = target.metric("calibration_error"), balanced_prevalence(target)
-    if error is None or error <= MAX_CALIBRATION_ERROR:
-        return None
-    off = f"They are off by {error:.2f} on average (calibration error, 10 bins)"
-    if prevalence is not None:
-        corrected = calibration_error(undo_balance(target.predicted["test"].scored(), prevalence))
-        if corrected <= MAX_CALIBRATION_ERROR:
-            return Verdict(
-                code="poor_calibration",
-                level="note",
-                title="Probabilities are those of a population with as many of class 1 as of class 0",
-                meaning=f"{off}, which follows from --balance: training showed both classes as equally frequent, and "
-                f"on test {prevalence:.0%} are of class 1. With the odds times {prevalence / (1 - prevalence):.2g}, "
-                f"the share of class 1 over that of class 0, they are off by {corrected:.2f}. The ranking (AUC) is "
-                "the same.",
-                remedy="Multiply the odds so before you take a probability at its word, or train with --balance none.",
-            )
-    return Verdict(
-        code="poor_calibration",
-        level="care",
-        title="Probabilities are not to be taken at their word",
-        meaning=f"{off}: of those who get 0.8, not 80 % are of class 1."
-        + ("" if prevalence is None else " That training showed both classes as equally frequent explains it in part."),
-        remedy="Use the ranking (AUC), or calibrate the probabilities on the validation split before use.",
-    )
-
-
-def balanced_prevalence(target: TargetFacts) -> float | None:
-    """Return the share of class 1 on test where training showed both classes as equally frequent, and they are not."""
-    prevalence = target.metric("prevalence")
-    if not (target.is_binary and target.is_balanced) or prevalence is None or "test" not in target.predicted:
-        return None
-    return prevalence if abs(prevalence - 0.5) >= MIN_IMBALANCE else None
-
-
-def undo_balance(scored: Scored, prevalence: float) -> Scored:
-    """Return probabilities for a share of class 1, of a model that was shown both classes as equally frequent.
-
-    Source: Saerens, Latinne, Decaestecker 2002, Neural Computation 14:21-41.
-    """
-    ones, zeros = scored.prediction * prevalence, (1 - scored.prediction) * (1 - prevalence)
-    return Scored(scored.truth, ones / (ones + zeros), scored.fixed)
-
-
 def group_much_worse(target: TargetFacts) -> Verdict | None:
     """Say so where a group is predicted much worse than all together, beyond its interval."""
     worse = [group for group in target.groups if _is_much_worse(target, group)]
@@ -269,8 +225,11 @@ def better_than_nothing(target: TargetFacts) -> Iterator[str]:
     test, interval = target.metric(name), target.interval(name)
     if test is None or interval is None or nothing is None or interval.low <= nothing:
         return
-    than = "chance (0.5)" if target.is_binary else "predicting the mean (0)"
-    yield f"{_told(name, test, interval)} on test: clearly better than {than} for {target.name}."
+    guess = "tossing a coin" if target.is_binary else "saying the mean for everybody"
+    yield (
+        f"{_told(name, test, interval)} on test for {target.name}: clearly better than guessing, for {guess} gets "
+        f"{label_of(name)} {nothing:g}."
+    )
     val = target.metric(name, "val")
     if val is not None and disagreement(target) is None:
         yield f"Validation agrees with test ({label_of(name)} {val:.2f} and {test:.2f})."
@@ -300,7 +259,11 @@ def _told_of_group(target: TargetFacts, group: GroupFacts) -> str:
 
 
 def _told(name: str, value: float, interval: Interval) -> str:
-    return f"{label_of(name)} {value:.2f} ({_range(interval)})"
+    return f"{label_of(name)} {_number(value)} ({_range(interval)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _range(interval: Interval) -> str:

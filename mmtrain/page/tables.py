@@ -16,6 +16,7 @@ from mmtrain.metrics.classification import DECISION_THRESHOLD
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.registry import in_table_order, is_main, label_of
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
+from mmtrain.page.guessing import by_guessing
 
 T = TypeVar("T")
 SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
@@ -38,18 +39,22 @@ class MetricRow:
     """Whether it is shown at once."""
     val: str
     test: str
+    guess: str
+    """On test, of saying the same for everybody."""
 
 
 def metric_rows(target: TargetFacts, *, exact: bool) -> list[MetricRow]:
     """Return the metrics of a target; those that would tell a small count as a range, or not at all."""
     names = in_table_order([*target.metrics.get("test", {}), *target.metrics.get("val", {})])
     hidden = {split: hidden_metrics(target, split, exact=exact) for split in ("val", "test")}
+    told = told_of(target, exact=exact)
     return [
         MetricRow(
             title=label_of(name, target.unit),
             is_main=is_main(name),
             val=_metric_text(target, name, "val", hidden["val"]),
             test=_metric_text(target, name, "test", hidden["test"]),
+            guess=number_text(by_guessing(told, name) if name in told.metrics.get("test", {}) else None),
         )
         for name in names
     ]
@@ -145,7 +150,7 @@ def group_titles(target: TargetFacts) -> list[str]:
     return [label_of(name, target.unit) for name in OF_GROUPS if any(name in group.metrics for group in target.groups)]
 
 
-def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[str, str]]:
+def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[str, Any]]:
     """Return how many samples and participants each split has."""
     show = (lambda number: f"{number:,}") if exact else shown_count
     return [
@@ -153,10 +158,23 @@ def count_rows(counts: Mapping[str, SplitCount], *, exact: bool) -> list[dict[st
             "split": SPLIT_TITLES[split],
             "samples": show(counts[split].samples),
             "participants": show(counts[split].participants),
+            "classes": class_texts(counts[split], exact=exact),
         }
         for split in SPLITS
         if split in counts
     ]
+
+
+def class_texts(count: SplitCount, *, exact: bool) -> tuple[str, ...]:
+    """Return how many samples of class 0 and of class 1 a split has; none where it has no classes.
+
+    The whole split is told, so where a class has fewer than ten people neither may be told.
+    """
+    if count.classes is None:
+        return ()
+    if exact or all(one.participants == 0 or one.participants >= SMALLEST_COUNT for one in count.classes):
+        return tuple(f"{one.samples:,}" for one in count.classes)
+    return (NOT_SHOWN, NOT_SHOWN)
 
 
 def setting_rows(facts: RunFacts) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

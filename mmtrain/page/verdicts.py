@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mmtrain.page.calibration_rules import poor_calibration
 from mmtrain.page.facts import RunFacts, TargetFacts
 from mmtrain.page.learning_rules import overfitted, stopped_while_improving, waited_for_data
 from mmtrain.page.result_rules import (
@@ -18,7 +19,6 @@ from mmtrain.page.result_rules import (
     few_people,
     group_much_worse,
     learnt_the_opposite,
-    poor_calibration,
     too_good,
 )
 from mmtrain.page.verdict import LEVELS, Level, Verdict
@@ -134,7 +134,7 @@ def _baseline(facts: RunFacts) -> Judgement:
 
 def _of_record(facts: RunFacts) -> Iterable[Verdict]:
     """Yield what the run's record says: accepted findings, withdrawals, parts that cannot be read."""
-    accepted = sorted({str(finding.get("code")) for finding in facts.audit if finding.get("severity") == "critical"})
+    accepted, warned = (_codes(facts, severity) for severity in ("critical", "warning"))
     if accepted:
         yield Verdict(
             code="accepted_findings",
@@ -143,6 +143,14 @@ def _of_record(facts: RunFacts) -> Iterable[Verdict]:
             meaning=f"The audit of labels, splits and inputs found {', '.join(accepted)}, with which a result is "
             "wrong; the run was trained all the same (--accept).",
             remedy="Read docs/audit.md about it, mend the data, and train again.",
+        )
+    if warned:
+        yield Verdict(
+            code="audit_warnings",
+            level="note",
+            title="The audit warned before the run began",
+            meaning=f"It found {', '.join(warned)}. Such a finding may explain a result, a good one too.",
+            remedy="Read what the audit said below, and docs/audit.md about it, before you use the result.",
         )
     if facts.withdrawn:
         yield Verdict(
@@ -162,6 +170,14 @@ def _of_record(facts: RunFacts) -> Iterable[Verdict]:
             remedy="Put the files back from a backup (mm verify names the damaged ones), then write the page again: "
             f"mm page {facts.run_id}",
         )
+
+
+def _codes(facts: RunFacts, severity: str) -> list[str]:
+    """Return what the audit found of a severity, each with what it is about."""
+    found = [finding for finding in facts.audit if finding.get("severity") == severity]
+    return sorted(
+        {" of ".join(str(finding[key]) for key in ("code", "subject") if finding.get(key)) for finding in found}
+    )
 
 
 def _found(rules: Iterable[Callable[[T], Verdict | None]], facts: T) -> list[Verdict]:

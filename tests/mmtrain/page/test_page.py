@@ -232,7 +232,20 @@ def test_a_class_of_a_few_is_told_neither_by_metrics_nor_by_rules(tmp_path: Path
     write_page(run, "finished")
     text = run.report.read_text()
     assert "A class has fewer than ten test participants" in text and "AUC 0." not in text
-    assert text.count("not shown</td>") == 2 * len(measured(run))
+    assert text.count("not shown</td>") == 2 * len(measured(run)) + 4  # and both classes of both splits
+
+
+def test_classes_are_counted_unless_a_small_one_could_be_worked_out(tmp_path: Path) -> None:
+    truth = {"val": classes(SIZES["val"], 1), "test": (np.arange(SIZES["test"]) < 7).astype(float)}
+    run = build_run(tmp_path / "run", truth, {s: scores(truth[s], 1.5, 7) for s in truth}, good_history())
+    for internal in (False, True):
+        write_page(run, "finished", internal=internal)
+    text, exact = run.report.read_text(), run.internal_report.read_text()
+    ones = int(truth["val"].sum())
+    numbers = '300</td><td class="number">300</td>'
+    assert f'{numbers}<td class="number">{300 - ones}</td><td class="number">{ones}</td>' in text
+    assert '400</td><td class="number">not shown</td><td class="number">not shown</td>' in text
+    assert '<td class="number">393</td><td class="number">7</td>' in exact and ">393<" not in text
 
 
 def test_after_a_withdrawal_everything_is_of_those_who_are_left(runs: dict[str, RunDirectory], tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss
 
 from mmtrain.metrics.classification import calibration_error
 from mmtrain.metrics.metric import Scored
 from mmtrain.metrics.predicted import Predicted
-from mmtrain.page import learning_rules, result_rules
+from mmtrain.page import calibration_rules, learning_rules, result_rules
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, TargetFacts
 from mmtrain.page.verdicts import judge
 from tests.mmtrain.page.builder import history
@@ -97,11 +98,23 @@ def test_predictions_that_go_the_opposite_way_are_told_of(target: TargetFacts, s
     assert (result_rules.learnt_the_opposite(target) is not None) == speaks
 
 
-def test_swapped_labels_of_the_test_split_are_told_from_those_of_training() -> None:
-    low = replace(binary(0.2, 0.1, 0.3), metrics={"test": {"auc": 0.2}, "val": {"auc": 0.8}})
-    verdict, both = result_rules.learnt_the_opposite(low), result_rules.learnt_the_opposite(binary(0.2, 0.1, 0.3))
-    assert verdict and "it is the test split whose labels are wrong" in verdict.meaning
-    assert both and "Validation says the same" in both.meaning
+def both_splits(target: TargetFacts, name: str, test: float, val: float) -> TargetFacts:
+    return replace(target, metrics={"test": {name: test}, "val": {name: val}})
+
+
+def test_swapped_labels_blame_no_split_beyond_what_is_known_and_quote_the_evidence() -> None:
+    low = both_splits(binary(0.2, 0.1, 0.3), "auc", 0.2, 0.82)
+    verdict = result_rules.learnt_the_opposite(low)
+    assert verdict and "either the test labels are turned, or those of training and validation" in verdict.meaning
+    assert "1 − AUC on test is 0.80, close to validation's 0.82: a clean swap" in verdict.meaning
+    assert "a sign" not in verdict.meaning and verdict.remedy.startswith("First compare the coding")
+    part = result_rules.learnt_the_opposite(both_splits(low, "auc", 0.4, 0.82))
+    assert part and "clean swap" not in part.meaning and "a part of a split" in part.meaning
+    everywhere = result_rules.learnt_the_opposite(binary(0.2, 0.1, 0.3))
+    assert everywhere and "either the training labels are turned, or those of validation and" in everywhere.meaning
+    values = result_rules.learnt_the_opposite(both_splits(continuous(-1.2, -1.5, -1, r=-0.6), "r", -0.6, 0.58))
+    assert values and "a sign was turned" in values.meaning
+    assert "−r on test is 0.60, close to validation's 0.58" in values.meaning
     judgement = judge(run([0.6] * 2 + [0.1] * 10, [0.6] * 2 + [0.9] * 10, targets=(low,)))
     assert [verdict.code for verdict in judgement.verdicts] == ["learnt_the_opposite"]
 
@@ -154,14 +167,31 @@ def test_splits_that_disagree_beyond_their_intervals_are_told_of() -> None:
 
 def test_probabilities_that_are_off_are_told_of() -> None:
     off = replace(binary(), metrics={"test": {"auc": 0.8, "calibration_error": 0.15}})
-    verdict = result_rules.poor_calibration(off)
+    verdict = calibration_rules.poor_calibration(off)
     assert verdict and verdict.level == "care" and "0.15" in verdict.meaning
-    assert result_rules.poor_calibration(binary()) is None
+    assert calibration_rules.poor_calibration(binary()) is None
+
+
+def test_probabilities_that_are_off_as_a_whole_are_told_of_with_what_always_saying_the_prevalence_gets() -> None:
+    truth = (np.arange(1000) % 14 == 0).astype(float)
+    honest = with_probabilities(np.full(1000, truth.mean()), truth)
+    assert calibration_rules.poor_calibration(honest) is None
+    small = with_probabilities(np.full(1000, 0.007), truth)
+    verdict = calibration_rules.poor_calibration(small)
+    assert verdict and verdict.title == "Probabilities are too small as a whole"
+    assert "On average 0.7 % is predicted for class 1, and in truth 7.2 % of the test" in verdict.meaning
+    guess, brier = brier_score_loss(truth, np.full(1000, truth.mean())), brier_score_loss(truth, np.full(1000, 0.007))
+    assert f"The Brier score ({brier:.3f}) is no better than that of always saying the prevalence ({guess:.3f})" in (
+        verdict.meaning
+    )
+    large = calibration_rules.poor_calibration(with_probabilities(np.full(1000, 0.16), truth))
+    assert large and "too large" in large.title
 
 
 def with_probabilities(probability: np.ndarray, truth: np.ndarray, **changes: Any) -> TargetFacts:
     predicted = Predicted(truth=truth, prediction=probability, participants=np.arange(len(truth)))
     measured = {"auc": 0.8, "calibration_error": calibration_error(predicted.scored()), "prevalence": truth.mean()}
+    measured["brier"] = float(np.mean((truth - probability) ** 2))
     return binary(metrics={"test": measured}, predicted={"test": predicted}, **changes)
 
 
@@ -171,25 +201,25 @@ def test_probabilities_that_balanced_training_shifted_are_no_fault_of_the_model(
     truth = (rng.random(4000) < honest).astype(float)
     odds = honest / (1 - honest) * (1 - truth.mean()) / truth.mean()
     shifted = with_probabilities(odds / (1 + odds), truth, is_balanced=True)
-    verdict = result_rules.poor_calibration(shifted)
+    verdict = calibration_rules.poor_calibration(shifted)
     assert verdict and verdict.level == "note" and "follows from --balance" in verdict.meaning
     wrong = with_probabilities(1 / (1 + odds), truth, is_balanced=True)
     for other in (replace(shifted, is_balanced=False), wrong):
-        worse = result_rules.poor_calibration(other)
+        worse = calibration_rules.poor_calibration(other)
         assert worse and worse.level == "care"
 
 
 def test_undoing_a_balance_is_bayes_with_another_prior() -> None:
     likely = np.array([0.2, 0.5, 0.9])  # with equal priors, so the likelihood ratios are 1/4, 1 and 9
-    undone = result_rules.undo_balance(Scored(np.zeros(3), likely), 0.1)
+    undone = calibration_rules.undo_balance(Scored(np.zeros(3), likely), 0.1)
     assert undone.prediction == pytest.approx([0.25 / 9.25, 1 / 10, 9 / 18])
 
 
 def test_values_that_lie_too_far_apart_are_told_of() -> None:
     predicted = Predicted(truth=VALUES, prediction=60 + 2 * (VALUES - 60), participants=np.arange(400))
-    verdict = result_rules.poor_calibration(continuous(predicted={"test": predicted}))
+    verdict = calibration_rules.poor_calibration(continuous(predicted={"test": predicted}))
     assert verdict and "too far apart" in verdict.title and "0.50" in verdict.meaning
-    assert result_rules.poor_calibration(continuous()) is None
+    assert calibration_rules.poor_calibration(continuous()) is None
 
 
 @pytest.mark.parametrize(
@@ -261,7 +291,10 @@ def test_what_the_record_says_is_told() -> None:
         [0.5],
         [0.5],
         targets=(binary(),),
-        audit=({"code": "identical-scans", "severity": "critical"}, {"code": "rare-class", "severity": "warning"}),
+        audit=(
+            {"code": "identical-scans", "severity": "critical"},
+            {"code": "rare-class", "severity": "warning", "subject": "sex"},
+        ),
         withdrawn=3,
         problems=("cohort.parquet cannot be used as it is (TrainError).",),
     )
@@ -269,11 +302,13 @@ def test_what_the_record_says_is_told() -> None:
     assert [verdict.code for verdict in judgement.verdicts] == [
         "accepted_findings",
         "unreadable_parts",
+        "audit_warnings",
         "withdrawn_since",
     ]
     assert judgement.headline == "Do not believe this result as it is"
     assert "identical-scans" in judgement.verdicts[0].meaning and "rare-class" not in judgement.verdicts[0].meaning
-    assert not any(character.isdigit() for character in judgement.verdicts[2].meaning)
+    assert "rare-class of sex" in judgement.verdicts[2].meaning and judgement.verdicts[2].level == "note"
+    assert not any(character.isdigit() for character in judgement.verdicts[3].meaning)
 
 
 def test_a_constant_model_is_a_baseline_and_no_fault() -> None:
