@@ -160,7 +160,7 @@ def measure_memory(root: Path, run: Path) -> list[float]:
         def on_epoch(self, entry: EpochEntry) -> None:
             sizes.append(me.memory_info().rss / 1e6)
 
-    training.train(directory, StudyLayout(root), config, observers=[Measure()])
+    training.train(directory, StudyLayout(root), config, observers=[Measure()], keep_page=without_page)
     return sizes
 
 
