@@ -6,14 +6,13 @@ running again finishes them with the same bytes. A receipt is believed while the
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from mmbase.names import CONNECTIVITY
 from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
 from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
@@ -82,17 +81,31 @@ def plan_ingest(
         require_extractor(study.config.ingest.brain_extractor)
     specs = {modality: array_specs(study, modality, num_rows) for modality in stored_modalities(study.config)}
     receipts = read_scan_receipts(study.layout.receipts)
+    known = [(candidate, sample) for candidate in candidates if (sample := samples.get(candidate.visit))]
+    asked = [one for one in known if only is None or (one[1].sample_id, one[0].modality) in only]
+    tasks = [
+        task
+        for modality, scans in _find_wanted(asked, specs, receipts, load_settings(study)).items()
+        for task in _shard_tasks(study, specs[modality], modality, scans, _claimed_rows(receipts.values(), modality))
+    ]
+    arrays = tuple(spec for of_modality in specs.values() for spec in of_modality)
+    return IngestPlan(arrays=arrays, tasks=tuple(tasks), projection=_project(study.config, specs, tasks, workers))
+
+
+def _find_wanted(
+    candidates: Sequence[tuple[ScanCandidate, EnrolledSample]],
+    specs: Mapping[str, Sequence[ArraySpec]],
+    receipts: Mapping[ScanKey, ScanReceipt],
+    settings: LoadSettings,
+) -> dict[str, list[PlannedScan]]:
+    """Return by modality the scans that are to be read."""
     believed = {modality: _believed_rows(receipts.values(), modality, specs[modality]) for modality in specs}
     duplicates = {key for group in _same_voxels(receipts) for key in group}
-    settings = load_settings(study)
     wanted: dict[str, list[PlannedScan]] = {modality: [] for modality in specs}
-    for candidate in candidates:
-        sample = samples.get(candidate.visit)
-        if sample is None or candidate.modality not in wanted:
+    for candidate, sample in candidates:
+        if candidate.modality not in wanted:
             continue
         key = (sample.sample_id, candidate.modality)
-        if only is not None and key not in only:
-            continue
         settled = (
             sample.row in believed[candidate.modality]
             and key not in duplicates
@@ -102,13 +115,7 @@ def plan_ingest(
             wanted[candidate.modality].append(
                 PlannedScan(sample_id=sample.sample_id, row=sample.row, candidate=candidate)
             )
-    tasks = [
-        task
-        for modality, scans in wanted.items()
-        for task in _shard_tasks(study, specs[modality], modality, scans, _claimed_rows(receipts.values(), modality))
-    ]
-    arrays = tuple(spec for of_modality in specs.values() for spec in of_modality)
-    return IngestPlan(arrays=arrays, tasks=tuple(tasks), projection=_project(study.config, specs, tasks, workers))
+    return wanted
 
 
 def execute_ingest(
@@ -125,8 +132,11 @@ def execute_ingest(
     """
     for spec in plan.arrays:
         ensure_array(spec)
-    done = 0
-    on_progress(done, plan.num_scans)
+
+    def keep(receipts: list[ScanReceipt]) -> int:
+        append_receipts(study.layout.receipts / SCAN_RECEIPTS, receipts)
+        return len(receipts)
+
     finished = run_tasks(
         store_shard,
         plan.tasks,
@@ -134,11 +144,7 @@ def execute_ingest(
         memory_bytes=plan.projection.worker_bytes,
         on_crash=lambda task: replace(task, isolated=True),
     )
-    with closing(finished):  # workers are gone before anything else happens, whatever ends the loop
-        for receipts in finished:
-            append_receipts(study.layout.receipts / SCAN_RECEIPTS, receipts)
-            done += len(receipts)
-            on_progress(done, plan.num_scans)
+    keep_results(finished, keep, plan.num_scans, on_progress)
 
 
 def read_outcomes(study: Study) -> list[ScanOutcome]:

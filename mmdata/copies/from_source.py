@@ -8,7 +8,6 @@ some were drawn already, the source's are left alone.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
@@ -19,7 +18,7 @@ from mmdata.errors import ScanRejected
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.ingest import NATIVE_BYTES_PER_VOXEL, load_settings
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
@@ -152,8 +151,12 @@ def execute_source_copies(
     for spec in plan.arrays:
         ensure_array(spec)
     rejections: Counter[str] = Counter()
-    done = 0
-    on_progress(done, plan.num_volumes)
+
+    def keep(result: SourceCopyResult) -> int:
+        append_receipts(study.layout.receipts / COPY_RECEIPTS, result.receipts)
+        rejections.update(result.rejections)
+        return result.num_stored + sum(result.rejections.values())
+
     finished = run_tasks(
         store_source_copy,
         plan.tasks,
@@ -161,12 +164,7 @@ def execute_source_copies(
         memory_bytes=plan.projection.worker_bytes,
         on_crash=lambda task: replace(task, isolated=True),
     )
-    with closing(finished):
-        for result in finished:
-            append_receipts(study.layout.receipts / COPY_RECEIPTS, result.receipts)
-            rejections.update(result.rejections)
-            done += result.num_stored + sum(result.rejections.values())
-            on_progress(done, plan.num_volumes)
+    keep_results(finished, keep, plan.num_volumes, on_progress)
     return rejections
 
 
@@ -223,7 +221,7 @@ def _shard_tasks(
     stored: Mapping[CopyKey, frozenset[int]],
 ) -> list[SourceCopyTask]:
     by_row = {scan.row: scan for scan in scans}
-    rows_per_shard = study.config.volumes.rows_per_shard
+    rows_per_shard, settings = study.config.volumes.rows_per_shard, load_settings(study)
     return [
         SourceCopyTask(
             layout=study.layout,
@@ -235,7 +233,7 @@ def _shard_tasks(
                 side: stored.get((modality, side, copy), frozenset()).intersection(range(start, start + rows_per_shard))
                 for side in sides
             },
-            settings=load_settings(study),
+            settings=settings,
         )
         for start, rows in shard_starts(list(by_row), rows_per_shard)
     ]

@@ -6,7 +6,6 @@ depend on nothing but its own volume and recipe.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -19,7 +18,7 @@ from mmdata.errors import StudyError
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import LocalPool, WorkerPool
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     CopyKey,
@@ -139,15 +138,14 @@ def execute_copies(
     """
     for spec in plan.arrays:
         ensure_array(spec)
-    done = 0
-    on_progress(done, plan.num_volumes)
+
+    def keep(receipts: list[CopyReceipt]) -> int:
+        append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
+        return sum(len(receipt.rows) for receipt in receipts)
+
     pool = LocalPool(processes=0) if any(task.device != "cpu" for task in plan.tasks) else workers
     finished = run_tasks(store_copy, plan.tasks, workers=pool, memory_bytes=plan.projection.worker_bytes)
-    with closing(finished):
-        for receipts in finished:
-            append_receipts(study.layout.receipts / COPY_RECEIPTS, receipts)
-            done += sum(len(receipt.rows) for receipt in receipts)
-            on_progress(done, plan.num_volumes)
+    keep_results(finished, keep, plan.num_volumes, on_progress)
 
 
 def store_copy(task: CopyTask) -> list[CopyReceipt]:

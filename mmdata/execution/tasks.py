@@ -14,6 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -86,6 +87,31 @@ def run_tasks(
         return
     with connect(pool, num_tasks=len(tasks), memory_bytes=memory_bytes) as connection:
         yield from _run_on(connection, function, tasks, on_crash)
+
+
+def keep_results(
+    results: Generator[Result, None, None],
+    keep: Callable[[Result], int],
+    num_items: int,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Keep what each task has done before the next is waited for, and tell how far they have come.
+
+    Whatever ends it, the workers are gone before anything else happens.
+
+    Parameters
+    ----------
+    results
+        From `run_tasks`.
+    keep
+        Puts a result on record, and returns how many of the `num_items` it is of.
+    """
+    done = 0
+    on_progress(done, num_items)
+    with closing(results):
+        for result in results:
+            done += keep(result)
+            on_progress(done, num_items)
 
 
 def _run_on(

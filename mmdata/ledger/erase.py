@@ -6,13 +6,13 @@ say is stored does not matter here, only what is there.
 
 import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmbase.files import sync_directory
 from mmdata.execution.pools import WorkerPool
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.store.array import StoredArray, open_array
 from mmdata.store.chunks import shard_file
 from mmdata.store.schema import StudyLayout
@@ -83,10 +83,7 @@ def execute_erasure(
     CapacityError
         The disk is full; shards are as they were, or rewritten.
     """
-    on_progress(0, len(tasks))
-    with closing(run_tasks(erase_rows, tasks, workers=workers)) as finished:
-        for done, _ in enumerate(finished, start=1):
-            on_progress(done, len(tasks))
+    keep_results(run_tasks(erase_rows, tasks, workers=workers), lambda _: 1, len(tasks), on_progress)
 
 
 def erase_rows(task: EraseTask) -> None:

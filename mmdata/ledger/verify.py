@@ -6,13 +6,12 @@ augmented copy is whole when its chunk passes the checksum inside the shard.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmbase.names import CONNECTIVITY
 from mmdata.errors import StoreError
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     SCAN_RECEIPTS,
@@ -72,13 +71,12 @@ def execute_verification(
     """Read what the tasks name; return the damaged rows in the order of arrays and rows."""
     total = sum(len(task.checksums) for task in tasks)
     damaged: list[DamagedRow] = []
-    done = 0
-    on_progress(done, total)
-    with closing(run_tasks(check_shard, tasks, workers=workers)) as finished:
-        for num_rows, found in finished:
-            damaged += found
-            done += num_rows
-            on_progress(done, total)
+
+    def keep(checked: tuple[int, list[DamagedRow]]) -> int:
+        damaged.extend(checked[1])
+        return checked[0]
+
+    keep_results(run_tasks(check_shard, tasks, workers=workers), keep, total, on_progress)
     return sorted(damaged, key=lambda row: (row.copy, row.modality, row.array, row.row))
 
 
