@@ -5,7 +5,7 @@ neither may be told: the small one reads ``<10``, the other by how much it is at
 counts are told as the range that they lie in, whatever the hidden cells hold.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,11 +14,22 @@ import numpy as np
 from mmbase.disclosure import SMALLEST_COUNT
 from mmtrain.aggregates.people import shown_count
 from mmtrain.aggregates.score_bins import ScoreBins
+from mmtrain.metrics import decisions as scores
 from mmtrain.metrics.predicted import Predicted
 
 Counts = tuple[tuple[int, int], tuple[int, int]]
 """Row: true class. Column: decided class."""
 HIDDEN = "hidden"
+OF_COUNTS = {
+    "balanced_accuracy": scores.BALANCED_ACCURACY,
+    "precision": scores.PRECISION,
+    "recall": scores.RECALL,
+    "f1": scores.F1,
+    "macro_precision": scores.MACRO_PRECISION,
+    "macro_recall": scores.MACRO_RECALL,
+    "macro_f1": scores.MACRO_F1,
+}
+"""Metrics that the counts give away, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +95,9 @@ def decided_metrics(decisions: Decisions) -> dict[str, tuple[float, float]]:
     """Return the lowest and highest value of each metric that follows from the counts; none where nothing is known."""
     if not decisions.possible:
         return {}
-    values = {name: [metric(counts) for counts in decisions.possible] for name, metric in OF_COUNTS.items()}
-    return {name: (min(found), max(found)) for name, found in values.items()}
+    counts_D22 = np.array(decisions.possible, np.float64)
+    values = {name: score.of_confusions(counts_D22) for name, score in OF_COUNTS.items()}
+    return {name: (float(found.min()), float(found.max())) for name, found in values.items()}
 
 
 def _shown(row: tuple[int, int], *, told: bool, totals_told: bool) -> tuple[str, str]:
@@ -105,38 +117,3 @@ def _possible(row: tuple[int, int], *, told: bool, is_one_each: bool) -> Iterato
     elif is_one_each and any(0 < count < SMALLEST_COUNT for count in row):
         for small in range(1, SMALLEST_COUNT):
             yield (small, sum(row) - small) if 0 < row[0] < SMALLEST_COUNT else (sum(row) - small, small)
-
-
-def _precision(counts: Counts, label: int) -> float:
-    decided = counts[0][label] + counts[1][label]
-    return counts[label][label] / decided if decided else 0.0
-
-
-def _recall(counts: Counts, label: int) -> float:
-    total = sum(counts[label])
-    return counts[label][label] / total if total else 0.0
-
-
-def _f1(counts: Counts, label: int) -> float:
-    both = sum(counts[label]) + counts[0][label] + counts[1][label]
-    return 2 * counts[label][label] / both if both else 0.0
-
-
-def _macro(metric: Callable[[Counts, int], float]) -> Callable[[Counts], float]:
-    return lambda counts: (metric(counts, 0) + metric(counts, 1)) / 2
-
-
-def _of_class_1(metric: Callable[[Counts, int], float]) -> Callable[[Counts], float]:
-    return lambda counts: metric(counts, 1)
-
-
-OF_COUNTS: dict[str, Callable[[Counts], float]] = {
-    "balanced_accuracy": _macro(_recall),
-    "precision": _of_class_1(_precision),
-    "recall": _of_class_1(_recall),
-    "f1": _of_class_1(_f1),
-    "macro_precision": _macro(_precision),
-    "macro_recall": _macro(_recall),
-    "macro_f1": _macro(_f1),
-}
-"""Metrics that the counts give away, by name."""

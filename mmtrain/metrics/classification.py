@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from mmtrain.metrics import decisions
 from mmtrain.metrics.decisions import ClassScore, Decided, decided_metric
-from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights
+from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights, means_of_draws, ratio_of_draws
 
 DECISION_THRESHOLD = 0.5
 """Probability from which class 1 is decided."""
@@ -88,7 +88,7 @@ def _auc_of_draws(scored: Scored, weights_DN: Weights) -> Values:
     ones_DT, zeros_DT = _counts_by_prediction(scored, weights_DN)
     pairs_won_D = (ones_DT * (zeros_DT.sum(axis=1, keepdims=True) - np.cumsum(zeros_DT, axis=1))).sum(axis=1)
     ties_D = (ones_DT * zeros_DT).sum(axis=1)
-    return _share(pairs_won_D + ties_D / 2, ones_DT.sum(axis=1) * zeros_DT.sum(axis=1))
+    return ratio_of_draws(pairs_won_D + ties_D / 2, ones_DT.sum(axis=1) * zeros_DT.sum(axis=1))
 
 
 def _micro_auc_of_draws(scored: Scored, weights_DN: Weights) -> Values:
@@ -98,8 +98,8 @@ def _micro_auc_of_draws(scored: Scored, weights_DN: Weights) -> Values:
 def _average_precision_of_draws(scored: Scored, weights_DN: Weights) -> Values:
     ones_DT, zeros_DT = _counts_by_prediction(scored, weights_DN)
     found_DT = np.cumsum(ones_DT, axis=1)
-    precision_DT = _share(found_DT, found_DT + np.cumsum(zeros_DT, axis=1))
-    return _share((ones_DT * precision_DT).sum(axis=1), ones_DT.sum(axis=1))
+    precision_DT = ratio_of_draws(found_DT, found_DT + np.cumsum(zeros_DT, axis=1))
+    return ratio_of_draws((ones_DT * precision_DT).sum(axis=1), ones_DT.sum(axis=1))
 
 
 def _counts_by_prediction(scored: Scored, weights_DN: Weights) -> tuple[Values, Values]:
@@ -112,21 +112,17 @@ def _counts_by_prediction(scored: Scored, weights_DN: Weights) -> tuple[Values, 
 
 
 def _prevalence_of_draws(scored: Scored, weights_DN: Weights) -> Values:
-    return np.asarray(weights_DN @ true_classes(scored) / weights_DN.sum(axis=1))
+    return means_of_draws(weights_DN, true_classes(scored).astype(np.float64))
 
 
 def _brier_of_draws(scored: Scored, weights_DN: Weights) -> Values:
-    return np.asarray(weights_DN @ (scored.prediction - true_classes(scored)) ** 2 / weights_DN.sum(axis=1))
+    return means_of_draws(weights_DN, (scored.prediction - true_classes(scored)) ** 2)
 
 
 def _calibration_of_draws(scored: Scored, weights_DN: Weights) -> Values:
     is_in_NB = bin_of_probability(scored.prediction)[:, None] == np.arange(NUM_BINS)
     excess_DB = weights_DN @ (is_in_NB * (scored.prediction - true_classes(scored))[:, None])
     return np.asarray(np.abs(excess_DB).sum(axis=1) / weights_DN.sum(axis=1))
-
-
-def _share(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
 def _at_half(name: str, label: str, score: ClassScore, **more: Any) -> Metric:

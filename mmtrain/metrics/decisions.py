@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights
+from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights, ratio_of_draws
 
 Decided: TypeAlias = tuple[Classes, Classes]
 """True and decided class of each sample, shape (N,) each."""
@@ -88,15 +88,15 @@ def _micro_auc(truth: Classes, decided: Classes) -> float:
 
 def _precisions(counts_D22: Confusions) -> Values:
     """Return the precision of each class, shape (D, 2); 0 where nobody is decided to be of it."""
-    return _ratio(_diagonal(counts_D22), counts_D22.sum(axis=1))
+    return ratio_of_draws(_diagonal(counts_D22), counts_D22.sum(axis=1))
 
 
 def _recalls(counts_D22: Confusions) -> Values:
-    return _ratio(_diagonal(counts_D22), counts_D22.sum(axis=2))
+    return ratio_of_draws(_diagonal(counts_D22), counts_D22.sum(axis=2))
 
 
 def _f1s(counts_D22: Confusions) -> Values:
-    return _ratio(2 * _diagonal(counts_D22), counts_D22.sum(axis=1) + counts_D22.sum(axis=2))
+    return ratio_of_draws(2 * _diagonal(counts_D22), counts_D22.sum(axis=1) + counts_D22.sum(axis=2))
 
 
 def _share_right(counts_D22: Confusions) -> Values:
@@ -105,10 +105,6 @@ def _share_right(counts_D22: Confusions) -> Values:
 
 def _diagonal(counts_D22: Confusions) -> Values:
     return np.diagonal(counts_D22, axis1=1, axis2=2)
-
-
-def _ratio(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
 BALANCED_ACCURACY = ClassScore(_balanced_accuracy, lambda counts: _recalls(counts).mean(axis=1))

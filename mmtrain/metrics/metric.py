@@ -105,6 +105,16 @@ def measure_draws(metric: Metric, scored: Scored, weights_DN: Weights) -> Values
     return np.where((num_ones > 0) & (num_ones < num), values, np.nan)
 
 
+def means_of_draws(weights_DN: Weights, values_N: Values) -> Values:
+    """Return the mean of some values of the samples in each draw, shape (D,)."""
+    return np.asarray(weights_DN @ values_N / weights_DN.sum(axis=1))
+
+
+def ratio_of_draws(part: Values, whole: Values) -> Values:
+    """Return part over whole, 0 where there is no whole; of equal shapes."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
 def _has_both_classes(metric: Metric, scored: Scored) -> bool:
     return metric.compares is None or len(np.unique(metric.compares(scored))) == 2
 

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from mmtrain.metrics import decisions
 from mmtrain.metrics.decisions import Decided, decided_metric
-from mmtrain.metrics.metric import Metric, Scored, Values, Weights
+from mmtrain.metrics.metric import Metric, Scored, Values, Weights, means_of_draws
 
 _ROUNDING = 1e-12
 """Of a sum of squares: a variance below that share of it is none."""
@@ -63,11 +63,11 @@ def split_at_median(scored: Scored) -> Decided:
 
 
 def _mae_of_draws(scored: Scored, weights_DN: Weights) -> Values:
-    return _means(weights_DN, np.abs(scored.prediction - scored.truth))
+    return means_of_draws(weights_DN, np.abs(scored.prediction - scored.truth))
 
 
 def _corrected_of_draws(scored: Scored, weights_DN: Weights) -> Values:
-    return _means(weights_DN, np.abs(correct_age_bias(scored) - scored.truth))
+    return means_of_draws(weights_DN, np.abs(correct_age_bias(scored) - scored.truth))
 
 
 def _median_of_draws(scored: Scored, weights_DN: Weights) -> Values:
@@ -92,10 +92,6 @@ def _r_of_draws(scored: Scored, weights_DN: Weights) -> Values:
     products_D -= (weights_DN @ truth) * (weights_DN @ prediction) / weights_DN.sum(axis=1)
     squares_D = _variation(weights_DN, truth) * _variation(weights_DN, prediction)
     return np.divide(products_D, np.sqrt(squares_D), out=np.zeros_like(products_D), where=squares_D > 0)
-
-
-def _means(weights_DN: Weights, values_N: Values) -> Values:
-    return np.asarray(weights_DN @ values_N / weights_DN.sum(axis=1))
 
 
 def _variation(weights_DN: Weights, values_N: Values) -> Values:

@@ -12,6 +12,8 @@ from mmtrain.page.network import NetworkFacts
 
 State = Literal["training", "finished", "stopped"]
 HELD_OUT = ("val", "test")
+CLASSIFICATION = "classification"
+"""Kind of a target that is predicted as a probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class TargetFacts:
     @property
     def is_binary(self) -> bool:
         """Return whether it is predicted as a probability."""
-        return "auc" in self.metrics.get("test", {}) or self.kind == "classification"
+        return "auc" in self.metrics.get("test", {}) or self.kind == CLASSIFICATION
 
     @property
     def main_metric(self) -> str:

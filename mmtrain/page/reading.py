@@ -21,14 +21,13 @@ from mmtrain.config.run import SEVERAL, parse_run_config
 from mmtrain.data.cohort import Cohort, parse_cohort
 from mmtrain.errors import TrainError
 from mmtrain.metrics.predicted import Predicted
-from mmtrain.page.facts import HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
+from mmtrain.page.facts import CLASSIFICATION, HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
 from mmtrain.page.network import read_network
 from mmtrain.page.predictions import judge_again, parse_predictions, training_labels
 from mmtrain.run import RunDirectory, read_table
 
 BALANCING = ("undersample", "weight")
 """Settings of `balance` with which both classes count the same in training."""
-CLASSIFICATION = "classification"
 _UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, ImportError),
     *(TrainError, pl.exceptions.PolarsError),

@@ -1,7 +1,7 @@
 """What the page's tables hold: rows of finished texts, with what may not be told left out."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from mmbase.disclosure import SMALLEST_COUNT, hidden_places
@@ -10,7 +10,7 @@ from mmbase.settings import REQUIRED, settings_of
 from mmtrain.aggregates.decisions import OF_COUNTS, Decisions, decide, decided_metrics
 from mmtrain.aggregates.people import may_be_told, people_in_bins, shown_count
 from mmtrain.aggregates.score_bins import bin_scores
-from mmtrain.config.run import SECTIONS, RunConfig
+from mmtrain.config.run import SECTIONS
 from mmtrain.drawing.scores import thresholds_of
 from mmtrain.metrics.classification import DECISION_THRESHOLD
 from mmtrain.metrics.predicted import Predicted
@@ -181,7 +181,7 @@ def setting_rows(facts: RunFacts) -> tuple[list[dict[str, str]], list[dict[str, 
     """Return the settings that differ from their defaults, and those that do not."""
     if facts.config is None:
         return [_plain_setting(name, value) for name, value in facts.settings.items()], []
-    values = _flat(facts.config)
+    values = facts.config.to_json()
     differing: list[dict[str, str]] = []
     equal: list[dict[str, str]] = []
     for setting in settings_of(*SECTIONS.values()):
@@ -255,10 +255,6 @@ def _is_large(group: GroupFacts) -> bool:
     prevalence = group.metrics.get("prevalence")
     rarer = group.n if prevalence is None else round(min(prevalence, 1 - prevalence) * group.n)
     return group.n >= MIN_GROUP and rarer >= SMALLEST_COUNT
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    return {name: value for section in SECTIONS for name, value in asdict(getattr(config, section)).items()}
 
 
 def _plain(value: Any) -> Any:
