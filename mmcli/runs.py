@@ -104,7 +104,7 @@ def _compare(study: "Study", names: list[str], split: str, *, as_json: bool) -> 
     if len(names) == 1:
         report(as_json, content, [metrics_of_run(of_runs[0])])
         return
-    found = compare_runs(study, of_runs, split)
+    found = compare_runs(of_runs, split)
     judged = "tested" if split == "test" else "validated"
     lines: list[Any] = comparison_tables(found, split)
     if not found.settings:

@@ -5,6 +5,7 @@ So a withdrawal reaches it, or names it, whatever a kill has left.
 
 import errno
 import re
+from datetime import UTC, datetime
 
 from mmbase.lock import hold_lock
 from mmdata.errors import StudyError
@@ -36,6 +37,11 @@ def require_no_participant(layout: StudyLayout, where: str) -> None:
                 "The path holds a participant's number, and nothing but the catalogue may.",
                 "Give it another name or folder.",
             )
+
+
+def today() -> str:
+    """Return the date of what is put on record now, YYYY-MM-DD."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def put_on_record(layout: StudyLayout, file: str, receipt: OutputReceipt | RunReceipt) -> None:

@@ -7,7 +7,6 @@ whatever a kill has left of them.
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.database import open_catalog
@@ -20,7 +19,7 @@ from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, read_outputs
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
-from mmstudy.on_record import put_on_record, require_no_participant
+from mmstudy.on_record import put_on_record, require_no_participant, today
 from mmstudy.presence import require_present
 
 
@@ -52,7 +51,7 @@ def record_output(layout: StudyLayout, path: Path) -> None:
     where = _recorded_path(layout, path)
     require_no_participant(layout, where)
     if where not in read_outputs(layout.receipts):
-        put_on_record(layout, OUTPUT_RECEIPTS, OutputReceipt(path=where, date=_today()))
+        put_on_record(layout, OUTPUT_RECEIPTS, OutputReceipt(path=where, date=today()))
 
 
 def keep_if_present(layout: StudyLayout, path: Path, rows: Collection[int]) -> None:
@@ -102,7 +101,3 @@ def _recorded_path(layout: StudyLayout, path: Path) -> str:
     """Return where a file lies: below the study where it does, so that the study can be moved."""
     path = path.parent.resolve() / path.name
     return str(path.relative_to(layout.root) if path.is_relative_to(layout.root) else path)
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()

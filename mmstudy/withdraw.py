@@ -19,7 +19,6 @@ Whoever finds tombstones that are only begun does what is left of these steps.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.database import bring_up_to_date, open_catalog
@@ -40,6 +39,7 @@ from mmdata.ledger.tombstones import read_removals, read_tombstones, record_with
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.consent import Consent, require_consent
+from mmstudy.on_record import today
 from mmstudy.outputs import outputs_elsewhere
 from mmstudy.progress import Progress
 from mmstudy.removal import clean_runs, count_disposable, hide, remove
@@ -130,7 +130,7 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
         As `run_withdrawal`.
     """
     layout = study.layout
-    clean_runs(layout, _today())
+    clean_runs(layout, today())
     pending = _plan_removal(layout)
     if not pending:
         return replace(_summarise([]), unreached=_unreached(layout))
@@ -138,7 +138,7 @@ def finish_removals(study: Study, progress: Progress, *, workers: int = 0) -> Wi
     hide(layout, withdrawn)
     removals = _begin_removals(layout, pending, withdrawn, progress)
     if any(removal.places for removal in removals) or (withdrawn.rows and study_runs(layout).unreachable):
-        remove(study, withdrawn, _today(), progress, workers)
+        remove(study, withdrawn, today(), progress, workers)
     _close_removals(layout, pending, removals)
     return replace(_summarise(removals), unreached=_unreached(layout))
 
@@ -200,7 +200,7 @@ def _plan_removal(layout: StudyLayout) -> dict[str, WithdrawalReceipt]:
     taken = {*read_removals(layout.receipts), *(tombstone.removal for tombstone in tombstones.values())}
     number = 1 + max(taken)
     planned = [
-        WithdrawalReceipt(participant_key=key, date=_today(), removal=number, rows=sorted(rows))
+        WithdrawalReceipt(participant_key=key, date=today(), removal=number, rows=sorted(rows))
         for key, rows in rows_of.items()
     ]
     _append_tombstones(layout, planned)
@@ -232,7 +232,7 @@ def _receipt(layout: StudyLayout, number: int, withdrawn: WithdrawnParticipants,
     return RemovalReceipt(
         removal=number,
         status="begun",
-        date=_today(),
+        date=today(),
         participants=len(withdrawn.keys),
         known=sum(bool(rows) for rows in withdrawn.rows_of.values()),
         samples=len(withdrawn.rows),
@@ -246,12 +246,12 @@ def _close_removals(
     layout: StudyLayout, pending: Mapping[str, WithdrawalReceipt], removals: Sequence[RemovalReceipt]
 ) -> None:
     """Put on record that all is done; once for each removal, also when a kill comes in between."""
-    done = [replace(removal, status=REMOVED, date=_today()) for removal in removals if removal.status != REMOVED]
+    done = [replace(removal, status=REMOVED, date=today()) for removal in removals if removal.status != REMOVED]
     if done:
         append_receipts(layout.receipts / REMOVAL_RECEIPTS, done)
     _append_tombstones(
         layout,
-        [replace(tombstone, status=REMOVED, date=_today(), rows=[]) for _, tombstone in sorted(pending.items())],
+        [replace(tombstone, status=REMOVED, date=today(), rows=[]) for _, tombstone in sorted(pending.items())],
     )
 
 
@@ -268,7 +268,3 @@ def _summarise(removals: Sequence[RemovalReceipt], *, removed_before: int = 0) -
         elsewhere=tuple(dict.fromkeys(path for removal in removals for path in removal.elsewhere)),
         removed_before=removed_before,
     )
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()

@@ -8,7 +8,7 @@ from mmbase.names import INPUTS
 from mmbase.suggestion import did_you_mean
 from mmstudy.results.read import RunResult
 from mmtrain.errors import TrainError
-from mmtrain.metrics.registry import METRICS
+from mmtrain.metrics.registry import METRICS, in_table_order
 
 MINUTES = "minutes"
 
@@ -64,4 +64,4 @@ def sort_results(results: Sequence[RunResult], by: str, split: str) -> list[RunR
 def sortable(results: Sequence[RunResult]) -> list[str]:
     """Return what results can be sorted by."""
     measured = {name for result in results for of_split in result.metrics.values() for name in of_split}
-    return [*(name for name in METRICS if name in measured), *sorted(measured - METRICS.keys()), MINUTES]
+    return [*in_table_order(sorted(measured)), MINUTES]

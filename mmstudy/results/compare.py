@@ -6,10 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from mmdata.study import Study
 from mmstudy.results.read import RunResult
-from mmstudy.runs.folders import find_run_of_study
-from mmtrain.metrics.registry import METRICS
+from mmtrain.metrics.registry import in_table_order
 from mmtrain.run import RunDirectory, read_table
 
 _MAX_NAMES = 4
@@ -40,10 +38,10 @@ class Comparison:
     def metric_names(self, target: str, split: str) -> list[str]:
         """Return every metric that a run has of a target, in the order of tables."""
         found = {name for result in self.results[target] if result for name in result.metrics.get(split, {})}
-        return [*(name for name in METRICS if name in found), *sorted(found - METRICS.keys())]
+        return in_table_order(sorted(found))
 
 
-def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]], split: str = "test") -> Comparison:
+def compare_runs(runs: Sequence[Sequence[RunResult]], split: str = "test") -> Comparison:
     """Compare runs, each given as the results of its targets, on one split.
 
     Raises
@@ -53,7 +51,7 @@ def compare_runs(study: Study, runs: Sequence[Sequence[RunResult]], split: str =
     """
     run_ids = tuple(of_run[0].run_id for of_run in runs)
     targets = dict.fromkeys(result.target for of_run in runs for result in of_run)
-    tested = [_members(find_run_of_study(study.layout, run_id)[0], split) for run_id in run_ids]
+    tested = [_members(of_run[0].directory, split) for of_run in runs]
     return Comparison(
         run_ids=run_ids,
         settings=differences([of_run[0].config.to_json() for of_run in runs]),

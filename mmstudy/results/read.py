@@ -11,8 +11,8 @@ from mmdata.study import Study
 from mmstudy.runs.folders import find_run_of_study, study_runs
 from mmtrain.config.run import RunConfig
 from mmtrain.errors import TrainError
-from mmtrain.metrics.registry import METRICS
-from mmtrain.run import RunDirectory
+from mmtrain.metrics.registry import in_table_order
+from mmtrain.run import RunDirectory, find_run
 from mmtrain.unchanged import require_unchanged
 
 Interval = tuple[float, float]
@@ -43,7 +43,7 @@ class _OfRun:
 class RunResult:
     """What one run came to for one of its targets."""
 
-    run_id: str
+    directory: RunDirectory
     target: str
     kind: str
     unit: str
@@ -61,6 +61,11 @@ class RunResult:
     withdrawn: int
     """Samples of the cohort that have withdrawn since."""
 
+    @property
+    def run_id(self) -> str:
+        """Return the name of the run."""
+        return self.directory.run_id
+
     def measured(self, split: str, name: str) -> Measured:
         """Return a metric; without a value where the run does not have it."""
         return self.metrics.get(split, {}).get(name, Measured(None))
@@ -68,8 +73,7 @@ class RunResult:
     @property
     def main_metric(self) -> str | None:
         """Return the metric to look at first; None of a run without any."""
-        names = [*self.metrics.get("test", {})]
-        return next((name for name in METRICS if name in names), names[0] if names else None)
+        return next(iter(in_table_order(self.metrics.get("test", {}))), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +96,7 @@ def read_results(study: Study) -> StudyResults:
             unfinished.append(run.run_id)
             continue
         try:
-            results += _results_of(study, run.run_id)
+            results += _results_of(*find_run(run.path.parent, run.run_id))
         except MmError as error:
             unreadable.append(error.what_happened)
     return StudyResults(results=results, unfinished=unfinished, unreadable=unreadable)
@@ -106,24 +110,23 @@ def read_run(study: Study, run_id: str) -> list[RunResult]:
     TrainError
         There is no such run, it is not finished, it is a wiring check, or a file of it is damaged.
     """
-    results = _results_of(study, run_id)
+    results = _results_of(*find_run_of_study(study.layout, run_id))
     if not results:
         raise TrainError(f"Run {run_id} is a wiring check: its inputs were the labels, so it has no result.")
     return results
 
 
-def _results_of(study: Study, run_id: str) -> list[RunResult]:
+def _results_of(run: RunDirectory, config: RunConfig) -> list[RunResult]:
     """Return a result for each target of a finished run; none of a wiring check."""
-    run, config = find_run_of_study(study.layout, run_id)
     content = _read_metrics(run)
     try:
-        entries, of_run = run_entries(run_id, content), parse_content(content, _OfRun)
+        entries, of_run = run_entries(run.run_id, content), parse_content(content, _OfRun)
     except DamagedTextError as error:
         raise _damaged(run, error) from error
     targets = {target.name: target for target in config.data.targets}
     return [
         RunResult(
-            run_id=run_id,
+            directory=run,
             target=entry.target,
             kind=entry.kind,
             unit=targets[entry.target].unit if entry.target in targets else "",

@@ -7,14 +7,13 @@ where its folder is there with its mark, and the run is not (`mmbase.run_folders
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mmbase.run_folders import RUNS_MARK, is_gone, is_here
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import RUN_RECEIPTS, RunReceipt, read_run_receipts, read_samples
 from mmdata.store.schema import StudyLayout
-from mmstudy.on_record import put_on_record, require_no_participant
+from mmstudy.on_record import put_on_record, require_no_participant, today
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
@@ -140,7 +139,7 @@ def record_run(layout: StudyLayout, run: RunDirectory) -> None:
         (run.path.parent / RUNS_MARK).touch()
     before = read_run_receipts(layout.receipts).get(run.run_id)
     rows = before.withdrawn_rows if before else []
-    _record(layout, RunReceipt(run_id=run.run_id, folder=str(run.path.parent), date=_today(), withdrawn_rows=rows))
+    _record(layout, RunReceipt(run_id=run.run_id, folder=str(run.path.parent), date=today(), withdrawn_rows=rows))
 
 
 def runs_owing(layout: StudyLayout) -> dict[str, RunReceipt]:
@@ -168,7 +167,7 @@ def record_owed(layout: StudyLayout, runs: Iterable[RunDirectory], rows: Iterabl
         receipt = receipts[run.run_id]
         owed = sorted(gone.union(receipt.withdrawn_rows))
         if owed != receipt.withdrawn_rows:
-            _record(layout, replace(receipt, withdrawn_rows=owed, date=_today()))
+            _record(layout, replace(receipt, withdrawn_rows=owed, date=today()))
 
 
 def record_cleaned(layout: StudyLayout, receipt: RunReceipt) -> None:
@@ -179,7 +178,7 @@ def record_cleaned(layout: StudyLayout, receipt: RunReceipt) -> None:
     StudyError
         The study cannot be written.
     """
-    _record(layout, replace(receipt, withdrawn_rows=[], date=_today()))
+    _record(layout, replace(receipt, withdrawn_rows=[], date=today()))
 
 
 def require_cleaned(layout: StudyLayout, run: RunDirectory) -> None:
@@ -206,7 +205,3 @@ def _require_own(layout: StudyLayout, run: RunDirectory) -> None:
 
 def _record(layout: StudyLayout, receipt: RunReceipt) -> None:
     put_on_record(layout, RUN_RECEIPTS, receipt)
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()

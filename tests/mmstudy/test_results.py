@@ -146,12 +146,12 @@ def test_runs_are_chosen_by_target_and_by_exactly_their_inputs(results: Any) -> 
 def test_runs_are_compared_by_the_settings_that_differ_and_by_whom_they_are_tested_on(study: Study) -> None:
     add_run(study, "a", AGE, {"test": {"mae": 5.0}})
     add_run(study, "b", AGE | {"inputs": ["t1"], "learning_rate": 1e-3}, {"test": {"mae": 4.0, "r": 0.5}})
-    found = compare_runs(study, [read_run(study, "a"), read_run(study, "b")])
+    found = compare_runs([read_run(study, "a"), read_run(study, "b")])
     assert found.settings == {"inputs": (("flair", "t1"), ("t1",)), "learning_rate": (1e-4, 1e-3)}
     assert found.metric_names("age", "test") == ["mae", "r"]
     assert found.are_tested_alike and found.num_tested_in_all == 12
     add_run(study, "c", AGE, {"test": {"mae": 5.0}}, tested=range(10, 30))
-    other = compare_runs(study, [read_run(study, "a"), read_run(study, "c")])
+    other = compare_runs([read_run(study, "a"), read_run(study, "c")])
     assert (other.num_tested, other.num_tested_in_all, other.are_tested_alike) == ((12, 20), 2, False)
 
 
@@ -164,8 +164,8 @@ def test_runs_compared_on_validation_are_said_to_differ_where_their_validation_s
             run.cohort
         )
     runs = [read_run(study, name) for name in "ab"]
-    assert compare_runs(study, runs).are_tested_alike
-    found = compare_runs(study, runs, "val")
+    assert compare_runs(runs).are_tested_alike
+    found = compare_runs(runs, "val")
     assert (found.num_tested, found.num_tested_in_all, found.are_tested_alike) == ((12, 12), 6, False)
 
 
