@@ -69,6 +69,11 @@ class StudyLayout:
         return self.root / "runs"
 
     @property
+    def models(self) -> Path:
+        """Models that were trained elsewhere: one bundle's directory for each."""
+        return self.root / "models"
+
+    @property
     def audits(self) -> Path:
         """Answers of audits, to be used again; they may name samples, and can be removed without harm."""
         return self.root / "audits"

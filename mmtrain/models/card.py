@@ -4,7 +4,7 @@ It names no person. `write_card` and `read_card` are the two ends of model.json.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from mmtrain.targets.registry import load_kind
 from mmtrain.targets.several import Targets
 from mmtrain.unchanged import require_unchanged
 
-CARD_VERSION = 3
+CARD_VERSION = 4
 """Version 1 lacks the network's name and the sizes of its inputs, which the weights tell. Versions 1 and 2 lack how
-volumes and tabular features are scaled: there was one way of each."""
+volumes and tabular features are scaled: there was one way of each. Versions before 4 lack which inputs may be missing:
+none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,8 @@ class ModelCard:
     """How outputs are scaled, in the order of `targets`."""
     inputs: tuple[str, ...]
     """As they were asked for."""
+    optional_inputs: tuple[str, ...] = ()
+    """Those of `inputs` that a sample may lack."""
     features: FeatureScaler
     """Tabular features in the order of the network's columns; none where metadata is not an input."""
     volume_scaling: VolumeScaling = "stored"
@@ -55,6 +58,7 @@ class ModelCard:
             "schema_version": CARD_VERSION,
             "target": ",".join(target.name for target in self.targets),
             "inputs": list(self.inputs),
+            "optional_inputs": list(self.optional_inputs),
             "network": {"name": self.network, **shape.pop("parameters"), **shape, "volumes": list(self.shape.volumes)},
             "targets": [
                 {**asdict(target), "scaling": kind.to_json()}
@@ -86,7 +90,7 @@ class _Network:
     num_outputs: Count
 
 
-_NETWORK_FIELDS = frozenset(field.name for field in fields(_Network))
+_NETWORK_FIELDS = frozenset(part.name for part in fields(_Network))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ class _Card:
     versions: dict[str, str]
     feature_scaling: FeatureScaling = "standardised"
     volume_scaling: VolumeScaling = "stored"
+    optional_inputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +201,7 @@ def parse_card(content: Mapping[str, Any]) -> ModelCard:
             shares=(1.0,) * len(card.targets),
         ),
         inputs=tuple(card.inputs),
+        optional_inputs=tuple(card.optional_inputs),
         features=FeatureScaler.from_json(card.features, card.feature_scaling),
         volume_scaling=card.volume_scaling,
         stores=card.stores,

@@ -15,13 +15,13 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mmbase.names import CONNECTIVITY
+from mmtrain.bundle import BundleDirectory
 from mmtrain.checkpoint import load_weights
 from mmtrain.data.intensity import scale_volumes
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network, load_architecture
 from mmtrain.precision import computing_in, parameter_dtype
-from mmtrain.run import RunDirectory
 from mmtrain.unchanged import require_unchanged
 
 _CPU = torch.device("cpu")
@@ -117,12 +117,12 @@ class TrainedModel:
 
 
 def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> TrainedModel:
-    """Load the model of a run.
+    """Load the model of a run or a bundle.
 
     Parameters
     ----------
     run
-        The run's directory, with model.json and model.safetensors.
+        The directory, with model.json and model.safetensors.
     device, dtype
         Where and in what to compute: float32, float64 or bfloat16.
 
@@ -131,7 +131,20 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
     TrainError
         There is no card or no weights, one is not as it was written, or the two do not fit each other.
     """
-    directory = RunDirectory(run)
+    model = model_of_card(read_model_card(run), device, dtype)
+    load_weights(BundleDirectory(run).model, model.network)
+    return model
+
+
+def read_model_card(run: Path) -> ModelCard:
+    """Read the card of a run's or a bundle's model, and make sure that the weights beside it are those it describes.
+
+    Raises
+    ------
+    TrainError
+        As `load_model`.
+    """
+    directory = BundleDirectory(run)
     require_unchanged(directory.model)
     shapes = _read_shapes(directory.model)
     card = read_card(directory.model_card, shapes)
@@ -140,9 +153,7 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
             f"The weights {directory.model} are not those of its model card.",
             "Put both back from a backup, or train the model again.",
         )
-    model = model_of_card(card, device, dtype)
-    load_weights(directory.model, model.network)
-    return model
+    return card
 
 
 def model_of_card(card: ModelCard, device: torch.device, dtype: torch.dtype) -> TrainedModel:
@@ -165,7 +176,7 @@ def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
         raise TrainError(f"The weights {weights} cannot be read: {error}.") from error
 
 
-def _described_shapes(card: ModelCard, directory: RunDirectory) -> dict[str, tuple[int, ...]]:
+def _described_shapes(card: ModelCard, directory: BundleDirectory) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the weights of the network that a card describes."""
     try:
         with torch.device("meta"):

@@ -1,0 +1,94 @@
+"""What a model takes for granted of its inputs: how scans and tables become what its network sees.
+
+A run's contract follows from its study. One that is used elsewhere carries it along as contract.json.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from catalog.fields import FeatureDefinition
+from mmbase.checksums import write_checked
+from mmbase.files import to_json
+from mmbase.json_text import EXACT, DamagedTextError, read_json
+from mmbase.names import CONNECTIVITY
+from mmdata.study import Study
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
+from mmstudy.dictionary import study_dictionary
+from mmtrain.errors import TrainError
+from mmtrain.models.card import ModelCard
+from mmtrain.unchanged import require_unchanged
+
+CONTRACT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputContract:
+    """How scans and tables become what a network sees."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    volumes: VolumeSettings | None = None
+    """How volumes are made; None where the model has none among its inputs. They lie on this grid from left to right,
+    even where the card's own affine runs from right to left."""
+    connectivity: ConnectivitySettings | None = None
+    """How connectivity is made; None where it is no input."""
+    fields: Mapping[str, FeatureDefinition] = field(default_factory=dict)
+    """How the targets and the tabular features that the model sees are made of table columns, by name."""
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    """What whoever trained the model did not publish, and what is taken in its place: a short name to a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What contract.json holds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    schema_version: int
+    contract: InputContract
+
+
+def contract_of_study(study: Study, card: ModelCard) -> InputContract:
+    """Return the contract of a model that was trained on a study."""
+    dictionary = study_dictionary(study)
+    shown = [name for name, is_shown in zip(card.features.names, card.features.shown, strict=True) if is_shown]
+    named = [*(target.name for target in card.targets), *shown]
+    return InputContract(
+        volumes=study.config.volumes if card.shape.volumes else None,
+        connectivity=study.config.connectivity if CONNECTIVITY in card.inputs else None,
+        fields={name: dictionary[name] for name in named if name in dictionary},
+    )
+
+
+def write_contract(path: Path, contract: InputContract) -> None:
+    """Write a contract.json, and its checksum."""
+    content: dict[str, Any] = {"schema_version": CONTRACT_VERSION, "contract": asdict(contract)}
+    write_checked(path, to_json(content))
+
+
+def read_contract(path: Path) -> InputContract:
+    """Read a contract.json.
+
+    Raises
+    ------
+    TrainError
+        There is none, it is damaged or changed, or a newer version of this program wrote it.
+    """
+    require_unchanged(path)
+    try:
+        version = read_json(path, dict[str, Any]).get("schema_version")
+        if version != CONTRACT_VERSION:
+            raise TrainError(
+                f"{path} has schema_version {version}; this mm reads {CONTRACT_VERSION}.", "Use the mm that wrote it."
+            )
+        return read_json(path, _Record).contract
+    except FileNotFoundError as error:
+        raise TrainError(
+            f"There is no {path}, so it is not known how inputs are to be made.", "Export the model again."
+        ) from error
+    except DamagedTextError as error:
+        raise TrainError(f"{path} is damaged ({error}).", "Export the model again, or get another copy.") from error
