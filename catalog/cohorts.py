@@ -5,7 +5,6 @@ A cohort file holds sample ids and rows, never eids, so that a GPU node needs ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import duckdb
@@ -17,7 +16,7 @@ from catalog.fields import Dictionary, find_target
 from catalog.splits.kinship import find_families, related_keys
 from catalog.splits.schemes import SplitScheme, StudySplit, assign_splits, leave_relatives_out
 from catalog.statements import fetch_frame
-from mmbase.checksums import write_checked
+from mmbase.checksums import write_checked_table
 from mmbase.names import SPLITS
 
 FEATURE_PREFIX = "feature_"
@@ -103,9 +102,7 @@ def build_cohort(
 
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
     """Write a cohort to a Parquet file, whole or not at all, and its checksum."""
-    table = BytesIO()
-    cohort.write_parquet(table)
-    write_checked(path, table.getvalue())
+    write_checked_table(path, cohort)
 
 
 _COMPLETE_SQL = """

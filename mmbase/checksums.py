@@ -8,8 +8,9 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import xxhash
 from pydantic import ConfigDict
@@ -17,6 +18,9 @@ from pydantic import ConfigDict
 from mmbase.files import write_bytes
 from mmbase.json_text import EXACT, DamagedTextError, parse_json_line
 from mmbase.lines import append_lines, look_at_lines
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CHECKSUMS = "checksums.jsonl"
 _BLOCK_BYTES = 1 << 20
@@ -39,6 +43,13 @@ def write_checked(path: Path, content: bytes) -> None:
     if digest not in _recorded(path.parent).get(path.name, ()):
         _record(path.parent, [(path.name, digest)])
     write_bytes(path, content)
+
+
+def write_checked_table(path: Path, table: "pl.DataFrame") -> None:
+    """Write a Parquet file in one step, its checksum before it."""
+    content = BytesIO()
+    table.write_parquet(content)
+    write_checked(path, content.getvalue())
 
 
 def is_unchanged(path: Path) -> bool:

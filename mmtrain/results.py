@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from mmbase.checksums import write_checked
+from mmbase.checksums import write_checked, write_checked_table
 from mmbase.files import to_json
 from mmtrain.checkpoint import Progress
-from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
 from mmtrain.metrics.judgement import judge
 from mmtrain.metrics.predicted import Predicted
@@ -95,7 +93,7 @@ def _judge(task: Task, index: int, predictions: Predictions) -> dict[str, Any]:
             participants=cohort.participants[members],
             groups={name: values[members] for name, values in cohort.groups.items()},
         )
-    training = _truth(cohort, "train", index)[cohort.labelled("train", index)]
+    training = cohort.known_labels("train", index)
     return judge(task.targets.kinds[index].metrics, target, training, splits, task.config.optimisation.seed)
 
 
@@ -125,9 +123,7 @@ def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
     TrainError
         Some have; the run cannot be finished.
     """
-    table = BytesIO()
-    predictions.write_parquet(table)
-    write_checked(run.predictions, table.getvalue())
+    write_checked_table(run.predictions, predictions)
     try:
         require_unmarked(run)  # after the writing: a withdrawal that comes later finds the file
     except TrainError:
@@ -145,13 +141,8 @@ def _tables_of(task: Task, split: str, prediction_NT: NDArray[np.float64]) -> It
             {
                 "sample_id": [cohort.sample_ids[i] for i in members[known]],
                 "split": split,
-                "truth": _truth(cohort, split, index)[known],
+                "truth": cohort.known_labels(split, index),
                 "prediction": prediction_NT[known, index],
             }
         )
         yield table if len(targets) == 1 else table.with_columns(target=pl.lit(target.name))
-
-
-def _truth(cohort: Cohort, split: str, target: int) -> NDArray[np.float64]:
-    truth: NDArray[np.float64] = cohort.labels_NT[cohort.members(split), target]
-    return truth

@@ -185,6 +185,12 @@ def pages_of(run: RunDirectory) -> list[Path]:
     return [path for path in (*pages, *drafts, *pictures) if path.is_file() or path.is_symlink()]
 
 
+def remove_pages(run: RunDirectory) -> None:
+    """Remove the pages and pictures of a run."""
+    for path in pages_of(run):
+        path.unlink(missing_ok=True)
+
+
 def find_run(runs: Path, run_id: str, *, others: Collection[str] = ()) -> tuple[RunDirectory, RunConfig]:
     """Return an existing run and its settings.
 

@@ -7,7 +7,6 @@ import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from mmbase.checksums import write_checked
+from mmbase.checksums import write_checked_table
 from mmbase.names import INPUTS, METADATA, VOLUME_MODALITIES
 from mmbase.plain_table import PlainTable, plain_table
 from mmdata.store.array import open_array
@@ -166,9 +165,7 @@ def _begin(layout: StudyLayout, config: RunConfig) -> RunDirectory:
         }
     )
     run = create_run(layout.runs, config)
-    table = BytesIO()
-    cohort.write_parquet(table)
-    write_checked(run.cohort, table.getvalue())
+    write_checked_table(run.cohort, cohort)
     return run
 
 

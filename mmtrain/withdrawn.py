@@ -10,19 +10,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from mmbase.checksums import is_unchanged, write_checked
+from mmbase.checksums import is_unchanged, write_checked, write_checked_table
 from mmbase.files import draft_of, sync_directory, to_json, write_bytes, write_json
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import SPLITS
 from mmbase.records import SplitSizes
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory, pages_of, read_table
+from mmtrain.run import RunDirectory, pages_of, read_table, remove_pages
 from mmtrain.unchanged import require_unchanged
 
 SOMEBODY = "withdrawn"
@@ -89,8 +88,7 @@ def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) 
         _mark(run, cohort, cohort.filter(~_in_cohort(withdrawn)), date)
     is_shown = predictions is not None and predictions.filter(_in_predictions(names)).height
     if is_shown or (cohort is not None and cohort.filter(_in_cohort(withdrawn)).height):
-        for path in pages_of(run):
-            path.unlink()
+        remove_pages(run)
     _forget_names(run, names)
     if predictions is not None:
         _keep(run.predictions, predictions, ~_in_predictions(names))
@@ -197,6 +195,4 @@ def _keep(path: Path, table: pl.DataFrame, condition: pl.Expr) -> None:
     """Write a table again with the rows that meet a condition; leave the file alone where all do."""
     kept = table.filter(condition)
     if kept.height < table.height:
-        buffer = BytesIO()
-        kept.write_parquet(buffer)
-        write_checked(path, buffer.getvalue())
+        write_checked_table(path, kept)

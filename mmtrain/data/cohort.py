@@ -65,6 +65,11 @@ class Cohort:
         known: NDArray[np.bool_] = ~np.isnan(self.labels_NT[self.members(split), target])
         return known
 
+    def known_labels(self, split: str, target: int) -> NDArray[np.float64]:
+        """Return the labels of a target, by its index, that the members of a split have, in its own unit."""
+        labels: NDArray[np.float64] = self.labels_NT[self.members(split), target]
+        return labels[self.labelled(split, target)]
+
 
 def read_cohort(path: Path) -> Cohort:
     """Read a run's cohort.parquet.

@@ -40,7 +40,7 @@ from mmtrain.page.tables import (
     told_of,
 )
 from mmtrain.page.verdicts import judge
-from mmtrain.run import RunDirectory, pages_of
+from mmtrain.run import RunDirectory, remove_pages
 
 OF_TABLES = ("confusion",)
 """Pictures that a page has as a table."""
@@ -70,12 +70,6 @@ def write_page(run: RunDirectory, state: State, *, internal: bool = False) -> No
     if _mark_of(run) != mark:  # after the writing: a withdrawal that comes later finds the files
         remove_pages(run)
         raise TrainError("participants have withdrawn meanwhile")
-
-
-def remove_pages(run: RunDirectory) -> None:
-    """Remove the pages and pictures of a run."""
-    for path in pages_of(run):
-        path.unlink(missing_ok=True)
 
 
 def find_state(run: RunDirectory) -> State:

@@ -54,12 +54,6 @@ def judge_again(
     return judge(load_kind(target.kind).metrics, target, training_truth, splits, seed)
 
 
-def training_labels(cohort: Cohort, index: int) -> NDArray[np.float64]:
-    """Return the labels of a target, by its index, that the training samples have."""
-    labels: NDArray[np.float64] = cohort.labels_NT[cohort.members("train"), index]
-    return labels[~np.isnan(labels)]
-
-
 def _predicted(table: pl.DataFrame, cohort: Cohort | None) -> Predicted:
     places = table["place"].to_numpy()
     return Predicted(

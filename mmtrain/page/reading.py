@@ -23,7 +23,7 @@ from mmtrain.errors import TrainError
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.page.facts import CLASSIFICATION, HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
 from mmtrain.page.network import read_network
-from mmtrain.page.predictions import judge_again, parse_predictions, training_labels
+from mmtrain.page.predictions import judge_again, parse_predictions
 from mmtrain.run import RunDirectory, read_table
 
 BALANCING = ("undersample", "weight")
@@ -110,7 +110,7 @@ def _measure_again(
     run: RunDirectory, tested: _Tested, index: int, entry: dict[str, Any], problems: list[str]
 ) -> dict[str, Any]:
     target = tested.targets[index]
-    labels = np.empty(0) if tested.cohort is None else training_labels(tested.cohort, index)
+    labels = np.empty(0) if tested.cohort is None else tested.cohort.known_labels("train", index)
     predicted = tested.predicted.get(target.name, {})
     again = _attempt(lambda: judge_again(target, predicted, labels, tested.seed), run.predictions, problems)
     return again or ({} if run.withdrawn.exists() else entry)
