@@ -1,4 +1,4 @@
-"""Refuse a run's file that is not as it was written: one flipped bit of a cohort makes a 68-year-old 34 years old."""
+"""Refuse a file of a run or a bundle that is not as it was written: one flipped bit of a cohort makes a 68-year-old 34 years old."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mmtrain.errors import TrainError
 
 
 def require_unchanged(path: Path) -> None:
-    """Compare a file of a run with the checksum that was written down for it, where there is one.
+    """Compare a file with the checksum that was written down for it, where there is one.
 
     Raises
     ------
@@ -16,6 +16,6 @@ def require_unchanged(path: Path) -> None:
     """
     if not is_unchanged(path):
         raise TrainError(
-            f"{path.name} of run {path.parent.name} is not as it was written: a disk or another program changed it.",
-            "Put it back from a backup, or train the run again.",
+            f"{path.name} of {path.parent.name} is not as it was written: a disk or another program changed it.",
+            "Put it back from a backup, or make it again.",
         )
