@@ -1,4 +1,4 @@
-"""Refuse a file of a run or a bundle that is not as it was written: one flipped bit of a cohort makes a 68-year-old 34 years old."""
+"""Refuse a file that is not as it was written: one flipped bit of a cohort makes a 68-year-old 34 years old."""
 
 from pathlib import Path
 
