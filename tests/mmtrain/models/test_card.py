@@ -134,6 +134,13 @@ def test_a_card_of_version_2_knew_one_way_to_scale(run: Any, tmp_path: Path) -> 
     assert (old.features, old.volume_scaling) == (new.features, "stored")
 
 
+def test_a_card_of_version_3_knew_no_input_that_may_be_missing(run: Any, tmp_path: Path) -> None:
+    content = json.loads(run.model_card.read_text()) | {"schema_version": 3}
+    del content["optional_inputs"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    assert read_card(tmp_path / "model.json", {}).optional_inputs == ()
+
+
 def test_a_card_of_version_1_of_a_binary_target_has_no_scaling(tmp_path: Path) -> None:
     card = json.loads(VERSION_1.read_text()) | {"target": "sex", "kind": "classification", "target_scaling": None}
     (tmp_path / "model.json").write_text(json.dumps(card | {"inputs": ["connectivity"]}))
@@ -166,7 +173,7 @@ def damage(content: dict[str, Any], *path: Any, value: Any = None) -> str:
         (("features", 0, "shown"), "no", r"is damaged \(shown: .*boolean\)"),
         (("inputs",), "t1", r"is damaged \(inputs: .*array\)"),
         (("schema_version",), None, r"is damaged \(schema_version: Field required\)"),
-        (("schema_version",), 4, r"has schema_version 4; this mm reads up to 3\. Use a newer mm"),
+        (("schema_version",), 5, r"has schema_version 5; this mm reads up to 4\. Use a newer mm"),
         (("schema_version",), 0, r"has schema_version 0"),
         (("feature_scaling",), "rank", r"is damaged \(feature_scaling: .*raw"),
         (("volume_scaling",), 2, r"is damaged \(volume_scaling: .*min-max"),
