@@ -25,19 +25,16 @@ SETTINGS = {
     "copies": 0,
 }
 SMALL = """
-from dataclasses import replace
-
 from monai.networks.nets import DenseNet
 
-from mmtrain.models.networks import densenet121
+from mmtrain.models.volumes import architecture_of_volumes
 
 
 def build(shape):
-    network = DenseNet(3, len(shape.volumes), shape.num_outputs, 4, 2, (1, 1, 1, 1), dropout_prob=0.2)
-    return densenet121.VolumesAlone(network)
+    return DenseNet(3, len(shape.volumes), shape.num_outputs, 4, 2, (1, 1, 1, 1), dropout_prob=0.2)
 
 
-ARCHITECTURE = replace(densenet121.ARCHITECTURE, build=build)
+ARCHITECTURE = architecture_of_volumes("small_densenet", build, halvings=5)
 """
 
 
