@@ -67,9 +67,7 @@ def build(shape: NetworkShape) -> nn.Module:
 
 
 def _pooled_block(num_in: int, num_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(num_in, num_out, 3, padding=1), nn.BatchNorm3d(num_out), nn.MaxPool3d(2), nn.ReLU()
-    )
+    return nn.Sequential(nn.Conv3d(num_in, num_out, 3, padding=1), nn.BatchNorm3d(num_out), nn.MaxPool3d(2), nn.ReLU())
 
 
 def _last_block(num_in: int, num_out: int) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 The bins span the percentiles that `regression` clamps to, and two bins more on either side: for labels from 44 to 80
 they are the paper's forty bins of a year from 42 to 82. The soft label of a value is the probability of each bin under
-a Gaussian around it, whose standard deviation is the width of a bin. It is scaled to sum to 1, which the paper's is not.
+a Gaussian around it, whose standard deviation is the width of a bin. It is scaled to sum to 1; the paper's is not.
 
 Source: Peng et al., Accurate brain age prediction with lightweight deep neural networks, Medical Image Analysis 68,
 101871, 2021, section 2.3.
