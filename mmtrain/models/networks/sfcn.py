@@ -1,6 +1,7 @@
 """SFCN over the volumes: a simple fully convolutional network, which learns a continuous target in bins.
 
-Its parameters have the names of the published weights, which `mmtrain.sfcn_weights` reads.
+Its parameters have the names of the published weights, which `mmtrain.sfcn_weights` reads. Those expect volumes that
+are divided by their mean; a run's are scaled as for every network.
 
 Source: Peng et al., Accurate brain age prediction with lightweight deep neural networks, Medical Image Analysis 68,
 101871, 2021.
@@ -41,29 +42,14 @@ class Sfcn(nn.Module):
         )
 
     def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
-        """Return outputs (B, K), before the softmax, of volumes that are 0 in the background and 1 in the mean."""
+        """Return outputs (B, K), before the softmax."""
         outputs: torch.Tensor = self.classifier(self.feature_extractor(volumes_BCXYZ))
         return outputs.flatten(1)
 
 
-class SfcnOfStored(nn.Module):
-    """The network on volumes from -1, the background: each is divided by its own mean, as the paper has it."""
-
-    def __init__(self, num_volumes: int, num_outputs: int) -> None:
-        super().__init__()
-        self.sfcn = Sfcn(num_volumes, num_outputs)
-
-    def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
-        """Return outputs (B, K); a volume that is background throughout stays 0."""
-        from_0 = volumes_BCXYZ + 1.0
-        mean = from_0.mean((2, 3, 4), keepdim=True)
-        outputs: torch.Tensor = self.sfcn(from_0 / torch.where(mean > 0, mean, 1.0))
-        return outputs
-
-
 def build(shape: NetworkShape) -> nn.Module:
     """Return the untrained network."""
-    return SfcnOfStored(len(shape.volumes), shape.num_outputs)
+    return Sfcn(len(shape.volumes), shape.num_outputs)
 
 
 def _pooled_block(num_in: int, num_out: int) -> nn.Sequential:

@@ -123,7 +123,7 @@ def test_an_epoch_draws_equally_many_of_each_class_of_any_kind(tiny: Any, add_mo
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(TrainError, match="one of classification, regression, got 'ranking'"):
+    with pytest.raises(TrainError, match="one of binned, classification, regression, got 'ranking'"):
         load_kind("ranking")
 
 
