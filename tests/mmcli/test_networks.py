@@ -32,12 +32,12 @@ def test_a_network_learns_values_in_its_own_way_unless_another_is_given(
     [
         (
             ["--model", "sfcn", "--inputs", "t1,connectivity"],
-            "The network sfcn takes flair, t1, dwi, not connectivity.",
+            "The network sfcn takes flair, t1, dwi, not connectivity",
         ),
         (["--model", "resnet18", "--inputs", "connectivity"], "takes flair, t1, dwi, not connectivity."),
         (
             ["--model", "resnet50", "--inputs", "t1", "--channels", "4,4"],
-            "The network resnet50 has no setting channels.",
+            "The network resnet50 has no setting channels",
         ),
         (["--model", "linear", "--regression", "bins"], "linear is fitted at once and learns a value, not bins."),
         (["--model", "resnet"], "Did you mean resnet18?"),

@@ -77,12 +77,11 @@ def test_a_scaling_survives_the_card() -> None:
 
 def test_any_network_learns_in_bins_and_its_saved_model_predicts_in_years(tiny: Any) -> None:
     settings = {"inputs": ("connectivity",), "kind": "binned", "epochs": 20, "learning_rate": 0.01}
-    run = tiny.train(**settings)
+    run = tiny.train({"target": tiny.ages}, **settings)
     guessed = tiny.train(model="constant", channels=(), inputs=("connectivity",))
     metrics = tiny.metrics(run)
     assert metrics["kind"] == "binned"
     assert metrics["test"]["mae"] < 0.5 * tiny.metrics(guessed)["test"]["mae"]
     assert json.loads(run.model_card.read_text())["network"]["num_outputs"] == 40
-    edges = np.zeros((2, 12), np.float32)
-    predicted = load_model(run.path).predict(connectivity=edges)["age"]
-    assert ((predicted > 40) & (predicted < 85)).all()
+    at_60 = load_model(run.path).predict(connectivity=np.zeros((1, 12), np.float32))["age"]
+    assert at_60[0] == pytest.approx(60, abs=5)
