@@ -5,7 +5,7 @@ they are the paper's forty bins of a year from 42 to 82. The soft label of a val
 a Gaussian around it, whose standard deviation is the width of a bin. It is scaled to sum to 1; the paper's is not.
 
 Source: Peng et al., Accurate brain age prediction with lightweight deep neural networks, Medical Image Analysis 68,
-101871, 2021, section 2.3.
+101871, 2021.
 """
 
 from dataclasses import dataclass
