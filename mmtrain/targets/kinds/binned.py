@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, softmax
+from scipy.special import ndtr
 from torch.nn import functional
 
 from mmtrain.config.data import Regression
@@ -61,6 +61,10 @@ class Kind(regression.Kind):
         return functional.kl_div(functional.log_softmax(outputs_BK, 1), soft_BK, reduction="none").sum(1)
 
     def predictions(self, outputs_NK: Labels) -> Labels:
-        """Return the expectation of the bins' centres."""
-        centres = (self.edges[:-1] + self.edges[1:]) / 2
-        return np.asarray(softmax(outputs_NK, axis=1) @ centres)
+        """Return the mean of the bins' centres, each as probable as its bin."""
+        return np.asarray(self.explained(torch.from_numpy(outputs_NK)).numpy())
+
+    def explained(self, outputs_BK: torch.Tensor) -> torch.Tensor:
+        """Return the same as a tensor with a gradient, shape (B,)."""
+        centres_K = (self.edges[:-1] + self.edges[1:]) / 2
+        return functional.softmax(outputs_BK, 1) @ torch.from_numpy(centres_K).to(outputs_BK)

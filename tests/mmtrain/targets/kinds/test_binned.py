@@ -52,6 +52,16 @@ def test_a_prediction_is_the_mean_of_the_bins_centres() -> None:
     np.testing.assert_allclose(OF_PAPER.predictions(outputs), [60.5, 54.0, 62.0, 62.0])
 
 
+def test_what_is_explained_is_the_prediction_and_a_likelier_bin_pulls_it_to_its_centre() -> None:
+    outputs = torch.zeros(1, 40, dtype=torch.float64, requires_grad=True)
+    value = OF_PAPER.explained(outputs)
+    assert value.item() == OF_PAPER.predictions(outputs.detach().numpy())[0]
+    value.sum().backward()
+    # Of a softmax: the probability times the distance from the mean.
+    assert outputs.grad is not None
+    np.testing.assert_allclose(outputs.grad[0].numpy(), (42.5 + np.arange(40) - 62.0) / 40, atol=1e-12)
+
+
 def test_the_loss_is_the_relative_entropy_of_soft_label_and_probabilities() -> None:
     rng = np.random.default_rng(5)
     outputs, labels = rng.normal(0, 3, (6, 40)), rng.uniform(40, 84, 6)
