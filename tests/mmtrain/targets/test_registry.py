@@ -34,6 +34,7 @@ def mean_count(scored):
 class Kind:
     name = "count"
     dictionary_kind = "count"
+    regression = None
     num_outputs = 1
     metrics = (MAE, Metric(name="mean_count", label="mean count", of=mean_count))
 
