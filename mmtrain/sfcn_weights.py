@@ -146,7 +146,7 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
     ):
-        raise TrainError(f"Expected tensors by name in {shown(path)}, got {type(content).__name__}.", _REMEDY)
+        raise TrainError(f"Expected nothing but tensors by name in {shown(path)}, got something else.", _REMEDY)
     return content
 
 
@@ -158,7 +158,7 @@ def _require_shapes(path: Path, tensors: Mapping[str, torch.Tensor], network: nn
     if differing:
         name = differing[0]
         raise TrainError(
-            f"{shown(path)} holds no weights of SFCN: {len(differing)} tensors differ. Expected {name} to be "
+            f"{shown(path)} holds no weights of SFCN: of its tensors {len(differing)} differ. Expected {name} to be "
             f"{expected.get(name, 'absent')}, got {got.get(name, 'none')}.",
             _REMEDY,
         )

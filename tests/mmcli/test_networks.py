@@ -40,7 +40,7 @@ def test_a_network_learns_values_in_its_own_way_unless_another_is_given(
             "The network resnet50 has no setting channels",
         ),
         (["--model", "linear", "--regression", "bins"], "linear is fitted at once and learns a value, not bins."),
-        (["--model", "resnet"], "Did you mean resnet18?"),
+        (["--model", "resnet"], "Did you mean resnet50?"),
     ],
 )
 def test_what_a_network_cannot_do_is_refused_before_anything_is_read(

@@ -102,7 +102,7 @@ def without_norm(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         (lambda weights: weights | {LAST: torch.zeros(20, 64, 1, 1, 1)}, r"40 outputs \(age\) or 2 \(sex\), got 20"),
         (lambda weights: weights | {LAST: torch.full((40, 64, 1, 1, 1), torch.nan)}, "Expected finite weights"),
         (lambda weights: {"weight": torch.zeros(3)}, r"classifier\.conv_6\.weight is missing"),
-        (lambda weights: {"epoch": 3}, "Expected tensors by name"),
+        (lambda weights: {"epoch": 3}, "Expected nothing but tensors by name"),
     ],
 )
 def test_other_weights_are_refused_by_name(

@@ -61,7 +61,7 @@ def test_inputs_that_it_does_not_name_are_refused(tiny: Any, add_module: Any) ->
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         TrainError,
-        match=rf"network \(--model\) to be one of {', '.join(NAMES)}, got 'resnet'\. Did you mean resnet18\?",
+        match=rf"network \(--model\) to be one of {', '.join(NAMES)}, got 'resnet'\. Did you mean resnet50\?",
     ):
         load_architecture("resnet")
 
