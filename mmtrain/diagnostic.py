@@ -22,6 +22,7 @@ from mmtrain.targets.several import Targets
 R2_REACHED, BALANCED_ACCURACY_REACHED = 0.99, 1.0
 _EXPECTED = {
     "regression": ("r2", R2_REACHED),
+    "binned": ("r2", R2_REACHED),
     "classification": ("balanced_accuracy", BALANCED_ACCURACY_REACHED),
 }
 """Kind of target to the metric that tells whether the label was found, and what it has to reach on the test split."""

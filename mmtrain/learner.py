@@ -77,8 +77,9 @@ def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch
 def _choose_algorithms(deterministic: bool) -> None:
     """Let a GPU use its fastest algorithms, or those alone that give the same bits when repeated.
 
-    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Windows do not overlap here:
-    every sum has one term, so PyTorch may warn and is not to refuse.
+    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Where windows do not overlap,
+    as in fusion and sfcn, every sum has one term, so PyTorch may warn and is not to refuse; docs/networks.md has the
+    networks whose windows do.
     """
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cudnn.allow_tf32 = False  # else float32 would mean TF32, of 10 bits, on newer GPUs

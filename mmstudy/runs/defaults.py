@@ -32,6 +32,8 @@ def applicable_defaults(study: Study, given: Mapping[str, Any]) -> dict[str, Any
     if asked.get("augment", AugmentationConfig().augment) not in READING_COPIES:
         ignored.add("copies")
     architecture = load_architecture(asked.get("model", ModelConfig().model))
+    if architecture.fit is not None:
+        ignored.add("regression")
     ignored |= {setting.name for setting in settings_of(ModelConfig)} - {"model", *architecture.settings}
     return {name: value for name, value in defaults.items() if name not in ignored}
 

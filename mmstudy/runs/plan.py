@@ -22,12 +22,14 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.defaults import applicable_defaults, require_known, require_network_settings
 from mmstudy.runs.reference import study_differences
+from mmtrain.config.model import ModelConfig
 from mmtrain.config.presets import REFERENCE, preset_settings
 from mmtrain.config.run import RunConfig, parse_run_config
 from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import require_portions
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
+from mmtrain.models.registry import load_architecture
 from mmtrain.ranks.independence import require_independence
 from mmtrain.targets.registry import kind_of_definition, load_kind
 from mmtrain.task import open_run_stores, shape_of_run
@@ -157,22 +159,22 @@ def _configure(
     require_known(given)
     definitions = [find_target(dictionary, target) for target in targets]
     volumes = study.config.volumes
-    config = parse_run_config(
-        {
-            "inputs": [modality for modality in VOLUME_MODALITIES if modality in volumes.modalities],
-            **applicable_defaults(study, {**preset, **given}),
-            "connectivity": study.config.connectivity.name,
-            "augmentation": asdict(study.config.augment),
-            "extent_mm": volumes.extent_mm,
-            **preset,
-            **given,
-            "targets": [
-                {"name": target, "kind": kind_of_definition(definition.kind), "unit": definition.unit}
-                for target, definition in zip(targets, definitions, strict=True)
-            ],
-            "split": str(scheme),
-        }
-    )
+    settings = {
+        "inputs": [modality for modality in VOLUME_MODALITIES if modality in volumes.modalities],
+        **applicable_defaults(study, {**preset, **given}),
+        "connectivity": study.config.connectivity.name,
+        "augmentation": asdict(study.config.augment),
+        "extent_mm": volumes.extent_mm,
+        **preset,
+        **given,
+        "split": str(scheme),
+    }
+    regression = settings.get("regression") or load_architecture(settings.get("model", ModelConfig().model)).regression
+    settings["targets"] = [
+        {"name": target, "kind": kind_of_definition(definition.kind, regression), "unit": definition.unit}
+        for target, definition in zip(targets, definitions, strict=True)
+    ]
+    config = parse_run_config(settings)
     require_network_settings(given, config.model.model)
     data = config.data
     if data.volume_inputs:

@@ -12,6 +12,7 @@ from mmtrain.errors import TrainError
 
 VolumeScaling = Literal["stored", "min-max"]
 FeatureScaling = Literal["standardised", "raw"]
+Regression = Literal["value", "bins"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +22,7 @@ class TargetConfig:
     name: str
     """Name in the field dictionary."""
     kind: str
-    """regression for continuous targets, classification for binary ones: a file of mmtrain/targets/kinds."""
+    """regression or binned for continuous targets, classification for binary ones: a file of mmtrain/targets/kinds."""
     unit: str = ""
     """For axes and tables."""
 
@@ -54,6 +55,9 @@ class DataConfig:
     balance: Literal["undersample", "weight", "none"] = "undersample"
     """Classes of a binary target: draw as many of the majority in each epoch as there are of the minority, or weight
     the loss so that both count the same. Runs with several targets weight instead of drawing."""
+    regression: Regression | None = None
+    """Continuous targets: one value, learnt by its squared error, or the probabilities of 40 bins, learnt from soft
+    labels and read out as their expectation (bins); left out: bins for the network sfcn, value for all others."""
     volume_scaling: VolumeScaling = "stored"
     """Volumes as the network takes them, from -1 to 1: as they are stored, 1 being the scan's upper clamp, or each
     stretched from its own smallest to its own largest value as it is read (min-max), as the reference."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmbase.names import INPUTS
-from mmtrain.config.data import FeatureScaling
+from mmtrain.config.data import FeatureScaling, Regression
 from mmtrain.config.model import ModelConfig
 from mmtrain.targets.several import Targets
 
@@ -90,6 +90,8 @@ class Architecture:
     """What it can be trained on."""
     feature_scalings: tuple[FeatureScaling, ...] = ("standardised", "raw")
     """How it can take tabular features."""
+    regression: Regression = "value"
+    """How it learns continuous targets where a run does not say."""
     settings: tuple[str, ...] = ()
     """Those of `ModelConfig` that it has."""
     complete: Callable[[NetworkShape], NetworkShape] = _any_shape

@@ -47,6 +47,11 @@ def network_shape(
             f"{data.feature_scaling} does not tell.",
             f"Give --feature-scaling {architecture.feature_scalings[0]}.",
         )
+    if architecture.fit is not None and data.regression == "bins":
+        raise TrainError(
+            f"The network {model.model} is fitted at once and learns a value, not bins.",
+            "Leave --regression out, or choose a network that learns in epochs.",
+        )
     chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(

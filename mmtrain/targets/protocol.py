@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmtrain.config.data import Regression
 from mmtrain.drawing.figures import Picture
 from mmtrain.metrics.metric import Metric
 from mmtrain.metrics.predicted import Predicted
@@ -25,6 +26,8 @@ class TargetKind(Protocol):
     """As in config.json and metrics.json; the name of its file."""
     dictionary_kind: ClassVar[str]
     """What the field dictionary calls targets of this kind."""
+    regression: ClassVar[Regression | None]
+    """How it learns values, where a definition has several kinds; None: it learns no values."""
     num_outputs: ClassVar[int]
     """K."""
     metrics: ClassVar[tuple[Metric, ...]]

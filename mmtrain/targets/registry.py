@@ -1,5 +1,6 @@
 """The kinds of targets by name."""
 
+from mmtrain.config.data import Regression
 from mmtrain.discovery import choices_in, load_choice
 from mmtrain.errors import TrainError
 from mmtrain.targets import kinds
@@ -18,18 +19,25 @@ def load_kind(name: str) -> type[TargetKind]:
     return kind
 
 
-def kind_of_definition(dictionary_kind: str) -> str:
+def kind_of_definition(dictionary_kind: str, regression: Regression = "value") -> str:
     """Return the name of the kind that predicts what the field dictionary calls so.
 
-    >>> kind_of_definition("binary")
-    'classification'
+    >>> kind_of_definition("binary"), kind_of_definition("continuous", "bins")
+    ('classification', 'binned')
+
+    Parameters
+    ----------
+    regression
+        How values are learnt.
 
     Raises
     ------
     TrainError
         There is none.
     """
-    found = {load_kind(name).dictionary_kind: name for name in choices_in(kinds)}
-    if dictionary_kind not in found:
-        raise TrainError(f"Expected a target that is {' or '.join(found)}, got one that is {dictionary_kind}.")
-    return found[dictionary_kind]
+    known = [load_kind(name) for name in choices_in(kinds)]
+    found = [kind for kind in known if kind.dictionary_kind == dictionary_kind]
+    if not found:
+        names = sorted({kind.dictionary_kind for kind in known})
+        raise TrainError(f"Expected a target that is {' or '.join(names)}, got one that is {dictionary_kind}.")
+    return next((kind.name for kind in found if kind.regression == regression), found[0].name)

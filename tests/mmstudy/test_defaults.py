@@ -29,6 +29,8 @@ def study_with(**train: Any) -> Study:
         ({"channels": [4, 4], "weight_penalty": 0.1}, {"model": "linear"}, set()),
         ({"channels": [4, 4], "model": "densenet121"}, {}, {"model"}),
         ({"channels": [4, 4], "model": "densenet121"}, {"model": "fusion"}, {"channels", "model"}),
+        ({"regression": "bins"}, {}, {"regression"}),
+        ({"regression": "bins"}, {"model": "linear"}, set()),
         ({"metadata_blocks": ["serology"]}, {}, set()),
         ({"metadata_blocks": ["serology"]}, {"inputs": ("metadata",)}, {"metadata_blocks"}),
         ({"metadata_blocks": ["serology"], "inputs": ["metadata"]}, {"inputs": ("t1",)}, {"inputs"}),

@@ -104,6 +104,7 @@ def test_a_run_that_is_finished_early_says_when(tiny: Any, run_mm: RunMm, monkey
         (["--copies", 0], "--copies: it decides"),
         (["--copy-order", "by-epoch"], "--copy-order: it decides"),
         (["--volume-scaling", "min-max"], "--volume-scaling: it decides"),
+        (["--regression", "bins"], "--regression: it decides"),
         (["--keep-imaging"], "--keep-imaging: the weights fit the network"),
         (["--penalty-in-validation"], "--penalty-in-validation: the validation losses"),
         (["--clamp-labels"], "--clamp-labels: the metrics of epochs"),
@@ -132,7 +133,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "accumulate": 2,
         "copy_order": "by-epoch",
     }
-    others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",)}
+    others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):
         if setting.option.is_option and setting.name != "metadata_blocks":  # which need an input of the run
             old = config.to_json()[setting.name]

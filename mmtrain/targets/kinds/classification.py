@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from mmtrain.config.data import Regression
 from mmtrain.drawing.figures import Picture
 from mmtrain.drawing.scores import draw_scores
 from mmtrain.errors import TrainError
@@ -24,6 +25,7 @@ class Kind:
 
     name: ClassVar[str] = "classification"
     dictionary_kind: ClassVar[str] = "binary"
+    regression: ClassVar[Regression | None] = None
     num_outputs: ClassVar[int] = 2
     metrics: ClassVar[tuple[Metric, ...]] = OF_PROBABILITIES
 

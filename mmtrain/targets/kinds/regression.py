@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbase.json_text import Finite, parse_content
+from mmtrain.config.data import Regression
 from mmtrain.drawing.figures import Picture
 from mmtrain.drawing.values import draw_values
 from mmtrain.errors import TrainError
@@ -30,6 +31,7 @@ class Kind:
 
     name: ClassVar[str] = "regression"
     dictionary_kind: ClassVar[str] = "continuous"
+    regression: ClassVar[Regression | None] = "value"
     num_outputs: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = OF_VALUES
 

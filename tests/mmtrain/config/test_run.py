@@ -81,7 +81,7 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
     assert (config.data.target, config.kind, config.data.targets[0].unit) == ("age", "regression", "years")
     assert config.model.model == "fusion"
     assert stored.items() <= json.loads(json.dumps(config.to_json())).items()
-    added = {"model", "volume_scaling", "feature_scaling", "clamp_labels", "keep_imaging", "copy_order"}
+    added = {"model", "volume_scaling", "feature_scaling", "clamp_labels", "keep_imaging", "copy_order", "regression"}
     assert config.to_json().keys() - stored.keys() == added | {
         "penalty_in_validation",
         "data_size",

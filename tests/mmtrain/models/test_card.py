@@ -15,7 +15,7 @@ from mmtrain.errors import TrainError
 from mmtrain.models.card import CARD_VERSION, ModelCard, parse_card, read_card, write_card
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.trained import load_model
-from mmtrain.targets.kinds import classification, regression
+from mmtrain.targets.kinds import binned, classification, regression
 from mmtrain.targets.several import Targets
 from mmtrain.task import describe_model
 
@@ -32,7 +32,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 above_0 = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
 fitted = st.one_of(
-    st.builds(regression.Kind, finite, finite), st.just(classification.Kind())
+    st.builds(regression.Kind, finite, finite), st.builds(binned.Kind, finite, finite), st.just(classification.Kind())
 )  # class weights are of use in training alone
 
 

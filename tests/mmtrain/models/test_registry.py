@@ -8,6 +8,7 @@ from mmtrain.models.names import network_names
 from mmtrain.models.registry import load_architecture
 from mmtrain.models.trained import load_model
 
+NAMES = ("boosting", "constant", "densenet121", "fusion", "linear", "resnet18", "resnet50", "sfcn")
 OWN = '''
 """Means of the volumes, and the edges, to one layer; a penalty of its own."""
 
@@ -41,7 +42,7 @@ ARCHITECTURE = Architecture(build=build, inputs=("t1", "flair", "connectivity"),
 
 def test_a_network_is_one_file(tiny: Any, add_module: Any) -> None:
     add_module(networks, "means", OWN)
-    assert network_names() == ("boosting", "constant", "densenet121", "fusion", "linear", "means")
+    assert network_names() == tuple(sorted((*NAMES, "means")))
     settings = {"model": "means", "channels": (), "inputs": ("t1", "connectivity"), "epochs": 20, "learning_rate": 0.02}
     run = tiny.train(**settings)
     assert tiny.epochs(run)[-1]["val_loss"] < tiny.epochs(run)[0]["val_loss"] / 2
@@ -60,7 +61,7 @@ def test_inputs_that_it_does_not_name_are_refused(tiny: Any, add_module: Any) ->
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         TrainError,
-        match=r"network \(--model\) to be one of boosting, constant, densenet121, fusion, linear, got 'resnet'",
+        match=rf"network \(--model\) to be one of {', '.join(NAMES)}, got 'resnet'\. Did you mean resnet50\?",
     ):
         load_architecture("resnet")
 
@@ -71,3 +72,10 @@ def test_raw_features_are_refused_by_a_network_that_needs_to_know_what_is_missin
     with pytest.raises(TrainError, match=r"boosting needs to know which .* Give --feature-scaling standardised"):
         tiny.prepare(**given, feature_scaling="raw")
     tiny.prepare(**given)
+
+
+def test_a_network_that_is_fitted_at_once_learns_no_bins(tiny: Any) -> None:
+    given = {"model": "linear", "channels": (), "inputs": ("connectivity",)}
+    with pytest.raises(TrainError, match=r"linear is fitted at once and learns a value, not bins\. Leave --regression"):
+        tiny.prepare(**given, regression="bins")
+    tiny.prepare(**given, regression="value")

@@ -113,7 +113,7 @@ def test_a_network_of_which_nobody_can_tell_is_refused(monkeypatch: pytest.Monke
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["fusion", "densenet121"])
+@pytest.mark.parametrize("name", ["fusion", "densenet121", "resnet18", "resnet50", "sfcn"])
 def test_the_networks_here_can_be_divided(name: str) -> None:
     volumes = NetworkShape(volumes=("flair", "t1"), side=32, num_outputs=3)
     shape = NetworkShape(volumes=("t1",), side=32, num_edges=10, num_features=4, num_outputs=1)

@@ -34,6 +34,7 @@ def mean_count(scored):
 class Kind:
     name = "count"
     dictionary_kind = "count"
+    regression = None
     num_outputs = 1
     metrics = (MAE, Metric(name="mean_count", label="mean count", of=mean_count))
 
@@ -123,7 +124,7 @@ def test_an_epoch_draws_equally_many_of_each_class_of_any_kind(tiny: Any, add_mo
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(TrainError, match="one of classification, regression, got 'ranking'"):
+    with pytest.raises(TrainError, match="one of binned, classification, regression, got 'ranking'"):
         load_kind("ranking")
 
 
