@@ -47,6 +47,11 @@ def network_shape(
             f"{data.feature_scaling} does not tell.",
             f"Give --feature-scaling {architecture.feature_scalings[0]}.",
         )
+    if model.modality_dropout and len(data.inputs) == 1:
+        raise TrainError(
+            f"--modality-dropout leaves out some of several inputs, and {data.inputs[0]} is the only one.",
+            "Give more --inputs, or leave --modality-dropout out.",
+        )
     chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(
