@@ -42,8 +42,8 @@ def again_line(again: MeasuredAgain) -> str:
     """Say by how much predictions differ from the run's own."""
     unit = again.result.unit if again.result.kind == "regression" else "of a probability"
     return (
-        f"The {again.num_predictions} predictions of {again.result.target} differ from the run's own by "
-        f"{again.largest_difference:.2g} {unit} at most."
+        f"The {again.num_predictions} predictions of {again.result.target} differ from the run's own by at most "
+        f"{again.largest_difference:.2g} {unit}."
     )
 
 
@@ -88,15 +88,13 @@ def subsets_table(found: SubsetScores) -> PlainTable:
 def subsets_lines(found: SubsetScores) -> list[str]:
     """Say who was judged, and what the columns are."""
     lines = [
-        f"{len(found.scores)} subsets of the inputs of run {found.result.run_id}, on the same {found.num_samples} samples "
-        f"of {found.num_participants} participants; 95 % intervals over participants."
+        f"{len(found.scores)} subsets of the inputs of run {found.result.run_id}, all on the same {found.num_samples} "
+        f"samples of {found.num_participants} participants; 95 % intervals over participants."
     ]
     if any(score.separate for score in found.scores):
         lines.append("The difference is this model minus the one trained on these alone, on the same participants.")
     else:
-        lines.append(
-            "No run of the same target and network was trained on one of these subsets alone and tested on them."
-        )
+        lines.append("No other run of this target and network was trained on one of these subsets alone.")
     return lines
 
 
