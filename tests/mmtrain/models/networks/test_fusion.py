@@ -254,11 +254,11 @@ def test_a_missing_input_is_to_the_network_as_one_that_was_never_asked_for(given
     channels = [i for i in (0, 1) if given[i]]
     without = fusion(side=16, channels=(4, 8), present=[(0, 2)[i] for i in channels], num_edges=20, num_features=6)
     without.load_state_dict(model.state_dict())
-    left = (
-        inputs[0][:, channels] if channels else None,
-        *(x if has else None for x, has in zip(inputs[1:], given[2:])),
+    volumes, edges, features = inputs
+    expected = without.eval()(
+        volumes[:, channels] if channels else None, edges if given[2] else None, features if given[3] else None
     )
-    torch.testing.assert_close(found, without.eval()(*left))
+    torch.testing.assert_close(found, expected)
 
 
 def test_blocks_whose_output_does_not_count_see_brains_all_the_same() -> None:
