@@ -15,6 +15,7 @@ from mmtrain.evaluate import predict_from_subsets
 from mmtrain.finished import FinishedRun
 from mmtrain.metrics.fixing import fix
 from mmtrain.metrics.metric import applicable, measure
+from mmtrain.metrics.predicted import Predicted
 from mmtrain.results import Predictions, predicted_of, training_truth
 
 EVALUATED = ("val", "test")
@@ -31,7 +32,7 @@ class MeasuredAgain:
     largest_difference: float
     """Between a prediction and the run's own, in the target's unit or of a probability."""
     num_predictions: int
-    """Validation and test samples that were compared."""
+    """Validation and test samples that were compared: those of which the run has a prediction."""
 
 
 def measure_again(study: Study, run_id: str, device: str, progress: Progress) -> list[MeasuredAgain]:
@@ -71,13 +72,20 @@ def _compare(run: FinishedRun, index: int, result: RunResult, predictions: Predi
     splits = {split: predicted_of(task, split, index, prediction) for split, prediction in predictions.items()}
     fixed = fix(metrics, target, training_truth(task, index), splits["val"].scored())
     usable = applicable(metrics, fixed)
-    differences = [
-        predicted.prediction - predictions_for(result.directory, result.target, split, labelled_ids(task, split, index))
-        for split, predicted in splits.items()
-    ]
+    differences = np.concatenate([_differences(run, index, result, split, of) for split, of in splits.items()])
+    compared = differences[~np.isnan(differences)]
     return MeasuredAgain(
         result=result,
         metrics={split: measure(usable, predicted.scored(fixed)) for split, predicted in splits.items()},
-        largest_difference=float(np.abs(np.concatenate(differences)).max()),
-        num_predictions=sum(map(len, differences)),
+        largest_difference=float(compared.max(initial=0.0)),
+        num_predictions=len(compared),
     )
+
+
+def _differences(
+    run: FinishedRun, index: int, result: RunResult, split: str, predicted: Predicted
+) -> NDArray[np.float64]:
+    """Return how far each prediction of a split is from the run's own; NaN where it has none."""
+    own = predictions_for(result.directory, result.target, split, labelled_ids(run.task, split, index))
+    differences: NDArray[np.float64] = np.abs(predicted.prediction - own)
+    return differences

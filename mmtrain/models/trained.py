@@ -46,6 +46,8 @@ class TrainedModel:
     ) -> dict[str, NDArray[np.float64]]:
         """Predict every target of a batch.
 
+        Any of `card.optional_inputs` may be left out, though not all inputs: volumes one by one, features together.
+
         Parameters
         ----------
         volumes
@@ -55,8 +57,6 @@ class TrainedModel:
             Shape (B, E), as stored.
         features
             Name to values of shape (B,), in their own unit, NaN where missing; those of `card.features` that are shown.
-
-        Any of `card.optional_inputs` may be left out, though not all inputs: volumes one by one, features together.
 
         Returns
         -------
