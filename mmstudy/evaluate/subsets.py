@@ -168,7 +168,7 @@ def _judge_of(run: FinishedRun, index: int, result: RunResult, split: str, other
         split=split,
         metrics=tuple(applicable(task.targets.kinds[index].metrics, NOTHING_FIXED)),
         sample_ids=labelled_ids(task, split, index),
-        seed=derive_seed(task.config.optimisation.seed, "bootstrap", result.target),
+        seed=derive_seed(task.config.optimisation.seed, "bootstrap", result.target, split),
         others=others,
     )
 

@@ -183,7 +183,7 @@ def test_the_command_prints_a_table_writes_a_file_and_changes_nothing(
     )
     path = tmp_path / "subsets.csv"
     assert run_mm(*words, "--csv", path, "--split", "val").exit_code == 0
-    rows = [row for row in csv.DictReader(path.open()) if row["metric"] == "mae"]
+    rows = [row for row in csv.DictReader(path.read_text().splitlines()) if row["metric"] == "mae"]
     assert [row["inputs"] for row in rows] == ["+".join(subset) for subset in SUBSETS]
     assert [bool(row["difference"]) for row in rows] == [True, *[False] * 6] and rows[0]["split"] == "val"
     again = run_mm("--study", study.layout.root, "evaluate", ids["t1"], "--device", "cpu")
