@@ -82,19 +82,22 @@ def _minutes(progress: Progress) -> float | None:
 
 def _judge(task: Task, index: int, predictions: Predictions) -> dict[str, Any]:
     """Return all that is said of one target."""
-    cohort, target = task.cohort, task.config.data.targets[index]
-    splits = {}
-    for split, prediction_NT in predictions.items():
-        known = cohort.labelled(split, index)
-        members = cohort.members(split)[known]
-        splits[split] = Predicted(
-            truth=scored_labels(task, split)[known, index],
-            prediction=prediction_NT[known, index],
-            participants=cohort.participants[members],
-            groups={name: values[members] for name, values in cohort.groups.items()},
-        )
-    training = cohort.known_labels("train", index)
-    return judge(task.targets.kinds[index].metrics, target, training, splits, task.config.optimisation.seed)
+    metrics, target = task.targets.kinds[index].metrics, task.config.data.targets[index]
+    splits = {split: predicted_of(task, split, index, prediction) for split, prediction in predictions.items()}
+    return judge(metrics, target, task.cohort.known_labels("train", index), splits, task.config.optimisation.seed)
+
+
+def predicted_of(task: Task, split: str, index: int, prediction_NT: NDArray[np.float64]) -> Predicted:
+    """Return what was predicted of the samples of a split that have a label of a target."""
+    cohort = task.cohort
+    known = cohort.labelled(split, index)
+    members = cohort.members(split)[known]
+    return Predicted(
+        truth=scored_labels(task, split)[known, index],
+        prediction=prediction_NT[known, index],
+        participants=cohort.participants[members],
+        groups={name: values[members] for name, values in cohort.groups.items()},
+    )
 
 
 def write_results(run: RunDirectory, task: Task, predictions: Predictions, metrics: Mapping[str, Any]) -> None:

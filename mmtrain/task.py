@@ -1,6 +1,6 @@
 """One run's fixed parts: what is read, how it is scaled, which network, and where it is computed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mmtrain.config.run import RunConfig
 from mmtrain.data.augmentation import augment_channels
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.portions import Portion, epoch_portions, require_portions
+from mmtrain.data.presence import draw_given
 from mmtrain.data.scaling import FeatureScaler, fit_features
 from mmtrain.data.stream import (
     BatchRequest,
@@ -147,6 +148,7 @@ def describe_model(task: Task) -> ModelCard:
         targets=data.targets,
         fitted=task.targets,
         inputs=data.inputs,
+        optional_inputs=data.inputs if task.config.model.modality_dropout else (),
         features=task.feature_scaler,
         volume_scaling=data.volume_scaling,
         stores={modality: array.attributes for modality, array in task.stores.originals.items()},
@@ -194,6 +196,8 @@ class NetworkInputs:
     volumes_BCXYZ: torch.Tensor | None
     edges_BE: torch.Tensor | None
     features_BF: torch.Tensor | None
+    given_BI: torch.Tensor | None = None
+    """Which of `NetworkShape.inputs` each sample is given; None: all of them."""
 
 
 def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> NetworkInputs:
@@ -202,19 +206,30 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
     Parameters
     ----------
     epoch
-        In which the batch is trained on, for its augmentation on the device; None: it is not to be changed.
+        In which the batch is trained on, for its augmentation on the device and for the inputs that modality dropout
+        leaves out; None: it is not to be changed.
     """
     config, dtype = task.config, parameter_dtype(task.dtype)
     volumes = to_channels(batch, task.channels, config.data.volume_scaling) if config.data.volume_inputs else None
+    names = [task.cohort.sample_ids[position] for position in batch.request.positions]
     if volumes is not None and epoch is not None and config.augments_on_device:
-        names = [task.cohort.sample_ids[position] for position in batch.request.positions]
         volumes = augment_channels(volumes, config, names, epoch)
     edges = batch.stored[CONNECTIVITY].to(task.device, dtype) if CONNECTIVITY in config.data.inputs else None
     features = None
     if METADATA in config.data.inputs:
         features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
-    inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features)
+    given = None if epoch is None else _draw_given(task, names, epoch)
+    inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features, given)
     return _labels_as_inputs(task, batch, inputs) if config.data.diagnostic else inputs
+
+
+def _draw_given(task: Task, sample_ids: Sequence[str], epoch: int) -> torch.Tensor | None:
+    """Return which inputs samples are given in an epoch, on the device; None: all of them."""
+    probability, seed = task.config.model.modality_dropout, task.config.optimisation.seed
+    if not probability:
+        return None
+    given_BI = draw_given(task.shape.inputs, probability, sample_ids, seed=seed, epoch=epoch)
+    return torch.from_numpy(given_BI).to(task.device)
 
 
 def _labels_as_inputs(task: Task, batch: StoredBatch, inputs: NetworkInputs) -> NetworkInputs:
@@ -226,14 +241,20 @@ def _labels_as_inputs(task: Task, batch: StoredBatch, inputs: NetworkInputs) -> 
         None if volumes is None else show_labels(volumes, signal_BT),
         None if edges is None else show_labels(edges, signal_BT),
         None if features is None else show_labels_in_columns(features, seen, signal_BT),
+        inputs.given_BI,
     )
 
 
 def forward(task: Task, network: nn.Module, batch: StoredBatch, epoch: int | None = None) -> torch.Tensor:
     """Return the network's outputs for a batch; see `network_inputs`."""
-    inputs = network_inputs(task, batch, epoch)
+    return run_network(task, network, network_inputs(task, batch, epoch))
+
+
+def run_network(task: Task, network: nn.Module, inputs: NetworkInputs) -> torch.Tensor:
+    """Return the network's outputs, shape (B, K)."""
+    given = {} if inputs.given_BI is None else {"given_BI": inputs.given_BI}
     with computing_in(task.dtype, task.device):
-        outputs: torch.Tensor = network(inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF)
+        outputs: torch.Tensor = network(inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF, **given)
     return outputs.to(parameter_dtype(task.dtype))
 
 

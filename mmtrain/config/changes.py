@@ -35,6 +35,7 @@ _OTHER_LOSSES = "the validation losses before and after, which choose the best e
 _WHY_NOT = {
     **{field.name: "it decides what the run learns from" for field in fields(DataConfig)},
     **{field.name: "the weights fit the network that they were learnt in" for field in fields(ModelConfig)},
+    "modality_dropout": "it decides what the run learns from",
     **{field.name: "it decides what the run learns from" for field in fields(AugmentationConfig)},
     "seed": "the batches that are left follow from it",
     "drop_last": "the batches that are left follow from it",

@@ -28,6 +28,9 @@ class ModelConfig:
     keep_imaging: Annotated[bool, Option(negatable=True)] = False
     """Of the network fusion: without volumes among the inputs, have its imaging network all the same, penalised and
     optimised, as the reference; the head gets zeros from it."""
+    modality_dropout: float = 0.0
+    """Of the network fusion: leave each input of a training sample out with this probability, never all of them, so
+    that one model predicts from any of its inputs (docs/subsets.md); 0: never."""
 
     def __post_init__(self) -> None:
         if self.channels and min(self.channels) < 1:
@@ -35,3 +38,5 @@ class ModelConfig:
         for name in ("weight_penalty", "connectivity_penalty"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise TrainError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.modality_dropout < 1:
+            raise TrainError(f"modality_dropout must be 0 or more and less than 1, got {self.modality_dropout}.")

@@ -7,7 +7,7 @@ Bootstrap methods and their application, section 3.8.
 Legend of shapes: N samples, P participants, D draws.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -37,6 +37,31 @@ def bootstrap(
     participants
         Whose each sample is, shape (N,).
     """
+    return _intervals(metrics, participants, seed, lambda metric, weights: measure_draws(metric, scored, weights))
+
+
+def bootstrap_difference(
+    metrics: Sequence[Metric], scored: Scored, other: Scored, participants: NDArray[np.int64], seed: int
+) -> dict[str, Interval]:
+    """Return an interval for the difference of each metric between two predictions of the same samples.
+
+    Both are measured on the same draws, so that what makes participants hard for both does not widen it. The metrics
+    of `other` are subtracted.
+    """
+
+    def difference(metric: Metric, weights_DN: Weights) -> Values:
+        return measure_draws(metric, scored, weights_DN) - measure_draws(metric, other, weights_DN)
+
+    return _intervals(metrics, participants, seed, difference)
+
+
+def _intervals(
+    metrics: Sequence[Metric],
+    participants: NDArray[np.int64],
+    seed: int,
+    of_draws: Callable[[Metric, Weights], Values],
+) -> dict[str, Interval]:
+    """Return an interval for what each metric is asked for of draws of participants."""
     people, person_N = np.unique(participants, return_inverse=True)
     if len(people) < MIN_PARTICIPANTS:
         return dict.fromkeys((metric.name for metric in metrics), None)
@@ -44,7 +69,7 @@ def bootstrap(
     for weights_DP in draw_people(len(people), len(person_N), seed):
         weights_DN = weights_DP[:, person_N]
         for metric in metrics:
-            values[metric.name].append(measure_draws(metric, scored, weights_DN))
+            values[metric.name].append(of_draws(metric, weights_DN))
     return {name: _interval(np.concatenate(of_metric)) for name, of_metric in values.items()}
 
 

@@ -1,7 +1,7 @@
 """What a network is to the trainer.
 
 Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs, N samples, D numbers of
-one part of the inputs, T targets.
+one part of the inputs, T targets, I inputs of `NetworkShape.inputs`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mmbase.names import INPUTS
+from mmbase.names import CONNECTIVITY, INPUTS, METADATA
 from mmtrain.config.data import FeatureScaling, Regression
 from mmtrain.config.model import ModelConfig
 from mmtrain.targets.several import Targets
@@ -35,6 +35,12 @@ class NetworkShape:
     """Outputs of all targets together."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """What else the network depends on: settings by the names of `ModelConfig`, and sizes that a fit has found."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the inputs in the order of what says which of them are given: each volume, connectivity, metadata."""
+        others = {CONNECTIVITY: self.num_edges, METADATA: self.num_features}
+        return (*self.volumes, *(name for name, size in others.items() if size))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +86,13 @@ class Architecture:
     """A network that can be chosen by name.
 
     Its module is called with volumes (B, C, X, Y, Z) from -1, the background, to 1, edges (B, E) and features (B, F),
-    each None where it is not an input, and returns (B, K). Dropout and batch norm are PyTorch's own modules: the
-    trainer replaces them by ones that give the same result on any number of ranks.
+    each None where it is not an input, and returns (B, K). One that has the setting `modality_dropout` takes, as
+    `given_BI`, which of `NetworkShape.inputs` each sample has: booleans (B, I), None where all have all. The values of
+    an input that a sample does not have must not matter to its outputs in evaluation. Where no sample has any volume,
+    or connectivity, or features, that part may be None too.
+
+    Dropout and batch norm are PyTorch's own modules: the trainer replaces them by ones that give the same result on any
+    number of ranks.
     """
 
     build: Callable[[NetworkShape], nn.Module]

@@ -52,6 +52,7 @@ def network_shape(
             f"The network {model.model} is fitted at once and learns a value, not bins.",
             "Leave --regression out, or choose a network that learns in epochs.",
         )
+    _require_droppable(model, data, architecture)
     chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
     return architecture.complete(
         NetworkShape(
@@ -63,6 +64,22 @@ def network_shape(
             parameters={name: value for name, value in chosen.items() if value and name in architecture.settings},
         )
     )
+
+
+def _require_droppable(model: ModelConfig, data: DataConfig, architecture: Architecture) -> None:
+    """Refuse to leave inputs out where none can be."""
+    if not model.modality_dropout:
+        return
+    if "modality_dropout" not in architecture.settings:
+        raise TrainError(
+            f"The network {model.model} needs all its inputs, so --modality-dropout can leave none out.",
+            "Choose --model fusion, or leave --modality-dropout out.",
+        )
+    if len(data.inputs) == 1:
+        raise TrainError(
+            f"--modality-dropout leaves out some of several inputs, and {data.inputs[0]} is the only one.",
+            "Give more --inputs, or leave --modality-dropout out.",
+        )
 
 
 def build_network(name: str, shape: NetworkShape, device: torch.device, dtype: torch.dtype) -> nn.Module:

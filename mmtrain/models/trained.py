@@ -3,7 +3,7 @@
 Legend of shapes: B batch, S side in voxels, E edges, T targets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from mmbase.names import CONNECTIVITY
+from mmbase.names import CONNECTIVITY, METADATA
 from mmtrain.bundle import BundleDirectory
 from mmtrain.checkpoint import load_weights
 from mmtrain.data.intensity import scale_volumes
@@ -46,6 +46,8 @@ class TrainedModel:
     ) -> dict[str, NDArray[np.float64]]:
         """Predict every target of a batch.
 
+        Any of `card.optional_inputs` may be left out, though not all inputs: volumes one by one, features together.
+
         Parameters
         ----------
         volumes
@@ -66,34 +68,47 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
-        given = (
-            self._volumes({name: _native(array) for name, array in (volumes or {}).items()}),
-            self._edges(None if connectivity is None else _native(connectivity)),
-            self._features(features or {}),
-        )
+        channels = self._volumes({name: _native(array) for name, array in (volumes or {}).items()})
+        edges = self._edges(None if connectivity is None else _native(connectivity))
+        columns = self._features(features or {})
         dtype = parameter_dtype(self.dtype)
-        tensors = [None if part is None else part.to(self.device, dtype) for part in given]
-        _require_equal_lengths([part for part in tensors if part is not None])
+        tensors = [None if part is None else part.to(self.device, dtype) for part in (channels, edges, columns)]
+        num_samples = _require_equal_lengths([part for part in tensors if part is not None])
+        others = [name for name, part in ((CONNECTIVITY, edges), (METADATA, columns)) if part is not None]
+        presence = self._presence([*(volumes or {}), *others], num_samples)
         with computing_in(self.dtype, self.device):
-            outputs = self.network(*tensors).to(dtype).double().cpu().numpy()
+            outputs = self.network(*tensors, **presence).to(dtype).double().cpu().numpy()
         return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+
+    def _presence(self, given: Collection[str], num_samples: int) -> dict[str, torch.Tensor]:
+        """Return what tells the network which inputs a batch has; nothing where it has all, which any network takes."""
+        inputs = self.card.shape.inputs
+        if set(inputs) == set(given):
+            return {}
+        if not given:
+            raise TrainError(f"Expected one of the inputs {', '.join(inputs)} at least, got none.")
+        is_given = torch.tensor([name in given for name in inputs], device=self.device)
+        return {"given_BI": is_given.expand(num_samples, -1)}
 
     def _volumes(self, volumes: Mapping[str, NDArray[Any]]) -> torch.Tensor | None:
         shape = self.card.shape
-        _require_names("volumes", volumes, shape.volumes)
-        if not shape.volumes:
+        self._require_names("volumes", volumes, shape.volumes)
+        if not volumes:
             return None
         for name, array in volumes.items():
             _require_shape(name, array, (shape.side,) * 3)
             _require_fractions(name, array)
-        stored = [torch.from_numpy(volumes[name]) for name in shape.volumes]
-        channels = [scale_volumes(one, torch.empty(one.shape), self.card.volume_scaling) for one in stored]
-        _require_equal_lengths(channels)
-        return torch.stack(channels, dim=1)
+        channels = {
+            name: scale_volumes(torch.from_numpy(array), torch.empty(array.shape), self.card.volume_scaling)
+            for name, array in volumes.items()
+        }
+        _require_equal_lengths(list(channels.values()))
+        absent = torch.zeros_like(next(iter(channels.values())))
+        return torch.stack([channels.get(name, absent) for name in shape.volumes], dim=1)
 
     def _edges(self, connectivity: NDArray[Any] | None) -> torch.Tensor | None:
         num_edges = self.card.shape.num_edges
-        _require_names("inputs", [CONNECTIVITY] * (connectivity is not None), [CONNECTIVITY] * bool(num_edges))
+        self._require_names("inputs", [CONNECTIVITY] * (connectivity is not None), [CONNECTIVITY] * bool(num_edges))
         if connectivity is None:
             return None
         _require_shape(CONNECTIVITY, connectivity, (num_edges,))
@@ -103,17 +118,30 @@ class TrainedModel:
 
     def _features(self, features: Mapping[str, Any]) -> torch.Tensor | None:
         if not self.card.shape.num_features:
-            _require_names("features", features, ())
+            self._require_names("features", features, ())
+            return None
+        if not features and METADATA in self.card.optional_inputs:
             return None
         scaler = self.card.features
         shown = [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
-        _require_names("features", [name for name in features if name not in scaler.names or name in shown], shown)
+        self._require_names("features", [name for name in features if name not in scaler.names or name in shown], shown)
         columns = {name: np.asarray(features[name], np.float64) for name in shown}
         for name, column in columns.items():
             _require_shape(name, column, ())
         _require_equal_lengths(list(columns.values()))
         unseen = np.full(len(columns[shown[0]]), np.nan)
         return torch.from_numpy(scaler.scale(np.stack([columns.get(name, unseen) for name in scaler.names], axis=1)))
+
+    def _require_names(self, what: str, given: Collection[str], wanted: Collection[str]) -> None:
+        """Refuse names that are no inputs, and the lack of those that are not optional."""
+        optional = self.card.optional_inputs
+        if {name for name in wanted if name not in optional} <= set(given) <= set(wanted):
+            return
+        raise TrainError(
+            f"Expected the {what} {', '.join(wanted) or 'none'}, got {', '.join(given) or 'none'}.",
+            "A model needs all that it was trained on, and takes nothing else."
+            + f" This one can do without {', '.join(optional)}." * bool(optional),
+        )
 
 
 def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> TrainedModel:
@@ -189,9 +217,11 @@ def _described_shapes(card: ModelCard, directory: BundleDirectory) -> dict[str, 
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _require_equal_lengths(parts: Sequence[Any]) -> None:
+def _require_equal_lengths(parts: Sequence[Any]) -> int:
+    """Refuse inputs of different numbers of samples; return the number."""
     if len(lengths := {len(part) for part in parts}) > 1:
         raise TrainError(f"Expected all inputs to have the same number of samples, got {sorted(lengths)}.")
+    return max(lengths, default=0)
 
 
 def _require_shape(name: str, array: NDArray[Any], of_sample: tuple[int, ...]) -> None:
@@ -208,11 +238,3 @@ def _require_fractions(name: str, volumes: NDArray[Any]) -> None:
         f"Expected {name} as unsigned integers over the whole range of their type, or as floats from 0 to 1, got "
         f"{volumes.dtype} from {volumes.min():g} to {volumes.max():g}."
     )
-
-
-def _require_names(what: str, given: Any, wanted: Any) -> None:
-    if set(given) != set(wanted):
-        raise TrainError(
-            f"Expected the {what} {', '.join(wanted) or 'none'}, got {', '.join(given) or 'none'}.",
-            "A model needs all that it was trained on, and takes nothing else.",
-        )

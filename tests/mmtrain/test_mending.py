@@ -106,6 +106,7 @@ def test_a_run_that_is_finished_early_says_when(tiny: Any, run_mm: RunMm, monkey
         (["--volume-scaling", "min-max"], "--volume-scaling: it decides"),
         (["--regression", "bins"], "--regression: it decides"),
         (["--keep-imaging"], "--keep-imaging: the weights fit the network"),
+        (["--modality-dropout", 0.5], "--modality-dropout: it decides what the run learns from"),
         (["--penalty-in-validation"], "--penalty-in-validation: the validation losses"),
         (["--clamp-labels"], "--clamp-labels: the metrics of epochs"),
         (["--calibration-samples", 0], "--calibration-samples: the validation losses"),
@@ -132,6 +133,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "data_size": 20,
         "accumulate": 2,
         "copy_order": "by-epoch",
+        "modality_dropout": 0.5,
     }
     others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):

@@ -1,13 +1,13 @@
 """The reference study's network: an imaging CNN, two MLPs, and a head over whichever of them are asked for.
 
-Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, D embedding.
+Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, D embedding, I inputs.
 Layer names are those of the published checkpoints. Source: Ruffle et al., NeuroImage 2024,
 doi 10.1016/j.neuroimage.2024.120600.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import nn
@@ -141,19 +141,48 @@ class FusionNet(nn.Module):
         self.mlp_metadata = DenseNet(num_features, METADATA_WIDTHS, METADATA_DROPOUT) if num_features else None
         self.widths = (CONNECTIVITY_WIDTHS[-1], METADATA_WIDTHS[-1], imaging_width(side))
         self.mlp_logits = DenseNet(sum(self.widths), HEAD_WIDTHS, HEAD_DROPOUT, num_outputs)
+        ends = list(accumulate((len(present), bool(num_edges), bool(num_features)), initial=0))
+        imaging, connectivity, metadata = (slice(start, end) for start, end in pairwise(ends))
+        self.inputs_of_blocks = (connectivity, metadata, imaging)
 
     def forward(
-        self, volumes_BCXYZ: torch.Tensor | None, edges_BE: torch.Tensor | None, features_BF: torch.Tensor | None
+        self,
+        volumes_BCXYZ: torch.Tensor | None,
+        edges_BE: torch.Tensor | None,
+        features_BF: torch.Tensor | None,
+        given_BI: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return outputs (B, num_outputs): scaled targets or logits."""
+        """Return outputs (B, num_outputs): scaled targets or logits.
+
+        Parameters
+        ----------
+        given_BI
+            Which inputs each sample has: each volume, connectivity, metadata; None: all have all. Zeros stand for a
+            volume and for the output of a block that a sample does not have.
+        """
+        if given_BI is not None and volumes_BCXYZ is not None:
+            volumes_BCXYZ = hide_channels(volumes_BCXYZ, given_BI[:, : volumes_BCXYZ.shape[1]])
         given = [x for x in (volumes_BCXYZ, edges_BE, features_BF) if x is not None]
         blocks = ((self.mlp_connectivity, edges_BE), (self.mlp_metadata, features_BF), (self.cnn, volumes_BCXYZ))
         parts = [
             block(x) if block is not None and x is not None else given[0].new_zeros((len(given[0]), width))
             for (block, x), width in zip(blocks, self.widths, strict=True)
         ]
+        if given_BI is not None:
+            has_block = [given_BI[:, inputs].any(dim=1, keepdim=True) for inputs in self.inputs_of_blocks]
+            parts = [part.masked_fill(~has, 0.0) for part, has in zip(parts, has_block, strict=True)]
         outputs: torch.Tensor = self.mlp_logits(torch.cat(parts, dim=1))
         return outputs
+
+
+def hide_channels(volumes_BCXYZ: torch.Tensor, given_BC: torch.Tensor) -> torch.Tensor:
+    """Return volumes with zeros in place of those that a sample does not have.
+
+    A sample that has none keeps what stands there: its embedding does not count, and batch norm is to take its moments
+    over brains.
+    """
+    hidden_BC = ~given_BC & given_BC.any(dim=1, keepdim=True)
+    return volumes_BCXYZ.masked_fill(hidden_BC[:, :, None, None, None], 0.0)
 
 
 def imaging_width(side: int) -> int:
@@ -221,7 +250,7 @@ def arrange(model: nn.Module) -> None:
 
 
 ARCHITECTURE = Architecture(
-    settings=("channels", "weight_penalty", "connectivity_penalty", "keep_imaging"),
+    settings=("channels", "weight_penalty", "connectivity_penalty", "keep_imaging", "modality_dropout"),
     build=build,
     complete=complete,
     arrange=arrange,

@@ -39,6 +39,8 @@ GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", 
         ({"balance": "oversample"}, "balance: .*got 'oversample'"),
         ({"copies": -1}, "copies must not be negative, got -1"),
         ({"channels": (8, 0)}, "channels must be positive, got 8 0"),
+        ({"modality_dropout": 1.0}, "modality_dropout must be 0 or more and less than 1, got 1"),
+        ({"modality_dropout": float("nan")}, "modality_dropout must be 0 or more"),
         ({"device": "tpu"}, "device: .*got 'tpu'"),
         ({"epochs": "many"}, "epochs: .*integer.*, got 'many'"),
         ({"channels": ("a", "b")}, "channels.0: .*, got 'a'"),
@@ -87,6 +89,7 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
         "data_size",
         "diagnostic",
         "log",
+        "modality_dropout",
     }
 
 

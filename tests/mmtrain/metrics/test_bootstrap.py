@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmtrain.metrics.bootstrap import MIN_PARTICIPANTS, NUM_DRAWS, bootstrap, draw_people
+from mmtrain.metrics.bootstrap import MIN_PARTICIPANTS, NUM_DRAWS, bootstrap, bootstrap_difference, draw_people
 from mmtrain.metrics.classification import OF_PROBABILITIES
 from mmtrain.metrics.metric import Metric, Scored
 from mmtrain.metrics.regression import MAE, OF_VALUES
@@ -55,6 +55,18 @@ def test_the_same_seed_gives_the_same_interval_however_draws_are_divided(monkeyp
     monkeypatch.setattr("mmtrain.metrics.bootstrap.BLOCK_BYTES", 8 * 50 * 7)
     assert [len(block) for block in draw_people(50, 50, 1)] == [7] * (NUM_DRAWS // 7) + [NUM_DRAWS % 7]
     assert bootstrap([MAE], scored, np.arange(50), seed=1)["mae"] == pytest.approx(once["mae"], abs=1e-12)
+
+
+def test_the_difference_of_two_predictions_is_measured_on_the_same_draws() -> None:
+    errors = np.abs(np.random.default_rng(8).normal(5, 2, 100))
+    truth, people = np.zeros(100), np.arange(100)
+    worse, better = Scored(truth, errors + 0.25), Scored(truth, errors)
+    assert bootstrap_difference([MAE], worse, better, people, seed=1)["mae"] == pytest.approx((0.25, 0.25), abs=1e-12)
+    assert bootstrap_difference([MAE], better, worse, people, seed=1)["mae"] == pytest.approx((-0.25, -0.25), abs=1e-12)
+    noise = np.random.default_rng(9).normal(0, 1, 100)
+    ends = bootstrap_difference([MAE], Scored(truth, errors + noise), better, people, seed=1)["mae"]
+    absolute = np.abs(errors + noise) - errors
+    assert ends == pytest.approx(absolute.mean() + np.array([-1.96, 1.96]) * absolute.std() / 10, abs=0.03)
 
 
 def test_there_is_no_interval_of_few_people_however_often_they_came() -> None:

@@ -36,6 +36,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "in parts": {"inputs": ("t1", "connectivity"), "accumulate": 2, "batch_size": 16},
     "on the device": {"inputs": ("t1", "flair"), "augment": "on-device", "copies": 0},
     "everything": {"inputs": ("t1", "connectivity", "metadata"), **METADATA, "clip_norm": 0.5, "schedule": "cosine"},
+    "subsets": {"inputs": ("t1", "flair", "connectivity", "metadata"), **METADATA, "modality_dropout": 0.4},
     "as published": {
         "inputs": ("t1", "connectivity"),
         **{"copy_order": "by-epoch", "volume_scaling": "min-max", "penalty_in_validation": True, "clamp_labels": True},
@@ -49,7 +50,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "balance": "weight",
     },
 }
-IN_PARTS = {"inputs": ("t1", "connectivity"), "accumulate": 2, "epochs": 2}
+IN_PARTS = {"inputs": ("t1", "connectivity"), "accumulate": 2, "epochs": 2, "modality_dropout": 0.3}
 ON_DEVICE = "on the device"
 ON_THREE = ("volumes", "in parts", ON_DEVICE)
 SEVERAL = "several targets"

@@ -213,3 +213,61 @@ def test_the_imaging_network_is_of_no_concern_without_volumes() -> None:
     assert complete_at(16, 4, 8, volumes=(), keep_imaging=True) == (4, 8)
     with pytest.raises(TrainError, match="no default network for side 48"):
         complete_at(48, volumes=(), keep_imaging=True)
+
+
+SUBSETS = {
+    "all": (True, True, True, True),
+    "one volume": (False, True, True, True),
+    "no volume": (False, False, True, True),
+    "volumes alone": (True, True, False, False),
+    "features alone": (False, False, False, True),
+    "a volume and edges": (True, False, True, False),
+}
+
+
+def everything() -> tuple[FusionNet, list[torch.Tensor]]:
+    """Return a network of flair, dwi, connectivity and metadata in evaluation mode, and a batch for it."""
+    torch.manual_seed(5)
+    model = fusion(side=16, channels=(4, 8), present=(0, 2), num_edges=20, num_features=6)
+    inputs = [torch.randn(5, 2, 16, 16, 16), torch.randn(5, 20), torch.randn(5, 6)]
+    with torch.no_grad():
+        model(*inputs)  # moments of batch norm that are not 0 and 1
+    return model.eval(), inputs
+
+
+@pytest.mark.parametrize("given", SUBSETS.values(), ids=SUBSETS)
+def test_the_values_of_an_input_that_a_sample_does_not_have_do_not_matter(given: tuple[bool, ...]) -> None:
+    model, (volumes, edges, features) = everything()
+    given_BI = torch.ones(5, 4, dtype=torch.bool)
+    given_BI[2] = torch.tensor(given)
+    expected = model(volumes, edges, features, given_BI)
+    volumes[2, [i for i in (0, 1) if not given[i]]] = torch.nan
+    edges[2] = edges[2] if given[2] else torch.inf
+    features[2] = features[2] if given[3] else -7.0
+    assert torch.equal(model(volumes, edges, features, given_BI), expected)
+
+
+@pytest.mark.parametrize("given", SUBSETS.values(), ids=SUBSETS)
+def test_a_missing_input_is_to_the_network_as_one_that_was_never_asked_for(given: tuple[bool, ...]) -> None:
+    model, inputs = everything()
+    found = model(*inputs, torch.tensor(given).expand(5, 4))
+    channels = [i for i in (0, 1) if given[i]]
+    without = fusion(side=16, channels=(4, 8), present=[(0, 2)[i] for i in channels], num_edges=20, num_features=6)
+    without.load_state_dict(model.state_dict())
+    volumes, edges, features = inputs
+    expected = without.eval()(
+        volumes[:, channels] if channels else None, edges if given[2] else None, features if given[3] else None
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_blocks_whose_output_does_not_count_see_brains_all_the_same() -> None:
+    model, inputs = everything()
+    moments = []
+    for given in ((True, True, True, True), (False, False, False, True)):
+        model.train()
+        model.load_state_dict(everything()[0].state_dict())
+        torch.manual_seed(1)  # of dropout
+        model(*inputs, torch.tensor(given).expand(5, 4))
+        moments.append({name: moment for name, moment in model.named_buffers() if "mlp_logits" not in name})
+    torch.testing.assert_close(*moments, rtol=0, atol=0)
