@@ -45,12 +45,6 @@ class PublishedCheckpoint:
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """One of `CURVES` to its numbers, for those that are in the file."""
 
-    @property
-    def num_parameters(self) -> int:
-        """Return the number of weights, biases and factors."""
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in fusion.build(self.shape).parameters())
-
 
 def read_checkpoint(path: Path) -> PublishedCheckpoint:
     """Read a published checkpoint, and make sure that it is one.

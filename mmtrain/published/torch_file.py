@@ -125,7 +125,7 @@ def _operations(pickle: bytes, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _load(path: Path) -> Any:
-    scalar, _ = np.float64(0).__reduce__()  # the function has no public name
+    scalar: Any = np.float64(0).__reduce__()[0]  # the function has no public name
     allowed: list[Any] = [(scalar, name.replace(" ", ".")) for name in NUMPY_GLOBALS[:2]]
     allowed += [np.dtype, type(np.dtype(np.float32)), type(np.dtype(np.float64))]
     try:

@@ -30,8 +30,8 @@ Evidence = Literal["trained", "untrained", "unclear"]
 LEARNING_RATE, PENALTY, ADAM_EPS = 1e-4, 1e-4, 1e-8
 """Of the published training; the last is PyTorch's default."""
 FADED_SHARE, KEPT_SHARE, ABSENT_SHARE = 0.1, 0.5, 0.25
-"""Of the RMS of first weights: at most, a channel was absent; at least, it was present; to which an absent one must have
-had the time to fade."""
+"""Of the RMS of first weights: at most, a channel was absent; at least, it was present; and to which an absent one
+must have had the time to fade."""
 _FIRST = "cnn.conv_layers.0.weight"
 _COUNTER = ".num_batches_tracked"
 
@@ -61,7 +61,9 @@ def find_trained_inputs(tensors: Mapping[str, torch.Tensor]) -> TrainedInputs:
     imaging = _of_block(tensors, "cnn")
     steps = _steps(tensors, "cnn")
     said: dict[str, Evidence] = {
-        **{name: _of_channel(tensors[_FIRST][:, c], imaging, steps, tensors[_FIRST]) for c, name in enumerate(CHANNELS)},
+        **{
+            name: _of_channel(tensors[_FIRST][:, c], imaging, steps, tensors[_FIRST]) for c, name in enumerate(CHANNELS)
+        },
         CONNECTIVITY: _of_block(tensors, "mlp_connectivity"),
         METADATA: _of_block(tensors, "mlp_metadata"),
     }

@@ -15,8 +15,8 @@ from mmtrain.published.trained_inputs import LEARNING_RATE
 def write_checkpoint(path: Path, checkpoint: PublishedCheckpoint) -> None:
     """Write a checkpoint; it replaces what is there.
 
-    The optimiser's and the gradient scaler's states are those of a training that has not begun: a published trainer that
-    restores them takes its first steps as at the start.
+    The optimiser's and the gradient scaler's states are those of a training that has not begun: a trainer that restores
+    them takes its first steps as at the start.
     """
     content: dict[str, Any] = {f"{block}_state_dict": _block(checkpoint.tensors, block) for block in BLOCKS}
     parameters = network_of(checkpoint).parameters()
