@@ -28,7 +28,7 @@ REFERENCE_COLUMNS = (
     *("tense", "worry", "lonely", "guilty", "handedness", "smoking", "hypertension", "atopy", "asthma", "Hb"),
     *("reaction_time", "weight", "body_fat", "hba1c", "HDL", "LDL"),
 )
-"""The 25 variables in the order of the study's dashboard, which is likely to be that of the columns of metadata: all but
+"""The 25 variables in the order of the dashboard, which is likely to be that of the columns of metadata: all but
 the target."""
 SCALED_UNIT = "scaled, -1 to 1"
 """Of a continuous target whose range in training is not known."""
