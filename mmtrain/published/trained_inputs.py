@@ -9,10 +9,10 @@ All four blocks are in every checkpoint, and the imaging network has all three c
 
 How an absent channel fades follows from the published settings. The penalty ``p mean(w^2)`` of a tensor of n weights
 has the gradient ``k w`` with ``k = 2 p / n``. Where its two means follow, Adam steps by ``lr k w / (k w + eps)``. So
-from w to ``f w`` it takes ``(eps ln(1/f) + k w (1 - f)) / (lr k)`` steps: at the published widths 2,300 to a quarter, or
-eight epochs of 19,000 participants. In truth the mean of squares lags, and 0.29 of the weights are left then, 0.43 in a
-network of two channels; both are less than the half that counts as kept. Another learning rate or penalty makes another
-time, which the weights do not tell.
+from w to ``f w`` it takes ``(eps ln(1/f) + k w (1 - f)) / (lr k)`` steps: at the published widths 2,300 to a quarter,
+or eight epochs of 19,000 participants. In truth the mean of squares lags, and a little more than a quarter is left
+then, two fifths in a network of two channels; both are less than the half that counts as kept. Another learning rate
+or penalty makes another time, which the weights do not tell.
 
 Which columns of metadata were shown cannot be told so: a raw column with large values is made small by training too.
 """
