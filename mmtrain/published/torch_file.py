@@ -5,18 +5,20 @@ Terms
 pickle   the part of the archive that says what it holds: a program of operations, some of which call functions.
 global   a function or class that a pickle names.
 
-Three things stand before the weights. The archive is looked at: its parts are stored as they are, so none grows when it
-is read. The pickle's operations are listed, not carried out: a global that no checkpoint needs, or an operation that
-finds globals another way, refuses the file. Then PyTorch reads it with ``weights_only``, which knows no other globals
-itself, and maps the tensors from the file, so that none can be larger than the file is.
+Three things stand before the weights. The archive is looked at: its parts are whole, by their checksums, and stored as
+they are, so none grows when it is read. The pickle's operations are listed, not carried out: a global that no
+checkpoint needs, or an operation that finds globals another way, refuses the file. Then PyTorch reads it with
+``weights_only``, which knows no other globals itself, and maps the tensors from the file, so that none can reach beyond
+the file's end.
 
 Source: Python's pickletools, and `torch.serialization`.
 """
 
 import pickletools
+import struct
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,29 +80,36 @@ def read_torch_file(path: Path) -> dict[Any, Any]:
 
 
 def _read_pickle(path: Path, num_bytes: int) -> bytes:
-    """Return the pickle of an archive whose parts are no larger than they lie in the file."""
+    """Return the pickle of an archive, once all its parts are found to be whole and no larger than they lie there."""
     try:
         with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-            if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > num_bytes:
-                raise TrainError(f"The parts of {shown(path)} are larger than the file.", _REMEDY)
-            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-                raise TrainError(f"{shown(path)} is a compressed archive, which torch.save does not write.", _REMEDY)
-            pickles = [part for part in parts if part.filename.count("/") == 1 and part.filename.endswith("/data.pkl")]
-            if len(pickles) != 1:
-                raise TrainError(f"{shown(path)} is an archive, but none of torch.save.", _REMEDY)
-            if pickles[0].file_size > MAX_PICKLE_BYTES:
-                raise TrainError(
-                    f"What {shown(path)} holds beside its tensors has {pickles[0].file_size:,} bytes; expected at most "
-                    f"{MAX_PICKLE_BYTES:,}.",
-                    _REMEDY,
-                )
-            return archive.read(pickles[0])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+            part = _find_pickle(archive.infolist(), shown(path), num_bytes)
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
+            return archive.read(part)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise TrainError(
             f"{shown(path)} is no archive of torch.save, or it is damaged.",
             "Get another copy. A file of PyTorch before 1.6 is read by that and saved again.",
         ) from error
+
+
+def _find_pickle(parts: Sequence[zipfile.ZipInfo], name: str, num_bytes: int) -> zipfile.ZipInfo:
+    """Return the one pickle of an archive's parts; `num_bytes` are those of the whole file."""
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > num_bytes:
+        raise TrainError(f"The parts of {name} are larger than the file.", _REMEDY)
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise TrainError(f"{name} is a compressed archive, which torch.save does not write.", _REMEDY)
+    pickles = [part for part in parts if part.filename.count("/") == 1 and part.filename.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise TrainError(f"{name} is an archive, but none of torch.save.", _REMEDY)
+    if pickles[0].file_size > MAX_PICKLE_BYTES:
+        raise TrainError(
+            f"What {name} holds beside its tensors has {pickles[0].file_size:,} bytes; expected at most "
+            f"{MAX_PICKLE_BYTES:,}.",
+            _REMEDY,
+        )
+    return pickles[0]
 
 
 def _require_harmless(pickle: bytes, name: str) -> None:
