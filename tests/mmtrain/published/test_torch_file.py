@@ -1,6 +1,5 @@
 """Files that would run something, or that are something else, are refused; and nothing of them runs."""
 
-import builtins
 import io
 import os
 import pickle
@@ -70,7 +69,7 @@ HARMFUL: dict[str, Make] = {
     "eval": beside_the_weights(lambda mark: Call(eval, f"open({str(mark)!r}, 'w')")),
     "subprocess": beside_the_weights(lambda mark: Call(subprocess.check_call, ["touch", str(mark)])),
     "open": beside_the_weights(lambda mark: Call(open, str(mark), "w")),
-    "getattr": beside_the_weights(lambda mark: Call(getattr, builtins, "open")),
+    "getattr": beside_the_weights(lambda mark: Call(getattr, str(mark), "upper")),
     "numpy reads a pickle": beside_the_weights(lambda mark: Call(np.load, str(mark), None, True)),
     "torch runs a script": beside_the_weights(lambda mark: Call(torch.hub.load, str(mark), "x")),
     "a newer pickle": beside_the_weights(lambda mark: Call(os.system, f"touch {mark}"), pickle_protocol=4),

@@ -90,7 +90,7 @@ def train(present: list[int], steps: int) -> Mapping[str, torch.Tensor]:
 
 
 def test_a_trained_network_tells_its_channels_once_training_was_long_enough() -> None:
-    found = find_trained_inputs(train([0, 2], 1600))
+    found = find_trained_inputs(train([0, 2], 2000))
     assert found.of("trained") == ("flair", "dwi")
     assert found.of("untrained") == ("t1", "connectivity", "metadata")
     early = find_trained_inputs(train([0, 2], 100))
