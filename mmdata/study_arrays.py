@@ -16,7 +16,7 @@ from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, FIRST_AUG
 from mmdata.store.spec import ArraySpec
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.connectome import CONNECTOMES
-from mmdata.volume.settings import VolumeSettings
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
 COMPRESSED_SHARE = 0.35
 """Of the raw bytes of a skull-stripped volume on the grid: a fifth is brain, whose noise hardly compresses."""
@@ -133,21 +133,27 @@ def _read_augmentation() -> dict[str, Any]:
     }
 
 
-def _connectivity_spec(study: Study, num_rows: int) -> ArraySpec:
-    settings, connectome = study.config.connectivity, CONNECTOMES[study.config.connectivity.name]
+def connectivity_attributes(settings: ConnectivitySettings) -> dict[str, Any]:
+    """Return what a reader must know of a connectivity array: whose edges, in which order, and what they measure."""
+    connectome = CONNECTOMES[settings.name]
     measure = "Fisher z of Pearson correlation" if settings.fisher_z else "Pearson correlation"
+    return {
+        "parcellation": f"{connectome.description}, {connectome.num_regions} regions of field {connectome.field}",
+        "edges": "upper triangle without the diagonal, row by row",
+        "measure": measure if connectome.is_timeseries else "as UK Biobank gives it",
+        "regions_without_signal": "all their edges are 0",
+    }
+
+
+def _connectivity_spec(study: Study, num_rows: int) -> ArraySpec:
+    settings = study.config.connectivity
     return ArraySpec(
         path=study.layout.connectivity_array(settings.name),
-        shape=(num_rows, connectome.num_edges),
+        shape=(num_rows, CONNECTOMES[settings.name].num_edges),
         row_axis=0,
         rows_per_shard=study.config.volumes.rows_per_shard,
         dtype="float32",
         codec=study.config.volumes.codec,
         dimensions=EDGE_DIMENSIONS,
-        attributes={
-            "parcellation": f"{connectome.description}, {connectome.num_regions} regions of field {connectome.field}",
-            "edges": "upper triangle without the diagonal, row by row",
-            "measure": measure if connectome.is_timeseries else "as UK Biobank gives it",
-            "regions_without_signal": "all their edges are 0",
-        },
+        attributes=connectivity_attributes(settings),
     )

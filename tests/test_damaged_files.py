@@ -71,11 +71,14 @@ from mmtrain.loggers.mlflow import read_server_run
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.trained import load_model, model_of_card
+from mmtrain.published.checkpoint import read_checkpoint as read_published
 from mmtrain.run import RunDirectory, create_run, find_run, read_execution, write_execution
 from mmtrain.targets.kinds import regression
 from mmtrain.targets.several import Targets
 from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn
 from tests.damage import Damage, damage_bytes, damage_cells, damage_json, damage_lines, damage_toml
+from tests.mmtrain.published.checkpoints import Described
+from tests.mmtrain.published.checkpoints import save_checkpoint as save_published
 
 EID = 1000223
 NUM_DAMAGED, NUM_DAMAGED_IN_CAMPAIGN = 150, int(os.environ.get("MM_DAMAGED", "1000"))
@@ -273,6 +276,16 @@ def read_checkpoint(path: Path) -> Any:
     return progress, *(tensor.tolist() for tensor in model.state_dict().values()), str(moments)
 
 
+def write_published(folder: Path) -> Path:
+    save_published(folder / "best.pt", Described(edges=3, columns=2))
+    return folder / "best.pt"
+
+
+def read_published_weights(path: Path) -> Any:
+    found = read_published(path)
+    return found.epoch, found.curves, *(tensor.numpy().tobytes() for tensor in found.tensors.values())
+
+
 def write_array(name: str, folder: Path, *, copies: int = 0) -> Path:
     layout = StudyLayout(folder)
     path = layout.augmented_array("t1", SIDE) if copies else layout.volume_array("t1", SIDE)
@@ -455,6 +468,7 @@ READERS: Mapping[str, Reader] = {
     "model.safetensors": Reader(write=partial(write_model, "model.safetensors"), read=read_model),
     "checksums.jsonl": Reader(write=partial(write_model, "checksums.jsonl"), read=read_checksums, damage=damage_lines),
     "checkpoint": Reader(write=write_checkpoint, read=read_checkpoint, is_checked=True),
+    "published checkpoint": Reader(write=write_published, read=read_published_weights, is_checked=True),
     "zarr.json": Reader(write=partial(write_array, "zarr.json"), read=read_array, damage=damage_json),
     "zarr.json of copies": Reader(
         write=partial(write_array, "zarr.json", copies=2), read=read_array, damage=damage_json

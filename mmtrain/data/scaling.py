@@ -16,7 +16,7 @@ from mmtrain.config.data import FeatureScaling
 @dataclass(frozen=True, slots=True)
 class _Feature:
     name: str
-    mean: Finite
+    mean: Finite | None
     std: Annotated[Finite, Field(ge=0)]
     shown: bool
 
@@ -34,26 +34,44 @@ class FeatureScaler:
     one value in training: what it might say, no model has learnt.
 
     Raw, as the reference: one column for each, values in their own unit, the training mean where missing, 0 throughout
-    where the feature is not shown.
+    where the feature is not shown. Of published weights no mean is known: what is missing then stays NaN.
     """
 
     names: tuple[str, ...]
-    means: tuple[float, ...]
-    """Of the training split; what stands for a missing value."""
+    means: tuple[float | None, ...]
+    """Of the training split; what stands for a missing value. None: it is not known, which raw features alone may do
+    without."""
     stds: tuple[float, ...]
     """Of the training split; 0: the feature is shown but does not vary there, and scores 0 whatever its value."""
     shown: tuple[bool, ...]
     scaling: FeatureScaling = "standardised"
+
+    def __post_init__(self) -> None:
+        if self.scaling != "raw" and None in self.means:
+            raise ValueError("standardised features need the mean of each")
+
+    def unfilled(self, features_NF: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which values are missing with nothing to stand for them, shape (N, F).
+
+        A sample that has one cannot be predicted.
+        """
+        gaps: NDArray[np.bool_] = np.isnan(features_NF) & np.isnan(self._means) & np.asarray(self.shown, bool)
+        return gaps
 
     def scale(self, features_NF: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return shape (N, 2 F), or (N, F) where features stay raw."""
         shown = np.asarray(self.shown, bool)
         missing = np.isnan(features_NF)
         if self.scaling == "raw":
-            return np.where(shown, np.where(missing, np.asarray(self.means), features_NF), 0.0).astype(np.float32)
+            return np.where(shown, np.where(missing, self._means, features_NF), 0.0).astype(np.float32)
         stds = np.asarray(self.stds)
-        scores = (features_NF - np.asarray(self.means)) / np.where(stds > 0, stds, np.inf)
+        scores = (features_NF - self._means) / np.where(stds > 0, stds, np.inf)
         return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
+
+    @property
+    def _means(self) -> NDArray[np.float64]:
+        """Return the means, NaN where one is not known."""
+        return np.array(self.means, np.float64)
 
     @classmethod
     def from_json(cls, entries: Sequence[Mapping[str, Any]], scaling: FeatureScaling = "standardised") -> Self:
@@ -103,7 +121,7 @@ def fit_features(
     shown
         Names of the features that the model sees.
     """
-    means, stds = [], []
+    means, stds = list[float | None](), list[float]()
     for name, column in zip(names, training_NF.T, strict=True):
         known = column[~np.isnan(column)]
         means.append(float(known.mean()) if len(known) else 0.0)

@@ -18,6 +18,7 @@ from mmbase.names import CONNECTIVITY, METADATA
 from mmtrain.bundle import BundleDirectory
 from mmtrain.checkpoint import load_weights
 from mmtrain.data.intensity import scale_volumes
+from mmtrain.data.scaling import FeatureScaler
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network, load_architecture
@@ -130,7 +131,9 @@ class TrainedModel:
             _require_shape(name, column, ())
         _require_equal_lengths(list(columns.values()))
         unseen = np.full(len(columns[shown[0]]), np.nan)
-        return torch.from_numpy(scaler.scale(np.stack([columns.get(name, unseen) for name in scaler.names], axis=1)))
+        features_NF = np.stack([columns.get(name, unseen) for name in scaler.names], axis=1)
+        _require_filled(scaler, features_NF)
+        return torch.from_numpy(scaler.scale(features_NF))
 
     def _require_names(self, what: str, given: Collection[str], wanted: Collection[str]) -> None:
         """Refuse names that are no inputs, and the lack of those that are not optional."""
@@ -238,3 +241,14 @@ def _require_fractions(name: str, volumes: NDArray[Any]) -> None:
         f"Expected {name} as unsigned integers over the whole range of their type, or as floats from 0 to 1, got "
         f"{volumes.dtype} from {volumes.min():g} to {volumes.max():g}."
     )
+
+
+def _require_filled(scaler: FeatureScaler, features_NF: NDArray[np.float64]) -> None:
+    """Refuse a gap where it is not known what was put in its place in training."""
+    gaps_NF = scaler.unfilled(features_NF)
+    if gaps_NF.any():
+        lacking = [name for name, gaps in zip(scaler.names, gaps_NF.T, strict=True) if gaps.any()]
+        raise TrainError(
+            f"A sample lacks {', '.join(lacking)}, and it is not known what stood for a missing value in training.",
+            "Leave out samples that lack one, or give the value.",
+        )
