@@ -66,17 +66,31 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
+        tensors = self.network_inputs(volumes, connectivity, features)
+        dtype = parameter_dtype(self.dtype)
+        with computing_in(self.dtype, self.device):
+            outputs = self.network(*tensors).to(dtype).double().cpu().numpy()
+        return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+
+    def network_inputs(
+        self,
+        volumes: Mapping[str, NDArray[Any]] | None = None,
+        connectivity: NDArray[Any] | None = None,
+        features: Mapping[str, Sequence[float] | NDArray[Any]] | None = None,
+    ) -> tuple[torch.Tensor | None, ...]:
+        """Return volumes, edges and features as the network takes them, on its device; None where it has no such input.
+
+        Parameters and errors are those of `predict`.
+        """
         given = (
             self._volumes({name: _native(array) for name, array in (volumes or {}).items()}),
             self._edges(None if connectivity is None else _native(connectivity)),
             self._features(features or {}),
         )
         dtype = parameter_dtype(self.dtype)
-        tensors = [None if part is None else part.to(self.device, dtype) for part in given]
+        tensors = tuple(None if part is None else part.to(self.device, dtype) for part in given)
         _require_equal_lengths([part for part in tensors if part is not None])
-        with computing_in(self.dtype, self.device):
-            outputs = self.network(*tensors).to(dtype).double().cpu().numpy()
-        return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+        return tensors
 
     def _volumes(self, volumes: Mapping[str, NDArray[Any]]) -> torch.Tensor | None:
         shape = self.card.shape
