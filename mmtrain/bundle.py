@@ -54,3 +54,8 @@ class BundleDirectory:
     def required(self) -> tuple[Path, ...]:
         """What every bundle has that mm exports; a model that was imported may have the first three alone."""
         return (self.model, self.model_card, self.contract, self.golden_inputs, self.golden_outputs)
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Every file that a bundle may have, but for checksums."""
+        return (*self.required, self.results, self.readme, self.onnx)

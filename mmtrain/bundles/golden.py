@@ -93,9 +93,9 @@ def draw_inputs(card: ModelCard) -> GoldenInputs:
     side = coarse_side(shape.side)
     coarse = {name: np.stack([_draw_volume(rng, side) for _ in range(NUM_EXAMPLES)]) for name in shape.volumes}
     edges = rng.normal(0.0, 0.3, (NUM_EXAMPLES, shape.num_edges)).clip(-1.0, 1.0).astype(np.float16)
-    features = {}
+    features: dict[str, NDArray[np.float64]] = {}
     for name, mean, std, is_shown in zip(scaler.names, scaler.means, scaler.stds, scaler.shown, strict=True):
-        values = mean + std * rng.integers(-1, 2, NUM_EXAMPLES)
+        values = mean + std * rng.integers(-1, 2, NUM_EXAMPLES).astype(np.float64)
         gaps = rng.random(NUM_EXAMPLES) < 0.125
         if is_shown and shape.num_features:
             features[name] = np.where(gaps, np.nan, values) if scaler.scaling == "standardised" else values

@@ -2,8 +2,8 @@
 
 Terms
 -----
-told     what may be published by the rules of the run's page (`mmtrain.page.tables`): nothing from which a count of 1 to
-         9 people follows.
+told     what may be published by the rules of the run's page (`mmtrain.page.tables`): nothing from which a count of
+         1 to 9 people follows.
 """
 
 from collections.abc import Mapping
