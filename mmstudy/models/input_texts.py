@@ -21,6 +21,7 @@ def input_lines(card: ModelCard) -> Iterator[str]:
 
 
 def missing_line(card: ModelCard) -> str:
+    """Return what a person may lack."""
     gaps = "" if METADATA not in card.inputs else " A single tabular value may be missing."
     if not card.optional_inputs:
         return f"None of them may be missing.{gaps}"

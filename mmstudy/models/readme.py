@@ -200,6 +200,6 @@ def _onnx(readme: Readme) -> str:
     return (
         "`model.onnx` has the network for programs without PyTorch. It takes float32: "
         f"{onnx_inputs(readme.card)}. Its output `outputs` is not scaled back; `targets` in `model.json` has the "
-        "scaling. Continuous: −1 stands for `low`, 1 for `high`. Binary: two numbers, a and b; the probability of class "
-        "1 is s(b) / (s(a) + s(b)), with s(x) = 1 / (1 + exp(−x))."
+        "scaling. Continuous: −1 stands for `low`, 1 for `high`. Binary: two numbers, a and b; the probability of "
+        "class 1 is s(b) / (s(a) + s(b)), with s(x) = 1 / (1 + exp(−x))."
     )

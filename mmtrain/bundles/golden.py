@@ -30,6 +30,7 @@ from mmtrain.models.card import ModelCard
 from mmtrain.models.trained import TrainedModel
 from mmtrain.run import environment
 from mmtrain.targets.protocol import TargetKind
+from mmtrain.unchanged import require_unchanged
 
 GOLDEN_VERSION = 1
 NUM_EXAMPLES = 4
@@ -158,6 +159,8 @@ def read_golden(bundle: BundleDirectory) -> tuple[GoldenInputs, GoldenOutputs]:
     TrainError
         There are none, they are damaged, or a newer version of this program wrote them.
     """
+    for path in (bundle.golden_inputs, bundle.golden_outputs):
+        require_unchanged(path)
     try:
         version = read_json(bundle.golden_outputs, dict[str, Any]).get("schema_version")
         if version != GOLDEN_VERSION:
