@@ -20,6 +20,7 @@ from mmstudy.models import export
 from mmstudy.models.contract import contract_of_study
 from mmstudy.models.export import ExportOptions, export_model
 from mmstudy.models.find import find_model
+from mmstudy.repair import find_files
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError
@@ -46,6 +47,15 @@ def test_a_bundle_is_found_without_a_study_and_predicts_what_the_run_predicts(
 def test_a_copy_in_the_folder_models_is_found_by_its_name(bundle: Path, fresh_study: Study) -> None:
     shutil.copytree(bundle, fresh_study.layout.models / "age-model")
     assert find_model(fresh_study, "age-model").path == fresh_study.layout.models / "age-model"
+
+
+def test_damage_to_a_model_that_a_study_keeps_is_found(bundle: Path, fresh_study: Study) -> None:
+    kept = BundleDirectory(Path(shutil.copytree(bundle, fresh_study.layout.models / "age-model")))
+    assert find_files(fresh_study) == []
+    for path in (kept.model, kept.golden_outputs):
+        path.write_bytes(path.read_bytes() + b" ")
+    damaged = [file.file for file in find_files(fresh_study)]
+    assert damaged == ["models/age-model/model.safetensors", "models/age-model/golden/outputs.json"]
 
 
 def test_exporting_a_bundle_again_changes_nothing_but_what_is_said_of_it(bundle: Path, tmp_path: Path) -> None:
@@ -80,7 +90,7 @@ def test_no_byte_of_a_bundle_names_a_sample_or_the_study(
     secrets = [*cohort["sample_id"], *(str(path) for path in (root, bundle)), root.name, study_of_models.config.salt]
     secrets += [everything.run_id, Path.home().name + "@"]
     files = [path for path in bundle.rglob("*") if path.is_file()]
-    assert len(files) == 11
+    assert len(files) == 10
     for path in files:
         for content in contents(path):
             assert not [secret for secret in secrets if secret.encode() in content], path.name

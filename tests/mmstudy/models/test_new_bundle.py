@@ -33,7 +33,7 @@ def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_bundle_is_replaced_only_when_that_is_said(tmp_path: Path) -> None:
     make(tmp_path / "a", "old")
-    with pytest.raises(StudyError, match="there already.*--overwrite"):
+    with pytest.raises(StudyError, match=r"there already.*--overwrite"):
         make(tmp_path / "a")
     make(tmp_path / "a", overwrite=True)
     assert (tmp_path / "a" / "README.md").read_text() == "new"
