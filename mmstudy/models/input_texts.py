@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from mmbase.disclosure import rounded
 from mmbase.names import CONNECTIVITY, METADATA
 from mmdata.volume.connectome import CONNECTOMES
@@ -22,9 +24,9 @@ def input_lines(card: ModelCard) -> Iterator[str]:
 
 def missing_line(card: ModelCard) -> str:
     """Return what a person may lack."""
-    gaps = "" if METADATA not in card.inputs else " A single tabular value may be missing."
+    gaps = "" if METADATA not in card.inputs else " A value of a tabular feature may be missing."
     if not card.optional_inputs:
-        return f"None of them may be missing.{gaps}"
+        return f"All of them are needed.{gaps}"
     return f"A person may lack {listed(card.optional_inputs)}, but not everything.{gaps}"
 
 
@@ -49,12 +51,12 @@ def volume_lines(card: ModelCard, contract: InputContract) -> Iterator[str]:
 
 def _axes(card: ModelCard) -> str:
     """Return which way the volumes' axes run, by the affine of the first that was trained on."""
-    affine = next((card.stores[name].get("affine_ras") for name in card.shape.volumes if name in card.stores), None)
-    if affine is None:
-        return "axes to the right, to the front and up"
-    ways = (("right", "left"), ("front", "back"), ("top", "bottom"))
-    told = [forward if affine[axis][axis] > 0 else back for axis, (forward, back) in enumerate(ways)]
-    return "axes to the " + ", ".join(told)
+    known = (
+        card.stores[name]["affine_ras"] for name in card.shape.volumes if "affine_ras" in card.stores.get(name, {})
+    )
+    affine = next(known, np.eye(4))
+    ways = (("to the right", "to the left"), ("to the front", "to the back"), ("upwards", "downwards"))
+    return f"axes run {listed([forward if affine[i][i] > 0 else back for i, (forward, back) in enumerate(ways)])}"
 
 
 def connectivity_lines(contract: InputContract) -> Iterator[str]:

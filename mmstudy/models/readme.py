@@ -27,9 +27,9 @@ from mmtrain.bundles.golden import NUM_EXAMPLES, TOLERANCE
 from mmtrain.bundles.results import GroupResults, Measured, TargetResults, ToldResults
 from mmtrain.metrics.registry import in_table_order, is_main, label_of
 from mmtrain.models.card import ModelCard
-from mmtrain.page.facts import CLASSIFICATION, Interval
+from mmtrain.page.facts import CLASSIFICATION
 from mmtrain.page.page import LEVEL_WORDS, input_title
-from mmtrain.page.tables import OF_GROUPS, SPLIT_TITLES, number_text
+from mmtrain.page.tables import OF_GROUPS, SPLIT_TITLES
 
 NOT_STATED = "Not stated. Ask whoever made this bundle before you use or pass on the model."
 _LEGENDS = {
@@ -123,8 +123,8 @@ def _title(card: ModelCard) -> str:
 def _summary(card: ModelCard) -> str:
     """Return in a sentence what the model is."""
     return (
-        f"A {card.network} model that predicts {listed([t.name for t in card.targets])} of a person from "
-        f"{listed([input_title(name) for name in card.inputs])}, made with mm."
+        f"A model (mm's network {card.network}) that predicts {listed([t.name for t in card.targets])} of a person from "
+        f"{listed([input_title(name) for name in card.inputs])}."
     )
 
 
@@ -142,14 +142,15 @@ def _meaning(kind: str, unit: str) -> str:
 def _measured(target: TargetResults, is_one_of_several: bool) -> dict[str, Any]:
     """Return what the template says of how well a target is predicted."""
     names = [name for name in OF_GROUPS if any(name in group.metrics for group in target.groups)]
+    baseline = {name: Measured(value=value) for name, value in target.baseline.items()}
     return {
-        "title": f"{target.name}" if is_one_of_several else "Measures",
+        "title": target.name if is_one_of_several else "Measures",
         "rows": [
             {
                 "title": label_of(name, target.unit),
                 "test": _text(target.metrics.get("test", {}).get(name)),
                 "val": _text(target.metrics.get("val", {}).get(name)),
-                "baseline": number_text(target.baseline.get(name)),
+                "baseline": _text(baseline.get(name)),
             }
             for name in _shown(target)
         ],
@@ -165,15 +166,20 @@ def _shown(target: TargetResults) -> list[str]:
 
 
 def _group(group: GroupResults, names: list[str]) -> dict[str, Any]:
-    values = [_text(group.metrics.get(name)) for name in names]
-    return {"name": f"{group.by}: {group.group}", "n": f"{group.n:,}", "values": values}
+    cells = [_text(group.metrics.get(name)) for name in names]
+    return {"name": f"{group.by}: {group.group}", "n": f"{group.n:,}", "cells": cells}
 
 
 def _text(measured: Measured | None) -> str:
+    """Return a metric with its interval, in the digits that may be told.
+
+    >>> _text(Measured(value=3.25, low=-0.5, high=4.0))
+    '3.25 (−0.5 to 4)'
+    """
     if measured is None:
         return "–"
-    low, high = measured.low, measured.high
-    return number_text(measured.value, None if low is None or high is None else Interval(low, high))
+    interval = "" if measured.low is None else f" ({measured.low:g} to {measured.high:g})"
+    return f"{measured.value:g}{interval}".replace("-", "−")
 
 
 def _ages(results: ToldResults) -> str:

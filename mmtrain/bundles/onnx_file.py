@@ -8,7 +8,7 @@ The libraries onnx, onnxscript and onnxruntime are needed here alone.
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,6 +104,7 @@ def _export(model: TrainedModel, inputs: GoldenInputs) -> bytes:
                 opset_version=OPSET,
                 dynamo=True,
                 external_data=False,
+                custom_translation_table={torch.ops.aten._adaptive_avg_pool3d.default: _pool},
                 dynamic_shapes={"given": tuple({0: batch} for _ in tensors)},
                 verbose=False,
             )
@@ -114,6 +115,17 @@ def _export(model: TrainedModel, inputs: GoldenInputs) -> bytes:
     assert program is not None
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def _pool(volumes: Any, output_size: Sequence[int]) -> Any:
+    """Return what averages volumes in equal blocks, in ONNX: the exporter of PyTorch does not know it."""
+    from onnxscript import opset20  # noqa: PLC0415 - only with the extra onnx
+
+    sides = [int(side) for side in volumes.shape[-3:]]
+    if any(side % size for side, size in zip(sides, output_size, strict=True)):
+        raise NotImplementedError("blocks of different sizes")
+    block = [side // size for side, size in zip(sides, output_size, strict=True)]
+    return opset20.AveragePool(volumes, kernel_shape=block, strides=block)
 
 
 def _predict(content: bytes, model: TrainedModel, inputs: GoldenInputs) -> dict[str, NDArray[np.float64]]:

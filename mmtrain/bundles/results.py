@@ -24,6 +24,7 @@ from mmtrain.data.cohort import Cohort
 from mmtrain.errors import TrainError
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
 from mmtrain.page.guessing import by_guessing
+from mmtrain.page.learning_rules import waited_for_data
 from mmtrain.page.tables import OF_GROUPS, told_of
 from mmtrain.page.verdicts import judge
 from mmtrain.unchanged import require_unchanged
@@ -32,6 +33,9 @@ RESULTS_VERSION = 1
 AGE = "age"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the ages of the training cohort; those with fewer than ten people on one side are left out."""
+
+_OF_TRAINING = (waited_for_data.__name__,)
+"""Rules about how the run went, which says nothing to those who use the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +112,11 @@ def tell_results(facts: RunFacts, cohort: Cohort) -> ToldResults:
     judgement = judge(replace(facts, targets=targets))
     return ToldResults(
         headline=judgement.headline,
-        remarks=[Remark(level=v.level, title=v.title, meaning=v.meaning) for v in judgement.verdicts],
+        remarks=[
+            Remark(level=v.level, title=v.title, meaning=v.meaning)
+            for v in judgement.verdicts
+            if v.code not in _OF_TRAINING
+        ],
         assurances=list(judgement.assurances),
         cohort={split: _size(count) for split, count in facts.counts.items()},
         age_years=age_quantiles(cohort),

@@ -14,7 +14,7 @@ def make(where: Path, text: str = "new", *, overwrite: bool = False) -> None:
     place = require_place(where, overwrite=overwrite)
     with new_bundle(place, overwrite=overwrite) as bundle:
         bundle.readme.write_text(text)
-        assert not place.exists() or (place / "README.md").read_text() != text
+        assert not (place / "README.md").exists() or (place / "README.md").read_text() != text
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:

@@ -72,15 +72,15 @@ def render(**changes: Any) -> str:
         "# age from T1, diffusion, connectivity, tabular data",
         "**Not for diagnosis.**",
         "| age | a number, in years |",
-        "Grid: 64 voxels along each edge, 3 mm each; axes to the right, to the front and to the top.",
+        "Grid: 64 voxels along each edge, 3 mm each; axes run to the right, to the front and upwards.",
         "Diffusion: the map MD.",
         "clamped to percentiles 0.5 and 99.5 of the brain",
         "glasser360: Glasser HCP-MMP, right hemisphere first, 360 regions, of UK Biobank field 31016.",
         "| LDL | mmol/L | 30780 | 3.57 ± 0.75 |",
         "**Believe this result with care.**",
         "**Few people were tested** (with care). The test split has 40 people.",
-        "| MAE (years) | 3.250 (3.000 to 3.510) | 7.100 | 3.100 |",
-        "| sex: 1 | 600 | 3.400 |",
+        "| MAE (years) | 3.25 (3 to 3.51) | 7.1 | 3.1 |",
+        "| sex: 1 | 600 | 3.4 |",
         "| test | <10 | <10 |",
         "median 63 years, half of them between 55 and 70, nine in ten between 48 and 78",
         "Not stated. Ask whoever made this bundle",
@@ -113,8 +113,8 @@ def test_a_model_of_unknown_results_says_so_and_lists_what_is_assumed() -> None:
 
 def test_axes_that_run_to_the_left_are_told(bundle: Path) -> None:
     card = replace(CARD, stores={"t1": {"affine_ras": np.diag([-1.0, 1.0, 1.0, 1.0]).tolist()}})
-    assert "axes to the left, to the front and to the top" in render(card=card)
-    assert "axes to the right" in BundleDirectory(bundle).readme.read_text()
+    assert "axes run to the left, to the front and upwards" in render(card=card)
+    assert "axes run to the right" in BundleDirectory(bundle).readme.read_text()
 
 
 def test_lines_between_sections_are_single_and_no_template_is_left(bundle: Path) -> None:

@@ -53,7 +53,7 @@ def test_onnx_gives_what_pytorch_gives_for_any_number_of_samples(network: str, t
         with torch.inference_mode():
             expected = model.network(*(given.get(name) for name in tensors)).numpy()
         (got,) = session.run(["outputs"], {name: given[name].numpy() for name in names})
-        np.testing.assert_allclose(got, expected, atol=1e-5)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_opset_is_the_one_that_is_said(tmp_path: Path) -> None:
