@@ -60,6 +60,7 @@ def render_readme(readme: Readme) -> bytes:
     """Return the README as UTF-8."""
     card, results = readme.card, readme.results
     volumes, connectivity = list(volume_lines(card, readme.contract)), list(connectivity_lines(readme.contract))
+    kinds = [target.kind == CLASSIFICATION for target in card.targets]
     environment = Environment(
         loader=PackageLoader("mmstudy.models", "."),
         autoescape=False,  # Markdown
@@ -78,7 +79,9 @@ def render_readme(readme: Readme) -> bytes:
         results=results,
         level_words=LEVEL_WORDS,
         measured=[_measured(target, len(results.targets) > 1) for target in results.targets] if results else [],
-        legend=" ".join(_LEGENDS[is_binary] for is_binary in {t.kind == CLASSIFICATION: 0 for t in card.targets}),
+        legend=" ".join(
+            _LEGENDS[is_binary] for is_binary in dict.fromkeys(t.kind == CLASSIFICATION for t in card.targets)
+        ),
         cohort=[
             {"split": SPLIT_TITLES[split], "samples": size.samples, "participants": size.participants}
             for split, size in results.cohort.items()
@@ -122,10 +125,8 @@ def _title(card: ModelCard) -> str:
 
 def _summary(card: ModelCard) -> str:
     """Return in a sentence what the model is."""
-    return (
-        f"A model (mm's network {card.network}) that predicts {listed([t.name for t in card.targets])} of a person from "
-        f"{listed([input_title(name) for name in card.inputs])}."
-    )
+    predicted, inputs = listed([target.name for target in card.targets]), listed(list(map(input_title, card.inputs)))
+    return f"A model (mm's network {card.network}) that predicts {predicted} of a person from {inputs}."
 
 
 def _meaning(kind: str, unit: str) -> str:

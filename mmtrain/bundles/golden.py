@@ -11,7 +11,7 @@ Legend of shapes: B examples, S the card's side, C the coarse side, E edges.
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,14 @@ class GoldenInputs:
     features: Mapping[str, NDArray[np.float64]]
     """Shown feature to values, shape (B,), in its own unit; NaN where missing."""
 
+    def first(self, num: int) -> "GoldenInputs":
+        """Return some of the examples."""
+        return GoldenInputs(
+            coarse={name: volumes[:num] for name, volumes in self.coarse.items()},
+            connectivity=None if self.connectivity is None else self.connectivity[:num],
+            features={name: values[:num] for name, values in self.features.items()},
+        )
+
     def of_side(self, side: int) -> dict[str, Any]:
         """Return the arguments of `TrainedModel.predict`, volumes with a side of so many voxels."""
         return {
@@ -81,6 +89,10 @@ class GoldenOutputs:
     device: str
     """Kind of device that computed, e.g. cpu."""
     schema_version: int = GOLDEN_VERSION
+
+    def first(self, num: int) -> "GoldenOutputs":
+        """Return those of some of the examples."""
+        return replace(self, predictions={name: values[:num] for name, values in self.predictions.items()})
 
 
 def draw_inputs(card: ModelCard) -> GoldenInputs:

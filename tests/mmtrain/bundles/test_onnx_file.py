@@ -32,7 +32,7 @@ def make_model(network: str) -> TrainedModel:
     model = model_of_card(replace(CARD, network=network, shape=shape), torch.device("cpu"), torch.float32)
     for name, tensor in model.network.state_dict().items():
         if tensor.is_floating_point():
-            tensor.add_(torch.rand_like(tensor) * (0.5 if "running_var" in name else 0.05))
+            tensor.mul_(1 + torch.rand_like(tensor) / 10).add_(0.01 * ("running_mean" in name))
     return model
 
 
