@@ -58,53 +58,68 @@ class Readme:
 
 def render_readme(readme: Readme) -> bytes:
     """Return the README as UTF-8."""
-    card, results = readme.card, readme.results
-    volumes, connectivity = list(volume_lines(card, readme.contract)), list(connectivity_lines(readme.contract))
-    kinds = [target.kind == CLASSIFICATION for target in card.targets]
     environment = Environment(
         loader=PackageLoader("mmstudy.models", "."),
-        autoescape=False,  # Markdown
+        autoescape=False,  # it is Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    text = environment.get_template("readme.md.j2").render(
-        front_matter=list(_front_matter(readme)),
-        title=_title(card),
-        summary=_summary(card),
-        targets=[{"name": target.name, "meaning": _meaning(target.kind, target.unit)} for target in card.targets],
-        inputs=list(input_lines(card)),
-        missing=missing_line(card),
-        results=results,
-        level_words=LEVEL_WORDS,
-        measured=[_measured(target, len(results.targets) > 1) for target in results.targets] if results else [],
-        legend=" ".join(
-            _LEGENDS[is_binary] for is_binary in dict.fromkeys(t.kind == CLASSIFICATION for t in card.targets)
-        ),
-        cohort=[
+    template = environment.get_template("readme.md.j2")
+    return template.render(_of_model(readme) | _of_results(readme.card, readme.results) | _of_inputs(readme)).encode()
+
+
+def _of_model(readme: Readme) -> dict[str, Any]:
+    """Return what the template says of the model itself, and of the bundle."""
+    card = readme.card
+    return {
+        "front_matter": list(_front_matter(readme)),
+        "title": _title(card),
+        "summary": _summary(card),
+        "targets": [{"name": target.name, "meaning": _meaning(target.kind, target.unit)} for target in card.targets],
+        "onnx": _onnx(readme),
+        "num_examples": NUM_EXAMPLES,
+        "tolerance": f"{TOLERANCE:g}",
+        "licence": readme.licence or NOT_STATED,
+        "citation": readme.citation or "Not stated.",
+        "version": VERSION,
+        "date": readme.date,
+        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()) or "unknown versions",
+    }
+
+
+def _of_inputs(readme: Readme) -> dict[str, Any]:
+    """Return what the template says of inputs."""
+    card, contract = readme.card, readme.contract
+    return {
+        "inputs": list(input_lines(card)),
+        "missing": missing_line(card),
+        "volumes": list(volume_lines(card, contract)),
+        "connectivity": list(connectivity_lines(contract)),
+        "features": list(feature_rows(card, contract)),
+        "assumed": sorted(contract.assumed.items()),
+        "call": python_call(card),
+    }
+
+
+def _of_results(card: ModelCard, results: ToldResults | None) -> dict[str, Any]:
+    """Return what the template says of how good the model is, and of whom it was trained on."""
+    if results is None:
+        return {"results": None, "trained_on": _trained_on(card)}
+    sizes = results.cohort.items()
+    kinds = dict.fromkeys(target.kind == CLASSIFICATION for target in card.targets)
+    return {
+        "results": results,
+        "level_words": LEVEL_WORDS,
+        "measured": [_measured(target, len(results.targets) > 1) for target in results.targets],
+        "legend": " ".join(_LEGENDS[is_binary] for is_binary in kinds),
+        "cohort": [
             {"split": SPLIT_TITLES[split], "samples": size.samples, "participants": size.participants}
-            for split, size in results.cohort.items()
-        ]
-        if results
-        else [],
-        ages=_ages(results) if results else "",
-        trained_on=_trained_on(card),
-        volumes=volumes,
-        connectivity=connectivity,
-        features=list(feature_rows(card, readme.contract)),
-        assumed=sorted(readme.contract.assumed.items()),
-        call=python_call(card),
-        onnx=_onnx(readme),
-        num_examples=NUM_EXAMPLES,
-        tolerance=f"{TOLERANCE:g}",
-        licence=readme.licence or NOT_STATED,
-        citation=readme.citation or "Not stated.",
-        version=VERSION,
-        date=readme.date,
-        versions=", ".join(f"{name} {version}" for name, version in card.versions.items()) or "versions not known",
-    )
-    return text.encode()
+            for split, size in sizes
+        ],
+        "ages": _ages(results),
+    }
 
 
 def _front_matter(readme: Readme) -> Iterator[str]:
