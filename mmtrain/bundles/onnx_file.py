@@ -114,8 +114,20 @@ def _export(model: TrainedModel, inputs: GoldenInputs) -> bytes:
                 f"The network {model.card.network} has no form in ONNX ({type(error).__name__})."
             ) from error
     assert program is not None
-    content: bytes = program.model_proto.SerializeToString()
+    graph = program.model_proto
+    _forget_origins(graph)
+    content: bytes = graph.SerializeToString()
     return content
+
+
+def _forget_origins(message: Any) -> None:
+    """Take out of a protobuf message, and of all in it, where it came from: paths of source files on this machine."""
+    for name in {"metadata_props", "doc_string"} & message.DESCRIPTOR.fields_by_name.keys():
+        message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in value if isinstance(value, Sequence) else (value,):
+                _forget_origins(part)
 
 
 def _pool(volumes: Any, output_size: Sequence[int]) -> Any:
