@@ -122,11 +122,12 @@ def _export(model: TrainedModel, inputs: GoldenInputs) -> bytes:
 
 def _forget_origins(message: Any) -> None:
     """Take out of a protobuf message, and of all in it, where it came from: paths of source files on this machine."""
-    for name in {"metadata_props", "doc_string"} & message.DESCRIPTOR.fields_by_name.keys():
-        message.ClearField(name)
+    for name in ("metadata_props", "doc_string"):
+        if name in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(name)
     for field, value in message.ListFields():
         if field.type == field.TYPE_MESSAGE:
-            for part in value if isinstance(value, Sequence) else (value,):
+            for part in (value,) if hasattr(value, "DESCRIPTOR") else value:
                 _forget_origins(part)
 
 
