@@ -204,9 +204,9 @@ def _ages(results: ToldResults) -> str:
     if not ages:
         return "How old they are is not known, or may not be told of so few."
     told = [f"median {ages[0.5]} years"] if 0.5 in ages else []
-    for low, high, share in ((0.25, 0.75, "half"), (0.05, 0.95, "nine in ten")):
+    for low, high, share in ((0.25, 0.75, "half of them"), (0.05, 0.95, "nine in ten")):
         if low in ages and high in ages:
-            told.append(f"{share} of them between {ages[low]} and {ages[high]}")
+            told.append(f"{share} between {ages[low]} and {ages[high]}")
     return f"Ages of the training split: {', '.join(told)}. Nothing is known of how it does outside of these ages."
 
 

@@ -23,8 +23,9 @@ from scipy import ndimage
 
 from mmbase.checksums import write_checked
 from mmbase.files import to_json
-from mmbase.json_text import EXACT, DamagedTextError, Finite, read_json
+from mmbase.json_text import EXACT, Finite
 from mmtrain.bundle import BundleDirectory
+from mmtrain.bundles.part import read_part
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard
 from mmtrain.models.trained import TrainedModel
@@ -171,24 +172,15 @@ def read_golden(bundle: BundleDirectory) -> tuple[GoldenInputs, GoldenOutputs]:
     TrainError
         There are none, they are damaged, or a newer version of this program wrote them.
     """
-    for path in (bundle.golden_inputs, bundle.golden_outputs):
-        require_unchanged(path)
+    outputs = read_part(bundle.golden_outputs, GoldenOutputs, GOLDEN_VERSION)
+    if outputs.scales.keys() != outputs.predictions.keys():
+        raise TrainError("outputs.json is damaged (its targets differ).", "Get another copy of the bundle.")
+    require_unchanged(bundle.golden_inputs)
     try:
-        version = read_json(bundle.golden_outputs, dict[str, Any]).get("schema_version")
-        if version != GOLDEN_VERSION:
-            raise TrainError(
-                f"The golden examples have schema_version {version}; this mm reads {GOLDEN_VERSION}.", "Use a newer mm."
-            )
-        outputs = read_json(bundle.golden_outputs, GoldenOutputs)
         tensors = load(bundle.golden_inputs.read_bytes())
-    except FileNotFoundError as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:  # also a type that NumPy has not got
         raise TrainError(
-            f"There are no golden examples in {bundle.path}, so it cannot be seen whether the model predicts the same.",
-            "Get the whole bundle again, or export the model again.",
-        ) from error
-    except (DamagedTextError, SafetensorError) as error:
-        raise TrainError(
-            f"The golden examples in {bundle.path} are damaged ({error}).", "Get another copy of the bundle."
+            f"{bundle.golden_inputs.name} cannot be read ({type(error).__name__}).", "Get another copy of the bundle."
         ) from error
     return _inputs_of(tensors), outputs
 

@@ -9,7 +9,7 @@ told     what may be published by the rules of the run's page (`mmtrain.page.tab
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,15 @@ from pydantic import ConfigDict
 from mmbase.checksums import write_checked
 from mmbase.disclosure import SMALLEST_COUNT, rounded
 from mmbase.files import to_json
-from mmbase.json_text import EXACT, DamagedTextError, Finite, read_json
+from mmbase.json_text import EXACT, Finite
 from mmtrain.aggregates.people import shown_count
+from mmtrain.bundles.part import read_part
 from mmtrain.data.cohort import Cohort
-from mmtrain.errors import TrainError
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
 from mmtrain.page.guessing import by_guessing
 from mmtrain.page.learning_rules import waited_for_data
 from mmtrain.page.tables import OF_GROUPS, told_of
 from mmtrain.page.verdicts import judge
-from mmtrain.unchanged import require_unchanged
 
 RESULTS_VERSION = 1
 AGE = "age"
@@ -153,18 +152,9 @@ def read_results(path: Path) -> ToldResults:
     Raises
     ------
     TrainError
-        It is damaged, or a newer version of this program wrote it.
+        It is not there, is damaged or changed, or a newer version of this program wrote it.
     """
-    require_unchanged(path)
-    try:
-        version = read_json(path, dict[str, Any]).get("schema_version")
-        if version != RESULTS_VERSION:
-            raise TrainError(
-                f"{path.name} has schema_version {version}; this mm reads {RESULTS_VERSION}.", "Use a newer mm."
-            )
-        return read_json(path, ToldResults)
-    except DamagedTextError as error:
-        raise TrainError(f"{path.name} is damaged ({error}).", "Get another copy of the bundle.") from error
+    return read_part(path, ToldResults, RESULTS_VERSION)
 
 
 def _target(told: TargetFacts) -> TargetResults:
