@@ -249,7 +249,7 @@ def write_golden_examples(name: str, folder: Path) -> Path:
     (folder / "golden").mkdir()
     inputs = draw_inputs(CARD)
     write_golden(bundle, inputs, compute_outputs(load_model(folder), inputs))
-    if name == "outputs.json":  # what finds damage to numbers of the other, and keeps readers of this from any
+    if name == "outputs.json":  # with checksums no damage would come as far as its reader
         (folder / "golden" / CHECKSUMS).unlink()
     return folder / "golden" / name
 
