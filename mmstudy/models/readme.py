@@ -141,7 +141,10 @@ def _title(card: ModelCard) -> str:
 def _summary(card: ModelCard) -> str:
     """Return in a sentence what the model is."""
     predicted, inputs = listed([target.name for target in card.targets]), listed(list(map(input_title, card.inputs)))
-    return f"A model (mm's network {card.network}) that predicts {predicted} of a person from {inputs}."
+    return (
+        f"A model that predicts {predicted} from {inputs}; its network is `{card.network}`. It was trained with mm, a "
+        "program for large brain-imaging cohorts, which is also what uses it."
+    )
 
 
 def _meaning(kind: str, unit: str) -> str:
@@ -200,14 +203,15 @@ def _text(measured: Measured | None) -> str:
 
 def _ages(results: ToldResults) -> str:
     """Return how old the training cohort is."""
-    ages = {float(name): f"{age:.0f}" for name, age in results.age_years.items()}
+    ages = {quantile: f"{age:.0f}" for quantile, age in results.age_years.items()}
     if not ages:
         return "How old they are is not known, or may not be told of so few."
-    told = [f"median {ages[0.5]} years"] if 0.5 in ages else []
-    for low, high, share in ((0.25, 0.75, "half of them"), (0.05, 0.95, "nine in ten")):
+    told = [f"median {ages['0.5']} years"] if "0.5" in ages else []
+    for low, high, share in (("0.25", "0.75", "half of them"), ("0.05", "0.95", "nine in ten")):
         if low in ages and high in ages:
             told.append(f"{share} between {ages[low]} and {ages[high]}")
-    return f"Ages of the training split: {', '.join(told)}. Nothing is known of how it does outside of these ages."
+    outside = "How well it predicts people who are much older or younger is not known."
+    return f"Ages of the training split: {', '.join(told)}. {outside}"
 
 
 def _trained_on(card: ModelCard) -> str:

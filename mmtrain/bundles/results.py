@@ -9,7 +9,7 @@ told     what may be published by the rules of the run's page (`mmtrain.page.tab
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, Targe
 from mmtrain.page.guessing import by_guessing
 from mmtrain.page.learning_rules import waited_for_data
 from mmtrain.page.tables import OF_GROUPS, told_of
+from mmtrain.page.verdict import Level
 from mmtrain.page.verdicts import judge
 
+Split = Literal["train", "val", "test"]
 RESULTS_VERSION = 1
 AGE = "age"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -81,7 +83,7 @@ class SplitSize:
 class Remark:
     """What a rule of the run's page found."""
 
-    level: str
+    level: Level
     title: str
     meaning: str
 
@@ -97,7 +99,7 @@ class ToldResults:
     remarks: list[Remark]
     assurances: list[str]
     """What speaks for the model."""
-    cohort: dict[str, SplitSize]
+    cohort: dict[Split, SplitSize]
     """Of each split."""
     age_years: dict[str, Finite]
     """Quantiles of the training cohort's ages, e.g. ``"0.05"``, in whole years; none where ages are not known."""
@@ -117,7 +119,7 @@ def tell_results(facts: RunFacts, cohort: Cohort) -> ToldResults:
             if v.code not in _OF_TRAINING
         ],
         assurances=list(judgement.assurances),
-        cohort={split: _size(count) for split, count in facts.counts.items()},
+        cohort={split: _size(facts.counts[split]) for split in get_args(Split) if split in facts.counts},
         age_years=age_quantiles(cohort),
         targets=[_target(target) for target in targets],
     )

@@ -27,8 +27,7 @@ def trained(copy: Path, run_mm: RunMm, tmp_path_factory: pytest.TempPathFactory)
     root = Path(shutil.copytree(copy, tmp_path_factory.mktemp("export") / "study"))
     result = run_mm("--study", root, "train", "--target", "age", *SMALL_TRAINING, "--json")
     assert result.exit_code == 0, result.output
-    (run,) = (root / "runs").glob("age_*")
-    return root, run.name
+    return root, json.loads(result.stdout)["run_id"]
 
 
 @pytest.fixture(scope="module")
