@@ -66,6 +66,11 @@ def find_changed(folder: Path) -> list[str]:
     return sorted(changed)
 
 
+def find_missing(folder: Path) -> list[str]:
+    """Return the files of a folder that are on record and not there, by name."""
+    return sorted(name for name in _recorded(folder) if not (folder / name).exists())
+
+
 def record_missing(folder: Path, names: Iterable[str]) -> None:
     """Put files on record, as they are, that an mm wrote which kept no checksums."""
     recorded = _recorded(folder)

@@ -25,6 +25,7 @@ from mmstudy.progress import Progress
 from mmstudy.runs.folders import name_in_study, study_runs
 from mmstudy.source_copies import read_copies
 from mmstudy.sources import parse_sources
+from mmtrain.bundle import BundleDirectory
 from mmtrain.run import list_runs
 
 _NEW_CHECKSUMS = "Remove it; the next mm ingest puts the run's files on record as they are then."
@@ -58,8 +59,8 @@ def unreachable_runs(study: Study) -> list[str]:
 
 
 def find_files(study: Study) -> list[DamagedFile]:
-    """Return the damaged files of a study: receipts, descriptions of arrays, and what runs have checksums of."""
-    return [*find_damaged_files(study), *_changed_files_of_runs(study)]
+    """Return the damaged files of a study: receipts, descriptions of arrays, and what runs and models keep."""
+    return [*find_damaged_files(study), *_changed_files_of_runs(study), *_changed_files_of_models(study)]
 
 
 def find_damage(study: Study, workers: int, progress: Progress) -> list[DamagedRow]:
@@ -118,6 +119,16 @@ def _changed_files_of_runs(study: Study) -> Iterator[DamagedFile]:
             file = f"{name_in_study(study.layout, run)}/{name}"
             remedy = _NEW_CHECKSUMS if name == CHECKSUMS else "Put it back from a backup, or train the run again."
             yield DamagedFile(file=file, problem="is not as it was written", remedy=remedy)
+
+
+def _changed_files_of_models(study: Study) -> Iterator[DamagedFile]:
+    for model in map(BundleDirectory, sorted(study.layout.models.glob("*"))):
+        for folder in (model.path, model.golden_inputs.parent):
+            for name in find_changed(folder):
+                file = str((folder / name).relative_to(study.layout.root))
+                yield DamagedFile(
+                    file=file, problem="is not as it was written", remedy="Get another copy of the model's folder."
+                )
 
 
 def _repair_scans(study: Study, scans: Collection[ScanKey], workers: int, progress: Progress) -> int:

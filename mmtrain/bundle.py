@@ -24,3 +24,38 @@ class BundleDirectory:
     def contract(self) -> Path:
         """How scans and tables become that input."""
         return self.path / "contract.json"
+
+    @property
+    def results(self) -> Path:
+        """What may be told of how good the model is, and of whom it was trained on."""
+        return self.path / "results.json"
+
+    @property
+    def readme(self) -> Path:
+        """The model card for people."""
+        return self.path / "README.md"
+
+    @property
+    def onnx(self) -> Path:
+        """The network for programs without PyTorch; there only where it could be written so."""
+        return self.path / "model.onnx"
+
+    @property
+    def golden_inputs(self) -> Path:
+        """Made-up inputs."""
+        return self.path / "golden" / "inputs.safetensors"
+
+    @property
+    def golden_outputs(self) -> Path:
+        """What the model gave for them where it was exported."""
+        return self.path / "golden" / "outputs.json"
+
+    @property
+    def required(self) -> tuple[Path, ...]:
+        """What every bundle has that mm exports; a model that was imported may have the first three alone."""
+        return (self.model, self.model_card, self.contract, self.golden_inputs, self.golden_outputs)
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Every file that a bundle may have, but for checksums."""
+        return (*self.required, self.results, self.readme, self.onnx)

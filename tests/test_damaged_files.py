@@ -28,7 +28,7 @@ from catalog.participant_lists import read_test_list
 from catalog.runs import index_runs
 from catalog.splits.kinship import read_kinship
 from catalog.tables.tables import WantedField, read_tables
-from mmbase.checksums import find_changed
+from mmbase.checksums import CHECKSUMS, find_changed
 from mmbase.errors import MmError
 from mmbase.files import write_json
 from mmbase.records import EnrolledSample, ScanCandidate, Visit
@@ -61,6 +61,9 @@ from mmstudy.audit_answers import keep_answer, read_answer
 from mmstudy.dictionary import study_dictionary
 from mmstudy.results.read import read_run
 from mmstudy.settings import create_study, load_study
+from mmtrain.bundle import BundleDirectory
+from mmtrain.bundles.golden import compute_outputs, draw_inputs, largest_differences, read_golden, write_golden
+from mmtrain.bundles.results import Measured, Remark, SplitSize, TargetResults, ToldResults, read_results, write_results
 from mmtrain.checkpoint import EpochPart, Progress, load_checkpoint, save_checkpoint, save_weights
 from mmtrain.config.data import TargetConfig
 from mmtrain.config.execution import ExecutionConfig
@@ -241,6 +244,37 @@ def write_model(name: str, folder: Path) -> Path:
     model = model_of_card(CARD, torch.device("cpu"), torch.float32)
     save_weights(folder / "model.safetensors", model.network)
     return folder / name
+
+
+def write_golden_examples(name: str, folder: Path) -> Path:
+    write_model("model.json", folder)
+    bundle = BundleDirectory(folder)
+    (folder / "golden").mkdir()
+    inputs = draw_inputs(CARD)
+    write_golden(bundle, inputs, compute_outputs(load_model(folder), inputs))
+    if name == "outputs.json":  # with checksums no damage would come as far as its reader
+        (folder / "golden" / CHECKSUMS).unlink()
+    return folder / "golden" / name
+
+
+def read_golden_examples(path: Path) -> Any:
+    inputs, outputs = read_golden(BundleDirectory(path.parents[1]))
+    return largest_differences(outputs, load_model(path.parents[1]).predict(**inputs.of_side(CARD.shape.side)))
+
+
+def write_told_results(folder: Path) -> Path:
+    measured = {"mae": Measured(value=3.5, low=3.0, high=4.0)}
+    told = ToldResults(
+        headline="Believe it",
+        remarks=[Remark(level="note", title="Few", meaning="Forty.")],
+        assurances=[],
+        cohort={"train": SplitSize(samples="60", participants="<10")},
+        age_years={"0.5": 63.0},
+        targets=[TargetResults(name="age", unit="years", metrics={"test": measured}, baseline={"mae": 7.0}, groups=[])],
+    )
+    write_results(folder / "results.json", told)
+    (folder / CHECKSUMS).unlink()
+    return folder / "results.json"
 
 
 def read_checksums(path: Path) -> Any:
@@ -466,6 +500,13 @@ READERS: Mapping[str, Reader] = {
     "predictions.parquet": Reader(write=partial(write_run_file, "predictions.parquet"), read=withdraw),
     "model.json": Reader(write=partial(write_model, "model.json"), read=read_model, damage=damage_json),
     "model.safetensors": Reader(write=partial(write_model, "model.safetensors"), read=read_model),
+    "golden/inputs.safetensors": Reader(
+        write=partial(write_golden_examples, "inputs.safetensors"), read=read_golden_examples, is_checked=True
+    ),
+    "golden/outputs.json": Reader(
+        write=partial(write_golden_examples, "outputs.json"), read=read_golden_examples, damage=damage_json
+    ),
+    "results.json": Reader(write=write_told_results, read=read_results, damage=damage_json),
     "checksums.jsonl": Reader(write=partial(write_model, "checksums.jsonl"), read=read_checksums, damage=damage_lines),
     "checkpoint": Reader(write=write_checkpoint, read=read_checkpoint, is_checked=True),
     "published checkpoint": Reader(write=write_published, read=read_published_weights, is_checked=True),

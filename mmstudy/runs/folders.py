@@ -116,15 +116,31 @@ def settle_folder(layout: StudyLayout, folder: Path) -> Path | None:
         return None
     if where.exists() and not where.is_dir():
         raise StudyError(f"--runs {folder}: expected a folder, and there is a file of this name.")
+    if holder := find_holder(where):
+        raise StudyError(
+            f"--runs {folder}: {holder.path} is {holder.what}, and runs made by --runs lie in none.",
+            "Give a folder outside of it, or leave --runs out: the study keeps its runs in its own folder.",
+        )
+    require_no_participant(layout, str(where))
+    return where
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A folder that nothing foreign may lie in."""
+
+    path: Path
+    what: str
+    """A study, a store or a run, for the middle of a sentence."""
+
+
+def find_holder(where: Path) -> Holder | None:
+    """Return the study, store or run that a folder is or lies in, the nearest; None where there is none."""
     for above in (where, *where.parents):
         for mark, what in _MARKS.items():
             if (above / mark).exists():
-                raise StudyError(
-                    f"--runs {folder}: {above} is {what}, and runs made by --runs lie in none.",
-                    "Give a folder outside of it, or leave --runs out: the study keeps its runs in its own folder.",
-                )
-    require_no_participant(layout, str(where))
-    return where
+                return Holder(above, what)
+    return None
 
 
 def record_run(layout: StudyLayout, run: RunDirectory) -> None:

@@ -69,25 +69,41 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
-        channels = self._volumes({name: _native(array) for name, array in (volumes or {}).items()})
-        edges = self._edges(None if connectivity is None else _native(connectivity))
-        columns = self._features(features or {})
+        tensors = self.network_inputs(volumes, connectivity, features)
+        others = [name for name, part in ((CONNECTIVITY, tensors[1]), (METADATA, tensors[2])) if part is not None]
+        presence = self._presence([*(volumes or {}), *others], len(next(part for part in tensors if part is not None)))
         dtype = parameter_dtype(self.dtype)
-        tensors = [None if part is None else part.to(self.device, dtype) for part in (channels, edges, columns)]
-        num_samples = _require_equal_lengths([part for part in tensors if part is not None])
-        others = [name for name, part in ((CONNECTIVITY, edges), (METADATA, columns)) if part is not None]
-        presence = self._presence([*(volumes or {}), *others], num_samples)
         with computing_in(self.dtype, self.device):
             outputs = self.network(*tensors, **presence).to(dtype).double().cpu().numpy()
         return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+
+    def network_inputs(
+        self,
+        volumes: Mapping[str, NDArray[Any]] | None = None,
+        connectivity: NDArray[Any] | None = None,
+        features: Mapping[str, Sequence[float] | NDArray[Any]] | None = None,
+    ) -> tuple[torch.Tensor | None, ...]:
+        """Return volumes, edges and features as the network takes them, on its device; None where it has no such input.
+
+        Parameters and errors are those of `predict`.
+        """
+        given = (
+            self._volumes({name: _native(array) for name, array in (volumes or {}).items()}),
+            self._edges(None if connectivity is None else _native(connectivity)),
+            self._features(features or {}),
+        )
+        if all(part is None for part in given):
+            raise TrainError(f"Expected one of the inputs {', '.join(self.card.shape.inputs)} at least, got none.")
+        dtype = parameter_dtype(self.dtype)
+        tensors = tuple(None if part is None else part.to(self.device, dtype) for part in given)
+        _require_equal_lengths([part for part in tensors if part is not None])
+        return tensors
 
     def _presence(self, given: Collection[str], num_samples: int) -> dict[str, torch.Tensor]:
         """Return what tells the network which inputs a batch has; nothing where it has all, which any network takes."""
         inputs = self.card.shape.inputs
         if set(inputs) == set(given):
             return {}
-        if not given:
-            raise TrainError(f"Expected one of the inputs {', '.join(inputs)} at least, got none.")
         is_given = torch.tensor([name in given for name in inputs], device=self.device)
         return {"given_BI": is_given.expand(num_samples, -1)}
 
@@ -220,11 +236,10 @@ def _described_shapes(card: ModelCard, directory: BundleDirectory) -> dict[str, 
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _require_equal_lengths(parts: Sequence[Any]) -> int:
-    """Refuse inputs of different numbers of samples; return the number."""
+def _require_equal_lengths(parts: Sequence[Any]) -> None:
+    """Refuse inputs of different numbers of samples."""
     if len(lengths := {len(part) for part in parts}) > 1:
         raise TrainError(f"Expected all inputs to have the same number of samples, got {sorted(lengths)}.")
-    return max(lengths, default=0)
 
 
 def _require_shape(name: str, array: NDArray[Any], of_sample: tuple[int, ...]) -> None:

@@ -93,7 +93,7 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         facts=facts,
         internal=exact,
         title=page_title(facts),
-        inputs=", ".join(map(_input_title, facts.inputs)),
+        inputs=", ".join(map(input_title, facts.inputs)),
         judgement=judge(shown),
         level_words=LEVEL_WORDS,
         counts=count_rows(_counts_of_all(facts), exact=exact),
@@ -130,7 +130,7 @@ def page_title(facts: RunFacts) -> str:
     """Return what was predicted from what."""
     targets = [target.title for target in facts.targets]
     named = ", ".join(targets[:3]) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
-    return f"{named or 'Run'} from {', '.join(map(_input_title, facts.inputs)) or 'unknown inputs'}"
+    return f"{named or 'Run'} from {', '.join(map(input_title, facts.inputs)) or 'unknown inputs'}"
 
 
 def _target(target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, exact: bool) -> dict[str, Any]:
@@ -209,7 +209,8 @@ def _speed(facts: RunFacts) -> list[tuple[str, str]]:
     return told
 
 
-def _input_title(name: str) -> str:
+def input_title(name: str) -> str:
+    """Return what an input is called for people."""
     if name == METADATA:
         return "tabular data"
     return MODALITIES[name].title if name in MODALITIES else name

@@ -24,7 +24,7 @@ class ConstantNet(nn.Module):
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Return outputs (B, K)."""
         given = next(part for part in inputs if part is not None)
-        return self.outputs.expand(len(given), -1)
+        return self.outputs.expand(given.shape[0], -1)  # len() would be a constant to those who trace it
 
 
 def build(shape: NetworkShape) -> ConstantNet:

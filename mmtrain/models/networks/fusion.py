@@ -165,7 +165,7 @@ class FusionNet(nn.Module):
         given = [x for x in (volumes_BCXYZ, edges_BE, features_BF) if x is not None]
         blocks = ((self.mlp_connectivity, edges_BE), (self.mlp_metadata, features_BF), (self.cnn, volumes_BCXYZ))
         parts = [
-            block(x) if block is not None and x is not None else given[0].new_zeros((len(given[0]), width))
+            block(x) if block is not None and x is not None else given[0].new_zeros((given[0].shape[0], width))
             for (block, x), width in zip(blocks, self.widths, strict=True)
         ]
         if given_BI is not None:

@@ -1,0 +1,190 @@
+"""Make a bundle of a model: all that is needed to use it without the study, to judge it, and to prove it elsewhere."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmbase.checksums import write_checked
+from mmbase.disclosure import SMALLEST_COUNT
+from mmbase.files import write_bytes
+from mmdata.study import Study
+from mmstudy.models.contract import write_contract
+from mmstudy.models.find import FoundModel, find_model
+from mmstudy.models.new_bundle import new_bundle, require_place
+from mmstudy.models.readme import Readme, render_readme
+from mmstudy.on_record import today
+from mmtrain.aggregates.people import shown_count
+from mmtrain.bundle import BundleDirectory
+from mmtrain.bundles.golden import compute_outputs, draw_inputs, write_golden
+from mmtrain.bundles.onnx_file import OnnxError, can_write, write_onnx
+from mmtrain.bundles.results import ToldResults, read_results, tell_results, write_results
+from mmtrain.data.cohort import read_cohort
+from mmtrain.errors import TrainError
+from mmtrain.models.card import ModelCard, write_card
+from mmtrain.models.trained import TrainedModel, load_model
+from mmtrain.page.reading import read_facts
+from mmtrain.run import RunDirectory
+
+_TOLD_OF_TRAINING = ("split", "augment", "augmented_copies", "seed")
+"""What a bundle's card repeats of a run's, beside the sizes of its splits."""
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportOptions:
+    """What the user says of a bundle."""
+
+    licence: str = ""
+    """Under which others may use the model; empty: not stated."""
+    citation: str = ""
+    """What to cite; empty: not stated."""
+    onnx: bool | None = None
+    """Whether to write an ONNX file: True, or an error says why not; None: where it can be."""
+    overwrite: bool = False
+    """Replace a bundle that is there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedModel:
+    """What was made."""
+
+    path: Path
+    num_bytes: int
+    onnx_note: str
+    """Why there is no ONNX file; empty where there is one."""
+    headline: str
+    """Whether to believe the model; empty where its results are not known."""
+
+
+def export_model(study: Study | None, name: str, where: Path, options: ExportOptions) -> ExportedModel:
+    """Make a bundle of a run or of a model that was imported.
+
+    Parameters
+    ----------
+    study
+        None: there is none, and the model is a bundle itself.
+    name
+        As `find_model` takes it.
+    where
+        The folder to make.
+
+    Raises
+    ------
+    TrainError
+        There is no such model, it may not be passed on, or ONNX was asked for and cannot be had.
+    StudyError
+        Something else is in its place, or no bundle may lie there.
+    """
+    place = require_place(where, overwrite=options.overwrite)
+    found = find_model(study, name)
+    if found.is_run:
+        _require_sound(RunDirectory(found.path))
+    with new_bundle(place, overwrite=options.overwrite) as bundle:
+        results = _write_model(bundle, found)
+        onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
+        readme = Readme(
+            card=found.card,
+            contract=found.contract,
+            results=results,
+            onnx_note=onnx_note,
+            licence=options.licence.strip(),
+            citation=options.citation.strip(),
+            date=today(),
+        )
+        write_bytes(bundle.readme, render_readme(readme))
+        if found.is_run:
+            _require_nobody_withdrawn(RunDirectory(found.path))  # after the writing: it may have happened meanwhile
+    num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    headline = results.headline if results else ""
+    return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
+
+
+def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
+    """Write everything that says what the model is; return what may be told of its results, if they are known."""
+    source = BundleDirectory(found.path)
+    write_checked(bundle.model, source.model.read_bytes())
+    write_card(bundle.model_card, _told_card(found.card) if found.is_run else found.card)
+    write_contract(bundle.contract, found.contract)
+    if found.is_run:
+        results = _results_of_run(RunDirectory(found.path))
+    elif source.results.is_file():
+        results = read_results(source.results)
+    else:
+        return None
+    write_results(bundle.results, results)
+    return results
+
+
+def _write_proof(bundle: BundleDirectory, model: TrainedModel, onnx: bool | None) -> str:
+    """Write the golden examples and, where wanted and possible, the ONNX file; return why there is none."""
+    inputs = draw_inputs(model.card)
+    outputs = compute_outputs(model, inputs)
+    write_golden(bundle, inputs, outputs)
+    if onnx is False:
+        return "It was not asked for."
+    if onnx is None and not can_write():
+        return 'The libraries that write it were not installed: pip install "mm[onnx]".'
+    try:
+        write_onnx(bundle.onnx, model, inputs, outputs)
+    except OnnxError as error:
+        if onnx:
+            raise
+        return str(error)
+    return ""
+
+
+def _require_sound(run: RunDirectory) -> None:
+    """Refuse a run that is no result, or that may not be passed on."""
+    if not run.metrics.exists():
+        raise TrainError(
+            f"Run {run.run_id} is not finished, so nothing is known of how good it is.",
+            f"Finish it first: mm train --resume {run.run_id}",
+        )
+    if missing := [path.name for path in (run.config, run.cohort, run.predictions) if not path.exists()]:
+        raise TrainError(
+            f"Run {run.run_id} lacks {', '.join(missing)}, so it is not known what may be told of it.",
+            "Put it back from a backup.",
+        )
+    _require_nobody_withdrawn(run)
+
+
+def _require_nobody_withdrawn(run: RunDirectory) -> None:
+    if run.withdrawn.exists():
+        raise TrainError(
+            f"Participants of run {run.run_id} have withdrawn since it was trained, and what it learnt from them must "
+            "not be passed on.",
+            "Train it again without them, then export the new run.",
+        )
+
+
+def _results_of_run(run: RunDirectory) -> ToldResults:
+    facts = read_facts(run, "finished")
+    if facts.settings.get("diagnostic"):
+        raise TrainError(
+            f"Run {run.run_id} is a wiring check: it was given its labels as inputs, and is no model to pass on."
+        )
+    if facts.problems:
+        raise TrainError(
+            f"Parts of run {run.run_id} cannot be read: {' '.join(facts.problems)}",
+            "Put them back from a backup (mm verify names damaged files).",
+        )
+    cohort = read_cohort(run.cohort)
+    if facts.counts["train"].participants < SMALLEST_COUNT:
+        raise TrainError(
+            f"Run {run.run_id} was trained on fewer than {SMALLEST_COUNT} participants: what it knows of its inputs "
+            "may tell of single persons, so it cannot be passed on."
+        )
+    return tell_results(facts, cohort)
+
+
+def _told_card(card: ModelCard) -> ModelCard:
+    """Return the card of a run with what may be told of its training."""
+    sizes: dict[str, Any] = card.trained_on.get("n", {})
+    told = {name: value for name, value in card.trained_on.items() if name in _TOLD_OF_TRAINING}
+    return replace(card, trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told})
+
+
+def _told_size(size: int) -> int | str:
+    return size if size == 0 or size >= SMALLEST_COUNT else shown_count(size)
