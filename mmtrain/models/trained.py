@@ -66,17 +66,34 @@ class TrainedModel:
         TrainError
             An input is missing, is not one of this model's, or has another shape.
         """
+        tensors = self.to_tensors(volumes, connectivity, features)
+        with computing_in(self.dtype, self.device):
+            outputs = self.network(*tensors).to(parameter_dtype(self.dtype)).double().cpu().numpy()
+        return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+
+    def to_tensors(
+        self,
+        volumes: Mapping[str, NDArray[Any]] | None = None,
+        connectivity: NDArray[Any] | None = None,
+        features: Mapping[str, Sequence[float] | NDArray[Any]] | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Return volumes, edges and features as the network takes them, on its device; parameters as of `predict`.
+
+        Raises
+        ------
+        TrainError
+            As `predict`.
+        """
         given = (
             self._volumes({name: _native(array) for name, array in (volumes or {}).items()}),
             self._edges(None if connectivity is None else _native(connectivity)),
             self._features(features or {}),
         )
         dtype = parameter_dtype(self.dtype)
-        tensors = [None if part is None else part.to(self.device, dtype) for part in given]
-        _require_equal_lengths([part for part in tensors if part is not None])
-        with computing_in(self.dtype, self.device):
-            outputs = self.network(*tensors).to(dtype).double().cpu().numpy()
-        return dict(zip(self.card.fitted.names, self.card.fitted.predictions(outputs).T, strict=True))
+        tensors = (None if part is None else part.to(self.device, dtype) for part in given)
+        volumes_BCXYZ, edges_BE, features_BF = tensors
+        _require_equal_lengths([part for part in (volumes_BCXYZ, edges_BE, features_BF) if part is not None])
+        return volumes_BCXYZ, edges_BE, features_BF
 
     def _volumes(self, volumes: Mapping[str, NDArray[Any]]) -> torch.Tensor | None:
         shape = self.card.shape
