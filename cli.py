@@ -15,6 +15,7 @@ from mmcli.catalogue import export, query
 from mmcli.commands import Command, CommandGroup
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
+from mmcli.explain import explain
 from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
@@ -28,7 +29,7 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, page, bench, selftest),
+    *(init, verify, repair, qc, precompute_augs, train, runs, page, explain, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

@@ -3,7 +3,7 @@
 Legend of shapes: B batch, C channels, X Y Z voxels, R regions, F tabular features that the model sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +28,13 @@ class Attribution:
     features_BF: Floats | None = None
     inputs_BI: Floats | None = None
     """What each input adds as a whole; None for occlusion, whose changes do not add up."""
+
+    @property
+    def is_zero(self) -> bool:
+        """Return whether nothing of the inputs accounts for anything."""
+        parts = (self.inputs_BI, self.volumes_BCXYZ, self.region_sizes_BR, self.features_BF)
+        return not any(part.any() for part in parts if part is not None)
+
+    def without_maps(self) -> "Attribution":
+        """Return the same without what is large."""
+        return replace(self, volumes_BCXYZ=None)

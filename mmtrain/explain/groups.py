@@ -45,9 +45,7 @@ class Groups:
     hidden: Sequence[str]
 
 
-def find_groups(
-    target: TargetConfig, kind: TargetKind, labels_N: Floats, participants: NDArray[np.int64]
-) -> Groups:
+def find_groups(target: TargetConfig, kind: TargetKind, labels_N: Floats, participants: NDArray[np.int64]) -> Groups:
     """Return all people, and the classes or bands of the target among them.
 
     Parameters

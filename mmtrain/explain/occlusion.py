@@ -79,8 +79,8 @@ def occlude(
                 additional_forward_args=inputs.given,
                 perturbations_per_eval=max(1, pass_size // len(inputs)),
             )
-    cubes_BU, regions_BU, features_BU = changes_BU.double().cpu().split(
-        [len(units.cubes), units.num_regions, len(units.columns)], dim=1
+    cubes_BU, regions_BU, features_BU = (
+        changes_BU.double().cpu().split([len(units.cubes), units.num_regions, len(units.columns)], dim=1)
     )
     regions_BR = regions_BU.numpy() if units.num_regions else None
     return Attribution(
