@@ -48,7 +48,8 @@ def explain(
 
     For one sample, or on average over people of a split: maps in MNI space, pictures, rankings with intervals.
     """
-    from mmstudy.explain.explain import ExplainRequest, explain_sample, explain_split
+    from mmstudy.explain.explain import explain_sample, explain_split
+    from mmstudy.explain.request import ExplainRequest
     from mmtrain.explain.explainer import ExplainSettings
 
     request = ExplainRequest(

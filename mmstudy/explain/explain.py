@@ -2,55 +2,33 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from mmbase.files import to_json
-from mmbase.names import CONNECTIVITY, METADATA
 from mmdata.study import Study
 from mmstudy.explain.files import require_new_folder, write_files
 from mmstudy.explain.maps import Words, files_of_groups, files_of_sample
 from mmstudy.explain.people import People, cohort_of, one_sample, people_of_split, require_finished
 from mmstudy.explain.rankings import file_of_sample, files_of_ranking, parts_of, rank
 from mmstudy.explain.reading import mean_edges, stream_inputs
+from mmstudy.explain.record import describe, notes_of, notes_of_groups
+from mmstudy.explain.request import ExplainRequest
 from mmstudy.models.find import FoundModel, find_model
 from mmstudy.progress import Progress
 from mmtrain.data.cohort import Cohort
 from mmtrain.device import choose_device
-from mmtrain.drawing.attributions import HONEST
 from mmtrain.errors import TrainError
 from mmtrain.explain.attribution import Attribution
-from mmtrain.explain.completeness import TOLERANCE, Completeness, check_completeness
-from mmtrain.explain.explainer import Explainer, ExplainSettings, find_target, require_explainable
+from mmtrain.explain.completeness import check_completeness
+from mmtrain.explain.explainer import Explainer, find_target, require_explainable
 from mmtrain.explain.groups import Groups, find_groups
 from mmtrain.explain.inputs import Inputs, baseline_inputs
 from mmtrain.explain.library import load_captum
 from mmtrain.explain.means import GroupMeans
 from mmtrain.models.trained import TrainedModel
-from mmtrain.run import environment
 
-EXPLANATION_VERSION = 1
 EXPLANATION = "explanation.json"
-EdgesBaseline = Literal["zero", "mean"]
-DEFAULT_SAMPLES = 200
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExplainRequest:
-    """What is to be explained, and how."""
-
-    model: str
-    output: Path
-    settings: ExplainSettings = field(default_factory=ExplainSettings)
-    target: str | None = None
-    """None: the only one."""
-    edges_baseline: EdgesBaseline = "zero"
-    """Connectivity of the baseline: 0, or the mean of the training split."""
-    device: str = "auto"
-    seed: int = 1337
-    """Of the choice of samples and of intervals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,11 +77,11 @@ def explain_sample(study: Study, request: ExplainRequest, sample_id: str, progre
     words = prepared.words("sample of the study")
     files = dict[str, bytes]()
     if attribution.volumes_BCXYZ is not None and inputs.volumes_BCXYZ is not None:
-        files |= files_of_sample(words, attribution.volumes_BCXYZ[0], inputs.volumes_BCXYZ[0].float().cpu().numpy())
+        files |= files_of_sample(words, attribution.volumes_BCXYZ[0], inputs.volumes_BCXYZ[0].cpu().numpy())
     files |= dict(file_of_sample(parts) for parts in parts_of(prepared.model, [attribution]))
     completeness = check_completeness([attribution])
     content = {
-        **_described(request, words, attribution.baseline, completeness),
+        **describe(request, words, attribution.baseline, completeness),
         "what": "one sample: data of one person",
         "sample_id": sample_id,
         "output": float(attribution.output_B[0]),
@@ -111,7 +89,7 @@ def explain_sample(study: Study, request: ExplainRequest, sample_id: str, progre
     }
     files[EXPLANATION] = to_json(content)
     write_files(study.layout, request.output, files, people.rows.tolist(), of_one_person=True)
-    notes = _notes([attribution], completeness)
+    notes = notes_of([attribution], completeness)
     return Explained(content=content, notes=tuple(notes), seconds_per_sample=seconds)
 
 
@@ -135,16 +113,14 @@ def explain_split(
     means, attributions = _explain_people(study, prepared, people, groups, progress)
     seconds = (time.perf_counter() - started) / len(people)
     num_people = groups.told[0].num_people
-    files = dict[str, bytes]()
-    if means is not None:
-        files |= files_of_groups(words, list(groups.told), means)
-    rankings = {}
-    for parts in parts_of(prepared.model, attributions):
-        rankings[parts.what] = rank(parts, people.participants, request.seed)
-        files |= files_of_ranking(words, parts.what, rankings[parts.what], num_people)
+    kinds = parts_of(prepared.model, attributions)
+    rankings = {parts.what: rank(parts, people.participants, request.seed) for parts in kinds}
+    files = {} if means is None else dict(files_of_groups(words, groups.told, means))
+    for what, ranked in rankings.items():
+        files |= files_of_ranking(words, what, ranked, num_people)
     completeness = check_completeness(attributions)
     content = {
-        **_described(request, words, attributions[0].baseline, completeness),
+        **describe(request, words, attributions[0].baseline, completeness),
         "what": "means over people",
         "split": split,
         "num_people": num_people,
@@ -156,7 +132,7 @@ def explain_split(
     }
     files[EXPLANATION] = to_json(content)
     write_files(study.layout, request.output, files, people.rows.tolist(), of_one_person=False)
-    notes = [*_notes(attributions, completeness), *_notes_of_groups(groups)]
+    notes = [*notes_of(attributions, completeness), *notes_of_groups(groups)]
     return Explained(content=content, notes=tuple(notes), seconds_per_sample=seconds)
 
 
@@ -205,59 +181,3 @@ def _explain_people(
             done += len(inputs)
             on_progress(done, len(people))
     return means, small
-
-
-def _described(
-    request: ExplainRequest, words: Words, baseline: float, completeness: Completeness | None
-) -> dict[str, Any]:
-    """Return what explanation.json says of every explanation."""
-    card, settings = words.model.card, request.settings
-    baselines = dict.fromkeys(card.shape.volumes, "background, -1")
-    if card.shape.num_edges:
-        baselines[CONNECTIVITY] = "0" if request.edges_baseline == "zero" else "mean of the training split"
-    if card.shape.num_features:
-        baselines[METADATA] = "means of the training split, none missing"
-    method: dict[str, Any] = {"method": settings.method}
-    if words.is_occlusion:
-        method["cube_voxels"] = words.explainer.cube if card.shape.volumes else None
-    else:
-        method["steps"] = settings.steps
-    return {
-        "schema_version": EXPLANATION_VERSION,
-        "model": words.model.name,
-        "network": card.network,
-        "target": words.target,
-        "unit": words.unit,
-        "map_unit": words.map_unit if card.shape.volumes else None,
-        **method,
-        "baseline": baselines,
-        "baseline_output": baseline,
-        "completeness": None
-        if completeness is None
-        else {
-            "error": completeness.error,
-            "tolerance": TOLERANCE,
-            "converged": completeness.has_converged,
-        },
-        "seed": request.seed,
-        "meaning": HONEST,
-        "versions": {**environment(), "captum": version("captum")},
-    }
-
-
-def _notes(attributions: list[Attribution], completeness: Completeness | None) -> Iterator[str]:
-    if all(attribution.is_zero for attribution in attributions):
-        yield "Every attribution is 0: this model answers the same whatever its inputs are."
-    if completeness is not None and not completeness.has_converged:
-        yield (
-            f"The attributions miss what they should add up to by {100 * completeness.error:.1f} %, more than "
-            f"{100 * TOLERANCE:.0f} %: give more --steps."
-        )
-
-
-def _notes_of_groups(groups: Groups) -> Iterator[str]:
-    if groups.hidden:
-        yield (
-            f"Not told, for fewer than ten people are in them or could be counted by subtraction: "
-            f"{', '.join(groups.hidden)}."
-        )

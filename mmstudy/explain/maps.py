@@ -1,6 +1,6 @@
 """Maps of attributions as files: NIfTI in MNI space, and pictures in three planes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ def files_of_sample(
         yield f"{modality}.png", _draw(words, modality, "", 1, brain_XYZ, affine_44, [row])
 
 
-def files_of_groups(words: Words, groups: list[Group], means: GroupMeans) -> Iterator[File]:
+def files_of_groups(words: Words, groups: Sequence[Group], means: GroupMeans) -> Iterator[File]:
     """Yield the mean brains, and of each volume and group the mean maps and a picture of them."""
     brains_CXYZ = means.mean_volumes()
     for index, modality in enumerate(words.model.card.shape.volumes):
