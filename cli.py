@@ -16,6 +16,7 @@ from mmcli.commands import Command, CommandGroup
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
 from mmcli.evaluate import evaluate
+from mmcli.explain import explain
 from mmcli.export_model import export_model
 from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
@@ -30,7 +31,7 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, page, evaluate, export_model, bench, selftest),
+    *(init, verify, repair, qc, precompute_augs, train, runs, page, evaluate, explain, export_model, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

@@ -4,6 +4,7 @@ A plane is a 2D array as a picture is: its first row is the top, its first colum
 neurological convention: the left of a picture is the left of the brain, the front of a sagittal picture is its right.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,12 @@ def centre_planes(volume_XYZ: NDArray[Any]) -> tuple[Plane, ...]:
     >>> axial.shape, axial[0, 1]
     ((4, 2), np.float32(1.0))
     """
-    planes = (volume_XYZ.take(volume_XYZ.shape[view.normal] // 2, axis=view.normal) for view in VIEWS)
+    return planes_through(volume_XYZ, [size // 2 for size in volume_XYZ.shape])
+
+
+def planes_through(volume_XYZ: NDArray[Any], voxel: Sequence[int]) -> tuple[Plane, ...]:
+    """Return the axial, coronal and sagittal plane through a voxel (i, j, k)."""
+    planes = (volume_XYZ.take(voxel[view.normal], axis=view.normal) for view in VIEWS)
     return tuple(plane.T[::-1].astype(np.float32) for plane in planes)
 
 

@@ -10,6 +10,7 @@ zooms      voxel edge lengths in mm: the norms of the affine's columns.
 A transform is named `target_from_source`, so that in a product neighbours cancel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,28 @@ def zooms_mm(affine_44: Matrix44) -> NDArray[np.float64]:
     """
     zooms: NDArray[np.float64] = np.sqrt((affine_44[:3, :3] ** 2).sum(axis=0))
     return zooms
+
+
+def opposite_axes(one_44: Matrix44, other_44: Matrix44) -> tuple[int, ...]:
+    """Return the axes along which two affines without rotation run in opposite directions.
+
+    >>> opposite_axes(np.diag([-1.0, 1.0, 1.0, 1.0]), np.eye(4))
+    (0,)
+    """
+    differs = np.sign(np.diag(one_44)[:3]) != np.sign(np.diag(other_44)[:3])
+    return tuple(np.flatnonzero(differs).tolist())
+
+
+def flipped_affine(affine_44: Matrix44, shape: Sequence[int], axes: Sequence[int]) -> Matrix44:
+    """Return the affine of an image whose axes were flipped, so that each voxel stays where it was in the world.
+
+    >>> flipped_affine(np.eye(4), (5, 5, 5), (0,))[0].tolist()
+    [-1.0, 0.0, 0.0, 4.0]
+    """
+    flip_44 = np.eye(4)
+    for axis in axes:
+        flip_44[axis, axis], flip_44[axis, 3] = -1.0, shape[axis] - 1
+    return affine_44 @ flip_44
 
 
 def apply_affine(affine_44: Matrix44, points_N3: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -67,9 +67,9 @@ def to_svg(figure: Figure) -> bytes:
     return _saved(figure, "svg", metadata=metadata, facecolor="none")
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as PNG, on white."""
-    return _saved(figure, "png", facecolor="white")
+def to_png(figure: Figure, *, facecolor: str = "white") -> bytes:
+    """Return a figure as PNG, on white unless another ground is asked for; equal figures give equal bytes."""
+    return _saved(figure, "png", facecolor=facecolor, metadata={"Software": None})
 
 
 def _saved(figure: Figure, form: str, **options: Any) -> bytes:

@@ -111,5 +111,7 @@ class Architecture:
     """Give weights the memory format in which they compute fastest."""
     penalty: Callable[[nn.Module, ModelConfig], torch.Tensor] | None = None
     """Return what is added to the loss of each step."""
+    has_gradients: bool = True
+    """Whether outputs change smoothly with the inputs, so that their gradients say something; trees have none."""
     fit: Fitting | None = None
     """How it is fitted at once, where no gradient steps are needed; None: it learns in epochs."""

@@ -70,8 +70,9 @@ class TrainedModel:
             An input is missing, is not one of this model's, or has another shape.
         """
         tensors = self.network_inputs(volumes, connectivity, features)
-        others = [name for name, part in ((CONNECTIVITY, tensors[1]), (METADATA, tensors[2])) if part is not None]
-        presence = self._presence([*(volumes or {}), *others], len(next(part for part in tensors if part is not None)))
+        given = [*(volumes or {}), *[CONNECTIVITY] * (connectivity is not None), *[METADATA] * bool(features)]
+        num_samples = next(len(part) for part in tensors if part is not None)
+        presence = self._presence(given, num_samples)
         dtype = parameter_dtype(self.dtype)
         with computing_in(self.dtype, self.device):
             outputs = self.network(*tensors, **presence).to(dtype).double().cpu().numpy()
@@ -82,7 +83,7 @@ class TrainedModel:
         volumes: Mapping[str, NDArray[Any]] | None = None,
         connectivity: NDArray[Any] | None = None,
         features: Mapping[str, Sequence[float] | NDArray[Any]] | None = None,
-    ) -> tuple[torch.Tensor | None, ...]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """Return volumes, edges and features as the network takes them, on its device; None where it has no such input.
 
         Parameters and errors are those of `predict`.
@@ -95,9 +96,10 @@ class TrainedModel:
         if all(part is None for part in given):
             raise TrainError(f"Expected one of the inputs {', '.join(self.card.shape.inputs)} at least, got none.")
         dtype = parameter_dtype(self.dtype)
-        tensors = tuple(None if part is None else part.to(self.device, dtype) for part in given)
-        _require_equal_lengths([part for part in tensors if part is not None])
-        return tensors
+        tensors = (None if part is None else part.to(self.device, dtype) for part in given)
+        volumes_BCXYZ, edges_BE, features_BF = tensors
+        _require_equal_lengths([part for part in (volumes_BCXYZ, edges_BE, features_BF) if part is not None])
+        return volumes_BCXYZ, edges_BE, features_BF
 
     def _presence(self, given: Collection[str], num_samples: int) -> dict[str, torch.Tensor]:
         """Return what tells the network which inputs a batch has; nothing where it has all, which any network takes."""

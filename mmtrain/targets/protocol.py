@@ -83,6 +83,21 @@ class TargetKind(Protocol):
         """Turn the network's outputs into what is told to people, shape (N,)."""
         ...
 
+    def explained(self, outputs_BK: torch.Tensor) -> torch.Tensor:
+        """Return what an explanation divides among the inputs, shape (B,): a value, or the log-odds of class 1."""
+        ...
+
+    @staticmethod
+    def explained_unit(unit: str) -> str:
+        """Return the unit of `explained`, for axes and tables.
+
+        Parameters
+        ----------
+        unit
+            Of the target.
+        """
+        ...
+
     @staticmethod
     def draw(
         predicted: Predicted, title: str, *, threshold: float | None = None, exact: bool = False

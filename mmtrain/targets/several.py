@@ -62,6 +62,10 @@ class Targets:
         columns = zip(self.kinds, self._slices, strict=True)
         return np.stack([kind.predictions(outputs_NK[:, part]) for kind, part in columns], axis=1)
 
+    def explained(self, outputs_BK: torch.Tensor, target: int) -> torch.Tensor:
+        """Return what an explanation of one target, by its index, divides among the inputs: shape (B,)."""
+        return self.kinds[target].explained(outputs_BK[:, self._slices[target]])
+
     def clamp(self, labels_NT: Labels) -> Labels:
         """Return labels moved to the nearest that the training labels' scaling spans; missing ones stay missing."""
         columns = zip(self.kinds, labels_NT.T, strict=True)

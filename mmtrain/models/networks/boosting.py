@@ -183,5 +183,6 @@ ARCHITECTURE = Architecture(
     build=build,
     feature_scalings=("standardised",),
     complete=complete,
+    has_gradients=False,
     fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
 )

@@ -80,6 +80,16 @@ class Kind:
         likely = 1 / (1 + np.exp(-outputs_NK))
         return np.asarray(likely[:, 1] / likely.sum(axis=1))
 
+    def explained(self, outputs_BK: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of class 1 that belong to the probabilities of `predictions`."""
+        likely = functional.logsigmoid(outputs_BK)
+        return likely[:, 1] - likely[:, 0]
+
+    @staticmethod
+    def explained_unit(unit: str) -> str:
+        """Return what is divided: probabilities cannot be added up, their log-odds can."""
+        return "log-odds"
+
     @staticmethod
     def draw(
         predicted: Predicted, title: str, *, threshold: float | None = None, exact: bool = False

@@ -92,7 +92,21 @@ class Kind:
 
     def predictions(self, outputs_NK: Labels) -> Labels:
         """Return to the target's own unit."""
-        return (outputs_NK[:, 0] + 1) / 2 * (self.high - self.low) + self.low
+        values: Labels = self._in_unit(outputs_NK[:, 0])
+        return values
+
+    def _in_unit(self, scaled: Any) -> Any:
+        return (scaled + 1) / 2 * (self.high - self.low) + self.low
+
+    def explained(self, outputs_BK: torch.Tensor) -> torch.Tensor:
+        """Return the values in the target's own unit."""
+        values: torch.Tensor = self._in_unit(outputs_BK[:, 0])
+        return values
+
+    @staticmethod
+    def explained_unit(unit: str) -> str:
+        """Return the target's own unit."""
+        return unit or "units of the target"
 
     @staticmethod
     def draw(
