@@ -1,0 +1,49 @@
+"""What can be told of a volume without any training participant: whether a brain lies where MNI152's does.
+
+Used where a model's training participants are not described, as with published weights. Left and right cannot be told
+apart so: the template is symmetric.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmdata.volume.geometry import Grid
+from mmdata.volume.preprocess import block_mean
+from mmdata.volume.template import template_mask, template_on_grid, template_overlap
+from mmstudy.models.signs import BRAIN_ABOVE, as_fractions, coarse_side
+from mmstudy.predict.deviation import Deviation
+from mmstudy.predict.deviations.explanation import explain
+from mmstudy.predict.deviations.names import deviation
+from mmstudy.predict.deviations.parts import find_missing_part, part_missing, unstripped
+
+MIN_OVERLAP = 0.85
+"""Dice overlap with the template's brain; good synthetic scans have 0.93 and more, an ingest refuses below 0.6."""
+MAX_VOLUME = 1.35
+"""Times the template's brain, as much of either as the grid holds."""
+
+
+def find_template_deviations(modality: str, volume_XYZ: NDArray[Any], grid: Grid) -> list[Deviation]:
+    """Return whether the brain on a grid lies where the MNI152 brain does, as one brain."""
+    side = coarse_side(grid.side)
+    coarse_grid = Grid(side=side, spacing_mm=grid.spacing_mm * grid.side / side, centre_mm=grid.centre_mm)
+    coarse_XYZ = block_mean(as_fractions(volume_XYZ), grid.side // side)
+    brain_XYZ, template_XYZ = coarse_XYZ > BRAIN_ABOVE, template_mask(coarse_grid)
+    if part := find_missing_part(brain_XYZ, template_XYZ):
+        return [part_missing(modality, part)]
+    ratio = float(brain_XYZ.sum()) / float(template_XYZ.sum())
+    if ratio > MAX_VOLUME:
+        return [unstripped(modality, f"{ratio:.2f} times the volume of the MNI152 brain")]
+    overlap = template_overlap(brain_XYZ, coarse_grid)
+    if overlap >= MIN_OVERLAP:
+        return []
+    cause = explain(brain_XYZ.astype("float32"), (template_on_grid(coarse_grid) > 0).astype("float32"), coarse_grid)
+    return [
+        deviation(
+            cause.name if cause else "outside-template",
+            modality,
+            expected=f"a brain that overlaps MNI152's by at least {MIN_OVERLAP:g}",
+            got=f"{overlap:.2f}, {cause.got}" if cause else f"{overlap:.2f}",
+            remedy="Check the transform to MNI152 and the image's orientation.",
+        )
+    ]
