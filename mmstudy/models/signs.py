@@ -28,8 +28,8 @@ BRAIN_ABOVE = 0.02
 """Intensities of the brain; what is darker is background and the brain's blurred edge."""
 NUM_BINS = 64
 """Of the histogram, over 0 to 1."""
-TOP_ABOVE = 0.98
-"""Intensities that count as clamped."""
+_TOP = 0.99
+"""Quantile that a clamp moves: where 2 % of the brain is clamped, not 0.5 %, it is nearer to the clamp."""
 _PATTERN_ABOVE = 0.1
 """Share of the mean volume's largest value above which a voxel is brain in nearly everybody."""
 
@@ -47,14 +47,14 @@ class Sign:
 
 
 SIGNS = {
-    "likeness": Sign(about="correlation with the training participants' mean volume", least=0.05, sides=("low",)),
-    "tissue_likeness": Sign(about="correlation with their mean volume within the brain", least=0.15, sides=("low",)),
+    "likeness": Sign(about="correlation with the training participants' mean volume", least=0.03, sides=("low",)),
+    "tissue_likeness": Sign(about="correlation with their mean volume within the brain", least=0.05, sides=("low",)),
     "histogram_distance": Sign(
         about="distance of its intensities from their mean histogram", least=0.02, sides=("high",)
     ),
-    "top_share": Sign(about="share of the brain at the upper clamp", least=0.005),
-    "roughness": Sign(about="difference between neighbouring voxels, as a share of the spread", least=0.03),
-    "brain_ml": Sign(about="volume of the brain on the grid, ml", least=100.0),
+    "top_value": Sign(about="intensity that 1 % of the brain exceeds, as a share of the upper clamp", least=0.003),
+    "roughness": Sign(about="difference between neighbouring voxels, as a share of the spread", least=0.02),
+    "brain_ml": Sign(about="volume of the brain on the grid, ml", least=200.0),
     "centre_x_mm": Sign(about="centre of the brain from left to right, mm", least=3.0),
     "centre_y_mm": Sign(about="centre of the brain from back to front, mm", least=4.0),
     "centre_z_mm": Sign(about="centre of the brain from bottom to top, mm", least=4.0),
@@ -120,7 +120,7 @@ def reduce_volume(volume_XYZ: NDArray[Any], grid: Grid) -> Reduced:
     counts_H, _ = np.histogram(values, bins=NUM_BINS, range=(0.0, 1.0))
     own = _positions(brain_XYZ, grid)
     own |= {
-        "top_share": float(np.mean(values > TOP_ABOVE)) if len(values) else 0.0,
+        "top_value": float(np.quantile(values, _TOP)) if len(values) else 0.0,
         "roughness": _roughness(fractions, brain_XYZ, values),
     }
     return Reduced(
@@ -180,8 +180,12 @@ def _positions(brain_XYZ: NDArray[np.bool_], grid: Grid) -> dict[str, float]:
 
 
 def _roughness(fractions: NDArray[np.float32], brain_XYZ: NDArray[np.bool_], values: NDArray[np.float32]) -> float:
-    """Return the root mean square difference of neighbours along x over the standard deviation, inside the brain."""
-    both_XYZ = brain_XYZ[1:] & brain_XYZ[:-1]
-    steps = (fractions[1:] - fractions[:-1])[both_XYZ]
+    """Return the root mean square difference of neighbours over the standard deviation, inside the brain."""
     spread = float(values.std()) if len(values) else 0.0
-    return float(np.sqrt(np.mean(steps**2))) / spread if len(steps) and spread > 0 else float("nan")
+    squares = [_mean_square_step(np.moveaxis(fractions, axis, 0), np.moveaxis(brain_XYZ, axis, 0)) for axis in range(3)]
+    return float(np.sqrt(np.mean(squares))) / spread if spread > 0 else float("nan")
+
+
+def _mean_square_step(fractions: NDArray[np.float32], brain_XYZ: NDArray[np.bool_]) -> float:
+    steps = (fractions[1:] - fractions[:-1])[brain_XYZ[1:] & brain_XYZ[:-1]]
+    return float(np.mean(steps**2)) if len(steps) else float("nan")

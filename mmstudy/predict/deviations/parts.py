@@ -10,6 +10,8 @@ _HALVES = (("left", "right"), ("back", "front"), ("lower", "upper"))
 """By axis, first to last voxel of R, A, S."""
 _LOST, _KEPT = 0.6, 0.8
 """A half that is covered less than the first share is missing where its opposite is covered more than the second."""
+_TOO_SMALL = 0.8
+"""Of the expected volume: what has more was moved, and has lost nothing."""
 
 
 def find_missing_part(brain_XYZ: NDArray[np.bool_], expected_XYZ: NDArray[np.bool_]) -> str:
@@ -22,6 +24,8 @@ def find_missing_part(brain_XYZ: NDArray[np.bool_], expected_XYZ: NDArray[np.boo
     expected_XYZ
         Where nearly everybody has.
     """
+    if np.count_nonzero(brain_XYZ) > _TOO_SMALL * np.count_nonzero(expected_XYZ):
+        return ""
     for axis, names in enumerate(_HALVES):
         weight = expected_XYZ.sum(axis=tuple(other for other in range(3) if other != axis))
         middle = int(np.searchsorted(np.cumsum(weight), weight.sum() / 2))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmbase.disclosure import rounded
 from mmdata.volume.geometry import Grid
-from mmstudy.models.signs import BRAIN_ABOVE, NUM_LIMITS, SIGNS, asymmetry_of, correlate, reduce_volume, signs_of
+from mmstudy.models.signs import BRAIN_ABOVE, NUM_LIMITS, SIGNS, Reduced, asymmetry_of, reduce_volume, signs_of
 from mmstudy.models.training_cohort import VolumeCohort
 from mmstudy.models.usual import Usual
 from mmstudy.predict.deviation import Deviation
@@ -30,6 +30,7 @@ _EVERYBODY_ABOVE = 0.3
 """Share of the mean volume's largest value above which a voxel is brain in nearly everybody."""
 _INVERTED_BELOW = -0.3
 """Correlation within the brain of an image whose bright and dark are exchanged."""
+_SMOOTH_SPREADS = 2.5
 _PLACE = {
     "likeness": "unlike-training",
     "brain_ml": "other-size",
@@ -98,7 +99,7 @@ def find_volume_deviations(
     placed, is_explained = _find_place(modality, reduced.coarse_XYZ, cohort, of_place) if of_place else ([], False)
     if is_explained:  # what lies elsewhere also looks unlike
         return placed
-    looks = _find_looks(modality, reduced.coarse_XYZ, cohorts, [one for one in alarms if one.sign not in _PLACE])
+    looks = _find_looks(modality, reduced, signs, cohorts, [one for one in alarms if one.sign not in _PLACE])
     mirrored = _find_mirrored(modality, asymmetry_of(reduced.coarse_XYZ, cohort.pattern), cohort)
     return [*(one for one in placed if not (looks and one.name == "unlike-training")), *mirrored, *looks]
 
@@ -139,38 +140,45 @@ def _find_place(
 
 
 def _find_looks(
-    modality: str, coarse_XYZ: NDArray[np.float32], cohorts: Mapping[str, VolumeCohort], alarms: list[_Alarm]
+    modality: str,
+    reduced: Reduced,
+    signs: Mapping[str, float],
+    cohorts: Mapping[str, VolumeCohort],
+    alarms: list[_Alarm],
 ) -> list[Deviation]:
     """Return what is wrong with the intensities of a brain that lies where it should."""
+    if not alarms:
+        return []
+    if other := _other_modality(modality, reduced, cohorts):
+        return [_of_sign(modality, "other-modality", alarms[0], f"; it looks like the training scans of {other}")]
     alarmed = {alarm.sign: alarm for alarm in alarms}
     if (tissue := alarmed.get("tissue_likeness")) is not None:
-        return [_of_sign(modality, *_other_image(modality, coarse_XYZ, cohorts, tissue))]
-    found = []
-    if (top := alarmed.get("top_share")) is not None:
-        found.append(_of_sign(modality, "clamp-region", top))
-    elif (histogram := alarmed.get("histogram_distance")) is not None:
-        found.append(_of_sign(modality, "other-intensities", histogram))
+        name = "inverted-contrast" if tissue.value < _INVERTED_BELOW else "other-contrast"
+        return [_of_sign(modality, "other-diffusion-map" if modality == "dwi" else name, tissue)]
+    found = {}
     if (rough := alarmed.get("roughness")) is not None:
-        found.append(_of_sign(modality, "coarse-voxels" if rough.is_low else "noisy", rough))
-    return found
+        found["coarse-voxels" if rough.is_low else "noisy"] = rough
+    if (top := alarmed.get("top_value")) is not None:
+        found.setdefault("coarse-voxels" if _is_smooth(signs, cohorts[modality]) else "clamp-region", top)
+    if (histogram := alarmed.get("histogram_distance")) is not None and top is None:
+        found["other-intensities"] = histogram
+    return [_of_sign(modality, name, alarm) for name, alarm in found.items()]
 
 
-def _other_image(
-    modality: str, coarse_XYZ: NDArray[np.float32], cohorts: Mapping[str, VolumeCohort], alarm: _Alarm
-) -> tuple[str, _Alarm, str]:
-    """Return the name of what an image of other tissue contrast is, its alarm, and what more to say."""
-    likeness = {other: _tissue_likeness(coarse_XYZ, cohort) for other, cohort in cohorts.items() if other != modality}
-    nearest = max(likeness, key=likeness.__getitem__, default="")
-    if nearest and likeness[nearest] >= cohorts[nearest].usual["tissue_likeness"].limits(NUM_VOLUME_LIMITS)[0]:
-        return "other-modality", alarm, f"; its contrast is that of {nearest}"
-    if modality == "dwi":
-        return "other-diffusion-map", alarm, ""
-    return ("inverted-contrast" if alarm.value < _INVERTED_BELOW else "other-contrast"), alarm, ""
+def _other_modality(modality: str, reduced: Reduced, cohorts: Mapping[str, VolumeCohort]) -> str:
+    """Return the modality whose training scans a volume looks like in everything, if there is one."""
+    for other, cohort in cohorts.items():
+        if other != modality:
+            signs = signs_of(reduced, cohort.pattern)
+            if not any(_alarm(name, signs[name], cohort.usual.get(name)) for name in SIGNS if name not in _PLACE):
+                return other
+    return ""
 
 
-def _tissue_likeness(coarse_XYZ: NDArray[np.float32], cohort: VolumeCohort) -> float:
-    inside_XYZ = (cohort.mean_XYZ > 0.1 * cohort.mean_XYZ.max()) & (coarse_XYZ > BRAIN_ABOVE)
-    return correlate(coarse_XYZ[inside_XYZ], cohort.mean_XYZ[inside_XYZ])
+def _is_smooth(signs: Mapping[str, float], cohort: VolumeCohort) -> bool:
+    """Return whether a volume is smoother than most: voxels that are too large also move its brightest values."""
+    rough = cohort.usual.get("roughness")
+    return rough is not None and signs["roughness"] < rough.median - _SMOOTH_SPREADS * rough.below
 
 
 def _find_mirrored(modality: str, asymmetry: float, cohort: VolumeCohort) -> list[Deviation]:
