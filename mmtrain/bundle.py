@@ -24,3 +24,8 @@ class BundleDirectory:
     def contract(self) -> Path:
         """How scans and tables become that input."""
         return self.path / "contract.json"
+
+    @property
+    def training_cohort(self) -> Path:
+        """What the people trained on have in common; published weights have none."""
+        return self.path / "cohort.safetensors"

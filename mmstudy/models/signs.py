@@ -161,7 +161,7 @@ def correlate(values: NDArray[Any], others: NDArray[Any]) -> float:
 
 
 def _antisymmetric(volume_XYZ: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (volume_XYZ - volume_XYZ[::-1]) / 2
+    return np.asarray((volume_XYZ - volume_XYZ[::-1]) / 2, np.float32)
 
 
 def _positions(brain_XYZ: NDArray[np.bool_], grid: Grid) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.names import CONNECTIVITY
@@ -85,8 +84,3 @@ def find_scan_deviations(
         else find_volume_deviations(scan.modality, scan.row, scan.grid, volumes)
     )
     return list({(one.name, one.where): one for one in reversed(found)}.values())[::-1]
-
-
-def is_empty(row: NDArray[Any]) -> bool:
-    """Return whether a volume is background throughout."""
-    return not np.any(row)

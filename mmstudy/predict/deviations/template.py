@@ -6,11 +6,12 @@ apart so: the template is symmetric.
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.volume.geometry import Grid
 from mmdata.volume.preprocess import block_mean
-from mmdata.volume.template import template_mask, template_on_grid, template_overlap
+from mmdata.volume.template import template_mask, template_overlap
 from mmstudy.models.signs import BRAIN_ABOVE, as_fractions, coarse_side
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.explanation import explain
@@ -32,12 +33,12 @@ def find_template_deviations(modality: str, volume_XYZ: NDArray[Any], grid: Grid
     if part := find_missing_part(brain_XYZ, template_XYZ):
         return [part_missing(modality, part)]
     ratio = float(brain_XYZ.sum()) / float(template_XYZ.sum())
-    if ratio > MAX_VOLUME:
-        return [unstripped(modality, f"{ratio:.2f} times the volume of the MNI152 brain")]
     overlap = template_overlap(brain_XYZ, coarse_grid)
-    if overlap >= MIN_OVERLAP:
+    if overlap >= MIN_OVERLAP and ratio <= MAX_VOLUME:
         return []
-    cause = explain(brain_XYZ.astype("float32"), (template_on_grid(coarse_grid) > 0).astype("float32"), coarse_grid)
+    cause = explain(brain_XYZ.astype(np.float32), template_XYZ.astype(np.float32), coarse_grid)
+    if ratio > MAX_VOLUME and (cause is None or cause.name != "other-grid"):
+        return [unstripped(modality, f"{ratio:.2f} times the volume of the MNI152 brain")]
     return [
         deviation(
             cause.name if cause else "outside-template",
