@@ -84,7 +84,7 @@ def _regridded(coarse_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
 def _moved(coarse_XYZ: NDArray[np.float32], mean_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
     """Yield the volume moved to where it is most like the mean."""
     spectrum = np.conj(np.fft.rfftn(coarse_XYZ - coarse_XYZ.mean())) * np.fft.rfftn(mean_XYZ - mean_XYZ.mean())
-    likeness_XYZ = np.fft.irfftn(spectrum, s=coarse_XYZ.shape)
+    likeness_XYZ = np.fft.irfftn(spectrum, s=coarse_XYZ.shape, axes=(0, 1, 2))
     peak = np.unravel_index(int(np.argmax(likeness_XYZ)), coarse_XYZ.shape)
     steps = [int(p) if p <= side // 2 else int(p) - side for p, side in zip(peak, coarse_XYZ.shape, strict=True)]
     if any(steps):
