@@ -1,7 +1,7 @@
 """A training cohort's aggregates as one file of a bundle: safetensors, with all that is no array as JSON in its header.
 
-Means are kept as float16, which rounds them to a thousandth. The header's checksum is of the arrays' bytes, so that a
-file whose arrays changed is refused, also where no `checksums.jsonl` lies beside it.
+Means are kept as float16, which rounds them to a thousandth. The header has a checksum of all else, so that a changed
+file is refused also where no `checksums.jsonl` lies beside it.
 """
 
 import json
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mmbase.checksums import write_checked
-from mmbase.json_text import EXACT, Count, DamagedTextError, Finite, parse_json
+from mmbase.json_text import EXACT, Count, DamagedTextError, Finite, parse_content, parse_json
 from mmdata.volume.geometry import Grid
 from mmstudy.models.training_cohort import EdgeCohort, FeatureCohort, TrainingCohort, VolumeCohort
 from mmstudy.models.usual import Usual
@@ -26,7 +26,7 @@ from mmtrain.errors import TrainError
 from mmtrain.unchanged import require_unchanged
 
 COHORT_VERSION = 1
-_HEADER = "training_cohort"
+_HEADER, _CHECKSUM = "training_cohort", "xxh3_128"
 _AGAIN = "Get another copy of the bundle, or export the model again."
 _MAX_BYTES = 64 << 20
 
@@ -74,8 +74,6 @@ class _Header:
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
 
     schema_version: int
-    xxh3_128: str
-    """Of the arrays' bytes, in order of their names."""
     volumes: dict[str, _Volume] = field(default_factory=dict)
     edges: _Edges | None = None
     features: dict[str, _Feature] = field(default_factory=dict)
@@ -86,7 +84,6 @@ def write_training_cohort(path: Path, cohort: TrainingCohort) -> None:
     arrays = _arrays_of(cohort)
     header: dict[str, Any] = {
         "schema_version": COHORT_VERSION,
-        "xxh3_128": _digest(arrays),
         "volumes": {
             modality: {
                 "people": one.people,
@@ -99,7 +96,8 @@ def write_training_cohort(path: Path, cohort: TrainingCohort) -> None:
         "edges": None if cohort.edges is None else {"people": cohort.edges.people, "usual": _plain(cohort.edges.usual)},
         "features": _plain(cohort.features),
     }
-    write_checked(path, save(arrays, metadata={_HEADER: json.dumps(header)}))
+    text = json.dumps(header)
+    write_checked(path, save(arrays, metadata={_HEADER: text, _CHECKSUM: _digest(text, arrays)}))
 
 
 def read_training_cohort(path: Path) -> TrainingCohort:
@@ -116,8 +114,7 @@ def read_training_cohort(path: Path) -> TrainingCohort:
             raise TrainError(f"{path.name} has more than {_MAX_BYTES:,} bytes, so it is no training cohort.", _AGAIN)
         content = path.read_bytes()
         arrays = load(content)
-        header = _read_header(content)
-        return _cohort_of(header, arrays)
+        return _cohort_of(_read_header(content, arrays), arrays)
     except FileNotFoundError as error:
         raise TrainError(f"There is no {path.name}: the people trained on are not described.", _AGAIN) from error
     except (SafetensorError, DamagedTextError, ValueError, KeyError, OSError, OverflowError, MemoryError) as error:
@@ -136,8 +133,6 @@ def _arrays_of(cohort: TrainingCohort) -> dict[str, NDArray[Any]]:
 
 
 def _cohort_of(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> TrainingCohort:
-    if header.xxh3_128 != _digest(arrays):
-        raise DamagedTextError("its arrays are not as they were written")
     return TrainingCohort(
         volumes={
             modality: VolumeCohort(
@@ -162,14 +157,14 @@ def _cohort_of(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> TrainingC
     )
 
 
-def _read_header(content: bytes) -> _Header:
-    """Return the header's own part: 8 bytes of length, little-endian, then JSON. Source: the safetensors format."""
+def _read_header(content: bytes, arrays: Mapping[str, NDArray[Any]]) -> _Header:
+    """Return the header's own part, which lies behind 8 bytes of length. Source: the safetensors format."""
     length = int.from_bytes(content[:8], "little")
-    metadata = parse_json(content[8 : 8 + length], dict[str, Any]).get("__metadata__")
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(_HEADER), str):
-        raise DamagedTextError("it lacks its header")
-    text = metadata[_HEADER]
+    metadata = _metadata(parse_json(content[8 : 8 + length], dict[str, Any]))
+    text = metadata.get(_HEADER, "")
     version = parse_json(text, dict[str, Any]).get("schema_version")
+    if metadata.get(_CHECKSUM) != _digest(text, arrays):
+        raise DamagedTextError("it is not as it was written")
     if version != COHORT_VERSION:
         raise TrainError(
             f"The training cohort has schema_version {version}; this mm reads {COHORT_VERSION}.",
@@ -178,8 +173,12 @@ def _read_header(content: bytes) -> _Header:
     return parse_json(text, _Header)
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = xxhash.xxh3_128()
+def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+    return parse_content(header.get("__metadata__"), dict[str, str])
+
+
+def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = xxhash.xxh3_128(text.encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

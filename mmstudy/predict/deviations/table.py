@@ -1,8 +1,9 @@
 """Whether a table has the fields that a model's features are made of, or others that are taken for them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 from catalog.fields import FeatureDefinition
+from catalog.tables.headers import TableHeader, find_fields
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.names import deviation
 
@@ -18,26 +19,29 @@ CONFUSED = {
 """UK Biobank field to those that are taken for it. Source: UK Biobank's showcase."""
 
 
-def find_table_deviations(table_fields: Collection[int], fields: Mapping[str, FeatureDefinition]) -> list[Deviation]:
-    """Return which fields of a table seem to stand for others that the model wants and the table lacks.
+def find_table_deviations(headers: Sequence[TableHeader], fields: Mapping[str, FeatureDefinition]) -> list[Deviation]:
+    """Return which fields of tables seem to stand for others that the model wants and no table has.
 
     Parameters
     ----------
-    table_fields
-        UK Biobank field numbers of the table's columns.
+    headers
+        Of all tables that features are made of.
     fields
         How the model's features are defined.
     """
+    there = {column.field for header in headers for column in find_fields(header)}
+    named = {name.lower() for header in headers for name in header.names}
     return [
         deviation(
             "wrong-field",
             name,
             expected=f"field {definition.field}",
             got=f"no such column, but field {other} ({words})",
-            remedy=f"Add field {definition.field} to the table, or accept that {name} counts as missing.",
+            remedy=f"Add field {definition.field} to the table. If you allow it, {name} counts as missing.",
         )
         for name, definition in fields.items()
-        if definition.field is not None and definition.field not in table_fields
+        if definition.field is not None and definition.field not in there
+        if named.isdisjoint((name.lower(), *definition.names))
         for other, words in CONFUSED.get(definition.field, {}).items()
-        if other in table_fields
+        if other in there
     ]

@@ -1,21 +1,32 @@
-"""In which other unit a value may have been given: what it has to be multiplied by to be in the model's.
-
-Factors are exact, or follow from molar masses: cholesterol 386.65 g/mol.
-"""
+"""In which other unit a value may have been given, and what turns it into the model's."""
 
 from collections.abc import Iterator
 
-_FACTORS = {
-    "years": {"months": 1 / 12, "weeks": 7 / 365.25, "days": 1 / 365.25},
-    "kg": {"pounds": 0.45359237, "grams": 0.001},
-    "cm": {"inches": 2.54, "metres": 100.0, "millimetres": 0.1},
-    "mm": {"cm": 10.0, "inches": 25.4},
-    "ms": {"seconds": 1000.0},
-    "%": {"a fraction of 1": 100.0},
-    "g/dl": {"g/l": 0.1},
+from catalog.tables.units import unit_factor
+
+_CONFUSED = (
+    "months",
+    "weeks",
+    "days",
+    "seconds",
+    "pounds",
+    "grams",
+    "metres",
+    "cm",
+    "mm",
+    "g/l",
+    "g/dl",
+    "mg/dl",
+    "umol/l",
+)
+"""Units that tables of other places have, by spellings of `catalog.tables.units`."""
+_BY_SUBSTANCE = {
     "mmol/l": {"mg/dl of cholesterol": 10 / 386.65},
+    "%": {"fractions of 1": 100.0},
+    "mm": {"inches": 25.4},
 }
-"""The model's unit, in lower case, to another unit and its factor."""
+"""Those that units alone do not tell: the model's unit in lower case, the other one, its factor. Cholesterol has
+386.65 g/mol."""
 
 
 def other_units(unit: str) -> Iterator[tuple[str, float]]:
@@ -24,4 +35,8 @@ def other_units(unit: str) -> Iterator[tuple[str, float]]:
     >>> dict(other_units("kg"))["pounds"]
     0.45359237
     """
-    yield from _FACTORS.get(unit.strip().lower(), {}).items()
+    for other in _CONFUSED:
+        factor = unit_factor(other, unit)
+        if factor is not None and factor != 1:
+            yield other, factor
+    yield from _BY_SUBSTANCE.get(unit.strip().lower(), {}).items()

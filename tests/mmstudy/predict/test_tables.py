@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from catalog.fields import load_dictionary
+from catalog.tables.headers import TableHeader, parse_header
 from mmstudy.models.training_cohort import FeatureCohort, feature_cohort
 from mmstudy.predict.deviations.features import age_range, find_column_deviations, find_feature_deviations
 from mmstudy.predict.deviations.table import find_table_deviations
@@ -69,8 +70,14 @@ def test_a_column_in_pounds_is_told_though_each_value_could_be_kg() -> None:
     assert find_column_deviations("weight", new[:9] / 0.45359237, FIELDS["weight"], weight) == []
 
 
+def header(*names: str) -> TableHeader:
+    return parse_header(",".join(["eid", *names]).encode(), "a table")
+
+
 def test_age_at_recruitment_in_place_of_age_at_the_visit_is_told() -> None:
-    found = find_table_deviations({31, 21022, 21002, 30020}, FIELDS)
-    assert [(one.name, one.where) for one in found] == [("wrong-field", "age")]
-    assert "21022" in found[0].got
-    assert find_table_deviations({31, 21022, 21003, 21002, 30020}, FIELDS) == []
+    others = ("31-0.0", "21002-2.0", "30020-0.0")
+    (found,) = find_table_deviations([header("21022-0.0", *others)], FIELDS)
+    assert (found.name, found.where) == ("wrong-field", "age")
+    assert "21022" in found.got
+    assert find_table_deviations([header("21022-0.0"), header("21003-2.0", *others)], FIELDS) == []
+    assert find_table_deviations([header("21022-0.0"), header("Age", *others)], FIELDS) == []
