@@ -13,7 +13,6 @@ from mmdata.volume.nifti import Volume
 from mmdata.volume.reference_grid import REFERENCE_CENTRE_MM, REFERENCE_EXTENT_MM, reference_affine
 from mmdata.volume.settings import VolumeSettings
 from mmstudy.models.contract import InputContract
-from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.deviations.scan import CheckedScan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
 from mmtrain.data.scaling import FeatureScaler
@@ -141,8 +140,3 @@ def test_measures_and_voxels_of_the_source_are_told_by_name(head: Any) -> None:
     assert told(scan(row, white_over_grey=0.8)) == ["other-contrast"]
     assert told(scan(row, flat_share=0.9, brain_ml=1200.0)) == ["label-maps"]
     assert told(scan(row, brain_ml=1.2)) == ["other-size"]
-
-
-def test_every_name_is_a_word_in_kebab_case_with_a_sentence() -> None:
-    assert all(name == name.lower() and " " not in name for name in NAMES)
-    assert all(sentence.endswith(".") for sentence in NAMES.values())
