@@ -23,6 +23,9 @@ from mmstudy.models.usual import Usual, usual_of, usual_of_all
 TAIL_PEOPLE = SMALLEST_COUNT
 """How many people lie beyond the ends of a told range, at least."""
 
+_LARGEST = 0.999
+"""Quantile of the edges' sizes that Fisher's z moves most."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeCohort:
@@ -116,6 +119,7 @@ def edge_signs(edges_E: NDArray[Any], mean_E: NDArray[Any]) -> dict[str, float]:
         "mean_edge": float(np.mean(edges_E, dtype=np.float64)),
         "edge_spread": float(np.std(edges_E, dtype=np.float64)),
         "empty_share": float(np.mean(edges_E == 0)),
+        "largest_edge": float(np.quantile(np.abs(edges_E), _LARGEST)),
     }
 
 
@@ -138,9 +142,18 @@ def feature_cohort(values: NDArray[np.float64]) -> FeatureCohort | None:
     known = np.sort(values[np.isfinite(values)])
     if len(known) < 4 * TAIL_PEOPLE:  # the tenth of fewer lies in the middle of them
         return FeatureCohort(usual=usual)
-    return FeatureCohort(
-        usual=usual, low=rounded(float(known[TAIL_PEOPLE - 1])), high=rounded(float(known[-TAIL_PEOPLE]))
-    )
+    low, high = float(known[TAIL_PEOPLE - 1]), float(known[-TAIL_PEOPLE])
+    return FeatureCohort(usual=usual, low=_rounded_up(low), high=-_rounded_up(-high))
+
+
+def _rounded_up(number: float) -> float:
+    """Return a number as `rounded` gives it, but never a smaller one.
+
+    >>> _rounded_up(49.91), -_rounded_up(-75.09)
+    (50.0, 75.0)
+    """
+    near = rounded(number)
+    return near if near >= number else rounded(number + (number - near) * 2 + abs(number) / 1000)
 
 
 def _without(mean_XYZ: NDArray[np.float64], cdf_H: NDArray[np.float64], one: Reduced, num_people: int) -> Pattern:

@@ -16,10 +16,11 @@ from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.names import deviation
 
 _WHERE = "connectivity"
-_LEAST = {"likeness": 0.1, "edge_spread": 0.02, "mean_edge": 0.1, "empty_share": 0.05}
+_LEAST = {"likeness": 0.1, "edge_spread": 0.02, "mean_edge": 0.1, "empty_share": 0.05, "largest_edge": 0.03}
 """Distance from the median that does no harm."""
-_NUM_LIMITS = 6
-"""Two of the spread and of the mean, one of likeness and of empty edges."""
+_ABOUT = {"largest_edge": "99.9th percentile", "edge_spread": "standard deviation", "mean_edge": "mean"}
+_NUM_LIMITS = 8
+"""Two of the spread, of the mean and of the largest, one of likeness and of empty edges."""
 _ROUNDING = 1e-5
 _SAME_REGIONS = 0.3
 """Share of the usual likeness: another measure of the same regions has more, other regions have nearly none."""
@@ -61,11 +62,6 @@ def find_edge_deviations(
 def _find_unlike(edges_E: NDArray[Any], cohort: EdgeCohort, *, may_be_r: bool) -> list[Deviation]:
     signs = edge_signs(edges_E, cohort.mean_E)
     limits = {name: usual.limits(_NUM_LIMITS, least=_LEAST[name]) for name, usual in cohort.usual.items()}
-    if "likeness" in limits and not signs["likeness"] >= limits["likeness"][0]:
-        usual_likeness = cohort.usual["likeness"].median
-        expected = f"a correlation with the {cohort.people} training participants' mean of {limits['likeness'][0]:.2f}"
-        name_it = _other_measure if signs["likeness"] > _SAME_REGIONS * usual_likeness else _other_parcellation
-        return [name_it(f"{expected} or more", f"{signs['likeness']:.2f}")]
     if "empty_share" in limits and signs["empty_share"] > limits["empty_share"][1]:
         return [
             deviation(
@@ -76,7 +72,12 @@ def _find_unlike(edges_E: NDArray[Any], cohort: EdgeCohort, *, may_be_r: bool) -
                 remedy="Regions without a signal give edges of 0: look at the coverage of the functional scan.",
             )
         ]
-    for name, words in {"edge_spread": "standard deviation", "mean_edge": "mean"}.items():
+    if "likeness" in limits and not signs["likeness"] >= limits["likeness"][0]:
+        usual_likeness = cohort.usual["likeness"].median
+        expected = f"a correlation with the {cohort.people} training participants' mean of {limits['likeness'][0]:.2f}"
+        name_it = _other_measure if signs["likeness"] > _SAME_REGIONS * usual_likeness else _other_parcellation
+        return [name_it(f"{expected} or more", f"{signs['likeness']:.2f}")]
+    for name, words in _ABOUT.items():
         low, high = limits.get(name, (-np.inf, np.inf))
         if not low <= signs[name] <= high:
             guess = ", as r has where the model expects Fisher's z" if may_be_r and signs[name] < low else ""

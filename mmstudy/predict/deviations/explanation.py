@@ -45,7 +45,7 @@ def explain(coarse_XYZ: NDArray[np.float32], mean_XYZ: NDArray[np.float32], grid
         The model's, at that side.
     """
     missing = 1 - correlate(coarse_XYZ, mean_XYZ)
-    causes = [*_turned(coarse_XYZ), *_regridded(coarse_XYZ, grid), *_moved(coarse_XYZ, mean_XYZ, grid)]
+    causes = [*_turned(coarse_XYZ), *regridded(coarse_XYZ, grid), *_moved(coarse_XYZ, mean_XYZ, grid)]
     remains = [1 - correlate(cause.undone_XYZ, mean_XYZ) for cause in causes]
     best = int(np.argmin(np.nan_to_num(remains, nan=2.0)))
     return causes[best] if remains[best] <= _REMAINS * missing else None
@@ -64,8 +64,8 @@ def _turned(coarse_XYZ: NDArray[np.float32]) -> Iterator[Cause]:
         )
 
 
-def _regridded(coarse_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
-    """Yield the volume as if it lay on one of the grids in use."""
+def regridded(coarse_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
+    """Yield the volume as if it lay on one of the other grids in use."""
     known = {
         "the grid of the published weights (182.9 mm)": (REFERENCE_EXTENT_MM, REFERENCE_CENTRE_MM),
         "mm's own grid (192 mm)": (VolumeSettings().extent_mm, MNI152_BRAIN_CENTRE_MM),

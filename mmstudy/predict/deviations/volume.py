@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.disclosure import rounded
+from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.volume.geometry import Grid
 from mmstudy.models.signs import BRAIN_ABOVE, NUM_LIMITS, SIGNS, Reduced, asymmetry_of, reduce_volume, signs_of
 from mmstudy.models.training_cohort import VolumeCohort
@@ -31,6 +32,7 @@ _EVERYBODY_ABOVE = 0.3
 _INVERTED_BELOW = -0.3
 """Correlation within the brain of an image whose bright and dark are exchanged."""
 _SMOOTH_SPREADS = 2.5
+"""Below the usual roughness, where few good scans are."""
 _PLACE = {
     "likeness": "unlike-training",
     "brain_ml": "other-size",
@@ -64,7 +66,6 @@ class _Alarm:
 
     sign: str
     value: float
-    median: float
     low: float
     high: float
 
@@ -118,7 +119,7 @@ def _alarm(name: str, value: float, usual: Usual | None) -> _Alarm | None:
         return None
     low, high = usual.limits(NUM_VOLUME_LIMITS, least=SIGNS[name].least)
     low, high = low if "low" in SIGNS[name].sides else -np.inf, high if "high" in SIGNS[name].sides else np.inf
-    return None if low <= value <= high else _Alarm(name, value, usual.median, low, high)
+    return None if low <= value <= high else _Alarm(name, value, low, high)
 
 
 def _find_place(
@@ -154,7 +155,7 @@ def _find_looks(
     alarmed = {alarm.sign: alarm for alarm in alarms}
     if (tissue := alarmed.get("tissue_likeness")) is not None:
         name = "inverted-contrast" if tissue.value < _INVERTED_BELOW else "other-contrast"
-        return [_of_sign(modality, "other-diffusion-map" if modality == "dwi" else name, tissue)]
+        return [_of_sign(modality, "other-diffusion-map" if VOLUME_FILES[modality].has_maps else name, tissue)]
     found = {}
     if (rough := alarmed.get("roughness")) is not None:
         found["coarse-voxels" if rough.is_low else "noisy"] = rough

@@ -20,7 +20,7 @@ from mmtrain.run import RunDirectory, create_run
 from mmtrain.targets.several import Targets
 
 SIDE, NUM_ROWS = 8, 32
-TRAIN = {"target": "age", "kind": "regression", "unit": "years", "inputs": ["t1", "metadata"], "side": SIDE}
+TRAIN = {"target": "age", "kind": "regression", "unit": "years", "inputs": ["t1"], "side": SIDE}
 VALUES = np.random.default_rng(5).integers(5_000, 60_000, (NUM_ROWS, SIDE, SIDE, SIDE)).astype(np.uint16)
 AGES = np.linspace(45, 80, NUM_ROWS)
 
