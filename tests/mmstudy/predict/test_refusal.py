@@ -48,13 +48,13 @@ def test_good_scans_of_other_participants_are_not_refused(cohorts: Cohorts) -> N
 
 @pytest.mark.slow
 def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_are() -> None:
-    cohorts = describe_people(41, range(120), 2.0)
+    cohorts = describe_people(41, range(100), 2.0)
     alarms = {f"{study} {modality}": 0 for study, modality in good_scans(42, 0, 2.0)}
     for index in range(100):
         for (study, modality), row in good_scans(42, index, 2.0).items():
             alarms[f"{study} {modality}"] += bool(told(cohorts, study, modality, row))
     found: dict[str, Counter[str]] = {}
-    for index in range(20):
+    for index in range(12):
         for what, plant in planted_scans(43, index, 2.0).items():
             names = told(cohorts, plant.study, plant.modality, plant.row)
             is_right = bool(names) and names <= plant.names
@@ -62,4 +62,4 @@ def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_a
     if file := os.environ.get("MM_REFUSALS"):
         Path(file).write_text(json.dumps({"alarms": alarms, "found": found}, indent=1), encoding="utf-8")
     assert max(alarms.values()) <= 1
-    assert {what for what, counts in found.items() if counts["right"] < 18} <= RARELY_FOUND
+    assert {what for what, counts in found.items() if counts["right"] < 11} <= RARELY_FOUND
