@@ -26,6 +26,11 @@ class BundleDirectory:
         return self.path / "contract.json"
 
     @property
+    def training_cohort(self) -> Path:
+        """What the people trained on have in common; published weights have none."""
+        return self.path / "cohort.safetensors"
+
+    @property
     def results(self) -> Path:
         """What may be told of how good the model is, and of whom it was trained on."""
         return self.path / "results.json"
@@ -58,4 +63,4 @@ class BundleDirectory:
     @property
     def parts(self) -> tuple[Path, ...]:
         """Every file that a bundle may have, but for checksums."""
-        return (*self.required, self.results, self.readme, self.onnx)
+        return (*self.required, self.training_cohort, self.results, self.readme, self.onnx)

@@ -59,6 +59,8 @@ from mmdata.volume.nifti import encode_volume
 from mmdata.volume.settings import VolumeSettings
 from mmstudy.audit_answers import keep_answer, read_answer
 from mmstudy.dictionary import study_dictionary
+from mmstudy.models.cohort_file import read_training_cohort, write_training_cohort
+from mmstudy.models.training_cohort import TrainingCohort, edge_cohort, feature_cohort, volume_cohort
 from mmstudy.results.read import read_run
 from mmstudy.settings import create_study, load_study
 from mmtrain.bundle import BundleDirectory
@@ -297,6 +299,27 @@ def small_model() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     return model, optimizer
 
 
+def write_description(folder: Path) -> Path:
+    """Write what twelve people who were trained on have in common; its checksum is in the file."""
+    path, rng = folder / "cohort.safetensors", np.random.default_rng(4)
+    volumes = volume_cohort(rng.uniform(0, 1, (12, SIDE, SIDE, SIDE)), VolumeSettings().grid(SIDE))
+    ages = feature_cohort(rng.uniform(45, 82, 50))
+    assert volumes is not None
+    assert ages is not None
+    edges = edge_cohort(rng.normal(size=(12, 10)))
+    write_training_cohort(path, TrainingCohort(volumes={"t1": volumes}, edges=edges, features={"age": ages}))
+    (folder / "checksums.jsonl").unlink()
+    return path
+
+
+def read_what_is_common(path: Path) -> Any:
+    found = read_training_cohort(path)
+    assert found.edges is not None
+    volumes = found.volumes["t1"]
+    arrays = [volumes.mean_XYZ, volumes.deviation_XYZ, volumes.cdf_H, found.edges.mean_E]
+    return found.features, found.edges.usual, volumes.usual, volumes.grid, [array.tobytes() for array in arrays]
+
+
 def write_checkpoint(folder: Path) -> Path:
     progress = Progress(epoch=3, part=EpochPart(steps=5), best_epoch=2, history=[{"epoch": 1, "val": {"mae": 1 / 3}}])
     save_checkpoint(folder / "last.safetensors", *small_model(), progress)
@@ -507,6 +530,7 @@ READERS: Mapping[str, Reader] = {
         write=partial(write_golden_examples, "outputs.json"), read=read_golden_examples, damage=damage_json
     ),
     "results.json": Reader(write=write_told_results, read=read_results, damage=damage_json),
+    "cohort.safetensors": Reader(write=write_description, read=read_what_is_common, is_checked=True),
     "checksums.jsonl": Reader(write=partial(write_model, "checksums.jsonl"), read=read_checksums, damage=damage_lines),
     "checkpoint": Reader(write=write_checkpoint, read=read_checkpoint, is_checked=True),
     "published checkpoint": Reader(write=write_published, read=read_published_weights, is_checked=True),

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.volume.geometry import Matrix44
+from mmdata.volume.geometry import Matrix44, zooms_mm
 from mmdata.volume.nifti import Volume
 
 
@@ -23,3 +23,31 @@ class NativeScan:
     """Who says where the image lies: its source, or the user's word that it lies on the reference study's grid."""
     expected_mask: str = ""
     """Where a mask is looked for, in words; empty where nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NativeFacts:
+    """What stays known of an image once it lies on the study's grid."""
+
+    shape: tuple[int, ...]
+    """Voxels along each axis."""
+    voxel_mm: tuple[float, ...]
+    """Edge lengths of a voxel."""
+    is_mirrored: bool
+    """Whether the transform to MNI152 exchanges left and right, which no head needs."""
+    transform_source: str
+    """Who says where it lies: ``source``, ``reference-grid`` or ``registration``."""
+
+
+def facts_of(volume: Volume, mni_from_native_44: Matrix44, transform_source: str) -> NativeFacts:
+    """Return what stays known of an image and its transform.
+
+    >>> facts_of(Volume(np.zeros((9, 8, 7)), np.diag([-1.0, 1, 2, 1])), np.eye(4), "source").voxel_mm
+    (1.0, 1.0, 2.0)
+    """
+    return NativeFacts(
+        shape=volume.data_XYZ.shape,
+        voxel_mm=tuple(zooms_mm(volume.affine_44).tolist()),
+        is_mirrored=bool(np.linalg.det(mni_from_native_44[:3, :3]) < 0),
+        transform_source=transform_source,
+    )

@@ -13,7 +13,7 @@ from mmdata.errors import ScanRejected
 from mmdata.readers.brain import extract_brain
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image
-from mmdata.readers.native import NativeScan
+from mmdata.readers.native import NativeFacts, NativeScan, facts_of
 from mmdata.readers.ukb import read_connectome, read_native, read_warped
 from mmdata.volume.connectivity import clean_edges, correlate_regions, parse_edges, parse_timeseries
 from mmdata.volume.connectome import CONNECTOMES
@@ -44,6 +44,8 @@ class LoadedScan:
     """Array name to the row that goes there."""
     measures: dict[str, float]
     provenance: dict[str, str]
+    native: NativeFacts | None = None
+    """Of a volume's image."""
 
 
 def load_scan(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
@@ -84,6 +86,7 @@ def _load_volume(scan: ScanCandidate, settings: LoadSettings) -> LoadedScan:
         rows={str(side): level for side, level in preprocessed.levels.items()},
         measures=measures | preprocessed.measures,
         provenance={"brain": brain_source, "transform": transform_source},
+        native=facts_of(brain, mni_from_native_44, transform_source),
     )
 
 

@@ -1,0 +1,105 @@
+"""Describe the people whom a run was trained on, from its cohort and the study's stores."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbase.names import CONNECTIVITY
+from mmdata.qc.mean import read_batches, spread_evenly
+from mmdata.store.array import StoredArray, open_array
+from mmdata.store.location import parse_location
+from mmdata.study import Study
+from mmstudy.models.cohort_file import read_training_cohort
+from mmstudy.models.find import FoundModel
+from mmstudy.models.training_cohort import (
+    EdgeCohort,
+    FeatureCohort,
+    TrainingCohort,
+    VolumeCohort,
+    edge_cohort,
+    feature_cohort,
+    volume_cohort,
+)
+from mmstudy.runs.folders import find_run_of_study
+from mmtrain.bundle import BundleDirectory
+from mmtrain.data.cohort import Cohort, read_cohort
+from mmtrain.models.card import ModelCard
+from mmtrain.run import RunDirectory
+
+MAX_PEOPLE = 400
+"""Whose scans are read; spread over the training split. More would hardly move a limit."""
+_AGE = "age"
+
+
+def find_training_cohort(study: Study | None, model: FoundModel) -> TrainingCohort | None:
+    """Return what the people whom a model was trained on have in common; None where a bundle does not tell.
+
+    Raises
+    ------
+    TrainError
+        The bundle's file is damaged, or the run's cohort is.
+    mmdata.errors.StoreError
+        The study's arrays cannot be read.
+    """
+    if model.is_run:
+        assert study is not None
+        return describe_run(study, RunDirectory(model.path), model.card)
+    path = BundleDirectory(model.path).training_cohort
+    return read_training_cohort(path) if path.exists() else None
+
+
+def describe_run(study: Study, run: RunDirectory, card: ModelCard) -> TrainingCohort:
+    """Return what the people whom a run was trained on have in common.
+
+    Raises
+    ------
+    TrainError
+        Its cohort is damaged.
+    mmdata.errors.StoreError
+        The study's arrays cannot be read.
+    """
+    cohort = read_cohort(run.cohort)
+    people = _one_sample_each(cohort)
+    rows = spread_evenly(cohort.rows[people].tolist(), MAX_PEOPLE)
+    _, config = find_run_of_study(study.layout, run.run_id)
+    layout = study.layout
+    if config.execution.stores:
+        layout = replace(layout, stores=parse_location(config.execution.stores))
+    volumes: dict[str, VolumeCohort] = {}
+    for modality in card.shape.volumes:
+        array = open_array(layout.located(layout.volume_array(modality, card.shape.side)))
+        described = volume_cohort(_rows_of(array, rows), study.config.volumes.grid(card.shape.side))
+        if described is not None:
+            volumes[modality] = described
+    edges: EdgeCohort | None = None
+    if CONNECTIVITY in card.inputs:
+        array = open_array(layout.located(layout.connectivity_array(config.data.connectivity)))
+        edges = edge_cohort(np.array(list(_rows_of(array, rows))))
+    return TrainingCohort(volumes=volumes, edges=edges, features=_describe_features(cohort, people, card))
+
+
+def _one_sample_each(cohort: Cohort) -> NDArray[np.int64]:
+    """Return the positions of one training sample of each person: the first."""
+    members = cohort.members("train")
+    _, first = np.unique(cohort.participants[members], return_index=True)
+    positions: NDArray[np.int64] = members[np.sort(first)]
+    return positions
+
+
+def _rows_of(array: StoredArray, rows: list[int]) -> Iterator[NDArray[np.generic]]:
+    """Yield the rows that are stored, one at a time."""
+    for _, stored in read_batches(array, rows, lambda num_read: None):
+        yield from stored
+
+
+def _describe_features(cohort: Cohort, people: NDArray[np.int64], card: ModelCard) -> Mapping[str, FeatureCohort]:
+    """Return what is known of the features that the model sees, of its targets and of age."""
+    shown = zip(card.features.names, card.features.shown, strict=True)
+    columns = {name: cohort.features[name] for name, is_shown in shown if is_shown and name in cohort.features}
+    columns |= {target.name: cohort.labels_NT[:, n] for n, target in enumerate(card.targets)}
+    if _AGE in cohort.groups:
+        columns.setdefault(_AGE, cohort.groups[_AGE])
+    described = {name: feature_cohort(column[people]) for name, column in columns.items()}
+    return {name: one for name, one in described.items() if one is not None}

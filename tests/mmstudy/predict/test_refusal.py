@@ -1,0 +1,65 @@
+"""Planted deviations of scans are told by name, and good scans of other participants are not refused.
+
+MM_REFUSALS=FILE writes the figures of the campaign, which docs/refusals.md tells.
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mmstudy.models.training_cohort import TrainingCohort
+from tests.mmstudy.predict.trial import describe_people, good_scans, planted_scans, told
+
+TRAINING_SEED, NEW_SEED = 31, 32
+VOXEL_MM = 4.0
+RARELY_FOUND = {
+    "x flipped, of symmetric people",
+    "volume-clamp for brain-clamp, FLAIR",
+    "volume-clamp for brain-clamp, FA",
+}
+"""Synthetic anatomy is symmetric; two clamps move a tail of FLAIR and FA that differs between people."""
+Cohorts = dict[str, TrainingCohort]
+
+
+@pytest.fixture(scope="module")
+def cohorts() -> Cohorts:
+    return describe_people(TRAINING_SEED, range(20), VOXEL_MM)
+
+
+def test_planted_deviations_are_told_by_their_name_and_no_other(cohorts: Cohorts) -> None:
+    plants = planted_scans(NEW_SEED, 0, VOXEL_MM)
+    names = {what: told(cohorts, plant.study, plant.modality, plant.row) for what, plant in plants.items()}
+    assert len(plants) > 15
+    assert {what: found for what, found in names.items() if what not in RARELY_FOUND} == {
+        what: found & plants[what].names or plants[what].names
+        for what, found in names.items()
+        if what not in RARELY_FOUND
+    }
+
+
+def test_good_scans_of_other_participants_are_not_refused(cohorts: Cohorts) -> None:
+    for index in range(100, 104):
+        for (study, modality), row in good_scans(NEW_SEED, index, VOXEL_MM).items():
+            assert told(cohorts, study, modality, row) == set()
+
+
+@pytest.mark.slow
+def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_are() -> None:
+    cohorts = describe_people(41, range(100), 2.0)
+    alarms = {f"{study} {modality}": 0 for study, modality in good_scans(42, 0, 2.0)}
+    for index in range(100):
+        for (study, modality), row in good_scans(42, index, 2.0).items():
+            alarms[f"{study} {modality}"] += bool(told(cohorts, study, modality, row))
+    found: dict[str, Counter[str]] = {}
+    for index in range(12):
+        for what, plant in planted_scans(43, index, 2.0).items():
+            names = told(cohorts, plant.study, plant.modality, plant.row)
+            is_right = bool(names) and names <= plant.names
+            found.setdefault(what, Counter())["right" if is_right else ", ".join(sorted(names))] += 1
+    if file := os.environ.get("MM_REFUSALS"):
+        Path(file).write_text(json.dumps({"alarms": alarms, "found": found}, indent=1), encoding="utf-8")
+    assert max(alarms.values()) <= 1
+    assert {what for what, counts in found.items() if counts["right"] < 11} <= RARELY_FOUND
