@@ -24,3 +24,8 @@ class BundleDirectory:
     def contract(self) -> Path:
         """How scans and tables become that input."""
         return self.path / "contract.json"
+
+    @property
+    def intervals(self) -> Path:
+        """How wide its prediction intervals are; there only where enough people calibrated them."""
+        return self.path / "intervals.json"
