@@ -19,6 +19,7 @@ from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
+from mmcli.predict import predict
 from mmcli.runs import runs
 from mmcli.selftest import selftest
 from mmcli.study import init, status
@@ -28,7 +29,7 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, page, bench, selftest),
+    *(init, verify, repair, qc, precompute_augs, train, runs, page, predict, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

@@ -42,7 +42,8 @@ def parse_sources(words: Sequence[str], config: StudyConfig) -> NamedSources:
     Parameters
     ----------
     config
-        Says which scans are looked for where a folder's kind is not given.
+        Says which scans are looked for where a folder's kind is not given, and whether scans without a transform are
+        registered. Single images come without one: they are registered, or lie in template space already.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def parse_sources(words: Sequence[str], config: StudyConfig) -> NamedSources:
         A word names neither a folder nor an image of a modality, a folder may be of several kinds, or folders and
         images are mixed.
     """
-    images = [_parse_image(word) for word in words if _is_image(word)]
+    images = [_parse_image(word, in_template_space=config.ingest.register == "never") for word in words if _is_image(word)]
     folders = [_parse_folder(word, config) for word in words if not _is_image(word)]
     if images and folders:
         raise SourceError("Expected either folders or single images, got both.", "Predict from one after the other.")
@@ -83,7 +84,7 @@ def _is_nifti(word: str) -> bool:
     return word.lower().endswith((".nii", ".nii.gz"))
 
 
-def _parse_image(word: str) -> ScanCandidate:
+def _parse_image(word: str, *, in_template_space: bool) -> ScanCandidate:
     match = _IMAGE.fullmatch(word)
     if not match or match["modality"] not in VOLUME_MODALITIES:
         raise SourceError(
@@ -98,8 +99,8 @@ def _parse_image(word: str) -> ScanCandidate:
         modality=match["modality"],
         path=path,
         form="image",
-        in_template_space=True,
-        may_assume_grid=True,
+        in_template_space=in_template_space,
+        may_assume_grid=in_template_space,
     )
 
 
