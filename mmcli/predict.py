@@ -31,7 +31,9 @@ def predict(
     sample_list: Annotated[
         Path | None, typer.Option(help="Of the study's samples, those in this file, one sample id a line.")
     ] = None,
-    table: Annotated[list[Path] | None, typer.Option(help="Table of new people, beside those found; repeatable.")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="Table of new people, beside those found; repeatable.")
+    ] = None,
     brain_extractor: Annotated[
         str | None, typer.Option(help='Skull-strips where needed: "mri_synthstrip -i {input} -o {output}".')
     ] = None,
@@ -39,7 +41,8 @@ def predict(
         str | None, typer.Option(help="Where no transform exists: affine, or never (refuse the scan).")
     ] = None,
     assume: Annotated[
-        str | None, typer.Option(help="Where images lie whose affine is the identity: reference-grid, or none (refuse).")
+        str | None,
+        typer.Option(help="Where images lie whose affine is the identity: reference-grid, or none (refuse)."),
     ] = None,
     level: Annotated[float, typer.Option(help="Share of new samples that the intervals are to cover.")] = 0.9,
     allow: Annotated[
@@ -47,12 +50,12 @@ def predict(
     ] = None,
     identify: Annotated[
         bool,
-        typer.Option("--identify", help="Write the source's own identifiers; the file then holds personal identifiers."),
+        typer.Option(
+            "--identify", help="Write the source's own identifiers; the file then holds personal identifiers."
+        ),
     ] = False,
     workers: WorkersOption = NUM_CORES,
-    device: Annotated[
-        str, typer.Option(help="Where the network computes: auto, cpu, cuda or cuda:N.")
-    ] = "auto",
+    device: Annotated[str, typer.Option(help="Where the network computes: auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples that are predicted at once.")] = 16,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
@@ -106,7 +109,9 @@ def _preview(study: "Study | None", request: "PredictRequest", *, as_json: bool)
     plan = plan_prediction(study, request)
     scans = f", reading {plan.num_scans} scans with {plan.workers} workers" if plan.num_scans else ""
     would = f"Would predict {plan.num_samples} samples{scans}."
-    memory = f"Takes up to {as_gb(plan.memory_bytes)} of memory beside the network's own, and no disk but {request.output}."
+    memory = (
+        f"Takes up to {as_gb(plan.memory_bytes)} of memory beside the network's own, and no disk but {request.output}."
+    )
     report(as_json, asdict(plan), [would, memory])
 
 

@@ -72,9 +72,12 @@ def _leaner(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 
 
 def _validation_of(run: RunDirectory, card: ModelCard) -> pl.DataFrame:
-    """Return sample_id, target, truth, prediction and person of a run's validation samples; nothing of an unfinished run."""
+    """Return sample_id, target, truth, prediction and person of the validation samples; none of an unfinished run."""
     if not run.predictions.exists():
-        texts, numbers = dict.fromkeys(("sample_id", "target"), pl.String), dict.fromkeys(("truth", "prediction"), pl.Float64)
+        texts, numbers = (
+            dict.fromkeys(("sample_id", "target"), pl.String),
+            dict.fromkeys(("truth", "prediction"), pl.Float64),
+        )
         return pl.DataFrame(schema={**texts, **numbers, "person": pl.Int64})
     require_unchanged(run.predictions)
     cohort = read_cohort(run.cohort)

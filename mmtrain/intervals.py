@@ -69,7 +69,7 @@ class TargetIntervals:
 
     def bounds(self, level: float, prediction_N: Values, spread_N: Values | None = None) -> tuple[Values, Values]:
         """Return the lower and the upper ends, NaN where there is no half-width of this level."""
-        scale = 1.0
+        scale: Values | float = 1.0
         if self.spread_floor is not None:
             assert spread_N is not None, "calibrated on the spread of several models"
             scale = np.maximum(spread_N, self.spread_floor)

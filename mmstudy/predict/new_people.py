@@ -17,12 +17,13 @@ from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
 from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.models.find import FoundModel
-from mmstudy.predict.checking import CheckedScan, check_features, check_scans, divide
+from mmstudy.predict.checking import check_features, check_scan, divide
+from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import ArrayKey, InputBatch, Predictor
 from mmstudy.predict.samples import Outcome, finish
-from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person
+from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person, row_name
 
 _FLOAT_BYTES = 4
 _ASSUMED_TRANSFORMS = {
@@ -42,6 +43,8 @@ class PeopleRules:
     settings: LoadSettings
     allowed: frozenset[str]
     """Names of deviations that are only warned of."""
+    of_tables: tuple[Deviation, ...]
+    """Deviations of the tables, which are everybody's."""
     batch_size: int
     workers: int
 
@@ -92,8 +95,7 @@ def predict_people(
             outcome = _judge(person, read, present, rules, models)
             outcomes[read.position] = outcome
             if not outcome.faults:
-                rows = {key: row for scan in read.scans.values() for key, row in scan.rows.items()}
-                waiting[present].append(_Waiting(read.position, rows))
+                waiting[present].append(_Waiting(read.position, _rows(read, rules)))
             if sum(map(len, waiting.values())) >= rules.batch_size:
                 largest = max(waiting, key=lambda group: len(waiting[group]))
                 predict(largest)
@@ -140,12 +142,11 @@ def _judge(
     models: Sequence[FoundModel],
 ) -> Outcome:
     """Return what is known of a person before they are predicted."""
-    scans = [
-        CheckedScan(modality=modality, row=row, measures=scan.measures, provenance=scan.provenance)
-        for modality, scan in read.scans.items()
-        for row in scan.rows.values()
+    deviations = [
+        *rules.of_tables,
+        *(one for modality, scan in read.scans.items() for one in check_scan(scan, modality, models)),
+        *check_features(person.features, models),
     ]
-    deviations = [*check_scans(scans, models), *check_features(person.features, models)]
     faults, allowed = divide(deviations, rules.allowed)
     faults = [*find_faults(rules.wanted, present, read.rejected), *faults]
     assumed = [
@@ -153,10 +154,16 @@ def _judge(
         for modality, scan in read.scans.items()
         if (source := scan.provenance.get("transform", "")) in _ASSUMED_TRANSFORMS
     ]
-    lacking = missing_warnings(rules.wanted, present, read.rejected, person.features)
+    lacking = [] if faults else missing_warnings(rules.wanted, present, read.rejected, person.features)
     return Outcome(
         sample=person.sample, faults=tuple(faults), warnings=(*person.warnings, *assumed, *lacking, *allowed)
     )
+
+
+def _rows(read: ReadPerson, rules: PeopleRules) -> dict[ArrayKey, NDArray[Any]]:
+    """Return the rows of a person's scans."""
+    scans = read.scans
+    return {key: scans[key[0]].rows[row_name(key, rules.settings)] for key in rules.arrays if key[0] in scans}
 
 
 def _batch(
@@ -167,4 +174,6 @@ def _batch(
     if METADATA not in present:
         return InputBatch(rows, None)
     of_people = [people[member.position].features for member in members]
-    return InputBatch(rows, {name: np.array([given.get(name, np.nan) for given in of_people]) for name in wanted.features})
+    return InputBatch(
+        rows, {name: np.array([given.get(name, np.nan) for given in of_people]) for name in wanted.features}
+    )

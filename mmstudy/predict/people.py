@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from catalog.database import Connection, open_scratch
 from catalog.features import feature_columns
@@ -44,10 +46,16 @@ class FoundPeople:
     """Everybody in the sources, in the order of their identifiers there."""
 
     people: tuple[Person, ...]
+    tables: tuple[Path, ...] = field(default=(), repr=False)
+    """Those that their features were looked for in."""
     num_withdrawn: int = 0
     """Participants who are left out, for they have withdrawn."""
     num_not_understood: int = 0
     """Image files whose names say nothing that is understood."""
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a feature of everybody, NaN where it is missing."""
+        return np.array([person.features.get(name, np.nan) for person in self.people])
 
 
 def source_config(contract: InputContract, ingest: IngestSettings) -> StudyConfig:
@@ -92,6 +100,7 @@ def enrol_people(
         A table or a withdrawal list cannot be used.
     """
     dictionary = contract.fields or load_dictionary()
+    in_study = read_samples(study.layout.receipts) if study else {}
     with open_scratch(scratch / "catalog.duckdb") as catalog:
         enrolment = register(
             catalog,
@@ -106,10 +115,9 @@ def enrol_people(
             ),
             withdrawn_eids=find_withdrawn_eids(read_withdrawals(found.withdrawal_lists), catalog, found),
             withdrawn_keys=read_withdrawal_receipts(study.layout.receipts) if study else frozenset(),
-            allocated=_known_samples(study),
+            allocated=in_study,
         ).enrolment
         features = _read_features(catalog, enrolment.samples, dictionary)
-    in_study = _known_samples(study)
     scans: dict[Visit, dict[str, ScanCandidate]] = defaultdict(dict)
     for scan in found.scans:
         scans[scan.visit][scan.modality] = scan
@@ -130,6 +138,7 @@ def enrol_people(
     ]
     return FoundPeople(
         people=tuple(people),
+        tables=tuple(dict.fromkeys([*found.tables, *tables])),
         num_withdrawn=enrolment.num_withdrawn,
         num_not_understood=sum(images.number for images in found.misnamed),
     )
@@ -138,10 +147,6 @@ def enrol_people(
 def without_tables(found: FoundSources) -> FoundSources:
     """Return what was found but for its tables, for a model that sees none."""
     return replace(found, tables=(), visit_tables=())
-
-
-def _known_samples(study: Study | None) -> dict[str, EnrolledSample]:
-    return read_samples(study.layout.receipts) if study else {}
 
 
 def _read_features(

@@ -18,7 +18,8 @@ from mmdata.study import Study
 from mmstudy.models.contract import InputContract
 from mmstudy.models.find import FoundModel, find_model
 from mmstudy.outputs import keep_if_present, record_output
-from mmstudy.predict.checking import require_known
+from mmstudy.predict.checking import check_tables, require_known
+from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs
 from mmstudy.predict.new_people import PeopleRules, memory_bytes, predict_people
 from mmstudy.predict.people import (
@@ -242,10 +243,19 @@ def _find_people(study: Study | None, models: _Models, request: PredictRequest, 
             arrays=models.arrays,
             settings=settings,
             allowed=request.allowed,
+            of_tables=_check_tables(people, models),
             batch_size=request.batch_size,
             workers=workers,
         ),
     )
+
+
+def _check_tables(people: FoundPeople, models: _Models) -> tuple[Deviation, ...]:
+    """Return in what tables differ from what the models take for granted."""
+    if not people.tables:
+        return ()
+    columns = {name: people.column(name) for name in models.contract.fields}
+    return tuple(check_tables(people.tables, columns, models.found))
 
 
 def _affines(study: Study | None, models: _Models, gathered: _StudySamples | _NewPeople) -> Affines:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbase.names import CONNECTIVITY, METADATA
 from mmbase.json_text import DamagedTextError, read_json
+from mmbase.names import CONNECTIVITY, METADATA
 from mmstudy.models.find import FoundModel
 from mmstudy.predict.orientation import flip_rows, opposite_axes
 from mmtrain.errors import TrainError

@@ -48,6 +48,8 @@ class PredictRequest:
             raise StudyError("A model is named twice.", "Name each once: their predictions are averaged.")
         of_study = self.split != ALL_SPLITS or self.sample_list is not None
         if self.sources and of_study:
-            raise StudyError("--split and --sample-list choose samples of the study, and sources of new people are given.")
+            raise StudyError(
+                "--split and --sample-list choose samples of the study, and sources of new people are given."
+            )
         if self.tables and not self.sources:
             raise StudyError("--table is of new people: what the study's tables say is in its catalogue.")

@@ -53,9 +53,7 @@ class Outcome:
         return "failed" if any(fault.is_failure for fault in self.faults) else "refused"
 
 
-def finish(
-    outcome: Outcome, prediction_T: NDArray[np.float64], spread_T: NDArray[np.float64] | None
-) -> Outcome:
+def finish(outcome: Outcome, prediction_T: NDArray[np.float64], spread_T: NDArray[np.float64] | None) -> Outcome:
     """Return the outcome of a sample that went through the network."""
     if not np.isfinite(prediction_T).all():
         fault = Fault(name="not-finite", text="not-finite: the model's output is no finite number", is_failure=True)

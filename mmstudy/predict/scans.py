@@ -1,17 +1,14 @@
 """Read the scans of one new person by the ingest's own code: the unit of work of a prediction from files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
+from dataclasses import dataclass, field, replace
 
 from mmbase.names import CONNECTIVITY
 from mmbase.records import ScanCandidate
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.capacity import BASE_WORKER_BYTES
 from mmdata.ingest import NATIVE_BYTES_PER_VOXEL, RETRIED_REASONS
-from mmdata.readers.scan import LoadSettings
+from mmdata.readers.scan import LoadedScan, LoadSettings
 from mmdata.shard import describe_rejection, load_first_copy
 from mmdata.volume.nifti import MAX_VOXELS
 from mmdata.volume.resample import limit_threads
@@ -37,21 +34,12 @@ class PersonTask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadScan:
-    """A scan that can be used."""
-
-    rows: Mapping[ArrayKey, NDArray[Any]]
-    measures: Mapping[str, float]
-    provenance: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ReadPerson:
     """What became of the scans of one person."""
 
     position: int
-    scans: Mapping[str, ReadScan]
-    """By modality."""
+    scans: Mapping[str, LoadedScan] = field(repr=False)
+    """By modality, each with the rows that were asked for alone."""
     rejected: Mapping[str, Fault]
     """By modality."""
 
@@ -66,7 +54,7 @@ def read_person(task: PersonTask) -> ReadPerson:
     """
     limit_threads(1)
     keep_freed_memory()
-    scans: dict[str, ReadScan] = {}
+    scans: dict[str, LoadedScan] = {}
     rejected: dict[str, Fault] = {}
     for candidate in task.scans:
         loaded, rejections = load_first_copy(candidate, task.settings, isolated=task.isolated)
@@ -75,8 +63,8 @@ def read_person(task: PersonTask) -> ReadPerson:
                 candidate.modality, rejections[0].reason, describe_rejection(rejections)
             )
             continue
-        rows = {key: loaded.rows[_row_name(key, task.settings)] for key in task.arrays if key[0] == candidate.modality}
-        scans[candidate.modality] = ReadScan(rows=rows, measures=loaded.measures, provenance=loaded.provenance)
+        names = [row_name(key, task.settings) for key in task.arrays if key[0] == candidate.modality]
+        scans[candidate.modality] = replace(loaded, rows={name: loaded.rows[name] for name in names})
     return ReadPerson(position=task.position, scans=scans, rejected=rejected)
 
 
@@ -85,7 +73,7 @@ def rejection_fault(modality: str, reason: str, detail: str) -> Fault:
     return Fault(name=reason, text=f"{reason} ({modality}): {detail}", is_failure=reason in RETRIED_REASONS)
 
 
-def _row_name(key: ArrayKey, settings: LoadSettings) -> str:
+def row_name(key: ArrayKey, settings: LoadSettings) -> str:
     """Return what the ingest calls a row."""
     modality, side = key
     return settings.connectivity.name if modality == CONNECTIVITY else str(side)

@@ -51,7 +51,9 @@ def parse_sources(words: Sequence[str], config: StudyConfig) -> NamedSources:
         A word names neither a folder nor an image of a modality, a folder may be of several kinds, or folders and
         images are mixed.
     """
-    images = [_parse_image(word, in_template_space=config.ingest.register == "never") for word in words if _is_image(word)]
+    images = [
+        _parse_image(word, in_template_space=config.ingest.register == "never") for word in words if _is_image(word)
+    ]
     folders = [_parse_folder(word, config) for word in words if not _is_image(word)]
     if images and folders:
         raise SourceError("Expected either folders or single images, got both.", "Predict from one after the other.")
@@ -111,7 +113,9 @@ def _parse_folder(word: str, config: StudyConfig) -> Source:
     if source.kind != "ukb":
         return source
     if not source.path.is_dir():
-        raise SourceError("A source is no folder.", "Expected ukb:DIR, bids:DIR, folder:DIR, a folder or t1=FILE.nii.gz.")
+        raise SourceError(
+            "A source is no folder.", "Expected ukb:DIR, bids:DIR, folder:DIR, a folder or t1=FILE.nii.gz."
+        )
     kinds = [kind for kind in get_args(SourceKind) if _holds_scans(Source(kind=kind, path=source.path), config)]
     if len(kinds) == 1:
         return Source(kind=kinds[0], path=source.path)

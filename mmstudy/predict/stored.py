@@ -1,4 +1,4 @@
-"""Predict from samples of the study: rows stream from its stores, decoded and preprocessed once and for all by an ingest."""
+"""Predict from samples of the study: rows stream from its stores, which an ingest has filled once and for all."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -81,7 +81,9 @@ def read_sample_list(path: Path) -> frozenset[str]:
     try:
         text = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise StudyError(f"The sample list {path.name} cannot be read as text.", "Write one sample id a line.") from error
+        raise StudyError(
+            f"The sample list {path.name} cannot be read as text.", "Write one sample id a line."
+        ) from error
     names = frozenset(filter(None, map(str.strip, text.splitlines())))
     if not names:
         raise StudyError(f"The sample list {path.name} is empty.", "Write one sample id a line.")
@@ -216,14 +218,11 @@ def _judge(
     for position, one in enumerate(samples.entries):
         features = samples.features_of(position)
         present = _present(one, features, rules.wanted)
-        faults, allowed = divide(check_features(features, models), rules.allowed)
-        lacking = missing_warnings(rules.wanted, present, one.rejected, features)
-        outcomes[position] = Outcome(
-            sample=one.sample,
-            faults=(*store_faults, *find_faults(rules.wanted, present, one.rejected), *faults),
-            warnings=(*store_warnings, *lacking, *allowed),
-        )
-        if not outcomes[position].faults:
+        feature_faults, allowed = divide(check_features(features, models), rules.allowed)
+        faults = (*store_faults, *find_faults(rules.wanted, present, one.rejected), *feature_faults)
+        lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*store_warnings, *lacking, *allowed))
+        if not faults:
             groups[present].append(position)
     return outcomes, groups
 

@@ -99,19 +99,26 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
             yield f"{what}: {', '.join(f'{name} {number}' for name, number in counts.items())}."
     for name, number in summary.num_calibration.items():
         half_width = summary.half_widths[name]
-        wide = "of a width that grows with the models' disagreement" if half_width is None else f"± {half_width:g} {summary.units[name]}"
+        wide = (
+            "of a width that grows with the models' disagreement"
+            if half_width is None
+            else f"± {half_width:g} {summary.units[name]}"
+        )
         yield (
-            f"Intervals of {name}: {wide.strip()}. They cover {summary.level:.0%} of new samples on average, where these are "
-            f"like the {number} validation samples that they are calibrated on."
+            f"Intervals of {name}: {wide.strip()}. They cover {summary.level:.0%} of new samples on average, where these "
+            f"are like the {number} validation samples that they are calibrated on."
         )
     for name in summary.without_intervals:
-        yield f"No intervals of {name} at {summary.level:.0%}: too few validation samples, or none that all models have."
+        yield (
+            f"No intervals of {name} at {summary.level:.0%}: there are too few validation samples, or none that all "
+            "models have."
+        )
     for name, sentence in summary.assumed.items():
         yield f"Assumed ({name}): {sentence}"
     if summary.num_withdrawn:
-        yield f"{summary.num_withdrawn} participants have withdrawn and are left out."
+        yield f"Participants left out because they withdrew: {summary.num_withdrawn}."
     if summary.num_not_understood:
-        yield f"{summary.num_not_understood} image files were passed over, for their names are not understood."
+        yield f"Image files passed over because their names are not understood: {summary.num_not_understood}."
     if summary.order:
         yield summary.order
     yield f"Wrote {summary.output}. It holds individual-level data: keep it where the scans are."

@@ -31,7 +31,9 @@ _SCHEMA = {
 _SEPARATOR = "; "
 
 
-def prediction_frame(outcomes: Sequence[Outcome], predictor: Predictor, assumed: Sequence[str], *, identify: bool) -> pl.DataFrame:
+def prediction_frame(
+    outcomes: Sequence[Outcome], predictor: Predictor, assumed: Sequence[str], *, identify: bool
+) -> pl.DataFrame:
     """Return all rows, in the order of the outcomes.
 
     Parameters
@@ -82,7 +84,9 @@ def _target_frame(
             "reason": _SEPARATOR.join(fault.text for fault in outcome.faults) or None,
             "warnings": _SEPARATOR.join(_told(outcome, assumed)) or None,
         }
-        for outcome, value, lower, upper in zip(outcomes, values_N.tolist(), lower_N.tolist(), upper_N.tolist(), strict=True)
+        for outcome, value, lower, upper in zip(
+            outcomes, values_N.tolist(), lower_N.tolist(), upper_N.tolist(), strict=True
+        )
     ]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
