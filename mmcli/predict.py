@@ -22,8 +22,8 @@ def predict(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            help="New people: ukb:DIR, bids:DIR, folder:DIR, or images of one person as t1=FILE.nii.gz flair=FILE.nii.gz. "
-            "Left out: samples of the study."
+            help="New people: ukb:DIR, bids:DIR, folder:DIR, or images of one person as t1=FILE.nii.gz "
+            "flair=FILE.nii.gz. Left out: samples of the study."
         ),
     ] = None,
     output: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")] = ...,  # type: ignore[assignment]

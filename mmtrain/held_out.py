@@ -6,15 +6,15 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
+from mmtrain.config.data import TargetConfig
 from mmtrain.data.cohort import read_cohort
 from mmtrain.intervals import LEVELS, Calibration, Intervals, calibrate
-from mmtrain.models.card import ModelCard
 from mmtrain.run import RunDirectory, read_table
 from mmtrain.targets.registry import load_kind
 from mmtrain.unchanged import require_unchanged
 
 
-def run_intervals(run: RunDirectory, card: ModelCard, levels: Sequence[float] = LEVELS) -> Intervals:
+def run_intervals(run: RunDirectory, targets: Sequence[TargetConfig], levels: Sequence[float] = LEVELS) -> Intervals:
     """Return the intervals of a run's continuous targets.
 
     Raises
@@ -22,31 +22,33 @@ def run_intervals(run: RunDirectory, card: ModelCard, levels: Sequence[float] = 
     TrainError
         Its cohort or its predictions cannot be read, or are not as they were written.
     """
-    return ensemble_intervals([run], card, levels)
+    return ensemble_intervals([run], targets, levels)
 
 
-def ensemble_intervals(runs: Sequence[RunDirectory], card: ModelCard, levels: Sequence[float] = LEVELS) -> Intervals:
+def ensemble_intervals(
+    runs: Sequence[RunDirectory], targets: Sequence[TargetConfig], levels: Sequence[float] = LEVELS
+) -> Intervals:
     """Return the intervals of the mean prediction of several runs, which are wider where the runs disagree.
 
     They are calibrated on samples that all of the runs have for validation.
 
     Parameters
     ----------
-    card
-        Of one of them: all predict the same targets.
+    targets
+        That all of them predict.
 
     Raises
     ------
     TrainError
         As `run_intervals`.
     """
-    tables = [_validation_of(run, card) for run in runs]
+    tables = [_validation_of(run, targets) for run in runs]
     joined = reduce(
         lambda left, right: left.join(right, on=["sample_id", "target"], how="inner", maintain_order="left"),
         [table.rename({"prediction": f"prediction_{index}"}) for index, table in enumerate(_leaner(tables))],
     )
     found = {}
-    for target in card.targets:
+    for target in targets:
         if load_kind(target.kind).classes(np.empty(0)) is not None:
             continue
         rows = joined.filter(pl.col("target") == target.name)
@@ -71,7 +73,7 @@ def _leaner(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     return [first, *(table.select("sample_id", "target", "prediction") for table in others)]
 
 
-def _validation_of(run: RunDirectory, card: ModelCard) -> pl.DataFrame:
+def _validation_of(run: RunDirectory, targets: Sequence[TargetConfig]) -> pl.DataFrame:
     """Return sample_id, target, truth, prediction and person of the validation samples; none of an unfinished run."""
     if not run.predictions.exists():
         texts, numbers = (
@@ -84,7 +86,7 @@ def _validation_of(run: RunDirectory, card: ModelCard) -> pl.DataFrame:
     people = pl.DataFrame({"sample_id": cohort.sample_ids, "person": cohort.participants})
     table = read_table(run.predictions).filter(pl.col("split") == "val")
     if "target" not in table.columns:
-        table = table.with_columns(target=pl.lit(card.targets[0].name))
+        table = table.with_columns(target=pl.lit(targets[0].name))
     return table.join(people, on="sample_id", how="inner", maintain_order="left").select(
         "sample_id", "target", pl.col("truth").cast(pl.Float64), pl.col("prediction").cast(pl.Float64), "person"
     )

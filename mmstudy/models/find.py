@@ -45,7 +45,7 @@ class FoundModel:
             What they are made of is damaged.
         """
         if self.is_run:
-            return run_intervals(RunDirectory(self.path), self.card, levels)
+            return run_intervals(RunDirectory(self.path), self.card.targets, levels)
         return read_intervals(BundleDirectory(self.path).intervals)
 
     def load(self, device: torch.device) -> TrainedModel:

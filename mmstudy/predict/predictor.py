@@ -141,7 +141,7 @@ def require_together(models: Sequence[FoundModel]) -> None:
         ):
             if ours != theirs and not (what != "targets" and None in (ours, theirs)):
                 raise TrainError(
-                    f"The models {first.name} and {other.name} have different {what}, so their predictions have no mean.",
+                    f"The models {first.name} and {other.name} have different {what}: their predictions have no mean.",
                     "Predict with one after the other.",
                 )
 
@@ -185,7 +185,7 @@ def find_intervals(models: Sequence[FoundModel], level: float) -> Intervals:
     if len(models) > 1:
         if not all(model.is_run for model in models):
             return Intervals()  # a bundle keeps nobody's prediction, and the spread is of persons
-        return ensemble_intervals([RunDirectory(model.path) for model in models], models[0].card, [level])
+        return ensemble_intervals([RunDirectory(model.path) for model in models], models[0].card.targets, [level])
     (model,) = models
     intervals = model.intervals([level])
     at_hand = sorted({known for one in intervals.of.values() for known in one.half_widths})
