@@ -105,8 +105,8 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
             else f"± {half_width:g} {summary.units[name]}"
         )
         yield (
-            f"Intervals of {name}: {wide.strip()}. They cover {summary.level:.0%} of new samples on average, where these "
-            f"are like the {number} validation samples that they are calibrated on."
+            f"Intervals of {name}: {wide.strip()}. They cover {summary.level:.0%} of new samples on average, where "
+            f"these are like the {number} validation samples that they are calibrated on."
         )
     for name in summary.without_intervals:
         yield (
