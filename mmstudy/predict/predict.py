@@ -182,6 +182,11 @@ def _prepare(study: Study | None, request: PredictRequest) -> _Models:
     """Refuse what cannot end well, before any work; return the models."""
     require_writable(request.output, SUFFIXES, overwrite=request.overwrite)
     require_known(request.allowed)
+    if study is None and not request.sources:
+        raise StudyError(
+            "There is no study here to predict samples of, and no source was named.",
+            "Name the study with --study DIR, or new people: ukb:DIR, bids:DIR, folder:DIR or t1=FILE.nii.gz.",
+        )
     if request.ingest.brain_extractor:
         require_extractor(request.ingest.brain_extractor)
     found = tuple(find_model(study, name) for name in request.models)
@@ -196,11 +201,7 @@ def _gather(study: Study | None, models: _Models, request: PredictRequest) -> It
         with open_scratch_folder() as scratch:
             yield _find_people(study, models, request, scratch)
         return
-    if study is None:
-        raise StudyError(
-            "There is no study here to predict samples of, and no source was named.",
-            "Name the study with --study DIR, or new people: ukb:DIR, bids:DIR, folder:DIR or t1=FILE.nii.gz.",
-        )
+    assert study is not None
     listed = None if request.sample_list is None else read_sample_list(request.sample_list)
     features = tuple(dict.fromkeys([*models.wanted.features, *models.contract.fields]))
     split = None if request.split == ALL_SPLITS else request.split

@@ -25,13 +25,14 @@ def make_run(
     run = RunDirectory(path)
     path.mkdir()
     names = [f"{number:016x}" for number in samples]
+    predicted = TRUTH[samples] + errors[samples]
     cohort = {"sample_id": names, "row": list(samples), "split": "val", "augmented": False, "target": TRUTH[samples]}
     pl.DataFrame({**cohort, "participant": [number // 2 for number in samples]}).write_parquet(run.cohort)
     table = {
         "sample_id": names,
         "split": "val",
         "truth": TRUTH[samples],
-        "prediction": TRUTH[samples] + errors[samples],
+        "prediction": predicted,
     }
     tables = [pl.DataFrame(table).with_columns(target=pl.lit(target.name)) for target in targets]
     tested = tables[0].with_columns(split=pl.lit("test"), prediction=pl.lit(1e6))
