@@ -47,6 +47,8 @@ class PeopleRules:
     """Deviations of the tables, which are everybody's."""
     batch_size: int
     workers: int
+    isolated: bool = False
+    """Whether each scan is loaded in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def _task(position: int, person: Person, rules: PeopleRules) -> PersonTask:
         scans=tuple(person.scans[modality] for modality in dict.fromkeys(modalities) if modality in person.scans),
         arrays=rules.arrays,
         settings=rules.settings,
+        isolated=rules.isolated,
     )
 
 

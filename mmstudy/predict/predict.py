@@ -154,6 +154,7 @@ def run_prediction(study: Study | None, request: PredictRequest, progress: Progr
     """
     models = _prepare(study, request)
     with _gather(study, models, request) as gathered:
+        _put_on_record(study, request, gathered)
         predictor = load_predictor(
             models.found, choose_device(request.device), request.level, _affines(study, models, gathered)
         )
@@ -191,7 +192,19 @@ def _prepare(study: Study | None, request: PredictRequest) -> _Models:
         require_extractor(request.ingest.brain_extractor)
     found = tuple(find_model(study, name) for name in request.models)
     require_together(found)
+    for model in found:
+        _require_made(model)
     return _Models(found)
+
+
+def _require_made(model: FoundModel) -> None:
+    """Refuse a model whose contract does not say how its volumes are made."""
+    shape, volumes = model.card.shape, model.contract.volumes
+    if shape.volumes and (volumes is None or shape.side not in volumes.sides):
+        raise StudyError(
+            f"The contract of {model.name} does not say how volumes of side {shape.side} are made, which it takes.",
+            "Export or import the model again.",
+        )
 
 
 @contextmanager
@@ -229,7 +242,8 @@ def _find_people(study: Study | None, models: _Models, request: PredictRequest, 
         if METADATA not in models.wanted.every:
             found = without_tables(found)
         people = enrol_people(found, request.tables, contract, scratch, study)
-    workers = min(request.workers, len(people.people))
+    is_one = len(people.people) == 1
+    workers = 0 if is_one else min(request.workers, len(people.people))
     require_capacity(Projection(workers=workers, worker_bytes=WORKER_BYTES, disk_bytes=0), scratch)
     settings = LoadSettings(
         volumes=contract.volumes or config.volumes,
@@ -247,6 +261,7 @@ def _find_people(study: Study | None, models: _Models, request: PredictRequest, 
             of_tables=_check_tables(people, models),
             batch_size=request.batch_size,
             workers=workers,
+            isolated=is_one,  # sooner than a pool for one, and as safe
         ),
     )
 
@@ -269,15 +284,19 @@ def _affines(study: Study | None, models: _Models, gathered: _StudySamples | _Ne
     return {modality: volumes.grid(side).affine_44 for modality, side in models.arrays if side}
 
 
+def _put_on_record(study: Study | None, request: PredictRequest, gathered: _StudySamples | _NewPeople) -> None:
+    """Put the file on record where it will show participants of the study, so that their withdrawal reaches it."""
+    everybody = gathered.found.people if isinstance(gathered, _NewPeople) else gathered.samples.entries
+    if study is not None and any(one.sample.row is not None for one in everybody):
+        record_output(study.layout, request.output)
+
+
 def _write(
     study: Study | None, request: PredictRequest, outcomes: Sequence[Outcome], predictor: Predictor, assumed: list[str]
 ) -> None:
-    """Write the file; where it shows participants of the study, it is on record for their withdrawal."""
+    """Write the file, unless one of the study's participants whom it shows has withdrawn meanwhile."""
     rows = [outcome.sample.row for outcome in outcomes if outcome.sample.row is not None]
     frame = prediction_frame(outcomes, predictor, assumed, identify=request.identify)
-    if study is None or not rows:
-        write_predictions(request.output, frame)
-        return
-    record_output(study.layout, request.output)
     write_predictions(request.output, frame)
-    keep_if_present(study.layout, request.output, rows)
+    if study is not None:
+        keep_if_present(study.layout, request.output, rows)
