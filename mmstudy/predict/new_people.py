@@ -20,8 +20,9 @@ from mmstudy.models.find import FoundModel
 from mmstudy.predict.checking import check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
+from mmstudy.predict.model_set import ArrayKey
 from mmstudy.predict.people import Person
-from mmstudy.predict.predictor import ArrayKey, InputBatch, Predictor
+from mmstudy.predict.predictor import InputBatch, Predictor
 from mmstudy.predict.samples import Outcome, finish
 from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person, row_name
 

@@ -3,57 +3,23 @@
 Nothing is written before all is predicted; what is read of new people is kept nowhere.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from catalog.export.files import require_writable
-from mmbase.names import METADATA
 from mmdata.errors import StudyError
-from mmdata.execution.capacity import Projection, require_capacity
 from mmdata.readers.brain import require_extractor
-from mmdata.readers.scan import LoadSettings
 from mmdata.study import Study
-from mmstudy.models.contract import InputContract
-from mmstudy.models.find import FoundModel, find_model
 from mmstudy.outputs import keep_if_present, record_output
-from mmstudy.predict.checking import check_tables, require_known
-from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.inputs import WantedInputs
-from mmstudy.predict.new_people import PeopleRules, memory_bytes, predict_people
-from mmstudy.predict.people import (
-    FoundPeople,
-    describe_images,
-    enrol_people,
-    source_config,
-    without_tables,
-)
-from mmstudy.predict.predictor import (
-    Affines,
-    ArrayKey,
-    Predictor,
-    all_inputs,
-    arrays_of,
-    load_predictor,
-    needed_inputs,
-    require_together,
-    shown_features,
-)
-from mmstudy.predict.request import ALL_SPLITS, PredictRequest
+from mmstudy.predict.checking import require_known
+from mmstudy.predict.gathering import NewPeople, StudySamples, gather
+from mmstudy.predict.model_set import ModelSet, find_models
+from mmstudy.predict.new_people import memory_bytes, predict_people
+from mmstudy.predict.people import FoundPeople
+from mmstudy.predict.predictor import Affines, Predictor, load_predictor
+from mmstudy.predict.request import PredictRequest
 from mmstudy.predict.samples import Outcome
-from mmstudy.predict.scans import WORKER_BYTES
-from mmstudy.predict.scratch import open_scratch_folder
-from mmstudy.predict.sources import find_people, parse_sources
-from mmstudy.predict.stored import (
-    StoredRules,
-    StoredSamples,
-    list_samples,
-    predict_stored,
-    read_sample_list,
-    store_attributes,
-    stored_memory_bytes,
-)
+from mmstudy.predict.stored import predict_stored, store_attributes, stored_memory_bytes
 from mmstudy.predict.summary import PredictionSummary, summarise
 from mmstudy.predict.table import SUFFIXES, prediction_frame, write_predictions
 from mmstudy.progress import Progress
@@ -74,52 +40,6 @@ class PredictionPlan:
     """At most, beside the network's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Models:
-    """The models that were asked for, and what they take together."""
-
-    found: tuple[FoundModel, ...]
-
-    @property
-    def contract(self) -> InputContract:
-        """Return how all of their inputs are made."""
-        contracts = [model.contract for model in self.found]
-        return InputContract(
-            volumes=next((one.volumes for one in contracts if one.volumes), None),
-            connectivity=next((one.connectivity for one in contracts if one.connectivity), None),
-            fields={name: definition for one in contracts for name, definition in one.fields.items()},
-            assumed={name: sentence for one in contracts for name, sentence in one.assumed.items()},
-        )
-
-    @property
-    def arrays(self) -> tuple[ArrayKey, ...]:
-        return tuple(dict.fromkeys(key for model in self.found for key in arrays_of(model.card)))
-
-    @property
-    def wanted(self) -> WantedInputs:
-        return WantedInputs(
-            every=all_inputs(self.found),
-            needed=frozenset(needed_inputs(self.found)),
-            features=tuple(dict.fromkeys(name for model in self.found for name in shown_features(model.card))),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _NewPeople:
-    """Those in the sources, and how they are predicted."""
-
-    found: FoundPeople
-    rules: PeopleRules
-
-
-@dataclass(frozen=True, slots=True)
-class _StudySamples:
-    """Those of the study that were asked for, and how they are predicted."""
-
-    samples: StoredSamples
-    rules: StoredRules
-
-
 def plan_prediction(study: Study | None, request: PredictRequest) -> PredictionPlan:
     """Return what a prediction would do; nothing is read but names and tables.
 
@@ -129,8 +49,8 @@ def plan_prediction(study: Study | None, request: PredictRequest) -> PredictionP
         As `run_prediction`.
     """
     models = _prepare(study, request)
-    with _gather(study, models, request) as gathered:
-        if isinstance(gathered, _StudySamples):
+    with gather(study, models, request) as gathered:
+        if isinstance(gathered, StudySamples):
             size = len(gathered.samples.entries)
             memory = stored_memory_bytes(gathered.rules, models.arrays)
             return PredictionPlan(num_samples=size, num_scans=0, workers=0, memory_bytes=memory)
@@ -153,12 +73,12 @@ def run_prediction(study: Study | None, request: PredictRequest, progress: Progr
         A model, a source or the file cannot be used, or participants have withdrawn meanwhile; no file is written.
     """
     models = _prepare(study, request)
-    with _gather(study, models, request) as gathered:
+    with gather(study, models, request) as gathered:
         _put_on_record(study, request, gathered)
         predictor = load_predictor(
             models.found, choose_device(request.device), request.level, _affines(study, models, gathered)
         )
-        if isinstance(gathered, _StudySamples):
+        if isinstance(gathered, StudySamples):
             assert study is not None
             with progress("samples") as on_progress:
                 outcomes = predict_stored(study, gathered.samples, predictor, gathered.rules, on_progress)
@@ -167,19 +87,19 @@ def run_prediction(study: Study | None, request: PredictRequest, progress: Progr
                 outcomes = predict_people(gathered.found.people, predictor, gathered.rules, on_progress)
     assumed = models.contract.assumed
     _write(study, request, outcomes, predictor, list(assumed))
-    people = gathered.found if isinstance(gathered, _NewPeople) else FoundPeople(people=())
+    people = gathered.found if isinstance(gathered, NewPeople) else FoundPeople(people=())
     return summarise(
         outcomes,
         predictor,
         output=str(request.output),
         assumed=assumed,
-        order=ORDER if isinstance(gathered, _NewPeople) and not request.identify else "",
+        order=ORDER if isinstance(gathered, NewPeople) and not request.identify else "",
         num_withdrawn=people.num_withdrawn,
         num_not_understood=people.num_not_understood,
     )
 
 
-def _prepare(study: Study | None, request: PredictRequest) -> _Models:
+def _prepare(study: Study | None, request: PredictRequest) -> ModelSet:
     """Refuse what cannot end well, before any work; return the models."""
     require_writable(request.output, SUFFIXES, overwrite=request.overwrite)
     require_known(request.allowed)
@@ -190,93 +110,12 @@ def _prepare(study: Study | None, request: PredictRequest) -> _Models:
         )
     if request.ingest.brain_extractor:
         require_extractor(request.ingest.brain_extractor)
-    found = tuple(find_model(study, name) for name in request.models)
-    require_together(found)
-    for model in found:
-        _require_made(model)
-    return _Models(found)
+    return find_models(study, request.models)
 
 
-def _require_made(model: FoundModel) -> None:
-    """Refuse a model whose contract does not say how its volumes are made."""
-    shape, volumes = model.card.shape, model.contract.volumes
-    if shape.volumes and (volumes is None or shape.side not in volumes.sides):
-        raise StudyError(
-            f"The contract of {model.name} does not say how volumes of side {shape.side} are made, which it takes.",
-            "Export or import the model again.",
-        )
-
-
-@contextmanager
-def _gather(study: Study | None, models: _Models, request: PredictRequest) -> Iterator[_StudySamples | _NewPeople]:
-    """Find whom to predict; what is needed for it lies in a private folder while a block lasts."""
-    if request.sources:
-        with open_scratch_folder() as scratch:
-            yield _find_people(study, models, request, scratch)
-        return
-    assert study is not None
-    listed = None if request.sample_list is None else read_sample_list(request.sample_list)
-    features = tuple(dict.fromkeys([*models.wanted.features, *models.contract.fields]))
-    split = None if request.split == ALL_SPLITS else request.split
-    yield _StudySamples(
-        list_samples(study, split, listed, features),
-        StoredRules(
-            wanted=models.wanted,
-            connectivity=study.config.connectivity.name,
-            allowed=request.allowed,
-            batch_size=request.batch_size,
-        ),
-    )
-
-
-def _find_people(study: Study | None, models: _Models, request: PredictRequest, scratch: Path) -> _NewPeople:
-    contract = models.contract
-    config = source_config(contract, request.ingest)
-    named = parse_sources(request.sources, config)
-    if named.images and request.tables:
-        raise StudyError("A table cannot be matched to single images: nothing says whose they are.", "Give a folder.")
-    if named.images:
-        people = describe_images(named.images)
-    else:
-        found = find_people(named, config)
-        if METADATA not in models.wanted.every:
-            found = without_tables(found)
-        people = enrol_people(found, request.tables, contract, scratch, study)
-    is_one = len(people.people) == 1
-    workers = 0 if is_one else min(request.workers, len(people.people))
-    require_capacity(Projection(workers=workers, worker_bytes=WORKER_BYTES, disk_bytes=0), scratch)
-    settings = LoadSettings(
-        volumes=contract.volumes or config.volumes,
-        connectivity=config.connectivity,
-        ingest=request.ingest,
-        scratch=scratch / "heads",
-    )
-    return _NewPeople(
-        people,
-        PeopleRules(
-            wanted=models.wanted,
-            arrays=models.arrays,
-            settings=settings,
-            allowed=request.allowed,
-            of_tables=_check_tables(people, models),
-            batch_size=request.batch_size,
-            workers=workers,
-            isolated=is_one,  # sooner than a pool for one, and as safe
-        ),
-    )
-
-
-def _check_tables(people: FoundPeople, models: _Models) -> tuple[Deviation, ...]:
-    """Return in what tables differ from what the models take for granted."""
-    if not people.tables:
-        return ()
-    columns = {name: people.column(name) for name in models.contract.fields}
-    return tuple(check_tables(people.tables, columns, models.found))
-
-
-def _affines(study: Study | None, models: _Models, gathered: _StudySamples | _NewPeople) -> Affines:
+def _affines(study: Study | None, models: ModelSet, gathered: StudySamples | NewPeople) -> Affines:
     """Return how the rows lie that the models will be given."""
-    if isinstance(gathered, _StudySamples):
+    if isinstance(gathered, StudySamples):
         assert study is not None
         attributes = store_attributes(study, models.arrays, gathered.rules.connectivity)
         return {name: of["affine_ras"] for name, of in attributes.items() if "affine_ras" in of}
@@ -284,9 +123,9 @@ def _affines(study: Study | None, models: _Models, gathered: _StudySamples | _Ne
     return {modality: volumes.grid(side).affine_44 for modality, side in models.arrays if side}
 
 
-def _put_on_record(study: Study | None, request: PredictRequest, gathered: _StudySamples | _NewPeople) -> None:
+def _put_on_record(study: Study | None, request: PredictRequest, gathered: StudySamples | NewPeople) -> None:
     """Put the file on record where it will show participants of the study, so that their withdrawal reaches it."""
-    everybody = gathered.found.people if isinstance(gathered, _NewPeople) else gathered.samples.entries
+    everybody = gathered.found.people if isinstance(gathered, NewPeople) else gathered.samples.entries
     if study is not None and any(one.sample.row is not None for one in everybody):
         record_output(study.layout, request.output)
 

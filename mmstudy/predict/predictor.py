@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from mmbase.json_text import DamagedTextError, read_json
-from mmbase.names import CONNECTIVITY, METADATA
+from mmbase.names import CONNECTIVITY
 from mmstudy.models.find import FoundModel
+from mmstudy.predict.model_set import ArrayKey, arrays_of, shown_features
 from mmstudy.predict.orientation import flip_rows, opposite_axes
 from mmtrain.errors import TrainError
 from mmtrain.held_out import ensemble_intervals
@@ -24,8 +25,6 @@ from mmtrain.models.trained import TrainedModel
 from mmtrain.run import RunDirectory
 from mmtrain.targets.registry import load_kind
 
-ArrayKey: TypeAlias = tuple[str, int]
-"""A modality and the side of its rows; 0 of connectivity."""
 Affines: TypeAlias = Mapping[str, Any]
 """Modality to the affine of the rows that are given, shape (4, 4)."""
 
@@ -113,65 +112,14 @@ def load_predictor(models: Sequence[FoundModel], device: torch.device, level: fl
     Raises
     ------
     TrainError
-        A model cannot be loaded, they do not go together, or a bundle has no intervals of this level.
+        A model cannot be loaded, or a bundle has no intervals of this level.
     """
-    require_together(models)
     return Predictor(
         members=tuple(Member(one, one.load(device), _flips(one, affines)) for one in models),
         intervals=find_intervals(models, level),
         level=level,
         thresholds=_thresholds(models),
     )
-
-
-def require_together(models: Sequence[FoundModel]) -> None:
-    """Refuse models that do not predict the same of the same inputs.
-
-    Raises
-    ------
-    TrainError
-        Says in what two differ.
-    """
-    first, *others = models
-    for other in others:
-        for what, ours, theirs in (
-            ("targets", first.card.targets, other.card.targets),
-            ("preprocessing of volumes", first.contract.volumes, other.contract.volumes),
-            ("connectivity", first.contract.connectivity, other.contract.connectivity),
-        ):
-            if ours != theirs and not (what != "targets" and None in (ours, theirs)):
-                raise TrainError(
-                    f"The models {first.name} and {other.name} have different {what}: their predictions have no mean.",
-                    "Predict with one after the other.",
-                )
-
-
-def arrays_of(card: ModelCard) -> tuple[ArrayKey, ...]:
-    """Return the modalities that a model reads, each with the side of its rows."""
-    volumes = [(modality, card.shape.side) for modality in card.shape.volumes]
-    return (*volumes, *([(CONNECTIVITY, 0)] if card.shape.num_edges else []))
-
-
-def inputs_of(card: ModelCard) -> tuple[str, ...]:
-    """Return the inputs of a model's network."""
-    return (*(modality for modality, _ in arrays_of(card)), *([METADATA] if card.shape.num_features else []))
-
-
-def needed_inputs(models: Sequence[FoundModel]) -> tuple[str, ...]:
-    """Return the inputs that one model at least cannot do without, in order."""
-    needed = [name for one in models for name in inputs_of(one.card) if name not in one.card.optional_inputs]
-    return tuple(dict.fromkeys(needed))
-
-
-def all_inputs(models: Sequence[FoundModel]) -> tuple[str, ...]:
-    """Return the inputs of all models, in order."""
-    return tuple(dict.fromkeys(name for one in models for name in inputs_of(one.card)))
-
-
-def shown_features(card: ModelCard) -> list[str]:
-    """Return the tabular features that a model sees."""
-    scaler = card.features
-    return [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
 
 
 def find_intervals(models: Sequence[FoundModel], level: float) -> Intervals:
