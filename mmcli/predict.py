@@ -68,6 +68,7 @@ def predict(
     from mmdata.study import parse_config
     from mmstudy.predict.request import PredictRequest
 
+    _require_known(allow or [])
     asked = given_options(brain_extractor=brain_extractor, register=register, assume=assume)
     request = PredictRequest(
         models=tuple(model.split(",")),
@@ -90,6 +91,16 @@ def predict(
         _preview(study, request, as_json=as_json)
     else:
         _predict(study, request, as_json=as_json)
+
+
+def _require_known(names: list[str]) -> None:
+    from mmstudy.predict.checking import require_known
+    from mmtrain.errors import TrainError
+
+    try:
+        require_known(names)
+    except TrainError as error:
+        raise typer.BadParameter(str(error), param_hint="--allow") from error
 
 
 def _study_at_hand(context: typer.Context) -> "Study | None":

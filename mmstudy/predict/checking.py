@@ -59,7 +59,7 @@ def require_known(names: Collection[str]) -> None:
     for name in names:
         if name not in DEVIATION_NAMES:
             raise TrainError(
-                f"--allow {name}: there is no deviation of this name.{did_you_mean(name, DEVIATION_NAMES)}",
+                f"{name}: there is no deviation of this name.{did_you_mean(name, DEVIATION_NAMES)}",
                 f"There are {', '.join(DEVIATION_NAMES) or 'none'}.",
             )
 

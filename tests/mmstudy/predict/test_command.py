@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-from conftest import Trained
-from typer.testing import Result
 
-RunMm = Callable[..., Result]
+from tests.conftest import RunMm
+from tests.mmstudy.predict.conftest import Trained
 
 
 def test_json_counts_what_the_file_holds(trained: Trained, tmp_path: Path, run_mm: RunMm) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Trained, silent
 
 from catalog.errors import CatalogError
 from catalog.identity import sample_id
@@ -21,6 +20,7 @@ from mmstudy.api import OpenStudy
 from mmstudy.predict.predict import plan_prediction, run_prediction
 from mmstudy.predict.request import PredictRequest
 from mmtrain.models.trained import load_model
+from tests.mmstudy.predict.conftest import Trained, silent
 
 CLOSE = 1e-4
 
