@@ -22,6 +22,7 @@ from mmcli.labels import audit, targets
 from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
+from mmcli.predict import predict
 from mmcli.runs import runs
 from mmcli.selftest import selftest
 from mmcli.study import init, status
@@ -31,7 +32,8 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, page, evaluate, explain, export_model, bench, selftest),
+    *(init, verify, repair, qc, precompute_augs, train, runs, page, evaluate, explain, predict, export_model),
+    *(bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

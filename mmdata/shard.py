@@ -100,28 +100,42 @@ def _file_fingerprint(path: Path) -> str:
 def _store_scan(scan: PlannedScan, task: ShardTask, buffers: Mapping[str, NDArray[Any]]) -> ScanReceipt:
     """Put the rows of a scan's first usable copy into the buffers; return its receipt."""
     fingerprint = source_fingerprint(scan.candidate, task.settings)
+    loaded, rejections = load_first_copy(scan.candidate, task.settings, isolated=task.isolated)
+    if loaded is None:
+        return _rejected(scan, fingerprint, rejections)
+    for name, row in loaded.rows.items():
+        buffers[name][scan.row - task.start] = row
+    return ScanReceipt(
+        sample_id=scan.sample_id,
+        row=scan.row,
+        modality=scan.candidate.modality,
+        status="stored",
+        detail=_describe_copy(scan.candidate, rejections),
+        passed_over=[rejection.reason for rejection in rejections],
+        checksums={name: row_checksum(row) for name, row in loaded.rows.items()},
+        fingerprint=fingerprint,
+        measures=loaded.measures,
+        provenance=loaded.provenance,
+    )
+
+
+def load_first_copy(
+    candidate: ScanCandidate, settings: LoadSettings, *, isolated: bool
+) -> tuple[LoadedScan | None, list[ScanRejected]]:
+    """Load the first copy of a scan that can be used; return why those before it cannot, or none can.
+
+    Raises
+    ------
+    CapacityError
+        Memory ran out.
+    """
     rejections: list[ScanRejected] = []
-    for copy in scan.candidate.copies:
+    for copy in candidate.copies:
         try:
-            loaded = load_guarded(copy, task.settings, isolated=task.isolated)
+            return load_guarded(copy, settings, isolated=isolated), rejections
         except ScanRejected as rejection:
             rejections.append(rejection)
-            continue
-        for name, row in loaded.rows.items():
-            buffers[name][scan.row - task.start] = row
-        return ScanReceipt(
-            sample_id=scan.sample_id,
-            row=scan.row,
-            modality=scan.candidate.modality,
-            status="stored",
-            detail=_describe_copy(scan.candidate, rejections),
-            passed_over=[rejection.reason for rejection in rejections],
-            checksums={name: row_checksum(row) for name, row in loaded.rows.items()},
-            fingerprint=fingerprint,
-            measures=loaded.measures,
-            provenance=loaded.provenance,
-        )
-    return _rejected(scan, fingerprint, rejections)
+    return None, rejections
 
 
 def load_guarded(copy: ScanCandidate, settings: LoadSettings, *, isolated: bool) -> LoadedScan:
@@ -173,18 +187,23 @@ def _describe_copy(candidate: ScanCandidate, rejections: Sequence[ScanRejected])
     return f"{used}; passed over: {'; '.join(dict.fromkeys(map(str, rejections)))}"
 
 
+def describe_rejection(rejections: Sequence[ScanRejected]) -> str:
+    """Say why no copy of a scan can be used: what is wrong with its first, and the reasons of the others."""
+    first, *others = rejections
+    reasons = dict.fromkeys(other.reason for other in others)
+    return first.detail + (f"; nor can further copies be used: {', '.join(reasons)}" if reasons else "")
+
+
 def _rejected(scan: PlannedScan, fingerprint: str, rejections: Sequence[ScanRejected]) -> ScanReceipt:
     """Return the receipt of a scan of which no copy can be used: rejected for the reason of its first."""
     first, *others = rejections
-    reasons = [other.reason for other in others]
-    rest = f"; nor can further copies be used: {', '.join(dict.fromkeys(reasons))}" if others else ""
     return ScanReceipt(
         sample_id=scan.sample_id,
         row=scan.row,
         modality=scan.candidate.modality,
         status="rejected",
         reason=first.reason,
-        detail=first.detail + rest,
-        passed_over=reasons,
+        detail=describe_rejection(rejections),
+        passed_over=[other.reason for other in others],
         fingerprint=fingerprint,
     )

@@ -26,6 +26,11 @@ class BundleDirectory:
         return self.path / "contract.json"
 
     @property
+    def intervals(self) -> Path:
+        """How wide its prediction intervals are; there only where enough people calibrated them."""
+        return self.path / "intervals.json"
+
+    @property
     def training_cohort(self) -> Path:
         """What the people trained on have in common; published weights have none."""
         return self.path / "cohort.safetensors"
@@ -63,4 +68,4 @@ class BundleDirectory:
     @property
     def parts(self) -> tuple[Path, ...]:
         """Every file that a bundle may have, but for checksums."""
-        return (*self.required, self.training_cohort, self.results, self.readme, self.onnx)
+        return (*self.required, self.intervals, self.training_cohort, self.results, self.readme, self.onnx)

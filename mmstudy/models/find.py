@@ -1,5 +1,6 @@
 """Find a model by what the user calls it: a run of the study, a model kept in it, or the folder of a bundle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from mmstudy.models.contract import InputContract, contract_of_study, read_contr
 from mmstudy.runs.folders import find_run_of_study, require_cleaned, study_runs
 from mmtrain.bundle import BundleDirectory
 from mmtrain.errors import TrainError
+from mmtrain.held_out import run_intervals
+from mmtrain.intervals import LEVELS, Intervals, read_intervals
 from mmtrain.models.card import ModelCard
 from mmtrain.models.trained import TrainedModel, load_model, read_model_card
+from mmtrain.run import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +30,23 @@ class FoundModel:
     contract: InputContract
     is_run: bool
     """Whether it is a run of the study: its cohort and its predictions are at hand."""
+
+    def intervals(self, levels: Sequence[float] = LEVELS) -> Intervals:
+        """Return the prediction intervals of its continuous targets, as far as there are any.
+
+        Parameters
+        ----------
+        levels
+            Of a run, which can have any; a bundle has those that it was passed on with.
+
+        Raises
+        ------
+        TrainError
+            What they are made of is damaged.
+        """
+        if self.is_run:
+            return run_intervals(RunDirectory(self.path), self.card.targets, levels)
+        return read_intervals(BundleDirectory(self.path).intervals)
 
     def load(self, device: torch.device) -> TrainedModel:
         """Return the network with its weights, in float32.

@@ -1,0 +1,55 @@
+"""Which inputs a sample has, and whether the models can do with them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmbase.names import METADATA
+from mmstudy.predict.samples import Fault
+
+_SHOWN_NAMES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedInputs:
+    """What some models take together."""
+
+    every: tuple[str, ...]
+    """Modalities, and metadata."""
+    needed: frozenset[str]
+    """Those that one of the models at least cannot do without."""
+    features: tuple[str, ...]
+    """Tabular features that they see."""
+
+
+def find_faults(wanted: WantedInputs, present: Collection[str], rejected: Mapping[str, Fault]) -> list[Fault]:
+    """Return why a sample cannot be predicted from what it has; nothing where it can.
+
+    Parameters
+    ----------
+    rejected
+        By modality, why a scan that is there cannot be used.
+    """
+    missing = [name for name in wanted.every if name in wanted.needed and name not in present]
+    if not missing and not present:
+        missing = list(wanted.every)
+    return [rejected.get(name, Fault(name=f"no {name}", text=f"no {name}")) for name in missing]
+
+
+def missing_warnings(
+    wanted: WantedInputs, present: Collection[str], rejected: Mapping[str, Fault], features: Mapping[str, float]
+) -> list[str]:
+    """Return what a prediction is made without."""
+    lacking = [name for name in wanted.every if name not in present]
+    told = [f"without {name} ({rejected[name].name})" if name in rejected else f"without {name}" for name in lacking]
+    unknown = [name for name in wanted.features if not np.isfinite(features.get(name, np.nan))]
+    if METADATA in present and unknown:
+        more = f" and {len(unknown) - _SHOWN_NAMES} more" if len(unknown) > _SHOWN_NAMES else ""
+        told.append(f"no value of {', '.join(unknown[:_SHOWN_NAMES])}{more}")
+    return told
+
+
+def has_features(wanted: WantedInputs, features: Mapping[str, float]) -> bool:
+    """Return whether one of the features that the models see is known: without any, a model would see means alone."""
+    return any(np.isfinite(features.get(name, np.nan)) for name in wanted.features)

@@ -1,0 +1,55 @@
+"""What is asked of a prediction."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmbase.names import SPLITS
+from mmdata.errors import StudyError
+from mmdata.volume.settings import IngestSettings
+
+DEFAULT_LEVEL = 0.9
+DEFAULT_BATCH_SIZE = 16
+ALL_SPLITS = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictRequest:
+    """What is to be predicted with which models, and how."""
+
+    models: tuple[str, ...]
+    """Names for `mmstudy.models.find.find_model`; the predictions of several are averaged."""
+    sources: tuple[str, ...] = field(default=(), repr=False)
+    """Words for `mmstudy.predict.sources.parse_sources`; none: samples of the study."""
+    output: Path
+    tables: tuple[Path, ...] = ()
+    split: str = ALL_SPLITS
+    """Of the study's samples."""
+    sample_list: Path | None = None
+    """Of the study's samples."""
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    """What is done for scans without a mask or a transform."""
+    workers: int = 0
+    device: str = "auto"
+    batch_size: int = DEFAULT_BATCH_SIZE
+    level: float = DEFAULT_LEVEL
+    """Share of new samples that intervals are to cover."""
+    allowed: frozenset[str] = frozenset()
+    """Names of deviations that are only warned of."""
+    identify: bool = False
+    """Write the source's own identifiers."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise StudyError(f"Expected a level between 0 and 1, got {self.level:g}.", "Give --level 0.9.")
+        if self.split not in (ALL_SPLITS, *SPLITS):
+            raise StudyError(f"Expected the split to be {', '.join(SPLITS)} or {ALL_SPLITS}, got {self.split!r}.")
+        if len(set(self.models)) < len(self.models):
+            raise StudyError("A model is named twice.", "Name each once: their predictions are averaged.")
+        of_study = self.split != ALL_SPLITS or self.sample_list is not None
+        if self.sources and of_study:
+            raise StudyError(
+                "--split and --sample-list choose samples of the study, and sources of new people are given."
+            )
+        if self.tables and not self.sources:
+            raise StudyError("--table is of new people: what the study's tables say is in its catalogue.")

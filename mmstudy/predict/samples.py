@@ -1,0 +1,61 @@
+"""What is predicted of one sample, or why nothing is."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Status: TypeAlias = Literal["predicted", "refused", "failed"]
+"""Refused: the sample is not what the model takes. Failed: the machine or a damaged file kept it from being read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One person at one imaging visit."""
+
+    name: str
+    """The study's sample id, or ``person-0001`` and so on where there is no study."""
+    instance: int
+    participant: str = field(repr=False)
+    """The source's own identifier."""
+    row: int | None = None
+    """In the study's arrays; None of somebody who is not in the study."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """Why a sample gets no prediction."""
+
+    name: str
+    """The same for every sample alike, for counts."""
+    text: str
+    is_failure: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a sample; T targets."""
+
+    sample: Sample
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+    prediction_T: NDArray[np.float64] | None = None
+    """In the unit of each target, or the probability of class 1; None where there are faults."""
+    spread_T: NDArray[np.float64] | None = None
+    """Standard deviation over the models; None of one model."""
+
+    @property
+    def status(self) -> Status:
+        """Return whether it was predicted."""
+        if not self.faults:
+            return "predicted"
+        return "failed" if any(fault.is_failure for fault in self.faults) else "refused"
+
+
+def finish(outcome: Outcome, prediction_T: NDArray[np.float64], spread_T: NDArray[np.float64] | None) -> Outcome:
+    """Return the outcome of a sample that went through the network."""
+    if not np.isfinite(prediction_T).all():
+        fault = Fault(name="not-finite", text="not-finite: the model's output is no finite number", is_failure=True)
+        return replace(outcome, faults=(fault,))
+    return replace(outcome, prediction_T=prediction_T, spread_T=spread_T)

@@ -1,0 +1,181 @@
+"""Predict from samples of the study: rows stream from its stores, which an ingest has filled once and for all."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbase.names import CONNECTIVITY, METADATA
+from mmdata.store.array import open_array
+from mmdata.study import Study
+from mmdata.volume.connectome import CONNECTOMES
+from mmstudy.predict.checking import check_features, check_stores, divide
+from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
+from mmstudy.predict.model_set import ArrayKey
+from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
+from mmstudy.predict.samples import Fault, Outcome, finish
+from mmstudy.predict.study_samples import StoredSample, StoredSamples
+from mmtrain.config.execution import ExecutionConfig
+from mmtrain.data.stream import BatchRequest, Stores, open_stores, stream_batches
+
+_FLOAT_BYTES = 4
+_COPIES = 3
+"""Of a batch between the stores and the network: as it is stored, as numbers, and as channels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRules:
+    """How samples of the study are predicted."""
+
+    wanted: WantedInputs
+    connectivity: str
+    """Name of the connectivity."""
+    allowed: frozenset[str]
+    batch_size: int
+
+
+def store_attributes(study: Study, keys: Collection[ArrayKey], connectivity: str) -> dict[str, Mapping[str, Any]]:
+    """Return what the study's arrays say of themselves, by modality.
+
+    Raises
+    ------
+    StoreError
+        One does not exist.
+    """
+    layout = study.layout
+    return {
+        modality: open_array(
+            layout.connectivity_array(connectivity) if modality == CONNECTIVITY else layout.volume_array(modality, side)
+        ).attributes
+        for modality, side in keys
+    }
+
+
+def stored_memory_bytes(rules: StoredRules, arrays: Collection[ArrayKey]) -> int:
+    """Return the peak memory of batches that are read ahead and of one on its way to the network."""
+    edges = CONNECTOMES[rules.connectivity].num_edges
+    sample_bytes = sum((side**3 if side else edges) * _FLOAT_BYTES for _, side in arrays)
+    return ExecutionConfig().prefetch_bytes + _COPIES * rules.batch_size * sample_bytes
+
+
+def predict_stored(
+    study: Study,
+    samples: StoredSamples,
+    predictor: Predictor,
+    rules: StoredRules,
+    on_progress: Callable[[int, int], None],
+) -> list[Outcome]:
+    """Return what became of each sample, in their order.
+
+    Raises
+    ------
+    StoreError
+        An array does not exist, or a row that the catalogue calls stored is damaged.
+    """
+    outcomes, groups = _judge(samples, predictor, rules, _judge_stores(study, predictor, rules))
+    num_passes = len(predictor.members) * sum(map(len, groups.values()))
+    done = 0
+    on_progress(done, num_passes)
+    for present, positions in groups.items():
+        of_models = []
+        for member in predictor.members:
+            parts = []
+            for part_BT in _stream_group(study, samples, positions, present, member, rules):
+                parts.append(part_BT)
+                done += len(part_BT)
+                on_progress(done, num_passes)
+            of_models.append(np.concatenate(parts))
+        prediction_NT, spread_NT = combine(of_models)
+        for index, position in enumerate(positions):
+            spread_T = None if spread_NT is None else spread_NT[index]
+            outcomes[position] = finish(outcomes[position], prediction_NT[index], spread_T)
+    return [outcomes[position] for position in range(len(samples.entries))]
+
+
+def _judge(
+    samples: StoredSamples,
+    predictor: Predictor,
+    rules: StoredRules,
+    of_stores: tuple[Sequence[Fault], Sequence[str]],
+) -> tuple[dict[int, Outcome], dict[frozenset[str], list[int]]]:
+    """Return what is known of each sample before it is predicted, and who can be, by the inputs that they have.
+
+    Parameters
+    ----------
+    of_stores
+        Faults and warnings of the study's arrays, which are every sample's.
+    """
+    outcomes: dict[int, Outcome] = {}
+    groups: dict[frozenset[str], list[int]] = defaultdict(list)
+    models = [member.found for member in predictor.members]
+    store_faults, store_warnings = of_stores
+    for position, one in enumerate(samples.entries):
+        features = samples.features_of(position)
+        present = _present(one, features, rules.wanted)
+        feature_faults, allowed = divide(check_features(features, models), rules.allowed)
+        faults = (*store_faults, *find_faults(rules.wanted, present, one.rejected), *feature_faults)
+        lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*store_warnings, *lacking, *allowed))
+        if not faults:
+            groups[present].append(position)
+    return outcomes, groups
+
+
+def _stream_group(
+    study: Study,
+    samples: StoredSamples,
+    positions: Sequence[int],
+    present: Collection[str],
+    member: Member,
+    rules: StoredRules,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield one model's predictions of samples that have the same inputs, batch by batch."""
+    keys = [key for key in member.arrays if key[0] in present]
+    where = np.asarray(positions, np.int64)
+    rows = np.array([samples.entries[position].sample.row for position in positions], np.int64)
+    starts = range(rules.batch_size, len(where), rules.batch_size)
+    requests = [
+        BatchRequest(positions=part, rows=rows_B, copies=np.zeros(len(part), np.int64))
+        for part, rows_B in zip(np.split(where, starts), np.split(rows, starts), strict=True)
+    ]
+    names = rules.wanted.features if METADATA in present else None
+    if not keys:
+        for request in requests:
+            yield member.predict(InputBatch({}, _features(samples, request, names)))
+        return
+    stores = _open(study, keys, member, rules)
+    for batch in stream_batches(stores, requests, prefetch_bytes=ExecutionConfig().prefetch_bytes):
+        arrays = {key: batch.stored[key[0]].numpy() for key in keys}
+        yield member.predict(InputBatch(arrays, _features(samples, batch.request, names)))
+
+
+def _open(study: Study, keys: Sequence[ArrayKey], member: Member, rules: StoredRules) -> Stores:
+    modalities = [modality for modality, _ in keys]
+    side = member.found.card.shape.side
+    return open_stores(study.layout, modalities, side=side, connectivity=rules.connectivity, copies=0)
+
+
+def _features(
+    samples: StoredSamples, request: BatchRequest, names: Sequence[str] | None
+) -> dict[str, NDArray[np.float64]] | None:
+    if names is None:
+        return None
+    return {name: samples.columns[name][request.positions] for name in names}
+
+
+def _present(one: StoredSample, features: Mapping[str, float], wanted: WantedInputs) -> frozenset[str]:
+    """Return the inputs that a sample has, of those that the models take."""
+    tabular = [METADATA] if METADATA in wanted.every and has_features(wanted, features) else []
+    return frozenset([*one.stored.intersection(wanted.every), *tabular])
+
+
+def _judge_stores(study: Study, predictor: Predictor, rules: StoredRules) -> tuple[list[Fault], list[str]]:
+    deviations = [
+        one
+        for member in predictor.members
+        for one in check_stores(store_attributes(study, member.arrays, rules.connectivity), member.found)
+    ]
+    return divide(deviations, rules.allowed)

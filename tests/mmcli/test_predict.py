@@ -1,0 +1,47 @@
+"""What `mm predict` says of itself, and of what it cannot use."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunMm
+from tests.mmcli.outcome import complaint
+
+
+def test_help_says_what_the_file_holds_with_identify(run_mm: RunMm) -> None:
+    shown = " ".join(run_mm("predict", "--help").stdout.split())
+    assert "the file then holds personal identifiers" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("no-such-run", "--output", "{}/a.csv"), "There is no model 'no-such-run'"),
+        (("no-such-run", "--output", "{}/a.txt"), "Expected a file that ends in .csv or .parquet"),
+        (("one,one", "--output", "{}/a.csv"), "A model is named twice"),
+        (("one", "--output", "{}/a.csv", "--level", "90"), "Expected a level between 0 and 1"),
+        (("one", "--output", "{}/a.csv", "--split", "all of them"), "Expected the split to be"),
+        (("one", "ukb:{}", "--output", "{}/a.csv", "--split", "val"), "sources of new people are given"),
+        (("one", "--output", "{}/a.csv", "--table", "{}/b.csv"), "--table is of new people"),
+        (("one", "--output", "{}/a.csv", "--register", "maybe"), "ingest.register"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    study: Path, tmp_path: Path, run_mm: RunMm, words: tuple[str, ...], message: str
+) -> None:
+    result = run_mm("--study", study, "predict", *(word.format(tmp_path) for word in words))
+    assert message in complaint(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_allow_what_no_deviation_is_called_is_wrong_usage(study: Path, tmp_path: Path, run_mm: RunMm) -> None:
+    words = ("predict", "one", "--output", tmp_path / "a.csv", "--allow", "this")
+    assert "there is no deviation of this name" in complaint(run_mm("--study", study, *words), exit_code=2)
+
+
+def test_without_a_study_only_bundles_are_found(tmp_path: Path, run_mm: RunMm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run_mm("predict", "a-run", "--output", "a.csv")
+    assert "There is no study here to predict samples of" in complaint(result)
+    named = run_mm("--study", tmp_path / "nowhere", "predict", "a-run", "--output", "a.csv")
+    assert "is not a study" in complaint(named)
