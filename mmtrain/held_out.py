@@ -13,6 +13,15 @@ from mmtrain.run import RunDirectory, read_table
 from mmtrain.targets.registry import load_kind
 from mmtrain.unchanged import require_unchanged
 
+_SCHEMA = {
+    "sample_id": pl.String,
+    "target": pl.String,
+    "truth": pl.Float64,
+    "prediction": pl.Float64,
+    "person": pl.Int64,
+}
+"""Columns of predictions with whose they are."""
+
 
 def run_intervals(run: RunDirectory, targets: Sequence[TargetConfig], levels: Sequence[float] = LEVELS) -> Intervals:
     """Return the intervals of a run's continuous targets.
@@ -74,19 +83,14 @@ def _leaner(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 
 
 def _validation_of(run: RunDirectory, targets: Sequence[TargetConfig]) -> pl.DataFrame:
-    """Return sample_id, target, truth, prediction and person of the validation samples; none of an unfinished run."""
+    """Return the predictions of a run's validation samples, columns `_SCHEMA`; none of an unfinished run."""
     if not run.predictions.exists():
-        texts, numbers = (
-            dict.fromkeys(("sample_id", "target"), pl.String),
-            dict.fromkeys(("truth", "prediction"), pl.Float64),
-        )
-        return pl.DataFrame(schema={**texts, **numbers, "person": pl.Int64})
+        return pl.DataFrame(schema=_SCHEMA)
     require_unchanged(run.predictions)
     cohort = read_cohort(run.cohort)
     people = pl.DataFrame({"sample_id": cohort.sample_ids, "person": cohort.participants})
     table = read_table(run.predictions).filter(pl.col("split") == "val")
     if "target" not in table.columns:
         table = table.with_columns(target=pl.lit(targets[0].name))
-    return table.join(people, on="sample_id", how="inner", maintain_order="left").select(
-        "sample_id", "target", pl.col("truth").cast(pl.Float64), pl.col("prediction").cast(pl.Float64), "person"
-    )
+    with_people = table.join(people, on="sample_id", how="inner", maintain_order="left")
+    return with_people.select(*_SCHEMA).cast(_SCHEMA)

@@ -177,7 +177,11 @@ def damage(content: dict[str, Any], *path: Any, value: Any = None) -> str:
         (("schema_version",), 0, r"has schema_version 0"),
         (("feature_scaling",), "rank", r"is damaged \(feature_scaling: .*raw"),
         (("volume_scaling",), 2, r"is damaged \(volume_scaling: .*min-max"),
-        (("targets", 0, "kind"), "ranking", "kind of a target to be one of classification, regression, got 'ranking'"),
+        (
+            ("targets", 0, "kind"),
+            "ranking",
+            "kind of a target to be one of binned, classification, regression, got 'ranking'",
+        ),
     ],
 )
 def test_a_card_that_cannot_be_used_is_refused_in_one_line(
