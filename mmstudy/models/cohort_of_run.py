@@ -33,8 +33,13 @@ MAX_PEOPLE = 400
 _AGE = "age"
 
 
-def find_training_cohort(study: Study | None, model: FoundModel) -> TrainingCohort | None:
-    """Return what the people whom a model was trained on have in common; None where a bundle does not tell.
+def find_training_cohort(study: Study | None, model: FoundModel, *, scans: bool = True) -> TrainingCohort:
+    """Return what the people whom a model was trained on have in common; nothing where a bundle does not tell.
+
+    Parameters
+    ----------
+    scans
+        Whether a run's scans are described too, which have to be read for it.
 
     Raises
     ------
@@ -45,13 +50,18 @@ def find_training_cohort(study: Study | None, model: FoundModel) -> TrainingCoho
     """
     if model.is_run:
         assert study is not None
-        return describe_run(study, RunDirectory(model.path), model.card)
+        return describe_run(study, RunDirectory(model.path), model.card, scans=scans)
     path = BundleDirectory(model.path).training_cohort
-    return read_training_cohort(path) if path.exists() else None
+    return read_training_cohort(path) if path.exists() else TrainingCohort()
 
 
-def describe_run(study: Study, run: RunDirectory, card: ModelCard) -> TrainingCohort:
+def describe_run(study: Study, run: RunDirectory, card: ModelCard, *, scans: bool = True) -> TrainingCohort:
     """Return what the people whom a run was trained on have in common.
+
+    Parameters
+    ----------
+    scans
+        Whether their scans are read and described too.
 
     Raises
     ------
@@ -62,6 +72,9 @@ def describe_run(study: Study, run: RunDirectory, card: ModelCard) -> TrainingCo
     """
     cohort = read_cohort(run.cohort)
     people = _one_sample_each(cohort)
+    features = _describe_features(cohort, people, card)
+    if not scans:
+        return TrainingCohort(features=features)
     rows = spread_evenly(cohort.rows[people].tolist(), MAX_PEOPLE)
     _, config = find_run_of_study(study.layout, run.run_id)
     layout = study.layout
@@ -77,7 +90,7 @@ def describe_run(study: Study, run: RunDirectory, card: ModelCard) -> TrainingCo
     if CONNECTIVITY in card.inputs:
         array = open_array(layout.located(layout.connectivity_array(config.data.connectivity)))
         edges = edge_cohort(np.array(list(_rows_of(array, rows))))
-    return TrainingCohort(volumes=volumes, edges=edges, features=_describe_features(cohort, people, card))
+    return TrainingCohort(volumes=volumes, edges=edges, features=features)
 
 
 def _one_sample_each(cohort: Cohort) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Find whom to predict: samples of the study, or new people in sources."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from mmdata.errors import StudyError
 from mmdata.execution.capacity import Projection, require_capacity
 from mmdata.readers.scan import LoadSettings
 from mmdata.study import Study
-from mmstudy.predict.checking import check_tables
+from mmstudy.predict.checking import Expectation, check_tables, find_expectations
 from mmstudy.predict.deviation import Deviation
+from mmstudy.predict.deviations.features import AGE
 from mmstudy.predict.model_set import ModelSet
 from mmstudy.predict.new_people import PeopleRules
 from mmstudy.predict.people import FoundPeople, describe_images, enrol_people, source_config, without_tables
@@ -48,12 +49,13 @@ def gather(study: Study | None, models: ModelSet, request: PredictRequest) -> It
         return
     assert study is not None
     listed = None if request.sample_list is None else read_sample_list(request.sample_list)
-    features = tuple(dict.fromkeys([*models.wanted.features, *models.contract.fields]))
+    features = tuple(dict.fromkeys([*models.wanted.features, *models.contract.fields, AGE]))
     split = None if request.split == ALL_SPLITS else request.split
     yield StudySamples(
         list_samples(study, split, listed, features),
         StoredRules(
             wanted=models.wanted,
+            expectations=find_expectations(study, models.found, scans=False),
             connectivity=study.config.connectivity.name,
             allowed=request.allowed,
             batch_size=request.batch_size,
@@ -74,6 +76,7 @@ def _find_people(study: Study | None, models: ModelSet, request: PredictRequest,
         if METADATA not in models.wanted.every:
             found = without_tables(found)
         people = enrol_people(found, request.tables, contract, scratch, study)
+    expectations = find_expectations(study, models.found)
     is_one = len(people.people) == 1
     workers = 0 if is_one else min(request.workers, len(people.people))
     require_capacity(Projection(workers=workers, worker_bytes=WORKER_BYTES, disk_bytes=0), scratch)
@@ -87,10 +90,11 @@ def _find_people(study: Study | None, models: ModelSet, request: PredictRequest,
         people,
         PeopleRules(
             wanted=models.wanted,
+            expectations=expectations,
             arrays=models.arrays,
             settings=settings,
             allowed=request.allowed,
-            of_tables=_check_tables(people, models),
+            of_tables=_check_tables(people, expectations),
             batch_size=request.batch_size,
             workers=workers,
             isolated=is_one,  # sooner than a pool for one, and as safe
@@ -98,9 +102,9 @@ def _find_people(study: Study | None, models: ModelSet, request: PredictRequest,
     )
 
 
-def _check_tables(people: FoundPeople, models: ModelSet) -> tuple[Deviation, ...]:
+def _check_tables(people: FoundPeople, expectations: Sequence[Expectation]) -> tuple[Deviation, ...]:
     """Return in what tables differ from what the models take for granted."""
     if not people.tables:
         return ()
-    columns = {name: people.column(name) for name in models.contract.fields}
-    return tuple(check_tables(people.tables, columns, models.found))
+    columns = {name: people.column(name) for one in expectations for name in one.fields}
+    return tuple(check_tables(people.tables, columns, expectations))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mmbase.names import CONNECTIVITY, METADATA
+from mmbase.names import CONNECTIVITY
 from mmdata.study import Study
 from mmstudy.models.contract import InputContract
 from mmstudy.models.find import FoundModel, find_model
@@ -42,9 +42,12 @@ class ModelSet:
     def wanted(self) -> WantedInputs:
         """Return the inputs that they take."""
         return WantedInputs(
-            every=tuple(dict.fromkeys(name for model in self.found for name in inputs_of(model.card))),
+            every=tuple(dict.fromkeys(name for model in self.found for name in model.card.shape.inputs)),
             needed=frozenset(
-                name for model in self.found for name in inputs_of(model.card) if name not in model.card.optional_inputs
+                name
+                for model in self.found
+                for name in model.card.shape.inputs
+                if name not in model.card.optional_inputs
             ),
             features=tuple(dict.fromkeys(name for model in self.found for name in shown_features(model.card))),
         )
@@ -69,11 +72,6 @@ def arrays_of(card: ModelCard) -> tuple[ArrayKey, ...]:
     """Return the modalities that a model reads, each with the side of its rows."""
     volumes = [(modality, card.shape.side) for modality in card.shape.volumes]
     return (*volumes, *([(CONNECTIVITY, 0)] if card.shape.num_edges else []))
-
-
-def inputs_of(card: ModelCard) -> tuple[str, ...]:
-    """Return the inputs of a model's network."""
-    return (*(modality for modality, _ in arrays_of(card)), *([METADATA] if card.shape.num_features else []))
 
 
 def shown_features(card: ModelCard) -> list[str]:

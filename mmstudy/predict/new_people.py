@@ -16,8 +16,7 @@ from mmbase.names import METADATA
 from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
 from mmdata.volume.connectome import CONNECTOMES
-from mmstudy.models.find import FoundModel
-from mmstudy.predict.checking import check_features, check_scan, divide
+from mmstudy.predict.checking import Expectation, check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
 from mmstudy.predict.model_set import ArrayKey
@@ -39,6 +38,8 @@ class PeopleRules:
     """How new people are predicted."""
 
     wanted: WantedInputs
+    expectations: tuple[Expectation, ...]
+    """What each model takes for granted."""
     arrays: tuple[ArrayKey, ...]
     """Rows that the models read."""
     settings: LoadSettings
@@ -72,7 +73,6 @@ def predict_people(
     """
     outcomes: dict[int, Outcome] = {}
     waiting: dict[frozenset[str], list[_Waiting]] = defaultdict(list)
-    models = [member.found for member in predictor.members]
     tasks = [_task(position, person, rules) for position, person in enumerate(people)]
     finished = run_tasks(
         read_person,
@@ -95,7 +95,7 @@ def predict_people(
         for number, read in enumerate(finished, start=1):
             person = people[read.position]
             present = _present(person, read, rules.wanted)
-            outcome = _judge(person, read, present, rules, models)
+            outcome = _judge(person, read, present, rules)
             outcomes[read.position] = outcome
             if not outcome.faults:
                 waiting[present].append(_Waiting(read.position, _rows(read, rules)))
@@ -138,18 +138,12 @@ def _present(person: Person, read: ReadPerson, wanted: WantedInputs) -> frozense
     return frozenset([*read.scans, *features])
 
 
-def _judge(
-    person: Person,
-    read: ReadPerson,
-    present: Collection[str],
-    rules: PeopleRules,
-    models: Sequence[FoundModel],
-) -> Outcome:
+def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: PeopleRules) -> Outcome:
     """Return what is known of a person before they are predicted."""
     deviations = [
         *rules.of_tables,
-        *(one for modality, scan in read.scans.items() for one in check_scan(scan, modality, models)),
-        *check_features(person.features, models),
+        *(one for modality, scan in read.scans.items() for one in check_scan(scan, modality, rules.expectations)),
+        *check_features(person.features, rules.expectations),
     ]
     faults, allowed = divide(deviations, rules.allowed)
     faults = [*find_faults(rules.wanted, present, read.rejected), *faults]

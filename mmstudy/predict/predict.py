@@ -19,7 +19,8 @@ from mmstudy.predict.people import FoundPeople
 from mmstudy.predict.predictor import Affines, Predictor, load_predictor
 from mmstudy.predict.request import PredictRequest
 from mmstudy.predict.samples import Outcome
-from mmstudy.predict.stored import predict_stored, store_attributes, stored_memory_bytes
+from mmstudy.predict.stored import predict_stored, stored_memory_bytes
+from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.summary import PredictionSummary, summarise
 from mmstudy.predict.table import SUFFIXES, prediction_frame, write_predictions
 from mmstudy.progress import Progress

@@ -3,20 +3,21 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbase.names import CONNECTIVITY, METADATA
-from mmdata.store.array import open_array
+from mmbase.names import METADATA
 from mmdata.study import Study
 from mmdata.volume.connectome import CONNECTOMES
-from mmstudy.predict.checking import check_features, check_stores, divide
+from mmstudy.predict.checking import Expectation, check_features, check_stores, divide
+from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
-from mmstudy.predict.model_set import ArrayKey
+from mmstudy.predict.model_set import ArrayKey, arrays_of
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
-from mmstudy.predict.samples import Fault, Outcome, finish
+from mmstudy.predict.samples import Outcome, finish
+from mmstudy.predict.stored_scans import check_stored_scans
+from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.study_samples import StoredSample, StoredSamples
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.data.stream import BatchRequest, Stores, open_stores, stream_batches
@@ -31,27 +32,12 @@ class StoredRules:
     """How samples of the study are predicted."""
 
     wanted: WantedInputs
+    expectations: tuple[Expectation, ...]
+    """What each model takes for granted."""
     connectivity: str
     """Name of the connectivity."""
     allowed: frozenset[str]
     batch_size: int
-
-
-def store_attributes(study: Study, keys: Collection[ArrayKey], connectivity: str) -> dict[str, Mapping[str, Any]]:
-    """Return what the study's arrays say of themselves, by modality.
-
-    Raises
-    ------
-    StoreError
-        One does not exist.
-    """
-    layout = study.layout
-    return {
-        modality: open_array(
-            layout.connectivity_array(connectivity) if modality == CONNECTIVITY else layout.volume_array(modality, side)
-        ).attributes
-        for modality, side in keys
-    }
 
 
 def stored_memory_bytes(rules: StoredRules, arrays: Collection[ArrayKey]) -> int:
@@ -75,7 +61,7 @@ def predict_stored(
     StoreError
         An array does not exist, or a row that the catalogue calls stored is damaged.
     """
-    outcomes, groups = _judge(samples, predictor, rules, _judge_stores(study, predictor, rules))
+    outcomes, groups = _judge(samples, rules, _find_deviations(study, samples, rules))
     num_passes = len(predictor.members) * sum(map(len, groups.values()))
     done = 0
     on_progress(done, num_passes)
@@ -96,29 +82,25 @@ def predict_stored(
 
 
 def _judge(
-    samples: StoredSamples,
-    predictor: Predictor,
-    rules: StoredRules,
-    of_stores: tuple[Sequence[Fault], Sequence[str]],
+    samples: StoredSamples, rules: StoredRules, deviations: Mapping[int, Sequence[Deviation]]
 ) -> tuple[dict[int, Outcome], dict[frozenset[str], list[int]]]:
     """Return what is known of each sample before it is predicted, and who can be, by the inputs that they have.
 
     Parameters
     ----------
-    of_stores
-        Faults and warnings of the study's arrays, which are every sample's.
+    deviations
+        Of the study's arrays and of the sample's scans, by its position.
     """
     outcomes: dict[int, Outcome] = {}
     groups: dict[frozenset[str], list[int]] = defaultdict(list)
-    models = [member.found for member in predictor.members]
-    store_faults, store_warnings = of_stores
     for position, one in enumerate(samples.entries):
         features = samples.features_of(position)
         present = _present(one, features, rules.wanted)
-        feature_faults, allowed = divide(check_features(features, models), rules.allowed)
-        faults = (*store_faults, *find_faults(rules.wanted, present, one.rejected), *feature_faults)
+        found = [*deviations[position], *check_features(features, rules.expectations)]
+        deviating, allowed = divide(found, rules.allowed)
+        faults = (*find_faults(rules.wanted, present, one.rejected), *deviating)
         lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
-        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*store_warnings, *lacking, *allowed))
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*lacking, *allowed))
         if not faults:
             groups[present].append(position)
     return outcomes, groups
@@ -172,10 +154,14 @@ def _present(one: StoredSample, features: Mapping[str, float], wanted: WantedInp
     return frozenset([*one.stored.intersection(wanted.every), *tabular])
 
 
-def _judge_stores(study: Study, predictor: Predictor, rules: StoredRules) -> tuple[list[Fault], list[str]]:
-    deviations = [
-        one
-        for member in predictor.members
-        for one in check_stores(store_attributes(study, member.arrays, rules.connectivity), member.found)
+def _find_deviations(study: Study, samples: StoredSamples, rules: StoredRules) -> Mapping[int, Sequence[Deviation]]:
+    """Return what is found wrong with the study's arrays, which is every sample's, and with each sample's scans."""
+    of_stores = [
+        deviation
+        for one in rules.expectations
+        for deviation in check_stores(store_attributes(study, arrays_of(one.model.card), rules.connectivity), one)
     ]
-    return divide(deviations, rules.allowed)
+    if any(one.name not in rules.allowed for one in of_stores):  # nobody is predicted
+        return dict.fromkeys(range(len(samples.entries)), of_stores)
+    of_scans = check_stored_scans(study, samples, rules.connectivity, rules.expectations)
+    return {position: [*of_stores, *of_scans.get(position, ())] for position in range(len(samples.entries))}

@@ -69,6 +69,8 @@ class TargetResults:
     baseline: dict[str, Finite]
     """The same metrics on test of saying the same for everybody."""
     groups: list[GroupResults]
+    threshold: Finite | None = None
+    """Of a binary target, the probability from which it is decided to be class 1, as fixed on validation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +170,7 @@ def _target(told: TargetFacts) -> TargetResults:
         metrics={split: _measured(values, told.intervals.get(split, {})) for split, values in told.metrics.items()},
         baseline={name: rounded(value) for name, value in baseline.items() if value is not None},
         groups=[_group(group, told.name) for group in told.groups],
+        threshold=None if told.threshold is None else rounded(told.threshold),
     )
 
 

@@ -56,31 +56,29 @@ def checked_scan(loaded: LoadedScan, modality: str, contract: InputContract, sid
 
 
 def find_scan_deviations(
-    scan: CheckedScan, contract: InputContract, cohort: TrainingCohort | None, *, num_edges: int = 0
+    scan: CheckedScan, contract: InputContract, cohort: TrainingCohort, *, num_edges: int = 0
 ) -> list[Deviation]:
     """Return in what a scan differs from what a model takes for granted.
 
     Parameters
     ----------
     cohort
-        What the training participants have in common; None where it was not published. Then only that is checked which
+        What the training participants have in common; empty where it was not published. Then only that is checked which
         needs no comparison: where the brain lies and how large it is, the contrast of T1 and FLAIR, the voxels.
     num_edges
         That the model takes of connectivity.
     """
     if scan.grid is None:
-        known = cohort.edges if cohort is not None else None
-        return find_edge_deviations(scan.row, num_edges, contract.connectivity, known)
+        return find_edge_deviations(scan.row, num_edges, contract.connectivity, cohort.edges)
     if deviations := find_range_deviations(scan.modality, scan.row):
         return deviations  # nothing else can be told of such a volume
-    volumes = cohort.volumes if cohort is not None else {}
-    common = volumes.get(scan.modality)
+    common = cohort.volumes.get(scan.modality)
     found = find_source_deviations(
         scan.modality, scan.native, scan.measures, scan.grid, knows_roughness=common is not None
     )
     found += (
         find_template_deviations(scan.modality, scan.row, scan.grid)
         if common is None
-        else find_volume_deviations(scan.modality, scan.row, scan.grid, volumes)
+        else find_volume_deviations(scan.modality, scan.row, scan.grid, cohort.volumes)
     )
     return list({(one.name, one.where): one for one in reversed(found)}.values())[::-1]

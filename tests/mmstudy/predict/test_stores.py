@@ -99,7 +99,7 @@ def scan(
 
 
 def told(checked: CheckedScan) -> list[str]:
-    return [one.name for one in find_scan_deviations(checked, InputContract(volumes=SETTINGS), None)]
+    return [one.name for one in find_scan_deviations(checked, InputContract(volumes=SETTINGS), TrainingCohort())]
 
 
 def test_without_training_people_a_good_scan_passes_and_gross_faults_are_told(head: Any) -> None:
