@@ -13,13 +13,9 @@ from mmtrain.run import RunDirectory, read_table
 from mmtrain.targets.registry import load_kind
 from mmtrain.unchanged import require_unchanged
 
-_SCHEMA = {
-    "sample_id": pl.String,
-    "target": pl.String,
-    "truth": pl.Float64,
-    "prediction": pl.Float64,
-    "person": pl.Int64,
-}
+_SCHEMA = pl.Schema(
+    {"sample_id": pl.String, "target": pl.String, "truth": pl.Float64, "prediction": pl.Float64, "person": pl.Int64}
+)
 """Columns of predictions with whose they are."""
 
 
