@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mmtrain.bundles.check import BundleCheck
 
 
-def check_model(folder: Path, device: str = "auto", *, as_json: bool) -> None:
+def check_model(folder: Path, device: str, *, as_json: bool) -> None:
     """Check a bundle and tell what came out; exit with 1 where it is damaged or predicts something else.
 
     Parameters

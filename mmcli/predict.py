@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmcli.check import check_model
 from mmcli.console import fail, report, show_progress
 from mmcli.options import NUM_CORES, DryRunOption, JsonOption, OverwriteOption, WorkersOption, given_options
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 def predict(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="A run, an imported model or a bundle's folder; several with commas are averaged.")
-    ],
+        str | None,
+        typer.Argument(help="A run, an imported model or a bundle's folder; several with commas are averaged."),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Argument(
@@ -26,7 +28,11 @@ def predict(
             "flair=FILE.nii.gz. Left out: samples of the study."
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")] = ...,  # type: ignore[assignment]
+    output: Annotated[Path | None, typer.Option(help="File to write: .csv or .parquet.")] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Predict nothing: see whether the bundle in this folder predicts what it did at home."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Of the study's samples: train, val, test or all.")] = "all",
     sample_list: Annotated[
         Path | None, typer.Option(help="Of the study's samples, those in this file, one sample id a line.")
@@ -68,6 +74,15 @@ def predict(
     from mmdata.study import parse_config
     from mmstudy.predict.request import PredictRequest
 
+    if check is not None:
+        if model is not None or output is not None:
+            raise typer.BadParameter(
+                "takes the folder of a bundle alone, no MODEL and no --output", param_hint="--check"
+            )
+        check_model(check, device, as_json=as_json)
+        return
+    if model is None or output is None:
+        raise typer.BadParameter("missing; give a model and the file to write", param_hint=["MODEL", "--output"])
     _require_known(allow or [])
     asked = given_options(brain_extractor=brain_extractor, register=register, assume=assume)
     request = PredictRequest(

@@ -28,9 +28,8 @@ from pydantic import ConfigDict, Field
 from mmbase.checksums import write_checked
 from mmbase.disclosure import SIGNIFICANT_DIGITS, SMALLEST_COUNT
 from mmbase.files import to_json
-from mmbase.json_text import EXACT, Count, DamagedTextError, Finite, read_json
-from mmtrain.errors import TrainError
-from mmtrain.unchanged import require_unchanged
+from mmbase.json_text import EXACT, Count, Finite
+from mmtrain.bundles.part import read_part
 
 INTERVALS_VERSION = 1
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -145,18 +144,7 @@ def read_intervals(path: Path) -> Intervals:
     TrainError
         It is damaged or changed, or a newer version of this program wrote it.
     """
-    if not path.exists():
-        return Intervals()
-    require_unchanged(path)
-    try:
-        version = read_json(path, dict[str, Any]).get("schema_version")
-        if version != INTERVALS_VERSION:
-            raise TrainError(
-                f"{path} has schema_version {version}; this mm reads {INTERVALS_VERSION}.", "Use the mm that wrote it."
-            )
-        return Intervals(read_json(path, _Record).targets)
-    except DamagedTextError as error:
-        raise TrainError(f"{path} is damaged ({error}).", "Export the model again, or get another copy.") from error
+    return Intervals(read_part(path, _Record, INTERVALS_VERSION).targets) if path.exists() else Intervals()
 
 
 def _to_json(intervals: Intervals) -> dict[str, Any]:

@@ -13,14 +13,13 @@ from pydantic import ConfigDict
 from catalog.fields import FeatureDefinition
 from mmbase.checksums import write_checked
 from mmbase.files import to_json
-from mmbase.json_text import EXACT, DamagedTextError, read_json
+from mmbase.json_text import EXACT
 from mmbase.names import CONNECTIVITY
 from mmdata.study import Study
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 from mmstudy.dictionary import study_dictionary
-from mmtrain.errors import TrainError
+from mmtrain.bundles.part import read_part
 from mmtrain.models.card import ModelCard
-from mmtrain.unchanged import require_unchanged
 
 CONTRACT_VERSION = 1
 
@@ -76,19 +75,6 @@ def read_contract(path: Path) -> InputContract:
     Raises
     ------
     TrainError
-        There is none, it is damaged or changed, or a newer version of this program wrote it.
+        There is none, it is damaged or changed, or of another version.
     """
-    require_unchanged(path)
-    try:
-        version = read_json(path, dict[str, Any]).get("schema_version")
-        if version != CONTRACT_VERSION:
-            raise TrainError(
-                f"{path} has schema_version {version}; this mm reads {CONTRACT_VERSION}.", "Use the mm that wrote it."
-            )
-        return read_json(path, _Record).contract
-    except FileNotFoundError as error:
-        raise TrainError(
-            f"There is no {path}, so it is not known how inputs are to be made.", "Export the model again."
-        ) from error
-    except DamagedTextError as error:
-        raise TrainError(f"{path} is damaged ({error}).", "Export the model again, or get another copy.") from error
+    return read_part(path, _Record, CONTRACT_VERSION).contract

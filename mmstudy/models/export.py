@@ -10,6 +10,8 @@ from mmbase.checksums import write_checked
 from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.files import write_bytes
 from mmdata.study import Study
+from mmstudy.models.cohort_file import write_training_cohort
+from mmstudy.models.cohort_of_run import find_training_cohort
 from mmstudy.models.contract import write_contract
 from mmstudy.models.find import FoundModel, find_model
 from mmstudy.models.new_bundle import new_bundle, require_place
@@ -22,6 +24,7 @@ from mmtrain.bundles.onnx_file import OnnxError, can_write, write_onnx
 from mmtrain.bundles.results import ToldResults, read_results, tell_results, write_results
 from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
+from mmtrain.intervals import write_intervals
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.trained import TrainedModel, load_model
 from mmtrain.page.reading import read_facts
@@ -82,7 +85,7 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     if found.is_run:
         _require_sound(RunDirectory(found.path))
     with new_bundle(place, overwrite=options.overwrite) as bundle:
-        results = _write_model(bundle, found)
+        results = _write_model(study, bundle, found)
         onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
         readme = Readme(
             card=found.card,
@@ -101,12 +104,17 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
 
 
-def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
+def _write_model(study: Study | None, bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
     """Write everything that says what the model is; return what may be told of its results, if they are known."""
     source = BundleDirectory(found.path)
     write_checked(bundle.model, source.model.read_bytes())
     write_card(bundle.model_card, _told_card(found.card) if found.is_run else found.card)
     write_contract(bundle.contract, found.contract)
+    cohort = find_training_cohort(study, found)
+    if not cohort.is_empty:
+        write_training_cohort(bundle.training_cohort, cohort)
+    if (intervals := found.intervals()).of:
+        write_intervals(bundle.intervals, intervals)
     if found.is_run:
         results = _results_of_run(RunDirectory(found.path))
     elif source.results.is_file():

@@ -81,6 +81,11 @@ class TrainingCohort:
     features: Mapping[str, FeatureCohort] = field(default_factory=dict)
     """By name, ``age`` among them where it is known."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing is told."""
+        return not (self.volumes or self.features) and self.edges is None
+
 
 def volume_cohort(volumes: Iterable[NDArray[Any]], grid: Grid) -> VolumeCohort | None:
     """Return what volumes of different people have in common; None where they are fewer than ten.

@@ -23,6 +23,7 @@ from mmdata.ledger.tombstones import read_withdrawal_receipts
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 from mmstudy.models.contract import InputContract
+from mmstudy.predict.deviations.features import AGE
 from mmstudy.predict.samples import Sample
 
 _SHARE = 0.1
@@ -99,7 +100,8 @@ def enrol_people(
     CatalogError, DataError
         A table or a withdrawal list cannot be used.
     """
-    dictionary = contract.fields or load_dictionary()
+    ukb_fields = load_dictionary()
+    dictionary = {AGE: ukb_fields[AGE], **(contract.fields or ukb_fields)}
     in_study = read_samples(study.layout.receipts) if study else {}
     with open_scratch(scratch / "catalog.duckdb") as catalog:
         enrolment = register(

@@ -50,5 +50,5 @@ def test_a_contract_of_another_shape_is_refused(tmp_path: Path, change: dict[str
 
 
 def test_a_missing_contract_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="not known how inputs are to be made"):
+    with pytest.raises(TrainError, match=r"The bundle has no contract\.json"):
         read_contract(tmp_path / "contract.json")

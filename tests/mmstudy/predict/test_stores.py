@@ -13,6 +13,7 @@ from mmdata.volume.nifti import Volume
 from mmdata.volume.reference_grid import REFERENCE_CENTRE_MM, REFERENCE_EXTENT_MM, reference_affine
 from mmdata.volume.settings import VolumeSettings
 from mmstudy.models.contract import InputContract
+from mmstudy.models.training_cohort import TrainingCohort
 from mmstudy.predict.deviations.scan import CheckedScan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
 from mmtrain.data.scaling import FeatureScaler
