@@ -91,7 +91,7 @@ def _bands(
     if (target.name, target.unit) == ("age", "years"):
         firsts = [first for first, _ in AGE_BANDS]
         bands = [name for _, name in AGE_BANDS]
-        names, titles = [f"age-{name.replace(' ', '-')}" for name in bands], [f"{name} years" for name in bands]
+        names, titles = [f"age-{name.replace(' ', '-')}" for name in bands], [f"age {name}" for name in bands]
         return names, titles, np.where(known, np.digitize(labels_N, firsts) - 1, len(bands))
     edges = np.quantile(labels_N[known], (1 / 3, 2 / 3)) if known.any() else np.zeros(2)
     names = [title.replace(" ", "-") for title in _THIRDS]

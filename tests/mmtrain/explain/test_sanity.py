@@ -24,9 +24,9 @@ from mmtrain.models.trained import TrainedModel
 from mmtrain.targets.kinds import classification
 from tests.mmtrain.explain.made_models import explainer_of, in_batches, model_of, train
 
-SIDE, CUBE, NUM, NUM_EXPLAINED = 16, 4, 256, 48
+SIDE, CUBE, NUM, NUM_EXPLAINED = 16, 4, 256, 32
 PLANTED = (slice(8, 12), slice(4, 8), slice(8, 12))
-DENSE, CHANCE = 8.0, 3.0
+DENSE, CHANCE = 4.0, 2.0
 """Densities that tell a signal from none."""
 METHODS: tuple[Method, ...] = ("integrated-gradients", "occlusion")
 
@@ -36,7 +36,7 @@ def fields() -> tuple[torch.Tensor, np.ndarray]:
     """Return volumes whose every cube has a brightness of its own, and whether the planted one is bright."""
     rng = np.random.default_rng(11)
     num = SIDE // CUBE
-    cubes = rng.uniform(-0.6, 0.6, (NUM, num, num, num))
+    cubes = rng.uniform(-0.9, 0.9, (NUM, num, num, num))
     volumes = cubes.repeat(CUBE, 1).repeat(CUBE, 2).repeat(CUBE, 3) + rng.normal(0, 0.1, (NUM, SIDE, SIDE, SIDE))
     is_bright = volumes[:, *PLANTED].mean((1, 2, 3)) > 0
     return torch.from_numpy(np.clip(volumes, -1, 1)).float()[:, None], is_bright
@@ -48,7 +48,7 @@ def trained_on(labels: str) -> TrainedModel:
     torch.manual_seed(1)
     volumes, is_bright = fields()
     classes = is_bright if labels == "planted" else np.random.default_rng(2).permutation(is_bright)
-    network = FusionNet(side=SIDE, channels=(8, 8), present=(1,), num_edges=0, num_features=0, num_outputs=2)
+    network = FusionNet(side=SIDE, channels=(4, 8), present=(1,), num_edges=0, num_features=0, num_outputs=2)
     train(network, (volumes, None, None), classes, epochs=12)
     return model_of(network, kind=classification.Kind(), volumes=("t1",), side=SIDE)
 
