@@ -40,7 +40,7 @@ def evaluate(
     ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a finished run again, also from subsets of its inputs.
+    """Measure a finished run again, or from fewer of its inputs.
 
     Reads its weights and the study's stores, and changes nothing.
 
