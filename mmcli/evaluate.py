@@ -40,7 +40,9 @@ def evaluate(
     ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a finished run again, from its weights and the study's stores; changes nothing.
+    """Measure a finished run again, or from fewer of its inputs.
+
+    Reads its weights and the study's stores, and changes nothing.
 
     \b
     mm evaluate RUN                       the run's metrics, as they were and as they come out here
