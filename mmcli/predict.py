@@ -77,7 +77,8 @@ def predict(
     if check is not None:
         if model is not None or output is not None:
             raise typer.BadParameter(
-                "takes the folder of a bundle alone, no MODEL and no --output", param_hint="--check"
+                "takes the folder of a bundle alone, no MODEL and no --output",
+                param_hint="--check",
             )
         check_model(check, device, as_json=as_json)
         return

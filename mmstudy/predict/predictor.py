@@ -16,6 +16,8 @@ from mmbase.names import CONNECTIVITY
 from mmstudy.models.find import FoundModel
 from mmstudy.predict.model_set import ArrayKey, arrays_of, shown_features
 from mmstudy.predict.orientation import flip_rows, opposite_axes
+from mmtrain.bundle import BundleDirectory
+from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError
 from mmtrain.held_out import ensemble_intervals
 from mmtrain.intervals import Intervals
@@ -157,11 +159,20 @@ def _thresholds(models: Sequence[FoundModel]) -> dict[str, float]:
     """Return where each binary target is decided: as fixed on validation, of one run; else at a half."""
     card = models[0].card
     binary = [t.name for t in card.targets if load_kind(t.kind).classes(np.empty(0)) is not None]
-    chosen = _chosen_thresholds(models[0]) if len(models) == 1 else {}
+    chosen: Mapping[str, float] = {}
+    if len(models) == 1:
+        chosen = _chosen_in_run(models[0]) if models[0].is_run else _told_with_bundle(models[0])
     return {name: chosen.get(name, DECISION_THRESHOLD) for name in binary}
 
 
-def _chosen_thresholds(model: FoundModel) -> dict[str, float]:
+def _told_with_bundle(model: FoundModel) -> dict[str, float]:
+    """Return the thresholds in a bundle's results.json; none where it has no such file."""
+    path = BundleDirectory(model.path).results
+    told = read_results(path).targets if path.exists() else []
+    return {target.name: target.threshold for target in told if target.threshold is not None}
+
+
+def _chosen_in_run(model: FoundModel) -> dict[str, float]:
     """Return the thresholds in a run's metrics.json; none where it has no such file."""
     try:
         metrics = read_json(RunDirectory(model.path).metrics, dict[str, Any])
