@@ -30,7 +30,7 @@ def export_model(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a folder of a model that others can use without the study.
+    """Make a folder of a model that others can use.
 
     It has the weights, what they take for granted of inputs, a README and golden examples, and nothing of any person.
     """

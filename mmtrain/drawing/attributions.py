@@ -74,8 +74,11 @@ def draw_attributions(shown: AttributionPicture) -> bytes:
 
 
 def _peak(volume_XYZ: NDArray[np.float32]) -> tuple[int, ...]:
-    place = np.unravel_index(np.abs(volume_XYZ).argmax(), volume_XYZ.shape)
-    return tuple(int(index) for index in place)
+    """Return the largest voxel; of a cube of equal ones, the middle."""
+    sizes_XYZ = np.abs(volume_XYZ)
+    largest_N3 = np.argwhere(sizes_XYZ == sizes_XYZ.max())
+    nearest = np.square(largest_N3 - largest_N3.mean(axis=0)).sum(axis=1).argmin()
+    return tuple(largest_N3[nearest].tolist())
 
 
 def _draw_row(

@@ -123,6 +123,17 @@ def test_too_few_steps_over_a_step_of_the_model_are_told() -> None:
     assert many is not None and many.has_converged
 
 
+def test_a_model_that_answers_in_steps_is_explained_by_occlusion() -> None:
+    model = model_of(Function(lambda x, *_: (x[:, 0, 0, 0, 0] > 0).float()[:, None]), volumes=("t1",), side=SIDE)
+    changes = explainer_of(model, method="occlusion", cube=CUBE).explain(
+        Inputs(volumes_BCXYZ=torch.ones(1, 1, SIDE, SIDE, SIDE))
+    )
+    expected = np.zeros((SIDE, SIDE, SIDE))
+    expected[:CUBE, :CUBE, :CUBE] = YEARS_PER_OUTPUT
+    assert changes.volumes_BCXYZ is not None
+    np.testing.assert_allclose(changes.volumes_BCXYZ[0, 0], expected, atol=1e-4)
+
+
 def test_what_a_model_does_not_use_is_0_and_not_an_error() -> None:
     model = model_of(Function(lambda x, *_: torch.ones(len(x), 1)), volumes=("t1",), side=SIDE)
     inputs = Inputs(volumes_BCXYZ=torch.rand(B, 1, SIDE, SIDE, SIDE))
