@@ -78,7 +78,9 @@ def test_a_name_is_a_model_of_the_study(run_mm: RunMm, elsewhere: Path) -> None:
     words = ("import", "best.pt", "--as", "published", "--target", "age")
     assert "init" in complaint(run_mm("weights", *words))
     create_study(elsewhere / "study", parse_config({"salt": "salt-of-a-tiny-study"}, "test"))
-    assert answer(run_mm, *words)["path"] == "study/models/published"
+    made = Path(answer(run_mm, *words)["path"])
+    assert made == elsewhere / "study" / "models" / "published"
+    assert not any(path.stat().st_mode & 0o077 for path in (made, *made.iterdir()))  # its owner's alone
     assert answer(run_mm, "show", "published")["target"] == "age"
     assert "There is no model 'publish'" in complaint(run_mm("weights", "show", "publish"))
 

@@ -132,11 +132,6 @@ def logits_of(weights: Weights, side: int, inputs: dict[str, NDArray[Any]]) -> N
         return functional.linear(x, *last).numpy()
 
 
-def in_double(weights: Weights) -> Weights:
-    """Return weights in float64."""
-    return {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-
-
 def some_inputs(described: Described, num: int = 2) -> dict[str, NDArray[np.float32]]:
     """Return inputs of the sizes that a checkpoint takes, every one of them."""
     rng = np.random.default_rng(3)

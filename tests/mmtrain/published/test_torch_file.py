@@ -99,8 +99,8 @@ def test_these_files_do_run_something_in_a_reader_that_does_not_look(tmp_path: P
 
 
 def test_the_message_names_what_was_asked_for(tmp_path: Path) -> None:
-    HARMFUL["subprocess"](tmp_path / "weights.pt", tmp_path / "ran")
-    with pytest.raises(TrainError, match=r"asks for subprocess.check_call, which no checkpoint needs. It was not run"):
+    HARMFUL["numpy reads a pickle"](tmp_path / "weights.pt", tmp_path / "ran")
+    with pytest.raises(TrainError, match=r"asks for numpy.load, which no checkpoint needs. It was not run"):
         read_checkpoint(tmp_path / "weights.pt")
 
 
