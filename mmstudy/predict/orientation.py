@@ -40,11 +40,12 @@ def flip_rows(rows_BXYZ: NDArray[Any], axes: Sequence[int]) -> NDArray[Any]:
 def _steps(affine_44: Any) -> NDArray[np.float64]:
     """Return the signed step in mm along each axis of a grid whose axes are R, A, S."""
     try:
-        linear_33 = np.asarray(affine_44, np.float64)[:3, :3]
-    except (IndexError, TypeError, ValueError):
-        linear_33 = np.zeros((0, 0))
-    if linear_33.shape != (3, 3) or not np.isfinite(linear_33).all():
+        numbers_44 = np.asarray(affine_44, np.float64)
+    except (TypeError, ValueError):
+        numbers_44 = np.empty(0)
+    if numbers_44.shape != (4, 4) or not np.isfinite(numbers_44).all():
         raise TrainError("Expected an affine of four rows of four numbers for each volume in the model card.")
+    linear_33 = numbers_44[:3, :3]
     steps_3 = np.diagonal(linear_33)
     if np.abs(linear_33 - np.diag(steps_3)).max() > _PARALLEL * np.abs(steps_3).min():
         raise TrainError(

@@ -22,7 +22,7 @@ from mmtrain.intervals import (
     write_intervals,
 )
 
-NUM = 1500
+NUM = 6000
 
 
 def calibration(error_N: np.ndarray, spread_N: np.ndarray | None = None) -> Calibration:
@@ -75,7 +75,7 @@ def test_nine_in_ten_are_covered_where_errors_are_alike(draw: str) -> None:
 
 def test_nine_in_ten_are_covered_at_every_spread_where_errors_grow_with_it() -> None:
     rng = np.random.default_rng(4)
-    spread_2N = rng.uniform(0.5, 8.0, (2, 4 * NUM))
+    spread_2N = rng.uniform(0.5, 8.0, (2, NUM))
     error_2N = rng.normal(0.0, 1.5, spread_2N.shape) * spread_2N
     adaptive = calibrate(calibration(error_2N[0], spread_2N[0]))
     plain = calibrate(calibration(error_2N[0]))
@@ -83,7 +83,7 @@ def test_nine_in_ten_are_covered_at_every_spread_where_errors_grow_with_it() -> 
     assert plain is not None
     assert coverage(adaptive, 0.9, error_2N[1], spread_2N[1]) == pytest.approx(0.9, abs=0.03)
     assert coverage(plain, 0.9, error_2N[1]) == pytest.approx(0.9, abs=0.03)
-    least, most = (spread_2N[1] < 2), (spread_2N[1] > 6)
+    least, most = (spread_2N[1] > 1.5) & (spread_2N[1] < 2.5), spread_2N[1] > 6  # above the floor
     for some in (least, most):
         assert coverage(adaptive, 0.9, error_2N[1][some], spread_2N[1][some]) == pytest.approx(0.9, abs=0.03)
     assert coverage(plain, 0.9, error_2N[1][least]) > 0.98  # one width for all is too wide for some
