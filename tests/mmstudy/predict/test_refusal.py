@@ -48,14 +48,14 @@ def test_good_scans_of_other_participants_are_not_refused(cohorts: Cohorts) -> N
 
 @pytest.mark.slow
 def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_are() -> None:
-    cohorts = describe_people(41, range(100), 2.0)
-    alarms = {f"{study} {modality}": 0 for study, modality in good_scans(42, 0, 2.0)}
+    cohorts = describe_people(41, range(100), VOXEL_MM)
+    alarms = {f"{study} {modality}": 0 for study, modality in good_scans(42, 0, VOXEL_MM)}
     for index in range(100):
-        for (study, modality), row in good_scans(42, index, 2.0).items():
+        for (study, modality), row in good_scans(42, index, VOXEL_MM).items():
             alarms[f"{study} {modality}"] += bool(told(cohorts, study, modality, row))
     found: dict[str, Counter[str]] = {}
     for index in range(12):
-        for what, plant in planted_scans(43, index, 2.0).items():
+        for what, plant in planted_scans(43, index, VOXEL_MM).items():
             names = told(cohorts, plant.study, plant.modality, plant.row)
             is_right = bool(names) and names <= plant.names
             found.setdefault(what, Counter())["right" if is_right else ", ".join(sorted(names))] += 1

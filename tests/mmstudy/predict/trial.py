@@ -19,7 +19,7 @@ SIDE = SETTINGS.sides[0]
 VOLUME_CLAMP = replace(SETTINGS, clamp_region="volume")
 STUDIES = {"own": SETTINGS, "reference": REFERENCE_SETTINGS, "volume-clamp": VOLUME_CLAMP, "asymmetric": SETTINGS}
 """Settings of the studies whose models are tried; the last one's people have a torque of `TORQUE_MM`."""
-TORQUE_MM = 4.0
+TORQUE_MM = 6.0
 Rows = dict[str, NDArray[Any]]
 
 
