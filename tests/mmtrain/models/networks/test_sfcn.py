@@ -26,7 +26,7 @@ def random_weights(num_volumes: int, num_outputs: int, seed: int = 3) -> dict[st
         weights[f"{name}.1.running_mean"] = torch.randn(after, generator=generator) * 0.1
         weights[f"{name}.1.running_var"] = torch.rand(after, generator=generator) + 0.5
         weights[f"{name}.1.num_batches_tracked"] = torch.tensor(7)
-    weights["classifier.conv_6.weight"] = torch.randn(num_outputs, 64, 1, 1, 1, generator=generator)
+    weights["classifier.conv_6.weight"] = torch.randn(num_outputs, 64, 1, 1, 1, generator=generator) / 8
     weights["classifier.conv_6.bias"] = torch.randn(num_outputs, generator=generator)
     return weights
 
