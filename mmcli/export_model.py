@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmcli.console import report
-from mmcli.options import JsonOption
+from mmcli.options import JsonOption, study_at_hand
 
 if TYPE_CHECKING:
-    from mmdata.study import Study
+    pass
 
 LicenceOption = Annotated[str, typer.Option("--licence", help="Under which others may use it, e.g. CC-BY-4.0.")]
 CitationOption = Annotated[str, typer.Option("--citation", help="What others are to cite.")]
@@ -38,7 +38,7 @@ def export_model(
     from mmstudy.models.export import export_model as export
 
     options = ExportOptions(licence=licence, citation=citation, onnx=onnx, overwrite=overwrite)
-    made = export(_study_if_any(context), model, folder, options)
+    made = export(study_at_hand(context), model, folder, options)
     size = f"{made.num_bytes / 1e6:,.1f} MB"
     lines = [f"Wrote {made.path} ({size}). Read its README.md before you pass it on."]
     lines += [f"There is no ONNX file. {made.onnx_note}"] if made.onnx_note else []
@@ -51,11 +51,3 @@ def export_model(
         "headline": made.headline,
     }
     report(as_json, content, lines)
-
-
-def _study_if_any(context: typer.Context) -> "Study | None":
-    """Return the study that the command works on; None where there is none, for a bundle needs none."""
-    from mmdata.store.schema import StudyLayout
-    from mmstudy.settings import load_study
-
-    return load_study(context.obj) if StudyLayout(context.obj).config.exists() else None

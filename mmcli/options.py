@@ -71,6 +71,20 @@ def study_of(context: typer.Context) -> "Study":
     return load_study(context.obj)
 
 
+def study_at_hand(context: typer.Context) -> "Study | None":
+    """Open the study that the command works on; None where there is none and none was named, for bundles need none.
+
+    Raises
+    ------
+    StudyError
+        There is none where one was named, or its settings cannot be used.
+    """
+    source = context.find_root().get_parameter_source("study")
+    is_named = source is not None and source.name != "DEFAULT"
+    root: Path = context.obj
+    return study_of(context) if is_named or (root / "study.toml").exists() else None
+
+
 def warn_of_salt(study: "Study") -> None:
     """Say so where a study that was made before salts were looked at has one that is easy to guess."""
     from mmdata.salt import find_weakness

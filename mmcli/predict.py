@@ -8,7 +8,15 @@ import typer
 
 from mmcli.check import check_model
 from mmcli.console import fail, report, show_progress
-from mmcli.options import NUM_CORES, DryRunOption, JsonOption, OverwriteOption, WorkersOption, given_options
+from mmcli.options import (
+    NUM_CORES,
+    DryRunOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    given_options,
+    study_at_hand,
+)
 
 if TYPE_CHECKING:
     from mmdata.study import Study
@@ -102,7 +110,7 @@ def predict(
         identify=identify,
         overwrite=overwrite,
     )
-    study = _study_at_hand(context)
+    study = study_at_hand(context)
     if dry_run:
         _preview(study, request, as_json=as_json)
     else:
@@ -117,16 +125,6 @@ def _require_known(names: list[str]) -> None:
         require_known(names)
     except TrainError as error:
         raise typer.BadParameter(str(error), param_hint="--allow") from error
-
-
-def _study_at_hand(context: typer.Context) -> "Study | None":
-    """Open the study; None where there is none and the user named none, for bundles need none."""
-    from mmstudy.settings import load_study
-
-    root: Path = context.obj
-    source = context.parent.get_parameter_source("study") if context.parent else None
-    is_named = source is not None and source.name != "DEFAULT"
-    return load_study(root) if is_named or (root / "study.toml").exists() else None
 
 
 def _preview(study: "Study | None", request: "PredictRequest", *, as_json: bool) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmcli.console import report
-from mmcli.options import JsonOption, OverwriteOption, study_of
+from mmcli.options import JsonOption, OverwriteOption, study_at_hand, study_of
 
 if TYPE_CHECKING:
-    from mmdata.study import Study
+    pass
 
 app = typer.Typer(no_args_is_help=True, help="Look at published weights, import them, write them.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint.")]
@@ -32,7 +32,7 @@ def show(
 
     path = Path(weights).expanduser()
     is_file = path.exists() and not path.is_dir()
-    facts = facts_of_checkpoint(path) if is_file else facts_of_model(find_model(_study_if_any(context), weights))
+    facts = facts_of_checkpoint(path) if is_file else facts_of_model(find_model(study_at_hand(context), weights))
     report(as_json, asdict(facts), facts_tables(facts))
 
 
@@ -75,7 +75,7 @@ def import_weights(
     from mmstudy.models.published import folder_in_study, import_checkpoint
     from mmstudy.models.published_card import Stated
 
-    study = _study_if_any(context) if "/" in name else study_of(context)
+    study = study_at_hand(context) if "/" in name else study_of(context)
     stated = Stated(
         target=target,
         inputs=_names(inputs),
@@ -108,15 +108,10 @@ def export(
     from mmstudy.models.find import find_model
     from mmstudy.models.published_export import export_checkpoint
 
-    found = find_model(_study_if_any(context), model)
+    found = find_model(study_at_hand(context), model)
     checkpoint = export_checkpoint(found, file.expanduser(), overwrite=overwrite)
     content: dict[str, Any] = {"model": found.name, "file": str(file), "tensors": len(checkpoint.tensors)}
     report(as_json, content, [f"Wrote {file}: {len(checkpoint.tensors)} tensors of {found.name}."])
-
-
-def _study_if_any(context: typer.Context) -> "Study | None":
-    """Return the study, if there is one where it would be."""
-    return study_of(context) if (Path(context.obj) / "study.toml").exists() else None
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

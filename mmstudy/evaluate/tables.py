@@ -40,7 +40,7 @@ def again_table(again: MeasuredAgain) -> PlainTable:
 
 def again_line(again: MeasuredAgain) -> str:
     """Say by how much predictions differ from the run's own."""
-    unit = again.result.unit if again.result.kind == "regression" else "of a probability"
+    unit = "of a probability" if again.result.kind == "classification" else again.result.unit
     return (
         f"The {again.num_predictions} predictions of {again.result.target} differ from the run's own by at most "
         f"{again.largest_difference:.2g} {unit}."

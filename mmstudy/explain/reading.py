@@ -15,6 +15,7 @@ from mmdata.study import Study
 from mmdata.volume.geometry import Matrix44, flipped_affine, opposite_axes
 from mmstudy.explain.people import People, stored_inputs
 from mmstudy.models.find import FoundModel
+from mmstudy.models.orientation import axes_to_flip
 from mmtrain.data.stream import BatchRequest, StoredBatch, Stores, open_stores, stream_batches
 from mmtrain.errors import TrainError
 from mmtrain.explain.inputs import Inputs
@@ -113,7 +114,7 @@ def _axes_to_flip(model: FoundModel, modality: str, array: StoredArray) -> tuple
     of_model = affine_of(model, modality)
     stated = array.attributes.get("affine_ras")
     of_study = of_model if stated is None else np.asarray(stated, np.float64)
-    axes = opposite_axes(of_model, of_study)
+    axes = axes_to_flip(of_model, of_study)
     if not np.allclose(flipped_affine(of_study, array.row_shape, axes), of_model, atol=_CLOSE_MM):
         raise TrainError(
             f"The model takes {modality} on another grid than this study stores: its voxels lie elsewhere in MNI152 "

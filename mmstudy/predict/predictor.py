@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import CONNECTIVITY
 from mmstudy.models.find import FoundModel
+from mmstudy.models.orientation import axes_to_flip, flip_rows
 from mmstudy.predict.model_set import ArrayKey, arrays_of, shown_features
-from mmstudy.predict.orientation import flip_rows, opposite_axes
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError
@@ -149,7 +149,7 @@ def find_intervals(models: Sequence[FoundModel], level: float) -> Intervals:
 
 def _flips(model: FoundModel, affines: Affines) -> dict[str, tuple[int, ...]]:
     return {
-        modality: opposite_axes(model.card.stores[modality]["affine_ras"], affines[modality])
+        modality: axes_to_flip(model.card.stores[modality]["affine_ras"], affines[modality])
         for modality in model.card.shape.volumes
         if modality in affines and "affine_ras" in model.card.stores.get(modality, {})
     }

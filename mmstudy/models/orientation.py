@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.volume.geometry import Matrix44, opposite_axes
 from mmtrain.errors import TrainError
 
 _PARALLEL = 1e-6
 """Of a step along an axis, what may point along another: affines are written in decimals."""
 
 
-def opposite_axes(model_affine_44: Any, row_affine_44: Any) -> tuple[int, ...]:
+def axes_to_flip(model_affine_44: Any, row_affine_44: Any) -> tuple[int, ...]:
     """Return the axes, 0 to 2, along which a model's rows run the other way.
 
     Raises
@@ -24,8 +25,7 @@ def opposite_axes(model_affine_44: Any, row_affine_44: Any) -> tuple[int, ...]:
     TrainError
         An affine is none, or the axes of one do not lie along those of the other.
     """
-    steps_3 = _steps(model_affine_44) * _steps(row_affine_44)
-    return tuple(int(axis) for axis in np.flatnonzero(steps_3 < 0))
+    return opposite_axes(_parse_straight(model_affine_44), _parse_straight(row_affine_44))
 
 
 def flip_rows(rows_BXYZ: NDArray[Any], axes: Sequence[int]) -> NDArray[Any]:
@@ -37,8 +37,8 @@ def flip_rows(rows_BXYZ: NDArray[Any], axes: Sequence[int]) -> NDArray[Any]:
     return np.flip(rows_BXYZ, axis=tuple(axis + 1 for axis in axes)) if axes else rows_BXYZ
 
 
-def _steps(affine_44: Any) -> NDArray[np.float64]:
-    """Return the signed step in mm along each axis of a grid whose axes are R, A, S."""
+def _parse_straight(affine_44: Any) -> Matrix44:
+    """Return an affine whose axes lie along R, A, S, either way."""
     try:
         numbers_44 = np.asarray(affine_44, np.float64)
     except (TypeError, ValueError):
@@ -53,4 +53,4 @@ def _steps(affine_44: Any) -> NDArray[np.float64]:
             "one's lie otherwise.",
             "Turn its card's affine and its weights to these axes.",
         )
-    return steps_3
+    return numbers_44

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmdata.volume.geometry import Grid
-from mmstudy.predict.orientation import flip_rows, opposite_axes
+from mmstudy.models.orientation import axes_to_flip, flip_rows
 from mmtrain.errors import TrainError
 
 SIDE = 6
@@ -29,19 +29,19 @@ def millimetres(affine_44: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 2), (0, 1, 2)])
 def test_a_turned_row_has_what_lay_at_each_millimetre(axes: tuple[int, ...]) -> None:
     model_44 = reversed_along(axes)
-    assert opposite_axes(model_44.tolist(), RAS_44) == axes
+    assert axes_to_flip(model_44.tolist(), RAS_44) == axes
     for coordinate in range(3):
         row = millimetres(RAS_44)[..., coordinate]
-        turned = flip_rows(row[None], opposite_axes(model_44, RAS_44))[0]
+        turned = flip_rows(row[None], axes_to_flip(model_44, RAS_44))[0]
         np.testing.assert_allclose(turned, millimetres(model_44)[..., coordinate])
 
 
 @pytest.mark.parametrize("wrong", [np.eye(3).tolist(), "affine", None, np.full((4, 4), np.nan).tolist()])
 def test_what_is_no_affine_is_refused(wrong: object) -> None:
     with pytest.raises(TrainError, match="Expected an affine of four rows"):
-        opposite_axes(wrong, RAS_44)
+        axes_to_flip(wrong, RAS_44)
 
 
 def test_axes_in_another_order_are_refused() -> None:
     with pytest.raises(TrainError, match="lie otherwise"):
-        opposite_axes(RAS_44[[1, 0, 2, 3]], RAS_44)
+        axes_to_flip(RAS_44[[1, 0, 2, 3]], RAS_44)
