@@ -38,6 +38,14 @@ _LEGENDS = {
     "predicted; 0 is nothing, 1 is all.",
 }
 """By whether a target is binary."""
+_ONNX_OUTPUTS = {
+    "regression": "A number in a unit: −1 stands for `low`, 1 for `high`.",
+    "classification": "A probability: two numbers, a and b; that of class 1 is s(b) / (s(a) + s(b)), with "
+    "s(x) = 1 / (1 + exp(−x)).",
+    "binned": "A number learnt in bins: the softmax of 40 numbers gives the probabilities of 40 equal bins, from 2 w "
+    "below `low` to 2 w above `high`, with w = (`high` − `low`) / 36; the prediction is the mean of their centres.",
+}
+"""Kind of a target to what its outputs mean."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,9 +231,10 @@ def _onnx(readme: Readme) -> str:
     """Return what there is to know of the ONNX file."""
     if readme.onnx_note:
         return f"There is no ONNX file. {readme.onnx_note}"
+    kinds = dict.fromkeys(target.kind for target in readme.card.targets)
+    meanings = " ".join(_ONNX_OUTPUTS[kind] for kind in kinds if kind in _ONNX_OUTPUTS)
     return (
         "`model.onnx` has the network for programs without PyTorch. It takes float32: "
         f"{onnx_inputs(readme.card)}. Its output `outputs` is not scaled back; `targets` in `model.json` has the "
-        "scaling. Continuous: −1 stands for `low`, 1 for `high`. Binary: two numbers, a and b; the probability of "
-        "class 1 is s(b) / (s(a) + s(b)), with s(x) = 1 / (1 + exp(−x))."
+        f"scaling. {meanings}"
     )
