@@ -52,7 +52,7 @@ _REMEDIES = {
     "inverted-contrast": "Undo the inversion, or make sure that the file is the image that the model takes.",
     "other-modality": "Make sure that no two files were exchanged.",
     "other-diffusion-map": "Give the diffusion map that the model was trained on.",
-    "clamp-region": "Give the original image and let mm clamp it as the model expects.",
+    "clamp-region": "Give the original image, neither clamped nor downsampled; mm clamps it as the model expects.",
     "other-intensities": "Look at the image: a bias field, a lesion or another sequence can be the cause.",
     "coarse-voxels": "Use the original image, not one that was downsampled or smoothed.",
     "noisy": "Look at the image for motion or noise.",

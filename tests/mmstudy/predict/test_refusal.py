@@ -20,7 +20,7 @@ RARELY_FOUND = {
     "volume-clamp for brain-clamp, FLAIR",
     "volume-clamp for brain-clamp, FA",
 }
-"""Synthetic anatomy is symmetric; two clamps move a tail of FLAIR and FA that differs between people."""
+"""Synthetic anatomy is symmetric; a clamp moves a tail of FLAIR and FA that differs much between people."""
 Cohorts = dict[str, TrainingCohort]
 
 
@@ -54,12 +54,13 @@ def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_a
         for (study, modality), row in good_scans(42, index, VOXEL_MM).items():
             alarms[f"{study} {modality}"] += bool(told(cohorts, study, modality, row))
     found: dict[str, Counter[str]] = {}
+    named: Counter[str] = Counter()
     for index in range(12):
         for what, plant in planted_scans(43, index, VOXEL_MM).items():
             names = told(cohorts, plant.study, plant.modality, plant.row)
-            is_right = bool(names) and names <= plant.names
-            found.setdefault(what, Counter())["right" if is_right else ", ".join(sorted(names))] += 1
+            found.setdefault(what, Counter())[", ".join(sorted(names))] += 1
+            named[what] += bool(names & plant.names)
     if file := os.environ.get("MM_REFUSALS"):
         Path(file).write_text(json.dumps({"alarms": alarms, "found": found}, indent=1), encoding="utf-8")
     assert max(alarms.values()) <= 1
-    assert {what for what, counts in found.items() if counts["right"] < 11} <= RARELY_FOUND
+    assert {what for what in found if named[what] < 11} <= RARELY_FOUND

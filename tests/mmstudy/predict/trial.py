@@ -25,14 +25,14 @@ Rows = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planted:
-    """A scan with one thing wrong, or none."""
+    """A scan with one thing wrong."""
 
     study: str
     """Whose model it is given to: one of `STUDIES`."""
     modality: str
     row: NDArray[Any]
-    names: frozenset[str] = frozenset()
-    """Of which one at least has to be told, and no other may be; none: it is a good scan."""
+    names: frozenset[str]
+    """Of which one at least has to be told."""
 
 
 def good_scans(seed: int, index: int, voxel_mm: float) -> dict[tuple[str, str], NDArray[Any]]:
@@ -69,7 +69,7 @@ def planted_scans(seed: int, index: int, voxel_mm: float) -> dict[str, Planted]:
         "scalp left": (_row(planted.with_rim(t1, scan), scan, SETTINGS), "not-skull-stripped"),
         "left or right half missing": (_row(planted.without_half(t1, 0), scan, SETTINGS), "part-missing"),
         "upper or lower half missing": (_row(planted.without_half(t1, 2), scan, SETTINGS), "part-missing"),
-        "voxels twice as long": (_row(planted.coarser(t1), scan, SETTINGS), "coarse-voxels"),
+        "voxels twice as long": (_row(planted.coarser(t1), scan, SETTINGS), "coarse-voxels", "clamp-region"),
         "inverted": (_inverted(rows["t1"]), "inverted-contrast"),
         "volume-clamp for brain-clamp, T1": (_row(t1, scan, VOLUME_CLAMP), "clamp-region"),
         "FLAIR as T1": (rows["flair"], "other-modality"),
