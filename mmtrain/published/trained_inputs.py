@@ -86,7 +86,7 @@ def steps_to_fade(num_weights: int, first: float, share: float) -> float:
     Examples
     --------
     >>> round(steps_to_fade(32 * 3 * 27, 0.064, 0.25))
-    2276
+    2277
     """
     pull = 2 * PENALTY / num_weights
     return (ADAM_EPS * math.log(1 / share) + pull * first * (1 - share)) / (LEARNING_RATE * pull)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mmtrain.config.model import ModelConfig
 from mmtrain.models.networks import fusion
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.published.trained_inputs import ABSENT_SHARE, KEPT_SHARE, find_trained_inputs, steps_to_fade
@@ -66,8 +65,8 @@ def test_an_unused_channel_fades_nearly_as_fast_as_the_closed_form_says(width: i
     assert left < 0.95 * KEPT_SHARE  # so one that was not there is never taken for one that was
 
 
-def train(present: list[int], steps: int) -> Mapping[str, torch.Tensor]:
-    """Train a small network with the published optimiser and penalty; absent channels are zeros."""
+def train(present: list[int], steps: tuple[int, ...]) -> list[Mapping[str, torch.Tensor]]:
+    """Train a small imaging network as published, absent channels being zeros; return all weights after some steps."""
     torch.manual_seed(2)
     shape = NetworkShape(
         volumes=("flair", "t1", "dwi"),
@@ -78,20 +77,24 @@ def train(present: list[int], steps: int) -> Mapping[str, torch.Tensor]:
         parameters={"channels": [2, 2]},
     )
     network = fusion.build(shape)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    for _ in range(steps):
+    assert network.cnn is not None
+    optimizer = torch.optim.Adam(network.cnn.parameters(), lr=1e-4)
+    kept = []
+    for step in range(1, steps[-1] + 1):
         volumes = torch.zeros(4, 3, 4, 4, 4)
         volumes[:, present] = torch.rand(4, len(present), 4, 4, 4) * 2 - 1
-        loss = functional.mse_loss(network(volumes, None, None)[:, 0], volumes.mean(dim=(1, 2, 3, 4)))
+        loss = functional.mse_loss(network.cnn(volumes).mean(dim=1), volumes.mean(dim=(1, 2, 3, 4)))
+        penalty = sum(1e-4 * x.square().mean() for x in network.cnn.parameters() if x.dim() > 1)
         optimizer.zero_grad()
-        (loss + fusion.weight_penalty(network, ModelConfig())).backward()
+        (loss + penalty).backward()
         optimizer.step()
-    return network.state_dict()
+        if step in steps:
+            kept.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+    return kept
 
 
 def test_a_trained_network_tells_its_channels_once_training_was_long_enough() -> None:
-    found = find_trained_inputs(train([0, 2], 2000))
-    assert found.of("trained") == ("flair", "dwi")
-    assert found.of("untrained") == ("t1", "connectivity", "metadata")
-    early = find_trained_inputs(train([0, 2], 100))
+    early, late = map(find_trained_inputs, train([0, 2], (100, 2000)))
     assert early.of("unclear") == ("flair", "t1", "dwi")
+    assert late.of("trained") == ("flair", "dwi")
+    assert late.of("untrained") == ("t1", "connectivity", "metadata")
