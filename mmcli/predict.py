@@ -61,7 +61,7 @@ def predict(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict with a trained model, samples of the study or new people.
+    """Predict from samples of the study or new scans.
 
     Each sample gets a row with an interval, or why it has no prediction. What is read of new people is kept nowhere.
     """
