@@ -75,9 +75,9 @@ def predict(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict with a trained model, and write one row for each sample with an interval, or why it has none.
+    """Predict from samples of the study or new scans.
 
-    What is read of new people is kept nowhere.
+    Each sample gets a row with an interval, or why it has no prediction. What is read of new people is kept nowhere.
     """
     from mmdata.study import parse_config
     from mmstudy.predict.request import PredictRequest
