@@ -85,7 +85,8 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     if found.is_run:
         _require_sound(RunDirectory(found.path))
     with new_bundle(place, overwrite=options.overwrite) as bundle:
-        results = _write_model(study, bundle, found)
+        results = _write_model(bundle, found)
+        _write_comparison(study, bundle, found)
         onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
         readme = Readme(
             card=found.card,
@@ -104,17 +105,12 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
 
 
-def _write_model(study: Study | None, bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
+def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
     """Write everything that says what the model is; return what may be told of its results, if they are known."""
     source = BundleDirectory(found.path)
     write_checked(bundle.model, source.model.read_bytes())
     write_card(bundle.model_card, _told_card(found.card) if found.is_run else found.card)
     write_contract(bundle.contract, found.contract)
-    cohort = find_training_cohort(study, found)
-    if not cohort.is_empty:
-        write_training_cohort(bundle.training_cohort, cohort)
-    if (intervals := found.intervals()).of:
-        write_intervals(bundle.intervals, intervals)
     if found.is_run:
         results = _results_of_run(RunDirectory(found.path))
     elif source.results.is_file():
@@ -123,6 +119,15 @@ def _write_model(study: Study | None, bundle: BundleDirectory, found: FoundModel
         return None
     write_results(bundle.results, results)
     return results
+
+
+def _write_comparison(study: Study | None, bundle: BundleDirectory, found: FoundModel) -> None:
+    """Write what new people are held against, and how wide their prediction intervals are, where it is known."""
+    cohort = find_training_cohort(study, found)
+    if not cohort.is_empty:
+        write_training_cohort(bundle.training_cohort, cohort)
+    if (intervals := found.intervals()).of:
+        write_intervals(bundle.intervals, intervals)
 
 
 def _write_proof(bundle: BundleDirectory, model: TrainedModel, onnx: bool | None) -> str:

@@ -62,8 +62,11 @@ def test_a_bundle_names_no_participant_sample_or_folder(trained: tuple[Path, str
             assert eids.search(content) is None and not [name for name in names if name.encode() in content]
 
 
-def test_a_bundle_is_made_of_a_bundle_where_there_is_no_study(bundle: Path, run_mm: RunMm, tmp_path: Path) -> None:
-    words = ("--study", tmp_path / "none", "export-model", bundle, tmp_path / "again", "--no-onnx", "--licence", "CC0")
+def test_a_bundle_is_made_of_a_bundle_where_there_is_no_study(
+    bundle: Path, run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("export-model", bundle, tmp_path / "again", "--no-onnx", "--licence", "CC0")
     result = run_mm(*words)
     assert result.exit_code == 0, result.output
     assert "Read its README.md before you pass it on." in result.stdout and "There is no ONNX file." in result.stdout
