@@ -59,7 +59,8 @@ SIGNS = {
         sides=("high",),
     ),
     "top_value": Sign(
-        about="brightest 1 % of the brain to begin, as a share of the largest intensity kept, at", least=0.003
+        about="brightness from which the brightest 1 % of the brain begins (share of the largest intensity)",
+        least=0.003,
     ),
     "roughness": Sign(about="difference between neighbouring voxels (share of the standard deviation)", least=0.02),
     "brain_ml": Sign(about="volume of the brain in ml", least=200.0),

@@ -100,6 +100,21 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
         f"{summary.num_failed} failed."
     )
     yield from _deviation_lines(summary)
+    if summary.num_predicted:
+        yield from _interval_lines(summary)
+    for name, sentence in summary.assumed.items():
+        yield f"Assumed ({name}): {sentence}"
+    if summary.num_withdrawn:
+        yield f"Participants left out because they withdrew: {summary.num_withdrawn}."
+    if summary.num_not_understood:
+        yield f"Image files passed over because their names are not understood: {summary.num_not_understood}."
+    if summary.order:
+        yield summary.order
+    yield f"Wrote {summary.output}. It holds individual-level data: keep it where the scans are."
+
+
+def _interval_lines(summary: PredictionSummary) -> Iterator[str]:
+    """Say how wide intervals are, and what they are worth."""
     for name, number in summary.num_calibration.items():
         half_width = summary.half_widths[name]
         wide = (
@@ -116,15 +131,6 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
             f"No intervals of {name} at {summary.level:.0%}: there are too few validation samples, or none that all "
             "models have."
         )
-    for name, sentence in summary.assumed.items():
-        yield f"Assumed ({name}): {sentence}"
-    if summary.num_withdrawn:
-        yield f"Participants left out because they withdrew: {summary.num_withdrawn}."
-    if summary.num_not_understood:
-        yield f"Image files passed over because their names are not understood: {summary.num_not_understood}."
-    if summary.order:
-        yield summary.order
-    yield f"Wrote {summary.output}. It holds individual-level data: keep it where the scans are."
 
 
 def _deviation_lines(summary: PredictionSummary) -> Iterator[str]:
