@@ -22,7 +22,7 @@ MEASURES = {
     "brain_ml": "brain volume, ml",
     "nonzero_share": "share of voxels that are not background",
     "template_overlap": "Dice overlap of the brain with the template's, on the study's grid",
-    "white_over_grey": "median of white matter over the upper quartile of grey, by the template's tissue",
+    "white_over_grey": "brightness of white matter over that of grey (median over upper quartile, by the template)",
     "flat_share": "share of voxels in the brain that are exactly like their neighbour",
     "registration_nmi": "normalised mutual information with the template after registration",
     "timepoints": "time points of the series",

@@ -11,6 +11,7 @@ from torch import nn
 
 from mmtrain.data.portions import request_samples
 from mmtrain.data.stream import BatchRequest, StoredBatch
+from mmtrain.errors import TrainError
 from mmtrain.precision import parameter_dtype
 from mmtrain.task import NetworkInputs, Task, forward, network_inputs, run_network, sample_losses, stream_task
 
@@ -49,9 +50,16 @@ def predict_from_subsets(
         In evaluation mode; one that can do without inputs, unless each subset is all of them.
     on_progress
         Called with how many samples are done, of how many.
+
+    Raises
+    ------
+    TrainError
+        The split has no samples: all of them have withdrawn.
     """
     outputs: list[list[torch.Tensor]] = [[] for _ in subsets]
     requests = split_requests(task, split)
+    if not requests:
+        raise TrainError(f"There are no {split} samples left to predict.", "Choose another run, or another --split.")
     ends = accumulate(len(request.positions) for request in requests)
     num_samples = len(task.cohort.members(split))
     for end, batch in zip(ends, stream_task(task, requests), strict=True):

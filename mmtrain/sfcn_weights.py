@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from mmbase.input_files import require_regular
 from mmbase.printable import shown
 from mmtrain.errors import TrainError
 from mmtrain.models.networks.sfcn import Sfcn
@@ -135,7 +136,9 @@ def load_sfcn_checkpoint(path: Path) -> PublishedSfcn:
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return what a file holds; of 2019, and so none of the archives that `mmtrain.published.torch_file` reads."""
     try:
+        require_regular(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainError(f"There is no file {shown(path)}.") from error

@@ -1,7 +1,7 @@
 """How well one model predicts from each subset of its inputs, beside models that were trained on that subset alone."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -87,20 +87,7 @@ def score_subsets(study: Study, run_id: str, split: str, device: str, progress: 
         judge = _judge_of(run, index, by_name[target], split, others)
         predicted = [predicted_of(run.task, split, index, prediction_NT) for prediction_NT in predictions]
         with progress(f"subsets of the inputs for {target}") as on_progress:
-            scores = []
-            for subset, of_subset in zip(subsets, predicted, strict=True):
-                scores.append(judge.score(subset, of_subset))
-                on_progress(len(scores), len(subsets))
-        found.append(
-            SubsetScores(
-                result=judge.result,
-                split=split,
-                num_samples=len(judge.sample_ids),
-                num_participants=predicted[0].num_participants,
-                main_metric=judge.main_metric,
-                scores=tuple(scores),
-            )
-        )
+            found.append(judge.score_all(subsets, predicted, on_progress))
     return found
 
 
@@ -128,6 +115,25 @@ class _Judge:
     @property
     def main_metric(self) -> str:
         return next(metric.name for metric in self.metrics if metric.better)
+
+    def score_all(
+        self,
+        subsets: Sequence[tuple[str, ...]],
+        predicted: Sequence[Predicted],
+        on_progress: Callable[[int, int], None],
+    ) -> SubsetScores:
+        scores = []
+        for subset, of_subset in zip(subsets, predicted, strict=True):
+            scores.append(self.score(subset, of_subset))
+            on_progress(len(scores), len(subsets))
+        return SubsetScores(
+            result=self.result,
+            split=self.split,
+            num_samples=len(self.sample_ids),
+            num_participants=predicted[0].num_participants,
+            main_metric=self.main_metric,
+            scores=tuple(scores),
+        )
 
     def score(self, subset: tuple[str, ...], predicted: Predicted) -> SubsetScore:
         scored = predicted.scored()

@@ -11,6 +11,8 @@ from mmstudy.models.contract import InputContract
 from mmtrain.models.card import ModelCard
 from mmtrain.page.page import input_title
 
+_MAP_WORDS = {"FA": " (fractional anisotropy)", "MD": " (mean diffusivity)"}
+
 
 def input_lines(card: ModelCard) -> Iterator[str]:
     """Yield each input with what it is, in the order of the network."""
@@ -39,12 +41,16 @@ def volume_lines(card: ModelCard, contract: InputContract) -> Iterator[str]:
     centre = ", ".join(f"{value:g}" for value in settings.centre_mm)
     low, high = settings.clamp_percentiles
     region = "the brain (voxels that are not 0)" if settings.clamp_region == "brain" else "the whole volume"
-    yield f"Space: {settings.space}, a cube of {settings.extent_mm:g} mm centred at ({centre}) mm."
+    cube = f"a cube of {settings.extent_mm:g} mm centred at ({centre}) mm"
+    yield f"Space: {settings.space} (fitted to the standard brain MNI152), {cube}."
     yield f"Grid: {grid.side} voxels along each edge, {grid.spacing_mm:.4g} mm each; {_axes(card)}."
     yield "Brain only: skull-stripped, 0 outside the brain."
     if "dwi" in card.shape.volumes:
-        yield f"Diffusion: the map {settings.dwi_map}."
-    yield f"Intensity: clamped to percentiles {low:g} and {high:g} of {region}, then divided by the upper of the two."
+        yield f"Diffusion: the map {settings.dwi_map}{_MAP_WORDS.get(settings.dwi_map, '')}."
+    yield (
+        f"Intensity: clamped to percentiles {low:g} and {high:g} of {region}: what is darker or brighter is set to "
+        "them. Then divided by the upper of the two."
+    )
     if card.volume_scaling == "min-max":
         yield "Each volume is then stretched from its own smallest to its own largest value."
 

@@ -34,8 +34,9 @@ from mmtrain.page.tables import OF_GROUPS, SPLIT_TITLES
 NOT_STATED = "Not stated. Ask whoever made this bundle before you use or pass on the model."
 _LEGENDS = {
     True: "AUC: how often the model ranks a person of class 1 above one of class 0; 0.5 is chance, 1 is always.",
-    False: "MAE: by how much a prediction is wrong on average. R²: share of the differences between people that is "
-    "predicted; 0 is nothing, 1 is all.",
+    False: "MAE: by how much a prediction is wrong on average. Median absolute error: half of the predictions are "
+    "wrong by less. R²: share of the differences between people that is predicted; 0 is nothing, 1 is all. r: how "
+    "nearly predictions and true values rise and fall together; 0 is not at all, 1 is perfectly.",
 }
 """By whether a target is binary."""
 _ONNX_OUTPUTS = {
@@ -84,7 +85,7 @@ def _of_model(readme: Readme) -> dict[str, Any]:
     return {
         "front_matter": list(_front_matter(readme)),
         "title": _title(card),
-        "summary": _summary(card),
+        "summary": _summary(card, is_of_mm=readme.results is not None),
         "targets": [{"name": target.name, "meaning": _meaning(target.kind, target.unit)} for target in card.targets],
         "onnx": _onnx(readme),
         "num_examples": NUM_EXAMPLES,
@@ -146,12 +147,13 @@ def _title(card: ModelCard) -> str:
     return f"{names} from {', '.join(map(input_title, card.inputs))}"
 
 
-def _summary(card: ModelCard) -> str:
+def _summary(card: ModelCard, *, is_of_mm: bool) -> str:
     """Return in a sentence what the model is."""
     predicted, inputs = listed([target.name for target in card.targets]), listed(list(map(input_title, card.inputs)))
+    origin = "It was trained with mm" if is_of_mm else "It was published elsewhere, and is used with mm"
     return (
-        f"A model that predicts {predicted} from {inputs}; its network is `{card.network}`. It was trained with mm, a "
-        "program for large brain-imaging cohorts, which is also what uses it."
+        f"A model that predicts {predicted} from {inputs}; its network is `{card.network}`. {origin}, a program for "
+        "large brain-imaging cohorts."
     )
 
 

@@ -39,7 +39,7 @@ class Sign:
     """What one number tells."""
 
     about: str
-    """In words, with its unit, for the middle of a sentence."""
+    """In words, with its unit; its range follows."""
     least: float
     """Distance from the median that does no harm."""
     sides: tuple[str, ...] = ("low", "high")
@@ -47,21 +47,30 @@ class Sign:
 
 
 SIGNS = {
-    "likeness": Sign(about="correlation with the training participants' mean volume", least=0.03, sides=("low",)),
-    "tissue_likeness": Sign(about="correlation with their mean volume within the brain", least=0.05, sides=("low",)),
-    "histogram_distance": Sign(
-        about="distance of its intensities from their mean histogram", least=0.02, sides=("high",)
+    "likeness": Sign(about="likeness to the mean image (correlation; 1 is the same)", least=0.03, sides=("low",)),
+    "tissue_likeness": Sign(
+        about="likeness to the mean image inside the brain (correlation; 1 is the same, -1 the inverse)",
+        least=0.05,
+        sides=("low",),
     ),
-    "top_value": Sign(about="intensity that 1 % of the brain exceeds, as a share of the upper clamp", least=0.003),
-    "roughness": Sign(about="difference between neighbouring voxels, as a share of the spread", least=0.02),
-    "brain_ml": Sign(about="volume of the brain on the grid, ml", least=200.0),
-    "centre_x_mm": Sign(about="centre of the brain from left to right, mm", least=3.0),
-    "centre_y_mm": Sign(about="centre of the brain from back to front, mm", least=4.0),
-    "centre_z_mm": Sign(about="centre of the brain from bottom to top, mm", least=4.0),
-    "extent_x_mm": Sign(about="spread of the brain from left to right, mm", least=1.5),
-    "extent_y_mm": Sign(about="spread of the brain from back to front, mm", least=1.5),
-    "extent_z_mm": Sign(about="spread of the brain from bottom to top, mm", least=1.5),
-    "edge_share": Sign(about="share of the brain that touches the grid's border", least=0.002, sides=("high",)),
+    "histogram_distance": Sign(
+        about="difference of the brightness from the mean image's (distance of histograms; 0 is none)",
+        least=0.02,
+        sides=("high",),
+    ),
+    "top_value": Sign(
+        about="brightness from which the brightest 1 % of the brain begins (share of the largest intensity)",
+        least=0.003,
+    ),
+    "roughness": Sign(about="difference between neighbouring voxels (share of the standard deviation)", least=0.02),
+    "brain_ml": Sign(about="volume of the brain in ml", least=200.0),
+    "centre_x_mm": Sign(about="centre of the brain, in mm from left to right,", least=3.0),
+    "centre_y_mm": Sign(about="centre of the brain, in mm from back to front,", least=4.0),
+    "centre_z_mm": Sign(about="centre of the brain, in mm from bottom to top,", least=4.0),
+    "extent_x_mm": Sign(about="spread of the brain's voxels, in mm from left to right,", least=1.5),
+    "extent_y_mm": Sign(about="spread of the brain's voxels, in mm from back to front,", least=1.5),
+    "extent_z_mm": Sign(about="spread of the brain's voxels, in mm from bottom to top,", least=1.5),
+    "edge_share": Sign(about="share of the brain at the border of the image", least=0.002, sides=("high",)),
 }
 """Every sign of a volume by name; that of mirrored brains, `asymmetry`, is judged on its own."""
 NUM_LIMITS = sum(len(sign.sides) for sign in SIGNS.values())

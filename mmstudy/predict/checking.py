@@ -131,11 +131,11 @@ def require_known(names: Collection[str]) -> None:
             )
 
 
-def divide(deviations: Sequence[Deviation], allowed: Collection[str]) -> tuple[list[Fault], list[str]]:
-    """Return deviations as faults, and those that are allowed as warnings, each once."""
+def divide(deviations: Sequence[Deviation], allowed: Collection[str]) -> tuple[list[Fault], tuple[Deviation, ...]]:
+    """Return deviations as faults, and those that are allowed, each once."""
     distinct = list(dict.fromkeys(deviations))
     faults = [Fault(name=one.name, text=str(one)) for one in distinct if one.name not in allowed]
-    return faults, [f"allowed {one}" for one in distinct if one.name in allowed]
+    return faults, tuple(one for one in distinct if one.name in allowed)
 
 
 def _of_scan(scan: CheckedScan, expectation: Expectation) -> list[Deviation]:

@@ -154,7 +154,10 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
     ]
     lacking = [] if faults else missing_warnings(rules.wanted, present, read.rejected, person.features)
     return Outcome(
-        sample=person.sample, faults=tuple(faults), warnings=(*person.warnings, *assumed, *lacking, *allowed)
+        sample=person.sample,
+        faults=tuple(faults),
+        warnings=(*person.warnings, *assumed, *lacking),
+        allowed=allowed,
     )
 
 

@@ -100,7 +100,7 @@ def _judge(
         deviating, allowed = divide(found, rules.allowed)
         faults = (*find_faults(rules.wanted, present, one.rejected), *deviating)
         lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
-        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*lacking, *allowed))
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(lacking), allowed=allowed)
         if not faults:
             groups[present].append(position)
     return outcomes, groups

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.predictor import Predictor
 from mmstudy.predict.samples import Outcome
 
@@ -25,6 +26,8 @@ class PredictionSummary:
     failed: Mapping[str, int]
     warned: Mapping[str, int]
     """Warning to the number of predicted samples."""
+    allowed: Mapping[str, int]
+    """Name of a deviation that was allowed to the number of predicted samples."""
     level: float
     half_widths: Mapping[str, float | None]
     """Continuous target to the half-width, in its unit; None where it differs from sample to sample."""
@@ -50,6 +53,7 @@ class PredictionSummary:
             "refused_by_name": dict(self.refused),
             "failed_by_reason": dict(self.failed),
             "warnings": dict(self.warned),
+            "allowed_by_name": dict(self.allowed),
             "level": self.level,
             "coverage": f"{self.level:.0%} of new samples like the validation samples, on average",
             "half_widths": dict(self.half_widths),
@@ -77,6 +81,7 @@ def summarise(outcomes: Sequence[Outcome], predictor: Predictor, **more: Any) ->
         refused=dict(refused.most_common()),
         failed=dict(failed.most_common()),
         warned=dict(Counter(w for o in outcomes if not o.faults for w in o.warnings).most_common()),
+        allowed=dict(Counter(n for o in outcomes if not o.faults for n in {d.name for d in o.allowed}).most_common()),
         level=predictor.level,
         half_widths={
             name: one.half_widths[predictor.level] if one.spread_floor is None else None
@@ -94,9 +99,22 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
         f"Predicted {summary.num_predicted} samples with {', '.join(summary.models)}; {summary.num_refused} refused, "
         f"{summary.num_failed} failed."
     )
-    for what, counts in (("Refused", summary.refused), ("Failed", summary.failed)):
-        if counts:
-            yield f"{what}: {', '.join(f'{name} {number}' for name, number in counts.items())}."
+    yield from _deviation_lines(summary)
+    if summary.num_predicted:
+        yield from _interval_lines(summary)
+    for name, sentence in summary.assumed.items():
+        yield f"Assumed ({name}): {sentence}"
+    if summary.num_withdrawn:
+        yield f"Participants left out because they withdrew: {summary.num_withdrawn}."
+    if summary.num_not_understood:
+        yield f"Image files passed over because their names are not understood: {summary.num_not_understood}."
+    if summary.order:
+        yield summary.order
+    yield f"Wrote {summary.output}. It holds individual-level data: keep it where the scans are."
+
+
+def _interval_lines(summary: PredictionSummary) -> Iterator[str]:
+    """Say how wide intervals are, and what they are worth."""
     for name, number in summary.num_calibration.items():
         half_width = summary.half_widths[name]
         wide = (
@@ -113,12 +131,14 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
             f"No intervals of {name} at {summary.level:.0%}: there are too few validation samples, or none that all "
             "models have."
         )
-    for name, sentence in summary.assumed.items():
-        yield f"Assumed ({name}): {sentence}"
-    if summary.num_withdrawn:
-        yield f"Participants left out because they withdrew: {summary.num_withdrawn}."
-    if summary.num_not_understood:
-        yield f"Image files passed over because their names are not understood: {summary.num_not_understood}."
-    if summary.order:
-        yield summary.order
-    yield f"Wrote {summary.output}. It holds individual-level data: keep it where the scans are."
+
+
+def _deviation_lines(summary: PredictionSummary) -> Iterator[str]:
+    """Say once of each name what it means: the file has a row for each sample."""
+    for what, counts in (("Refused", summary.refused), ("Failed", summary.failed), ("Allowed", summary.allowed)):
+        for name, number in counts.items():
+            yield f"{what} {number}, {name}" + (f": {NAMES[name]}" if name in NAMES else ".")
+    if summary.refused or summary.failed:
+        yield "Column `reason` says of each what was expected, what came and what to do."
+    if not NAMES.keys().isdisjoint([*summary.refused, *summary.allowed]):
+        yield "Refusals and allowed deviations are about the files that were given. They are no medical findings."

@@ -29,6 +29,9 @@ _SCHEMA = {
     "warnings": pl.String,
 }
 _SEPARATOR = "; "
+"""Of warnings."""
+_BETWEEN_REASONS = " | "
+"""Reasons are sentences."""
 
 
 def prediction_frame(
@@ -81,7 +84,7 @@ def _target_frame(
             "lower": _known(lower),
             "upper": _known(upper),
             "status": outcome.status,
-            "reason": _SEPARATOR.join(fault.text for fault in outcome.faults) or None,
+            "reason": _BETWEEN_REASONS.join(fault.text for fault in outcome.faults) or None,
             "warnings": _SEPARATOR.join(_told(outcome, assumed)) or None,
         }
         for outcome, value, lower, upper in zip(
@@ -97,5 +100,6 @@ def _known(value: float) -> float | None:
 
 def _told(outcome: Outcome, assumed: Sequence[str]) -> Iterator[Any]:
     yield from outcome.warnings
+    yield from dict.fromkeys(f"allowed {one.label}" for one in outcome.allowed)
     if outcome.status == "predicted":
         yield from (f"assumed {name}" for name in assumed)

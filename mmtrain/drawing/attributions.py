@@ -19,8 +19,8 @@ from mmdata.volume.geometry import Matrix44
 from mmtrain.drawing.figures import BLUE, ORANGE, to_png
 
 HONEST = (
-    "An attribution says what the model used, not what causes the target. Where inputs go together, it may use one for "
-    "another."
+    "This is what the model used: not what causes the target, and no medical finding. Where inputs go together, it may "
+    "use one for another."
 )
 _OF_MAPS = (
     "Pooling and registration blur maps. In the sanity check of mm, a planted signal was found in its place, and "

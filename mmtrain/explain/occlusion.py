@@ -60,25 +60,10 @@ def occlude(
     pass_size
         Samples that go through the network at once; as many as the batch has, at least.
     """
-    captum = load_captum()
     units = find_units(inputs, baseline, scaler, cube)
-
-    def without_absent(presence_NU: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
-        present = blend(units, presence_NU, inputs.with_parts(given), baseline)
-        changed: torch.Tensor = scalar(*present)
-        return changed
-
-    device = inputs.given[0].device
     with torch.no_grad():
         output_B, baseline_B = scalar(*inputs.given), scalar(*baseline.given)
-        changes_BU = torch.zeros(len(inputs), len(units), dtype=torch.float64)
-        if len(units):
-            changes_BU = captum.FeatureAblation(without_absent).attribute(
-                torch.ones(len(inputs), len(units), device=device),
-                baselines=0.0,
-                additional_forward_args=inputs.given,
-                perturbations_per_eval=max(1, pass_size // len(inputs)),
-            )
+        changes_BU = _ablate(scalar, units, inputs, baseline, max(1, pass_size // len(inputs)))
     cubes_BU, regions_BU, features_BU = (
         changes_BU.double().cpu().split([len(units.cubes), units.num_regions, len(units.columns)], dim=1)
     )
@@ -91,6 +76,23 @@ def occlude(
         region_sizes_BR=None if regions_BR is None else np.abs(regions_BR),
         features_BF=None if inputs.features_BF is None else features_BU.numpy(),
     )
+
+
+def _ablate(scalar: TargetScalar, units: Units, inputs: Inputs, baseline: Inputs, units_at_once: int) -> torch.Tensor:
+    """Return how the output of each sample changes by each unit, shape (B, U)."""
+    captum = load_captum()
+    presence_BU = torch.ones(len(inputs), len(units), device=inputs.given[0].device)
+    if not len(units):
+        return presence_BU
+
+    def without_absent(presence_NU: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = scalar(*blend(units, presence_NU, inputs.with_parts(given), baseline))
+        return changed
+
+    changes_BU: torch.Tensor = captum.FeatureAblation(without_absent).attribute(
+        presence_BU, baselines=0.0, additional_forward_args=inputs.given, perturbations_per_eval=units_at_once
+    )
+    return changes_BU
 
 
 def find_units(inputs: Inputs, baseline: Inputs, scaler: FeatureScaler, cube: int) -> Units:

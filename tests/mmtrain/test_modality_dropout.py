@@ -1,5 +1,6 @@
 """One model for any subset of its inputs, from training to predictions of arrays."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_predictions_from_subsets_differ_and_progress_is_told(tiny: TinyStudy, m
     found = predict_from_subsets(task, model.network, "test", SUBSETS, lambda *done: told.append(done))
     assert len({tuple(prediction[:, 0]) for prediction in found}) == len(SUBSETS)
     assert told == [(4, 7), (7, 7)]
+
+
+def test_a_split_that_everybody_has_left_is_refused(tiny: TinyStudy, model: TrainedModel) -> None:
+    task = tiny.prepare(**SETTINGS)
+    cohort = replace(task.cohort, splits=np.where(task.cohort.splits == "test", "val", task.cohort.splits))
+    with pytest.raises(TrainError, match="no test samples left"):
+        predict_from_subsets(replace(task, cohort=cohort), model.network, "test", [INPUTS], lambda *_: None)
 
 
 def test_a_model_that_needs_nothing_by_itself_needs_something(tiny: TinyStudy, model: TrainedModel) -> None:

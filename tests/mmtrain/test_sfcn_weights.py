@@ -129,5 +129,8 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, content: bytes) -
     path.write_bytes(content)
     with pytest.raises(TrainError, match=r"x\.p is damaged, or holds more than tensors"):
         load_sfcn_checkpoint(path)
+    os.mkfifo(tmp_path / "pipe.p")  # which a reader would wait for
+    with pytest.raises(TrainError, match=r"pipe\.p is damaged"):
+        load_sfcn_checkpoint(tmp_path / "pipe.p")
     with pytest.raises(TrainError, match=r"There is no file y\.p"):
         load_sfcn_checkpoint(tmp_path / "y.p")

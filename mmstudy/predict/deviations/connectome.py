@@ -67,16 +67,17 @@ def _find_unlike(edges_E: NDArray[Any], cohort: EdgeCohort, *, may_be_r: bool) -
             deviation(
                 "empty-regions",
                 _WHERE,
-                expected=f"at most {limits['empty_share'][1]:.0%} of the edges to be 0",
+                expected=f"at most {limits['empty_share'][1]:.0%} of the edges to be 0, as in the training scans",
                 got=f"{signs['empty_share']:.0%}",
                 remedy="Regions without a signal give edges of 0: look at the coverage of the functional scan.",
             )
         ]
     if "likeness" in limits and not signs["likeness"] >= limits["likeness"][0]:
         usual_likeness = cohort.usual["likeness"].median
-        expected = f"a correlation with the {cohort.people} training participants' mean of {limits['likeness'][0]:.2f}"
+        least = limits["likeness"][0]
+        expected = f"likeness to the mean of {cohort.people} training participants (correlation) of {least:.2f} or more"
         name_it = _other_measure if signs["likeness"] > _SAME_REGIONS * usual_likeness else _other_parcellation
-        return [name_it(f"{expected} or more", f"{signs['likeness']:.2f}")]
+        return [name_it(expected, f"{signs['likeness']:.2f}")]
     for name, words in _ABOUT.items():
         low, high = limits.get(name, (-np.inf, np.inf))
         if not low <= signs[name] <= high:
@@ -101,5 +102,5 @@ def _other_measure(expected: str, got: str) -> Deviation:
         _WHERE,
         expected=expected,
         got=got,
-        remedy="Compute the same measure as the model's: see the contract's measure of connectivity.",
+        remedy="Compute the model's measure: the README of its bundle, or the study of the run, names it.",
     )

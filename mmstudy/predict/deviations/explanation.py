@@ -29,7 +29,7 @@ class Cause:
     name: str
     """Of the mismatch."""
     got: str
-    """In words."""
+    """In words, to follow "but"."""
     undone_XYZ: NDArray[np.float32]
     """The volume as it would be without it."""
 
@@ -59,7 +59,7 @@ def _turned(coarse_XYZ: NDArray[np.float32]) -> Iterator[Cause]:
         undone_XYZ = coarse_XYZ.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
         yield Cause(
             name="wrong-orientation",
-            got="one that fits them after its axes are turned or reversed",
+            got="it fits after its axes are turned or reversed",
             undone_XYZ=undone_XYZ,
         )
 
@@ -78,7 +78,7 @@ def regridded(coarse_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
         undone_XYZ = ndimage.affine_transform(
             coarse_XYZ, other_from_grid_44[:3, :3], other_from_grid_44[:3, 3], order=1
         )
-        yield Cause(name="other-grid", got=f"one that fits them as a volume on {words}", undone_XYZ=undone_XYZ)
+        yield Cause(name="other-grid", got=f"it fits as an image on {words}", undone_XYZ=undone_XYZ)
 
 
 def _moved(coarse_XYZ: NDArray[np.float32], mean_XYZ: NDArray[np.float32], grid: Grid) -> Iterator[Cause]:
@@ -91,6 +91,6 @@ def _moved(coarse_XYZ: NDArray[np.float32], mean_XYZ: NDArray[np.float32], grid:
         distance_mm = float(np.linalg.norm(steps)) * grid.spacing_mm
         yield Cause(
             name="off-centre",
-            got=f"one that fits them after it is moved by {distance_mm:.0f} mm",
+            got=f"it fits after it is moved by {distance_mm:.0f} mm",
             undone_XYZ=np.roll(coarse_XYZ, steps, axis=(0, 1, 2)),
         )

@@ -119,7 +119,7 @@ def _explained(one: _Value) -> Deviation | None:
         return _other_unit(one.name, one.definition, f"{one.value:g}, as a year of birth", None)
     for other, factor in other_units(unit):
         if one.fits(one.value * factor):
-            return _other_unit(one.name, one.definition, f"{one.value:g}; in {other} it would fit", factor)
+            return _other_unit(one.name, one.definition, f"{one.value:g}, which would fit in {other}", factor)
     return None
 
 
@@ -138,7 +138,7 @@ def _beyond(one: _Value) -> Deviation:
         one.name,
         expected=f"{low:.4g} to {high:.4g} {unit}, as among the people whom the model was trained on",
         got=f"{one.value:g}",
-        remedy="The model was not tested on such people: do not trust its prediction.",
+        remedy="The model was not tested on such people. Do not use its prediction, or check the value first.",
     )
 
 

@@ -3,41 +3,43 @@
 from mmstudy.predict.deviation import Deviation
 
 NAMES = {
-    "x-flipped": "Left and right are exchanged.",
-    "wrong-orientation": "The brain lies turned, or mirrored from front to back or top to bottom.",
-    "other-grid": "The volume lies on another grid than the model's: another extent, centre or voxel size.",
-    "other-space": "The volume lies in another space than the model's, e.g. warped to MNI152 for an affine one.",
-    "off-centre": "The brain does not lie where it does in the training scans.",
-    "other-size": "The brain is larger or smaller on the grid than in the training scans.",
-    "part-missing": "A part of the brain was not recorded, or was cut off.",
-    "not-skull-stripped": "Skull, scalp or eyes are left around the brain.",
-    "outside-template": "The brain does not overlap the MNI152 brain, so the transform is wrong.",
-    "unlike-training": "The volume is unlike the training scans, and no simple cause explains it.",
-    "other-contrast": "The image has another contrast, e.g. a T2 where the model expects a FLAIR.",
-    "inverted-contrast": "Bright and dark are exchanged.",
+    "x-flipped": "Left and right seem to be exchanged in the image.",
+    "wrong-orientation": "The brain seems to lie turned in the image, or mirrored from front to back or top to bottom.",
+    "other-grid": "The image covers another part of space, or has voxels of another size, than the model's images.",
+    "other-space": "The image was fitted to the standard brain in another way than the model's images, e.g. by a local "
+    "warp.",
+    "off-centre": "The brain does not lie in the expected place in the image.",
+    "other-size": "The brain in the image is larger or smaller than expected; often a voxel size is wrong.",
+    "part-missing": "A part of the brain is not in the image: it was not recorded, or was cut off.",
+    "not-skull-stripped": "Skull, scalp or eyes seem to be left around the brain.",
+    "outside-template": "The brain does not lie on the standard brain (MNI152), so the transform to it is wrong.",
+    "unlike-training": "The image is unlike the training scans, and no simple cause explains it.",
+    "other-contrast": "The image seems to be of another kind, e.g. a T2 where the model takes a FLAIR.",
+    "inverted-contrast": "Bright and dark seem to be exchanged in the image.",
     "other-modality": "The image looks like another of the model's inputs, e.g. a FLAIR given as a T1.",
-    "other-diffusion-map": "The image is another diffusion map than the model's, e.g. MD where it expects FA.",
-    "other-intensities": "The distribution of intensities inside the brain is unlike the training scans'.",
-    "clamp-region": "Intensities were clamped at percentiles of the whole image where the model expects those of the "
-    "brain, or the other way round.",
-    "clamp-percentiles": "Intensities were clamped at other percentiles.",
-    "other-sampling": "Volumes were interpolated in another way.",
-    "coarse-voxels": "The image is smoother than the training scans, as with larger voxels.",
-    "noisy": "Neighbouring voxels differ more than in the training scans.",
-    "label-maps": "The image is a map of labels, not of intensities.",
-    "no-contrast": "The brain has the same value everywhere.",
-    "out-of-range": "Values lie outside the range that the model takes, or are NaN or infinite.",
-    "other-parcellation": "The edges are of another atlas, or in another order.",
-    "other-measure": "The edges are another measure: Fisher z for r, r for Fisher z, partial for full correlation.",
-    "empty-regions": "More regions are without a signal than in the training connectomes.",
-    "wrong-field": "The table has another field than the model's, e.g. age at recruitment for age at the visit.",
-    "other-unit": "A value is in another unit, e.g. months for years.",
-    "wrong-code": "A value is no code that the model knows.",
-    "implausible-value": "A value is none that a living person can have.",
+    "other-diffusion-map": "The image seems to be another diffusion map than the model's, e.g. MD where it takes FA.",
+    "other-intensities": "Brightness inside the brain is spread in another way than in the training scans.",
+    "clamp-region": "The image's intensities seem to be scaled in another way than the model's: by the whole image "
+    "where it takes the brain alone, or the other way round.",
+    "clamp-percentiles": "The darkest and brightest intensities were cut off at other limits than the model's.",
+    "other-sampling": "The image was brought onto the grid by another interpolation than the model's images.",
+    "coarse-voxels": "The image shows less detail than the model's images: its voxels are larger, or it was smoothed.",
+    "noisy": "The image is noisier than the training scans.",
+    "label-maps": "The image seems to be a map of labels, a number for each region, and not a scan.",
+    "no-contrast": "The image shows no brain: it is empty, or has one value everywhere.",
+    "out-of-range": "There are values that the model cannot take: no numbers, infinite, or too small or large.",
+    "other-parcellation": "Connectivity is between other brain regions than the model's, or they are in another order.",
+    "other-measure": "Connectivity is another measure than the model's, e.g. Fisher's z where it takes r, or partial "
+    "correlation where it takes full.",
+    "empty-regions": "More brain regions are without a signal than in the training scans.",
+    "wrong-field": "The table has another field than the model's, e.g. age at recruitment and not age at the visit.",
+    "other-unit": "The value seems to be in another unit, e.g. in months where the model takes years.",
+    "wrong-code": "The value is none of the codes that the model knows.",
+    "implausible-value": "No living person has such a value; most likely it is a mistake in the table.",
     "outside-age-range": "The person is younger or older than the people whom the model was trained on.",
-    "outside-training-range": "A value is far from those that the model was trained on.",
+    "outside-training-range": "The value is far from those of the people whom the model was trained on.",
 }
-"""Name to a sentence; in the order of the documentation."""
+"""Name to a sentence in plain words, about the input and never the person; in the order of the documentation."""
 
 
 def deviation(name: str, where: str, *, expected: str, got: str, remedy: str) -> Deviation:
@@ -48,5 +50,4 @@ def deviation(name: str, where: str, *, expected: str, got: str, remedy: str) ->
     KeyError
         There is no such name: our own mistake.
     """
-    NAMES[name]
-    return Deviation(name=name, where=where, expected=expected, got=got, remedy=remedy)
+    return Deviation(name=name, where=where, meaning=NAMES[name], expected=expected, got=got, remedy=remedy)

@@ -7,7 +7,7 @@ from mmbase.records import MEASURES
 from mmdata.readers.brain import LARGEST_BRAIN_ML, SMALLEST_BRAIN_ML
 from mmdata.readers.native import NativeFacts
 from mmdata.volume.geometry import Grid
-from mmstudy.predict.deviation import Deviation
+from mmstudy.predict.deviation import Deviation, range_text
 from mmstudy.predict.deviations.names import deviation
 
 _COARSE_STEPS = 1.25
@@ -36,7 +36,7 @@ def find_source_deviations(
                 deviation(
                     doubt.code,
                     modality,
-                    expected=f"{MEASURES[doubt.measure]} from {doubt.lowest:g} to {doubt.highest:g}",
+                    expected=f"{MEASURES[doubt.measure]}: {range_text(doubt.lowest, doubt.highest)}",
                     got=f"{value:.2f}; such images look like {doubt.suspicion}",
                     remedy=f"Make sure that the file is the {modality} image.",
                 )

@@ -39,8 +39,8 @@ def _of_volumes(modality: str, expected: Attributes, got: Attributes, side: int)
     yield from _of_grid(modality, expected, got, side)
     wanted, made = expected.get("preprocessing", {}), got.get("preprocessing", {})
     for name, key, words in (
-        ("clamp-region", "clamp_region", "intensities clamped at percentiles of the"),
-        ("clamp-percentiles", "clamp_percentiles", "clamped at the percentiles"),
+        ("clamp-region", "clamp_region", "intensities cut off at percentiles of the"),
+        ("clamp-percentiles", "clamp_percentiles", "intensities cut off at the percentiles"),
         ("other-diffusion-map", f"{modality}_map", "the map"),
         ("other-sampling", "interpolation", "interpolation"),
     ):

@@ -54,7 +54,8 @@ def _misplaced(modality: str, overlap: float, cause: Cause | None) -> Deviation:
     return deviation(
         cause.name if cause else "outside-template",
         modality,
-        expected=f"a brain where MNI152's is: an overlap of {MIN_OVERLAP:g} or more, and none better on another grid",
-        got=f"{overlap:.2f}, {cause.got}" if cause else f"{overlap:.2f}",
+        expected=f"an overlap with the standard brain (1: complete) of {MIN_OVERLAP:g} or more, and no better one on "
+        "another grid",
+        got=f"{overlap:.2f}, but {cause.got}" if cause else f"{overlap:.2f}",
         remedy="Check the transform to MNI152, the image's orientation and its grid.",
     )

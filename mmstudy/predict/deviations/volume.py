@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbase.disclosure import rounded
 from mmdata.sources.volume_files import VOLUME_FILES
 from mmdata.volume.geometry import Grid
 from mmstudy.models.signs import BRAIN_ABOVE, NUM_LIMITS, SIGNS, Reduced, asymmetry_of, reduce_volume, signs_of
 from mmstudy.models.training_cohort import VolumeCohort
 from mmstudy.models.usual import Usual
-from mmstudy.predict.deviation import Deviation
+from mmstudy.predict.deviation import Deviation, number_text, range_text
 from mmstudy.predict.deviations.explanation import explain
 from mmstudy.predict.deviations.names import deviation
 from mmstudy.predict.deviations.parts import find_missing_part, part_missing, unstripped
@@ -47,13 +46,14 @@ _REMEDIES = {
     "other-grid": "Give the original image and let mm bring it onto the model's grid.",
     "off-centre": _TRANSFORM,
     "other-size": "Check the voxel size in the image's header, and its transform to MNI152.",
-    "unlike-training": "Look at the image; do not trust a prediction from it unless you know why it is unlike.",
+    "unlike-training": "Look at the image. Do not trust a prediction from it unless you know what makes it unlike.",
     "other-contrast": "Make sure that the file is the image that the model takes.",
-    "inverted-contrast": "Undo the inversion, or make sure that the file is the image that the model takes.",
+    "inverted-contrast": "Make sure that the file is the image that the model takes, and that no tool inverted it.",
     "other-modality": "Make sure that no two files were exchanged.",
     "other-diffusion-map": "Give the diffusion map that the model was trained on.",
-    "clamp-region": "Give the original image, neither clamped nor downsampled; mm clamps it as the model expects.",
-    "other-intensities": "Look at the image: a bias field, a lesion or another sequence can be the cause.",
+    "clamp-region": "Give the original image, neither rescaled nor downsampled: mm scales it as the model expects.",
+    "other-intensities": "Look at the image: another sequence, contrast agent or uneven brightness (bias field) can be "
+    "the cause, and so can large bright or dark areas.",
     "coarse-voxels": "Use the original image, not one that was downsampled or smoothed.",
     "noisy": "Look at the image for motion or noise.",
     "x-flipped": "Make sure that no tool changed the image's orientation. If left and right are right, allow it.",
@@ -75,9 +75,7 @@ class _Alarm:
 
     @property
     def expected(self) -> str:
-        ends = [f"{end:.3g}" for end in (self.low, self.high) if np.isfinite(end)]
-        between = " to ".join(ends) if len(ends) > 1 else f"at {'least' if np.isfinite(self.low) else 'most'} {ends[0]}"
-        return f"{SIGNS[self.sign].about}: {between}, as in the training scans"
+        return f"{SIGNS[self.sign].about} {range_text(self.low, self.high)}, as in the training scans"
 
 
 def find_volume_deviations(
@@ -131,7 +129,7 @@ def _find_place(
     if part := find_missing_part(coarse_XYZ > BRAIN_ABOVE, everybody_XYZ):
         return [part_missing(modality, part)], True
     if "likeness" in alarmed and (cause := explain(coarse_XYZ, cohort.mean_XYZ, _coarse_grid(cohort))):
-        return [_of_sign(modality, cause.name, alarmed["likeness"], f", {cause.got}")], True
+        return [_of_sign(modality, cause.name, alarmed["likeness"], f", but {cause.got}")], True
     if (size := alarmed.get("brain_ml")) is not None and not size.is_low:
         return [unstripped(modality, f"{size.value:,.0f} ml on the grid, where {size.high:,.0f} ml is the most")], True
     found = {_PLACE[alarm.sign]: alarm for alarm in reversed(alarms)}
@@ -151,7 +149,7 @@ def _find_looks(
     if not alarms:
         return []
     if other := _other_modality(modality, reduced, cohorts):
-        return [_of_sign(modality, "other-modality", alarms[0], f"; it looks like the training scans of {other}")]
+        return [_of_sign(modality, "other-modality", alarms[0], f", as the training scans of {other}")]
     alarmed = {alarm.sign: alarm for alarm in alarms}
     if (tissue := alarmed.get("tissue_likeness")) is not None:
         name = "inverted-contrast" if tissue.value < _INVERTED_BELOW else "other-contrast"
@@ -190,15 +188,17 @@ def _find_mirrored(modality: str, asymmetry: float, cohort: VolumeCohort) -> lis
         deviation(
             "x-flipped",
             modality,
-            expected=f"the brain's asymmetry to go along the training participants' mean by {rounded(limit):g} or more",
-            got=f"{rounded(asymmetry):g}, as left and right exchanged",
+            expected="the two halves to differ as in the training scans (1: just as there, -1: the other way round), "
+            + range_text(limit, np.inf),
+            got=number_text(asymmetry),
             remedy=_REMEDIES["x-flipped"],
         )
     ]
 
 
 def _of_sign(modality: str, name: str, alarm: _Alarm, more: str = "") -> Deviation:
-    return deviation(name, modality, expected=alarm.expected, got=f"{alarm.value:.3g}{more}", remedy=_REMEDIES[name])
+    got = f"{number_text(alarm.value)}{more}"
+    return deviation(name, modality, expected=alarm.expected, got=got, remedy=_REMEDIES[name])
 
 
 def _coarse_grid(cohort: VolumeCohort) -> Grid:

@@ -73,7 +73,7 @@ def render(**changes: Any) -> str:
         "**Not for diagnosis.**",
         "| age | a number, in years |",
         "Grid: 64 voxels along each edge, 3 mm each; axes run to the right, to the front and upwards.",
-        "Diffusion: the map MD.",
+        "Diffusion: the map MD (mean diffusivity).",
         "clamped to percentiles 0.5 and 99.5 of the brain",
         "glasser360: Glasser HCP-MMP, right hemisphere first, 360 regions, of UK Biobank field 31016.",
         "| LDL | mmol/L | 30780 | 3.57 ± 0.75 |",
@@ -108,7 +108,7 @@ def test_a_model_of_unknown_results_says_so_and_lists_what_is_assumed() -> None:
     text = render(results=None, contract=contract)
     assert "Nothing is known here of how good this model is" in text
     assert "**order**: Columns are taken in the order of the paper's table." in text
-    assert "None" not in text
+    assert "None" not in text and "trained with mm" not in text and "figures above" not in text
 
 
 def test_axes_that_run_to_the_left_are_told(bundle: Path) -> None:
