@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.fields import FeatureDefinition
 from catalog.tables.headers import read_header
+from mmbase.names import AGE
 from mmbase.suggestion import did_you_mean
 from mmdata.readers.scan import LoadedScan
 from mmdata.study import Study
@@ -17,7 +18,7 @@ from mmstudy.models.cohort_of_run import find_training_cohort
 from mmstudy.models.find import FoundModel
 from mmstudy.models.training_cohort import TrainingCohort
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.deviations.features import AGE, find_column_deviations, find_feature_deviations
+from mmstudy.predict.deviations.features import find_column_deviations, find_feature_deviations
 from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.deviations.scan import CheckedScan, checked_scan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
@@ -131,11 +132,11 @@ def require_known(names: Collection[str]) -> None:
             )
 
 
-def divide(deviations: Sequence[Deviation], allowed: Collection[str]) -> tuple[list[Fault], list[str]]:
-    """Return deviations as faults, and those that are allowed as warnings, each once."""
+def divide(deviations: Sequence[Deviation], allowed: Collection[str]) -> tuple[list[Fault], list[Deviation]]:
+    """Return deviations as faults, and those that are allowed, each once."""
     distinct = list(dict.fromkeys(deviations))
     faults = [Fault(name=one.name, text=str(one)) for one in distinct if one.name not in allowed]
-    return faults, [f"allowed {one}" for one in distinct if one.name in allowed]
+    return faults, [one for one in distinct if one.name in allowed]
 
 
 def _of_scan(scan: CheckedScan, expectation: Expectation) -> list[Deviation]:

@@ -146,7 +146,7 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
         *check_features(person.features, rules.expectations),
     ]
     faults, allowed = divide(deviations, rules.allowed)
-    faults = [*find_faults(rules.wanted, present, read.rejected), *faults]
+    faults = [*find_faults(rules.wanted, present, read.rejected, person.features), *faults]
     assumed = [
         f"{modality} {_ASSUMED_TRANSFORMS[source]}"
         for modality, scan in read.scans.items()
@@ -154,7 +154,10 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
     ]
     lacking = [] if faults else missing_warnings(rules.wanted, present, read.rejected, person.features)
     return Outcome(
-        sample=person.sample, faults=tuple(faults), warnings=(*person.warnings, *assumed, *lacking, *allowed)
+        sample=person.sample,
+        faults=tuple(faults),
+        warnings=(*person.warnings, *assumed, *lacking),
+        allowed=tuple(allowed),
     )
 
 

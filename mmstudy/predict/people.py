@@ -16,14 +16,13 @@ from catalog.features import feature_columns
 from catalog.fields import Dictionary, load_dictionary
 from catalog.registration import StudyRules, register
 from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
-from mmbase.names import MODALITIES, VOLUME_MODALITIES
+from mmbase.names import AGE, MODALITIES, VOLUME_MODALITIES
 from mmbase.records import EnrolledSample, FoundSources, ScanCandidate, Visit
 from mmdata.ledger.receipts import read_samples
 from mmdata.ledger.tombstones import read_withdrawal_receipts
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 from mmstudy.models.contract import InputContract
-from mmstudy.predict.deviations.features import AGE
 from mmstudy.predict.samples import Sample
 
 _SHARE = 0.1

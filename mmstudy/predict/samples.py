@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmstudy.predict.deviation import Deviation
+
 Status: TypeAlias = Literal["predicted", "refused", "failed"]
 """Refused: the sample is not what the model takes. Failed: the machine or a damaged file kept it from being read."""
 
@@ -40,6 +42,9 @@ class Outcome:
     sample: Sample
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    """The same for every sample alike, for counts."""
+    allowed: tuple[Deviation, ...] = ()
+    """Deviations in spite of which it was predicted."""
     prediction_T: NDArray[np.float64] | None = None
     """In the unit of each target, or the probability of class 1; None where there are faults."""
     spread_T: NDArray[np.float64] | None = None

@@ -98,9 +98,9 @@ def _judge(
         present = _present(one, features, rules.wanted)
         found = [*deviations[position], *check_features(features, rules.expectations)]
         deviating, allowed = divide(found, rules.allowed)
-        faults = (*find_faults(rules.wanted, present, one.rejected), *deviating)
+        faults = (*find_faults(rules.wanted, present, one.rejected, features), *deviating)
         lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
-        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=(*lacking, *allowed))
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(lacking), allowed=tuple(allowed))
         if not faults:
             groups[present].append(position)
     return outcomes, groups

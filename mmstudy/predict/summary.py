@@ -76,7 +76,7 @@ def summarise(outcomes: Sequence[Outcome], predictor: Predictor, **more: Any) ->
         num_failed=statuses["failed"],
         refused=dict(refused.most_common()),
         failed=dict(failed.most_common()),
-        warned=dict(Counter(w for o in outcomes if not o.faults for w in o.warnings).most_common()),
+        warned=dict(Counter(w for o in outcomes if not o.faults for w in _warnings(o)).most_common()),
         level=predictor.level,
         half_widths={
             name: one.half_widths[predictor.level] if one.spread_floor is None else None
@@ -86,6 +86,11 @@ def summarise(outcomes: Sequence[Outcome], predictor: Predictor, **more: Any) ->
         without_intervals=tuple(name for name in continuous if name not in intervals),
         **more,
     )
+
+
+def _warnings(outcome: Outcome) -> set[str]:
+    """Return what a sample is counted under: an allowed deviation by its name, for its text has the person's value."""
+    return {*outcome.warnings, *(f"allowed {one.name} ({one.where})" for one in outcome.allowed)}
 
 
 def summary_lines(summary: PredictionSummary) -> Iterator[str]:
