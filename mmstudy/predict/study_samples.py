@@ -110,8 +110,8 @@ def list_samples(
 
 def _scans_of(scans: pl.DataFrame) -> tuple[defaultdict[str, set[str]], defaultdict[str, dict[str, Fault]]]:
     """Return the modalities that are stored, and why others are not, by sample id."""
-    stored: dict[str, set[str]] = defaultdict(set)
-    rejected: dict[str, dict[str, Fault]] = defaultdict(dict)
+    stored = defaultdict[str, set[str]](set)
+    rejected = defaultdict[str, dict[str, Fault]](dict)
     for name, modality, status, reason, detail in scans.select(
         "sample_id", "modality", "status", "reason", "detail"
     ).iter_rows():
