@@ -24,6 +24,7 @@ Companions are chosen by place, not by size: who knows that the smallest neighbo
 the smallest published, and may conclude.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -31,6 +32,8 @@ from operator import or_
 
 SMALLEST_COUNT = 10
 SIGNIFICANT_DIGITS = 3
+_DIGITS_OF_FLOATS = 9
+"""What is smaller are the last digits of binary fractions."""
 
 
 def hidden_places(counts: Sequence[int]) -> frozenset[int]:
@@ -84,6 +87,18 @@ def rounded(number: float) -> float:
     (63.5, 0.0123)
     """
     return float(f"{number:.{SIGNIFICANT_DIGITS}g}")
+
+
+def rounded_up(number: float) -> float:
+    """Return the next number that has as many digits as `rounded` leaves; never a smaller one.
+
+    >>> rounded_up(5.4321), rounded_up(0.5), -rounded_up(-75.09)
+    (5.44, 0.5, 75.0)
+    """
+    if number == 0:
+        return 0.0
+    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(number))))
+    return math.ceil(round(number * scale, _DIGITS_OF_FLOATS)) / scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ SPLITS = ("train", "val", "test")
 METADATA = "metadata"
 """Tabular features as an input of a model."""
 
+AGE = "age"
+"""The feature and target that has a person's age at the visit, in years."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Modality:

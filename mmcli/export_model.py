@@ -1,15 +1,12 @@
 """`mm export-model`: a model as a folder that anyone can use without the study."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mmcli.console import report
-from mmcli.options import JsonOption, study_at_hand
-
-if TYPE_CHECKING:
-    pass
+from mmcli.options import JsonOption, OverwriteOption, study_at_hand
 
 LicenceOption = Annotated[str, typer.Option("--licence", help="Under which others may use it, e.g. CC-BY-4.0.")]
 CitationOption = Annotated[str, typer.Option("--citation", help="What others are to cite.")]
@@ -17,7 +14,6 @@ OnnxOption = Annotated[
     bool | None,
     typer.Option("--onnx/--no-onnx", help="Write the network as ONNX too; left out: where it can be."),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")]
 
 
 def export_model(

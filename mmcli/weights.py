@@ -2,15 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mmcli.console import report
 from mmcli.options import JsonOption, OverwriteOption, study_at_hand, study_of
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(no_args_is_help=True, help="Look at published weights, import them, write them.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint.")]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from mmbase.checksums import write_checked
-from mmbase.disclosure import SIGNIFICANT_DIGITS, SMALLEST_COUNT
+from mmbase.disclosure import SMALLEST_COUNT, rounded_up
 from mmbase.files import to_json
 from mmbase.json_text import EXACT, Count, Finite
 from mmtrain.bundles.part import read_part
@@ -126,7 +126,7 @@ def calibrate(calibration: Calibration, levels: Sequence[float] = LEVELS) -> Tar
     widths = {level: conformal_half_width(scores_N, level) for level in levels}
     return TargetIntervals(
         num_samples=len(scores_N),
-        half_widths={level: _rounded_up(width) for level, width in widths.items() if math.isfinite(width)},
+        half_widths={level: rounded_up(width) for level, width in widths.items() if math.isfinite(width)},
         spread_floor=floor,
     )
 
@@ -162,17 +162,4 @@ def _to_json(intervals: Intervals) -> dict[str, Any]:
 def _spread_floor(spread_N: Values) -> float:
     """Return the least spread; 1 where models never differ, and the scores are errors then."""
     floor = float(np.percentile(spread_N, FLOOR_PERCENTILE))
-    return _rounded_up(floor) if floor > 0 else _rounded_up(float(spread_N.max())) or 1.0
-
-
-def _rounded_up(number: float) -> float:
-    """Return the next number of three significant digits.
-
-    >>> _rounded_up(5.4321), _rounded_up(0.5), _rounded_up(0.0)
-    (5.44, 0.5, 0.0)
-    """
-    if number == 0:
-        return 0.0
-    digits = SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(number))
-    scale = 10.0**digits
-    return math.ceil(round(number * scale, _RANK_DIGITS)) / scale
+    return rounded_up(floor) if floor > 0 else rounded_up(float(spread_N.max())) or 1.0

@@ -20,7 +20,6 @@ from mmstudy.runs.folders import study_runs
 from mmtrain.data.cohort import Cohort, parse_cohort, read_cohort
 from mmtrain.data.order import derive_seed
 from mmtrain.errors import TrainError
-from mmtrain.explain.columns import shown_features
 from mmtrain.models.card import ModelCard
 from mmtrain.run import RunDirectory
 
@@ -75,7 +74,7 @@ def cohort_of(study: Study, model: FoundModel) -> Cohort:
     card, dictionary = model.card, study_dictionary(study)
     targets = [target.name for target in card.targets]
     with open_catalog(study.layout.catalog) as catalog:
-        found = build_cohort(catalog, dictionary, targets, stored_inputs(card), shown_features(card.features))
+        found = build_cohort(catalog, dictionary, targets, stored_inputs(card), card.features.shown_names)
     return parse_cohort(found.frame)
 
 
@@ -95,7 +94,7 @@ def people_of_split(
     if num_samples is not None and num_samples < len(members):
         rng = np.random.default_rng(derive_seed(seed, "explain", split))
         members = np.sort(rng.choice(members, num_samples, replace=False))
-    shown = shown_features(card.features)
+    shown = card.features.shown_names
     return People(
         rows=cohort.rows[members],
         features=dict(zip(shown, cohort.stack_features(shown)[members].T, strict=True)),
@@ -112,7 +111,7 @@ def one_sample(study: Study, card: ModelCard, sample_id: str) -> People:
     StudyError
         There is no such sample, or it lacks an input of the model.
     """
-    shown = shown_features(card.features)
+    shown = card.features.shown_names
     with open_catalog(study.layout.catalog) as catalog:
         found = fetch_frame(catalog, "SELECT row FROM samples WHERE sample_id = $sample", {"sample": sample_id})
         if not found.height:

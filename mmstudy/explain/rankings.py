@@ -12,7 +12,6 @@ from mmstudy.explain.maps import File, Words
 from mmstudy.models.find import FoundModel
 from mmtrain.drawing.ranking import draw_ranking
 from mmtrain.explain.attribution import Attribution, Floats
-from mmtrain.explain.columns import shown_features
 from mmtrain.explain.ranking import RankedPart, rank_parts
 
 
@@ -38,7 +37,7 @@ def parts_of(model: FoundModel, attributions: Sequence[Attribution]) -> Iterator
         yield Parts(what="inputs", names=titles, values=inputs, sizes=np.abs(inputs))
     features = _stack([part.features_BF for part in attributions])
     if features is not None:
-        named = shown_features(model.card.features)
+        named = model.card.features.shown_names
         yield Parts(what="features", names=named, values=features, sizes=np.abs(features))
     regions, sizes = (_stack([getattr(part, name) for part in attributions]) for name in _OF_REGIONS)
     if regions is not None and sizes is not None:

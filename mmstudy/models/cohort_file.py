@@ -1,7 +1,8 @@
 """A training cohort's aggregates as one file of a bundle: safetensors, with all that is no array as JSON in its header.
 
-Means are kept as float16, which rounds them to a thousandth. The header has a checksum of all else, so that a changed
-file is refused also where no `checksums.jsonl` lies beside it.
+Means are kept as float16, which rounds them to a thousandth, and counts of people in tens.
+
+The header has a checksum of all else, so that a changed file is refused also where no `checksums.jsonl` lies beside it.
 """
 
 import json
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mmbase.checksums import write_checked
+from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.json_text import EXACT, Count, DamagedTextError, Finite, parse_content, parse_json
 from mmdata.volume.geometry import Grid
 from mmstudy.models.training_cohort import EdgeCohort, FeatureCohort, TrainingCohort, VolumeCohort
@@ -86,15 +88,22 @@ def write_training_cohort(path: Path, cohort: TrainingCohort) -> None:
         "schema_version": COHORT_VERSION,
         "volumes": {
             modality: {
-                "people": one.people,
+                "people": _told(one.people),
                 "grid": asdict(one.grid),
-                "usual": _plain(one.usual),
-                "asymmetry": None if one.asymmetry is None else asdict(one.asymmetry),
+                "usual": {name: _told_usual(usual) for name, usual in one.usual.items()},
+                "asymmetry": None if one.asymmetry is None else _told_usual(one.asymmetry),
             }
             for modality, one in cohort.volumes.items()
         },
-        "edges": None if cohort.edges is None else {"people": cohort.edges.people, "usual": _plain(cohort.edges.usual)},
-        "features": _plain(cohort.features),
+        "edges": None
+        if cohort.edges is None
+        else {
+            "people": _told(cohort.edges.people),
+            "usual": {name: _told_usual(usual) for name, usual in cohort.edges.usual.items()},
+        },
+        "features": {
+            name: {**asdict(feature), "usual": _told_usual(feature.usual)} for name, feature in cohort.features.items()
+        },
     }
     text = json.dumps(header)
     write_checked(path, save(arrays, metadata={_HEADER: text, _CHECKSUM: _digest(text, arrays)}))
@@ -185,5 +194,16 @@ def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: asdict(value) for name, value in values.items()}
+def _told_usual(usual: Usual) -> dict[str, Any]:
+    return {**asdict(usual), "people": _told(usual.people)}
+
+
+def _told(people: int) -> int:
+    """Return how many people are told of: the tens below, which makes limits a little wider.
+
+    Exact counts of two inputs would tell how few people lack one of them.
+
+    >>> _told(10), _told(38)
+    (10, 30)
+    """
+    return people - people % SMALLEST_COUNT

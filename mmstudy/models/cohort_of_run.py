@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbase.names import CONNECTIVITY
+from mmbase.names import AGE, CONNECTIVITY
 from mmdata.qc.mean import read_batches, spread_evenly
 from mmdata.store.array import StoredArray, open_array
 from mmdata.store.location import parse_location
@@ -30,7 +30,6 @@ from mmtrain.run import RunDirectory
 
 MAX_PEOPLE = 400
 """Whose scans are read; spread over the training split. More would hardly move a limit."""
-_AGE = "age"
 
 
 def find_training_cohort(study: Study | None, model: FoundModel, *, scans: bool = True) -> TrainingCohort:
@@ -108,11 +107,18 @@ def _rows_of(array: StoredArray, rows: list[int]) -> Iterator[NDArray[np.generic
 
 
 def _describe_features(cohort: Cohort, people: NDArray[np.int64], card: ModelCard) -> Mapping[str, FeatureCohort]:
-    """Return what is known of the features that the model sees, of its targets and of age."""
-    shown = zip(card.features.names, card.features.shown, strict=True)
-    columns = {name: cohort.features[name] for name, is_shown in shown if is_shown and name in cohort.features}
-    columns |= {target.name: cohort.labels_NT[:, n] for n, target in enumerate(card.targets)}
-    if _AGE in cohort.groups:
-        columns.setdefault(_AGE, cohort.groups[_AGE])
-    described = {name: feature_cohort(column[people]) for name, column in columns.items()}
+    """Return what is known of the features that the model sees, and of age, which it may predict.
+
+    Of codes nothing is told: none is far from usual, and a share of ones tells how many people have a rare disease.
+    """
+    columns = {name: cohort.features[name] for name in card.features.shown_names if name in cohort.features}
+    targets = {target.name: cohort.labels_NT[:, n] for n, target in enumerate(card.targets)}
+    for source in (targets, cohort.groups):
+        if AGE in source:
+            columns.setdefault(AGE, source[AGE])
+    described = {name: feature_cohort(column[people]) for name, column in columns.items() if not _is_code(column)}
     return {name: one for name, one in described.items() if one is not None}
+
+
+def _is_code(column: NDArray[np.float64]) -> bool:
+    return bool(np.isin(column[np.isfinite(column)], (0.0, 1.0)).all())

@@ -54,8 +54,7 @@ class _Record:
 def contract_of_study(study: Study, card: ModelCard) -> InputContract:
     """Return the contract of a model that was trained on a study."""
     dictionary = study_dictionary(study)
-    shown = [name for name, is_shown in zip(card.features.names, card.features.shown, strict=True) if is_shown]
-    named = [*(target.name for target in card.targets), *shown]
+    named = [*(target.name for target in card.targets), *card.features.shown_names]
     return InputContract(
         volumes=study.config.volumes if card.shape.volumes else None,
         connectivity=study.config.connectivity if CONNECTIVITY in card.inputs else None,

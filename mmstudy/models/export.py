@@ -88,21 +88,24 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
         results = _write_model(bundle, found)
         _write_comparison(study, bundle, found)
         onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
-        readme = Readme(
-            card=found.card,
-            contract=found.contract,
-            results=results,
-            onnx_note=onnx_note,
-            licence=options.licence.strip(),
-            citation=options.citation.strip(),
-            date=today(),
-        )
-        write_bytes(bundle.readme, render_readme(readme))
+        write_bytes(bundle.readme, render_readme(_readme(found, results, onnx_note, options)))
         if found.is_run:
             _require_nobody_withdrawn(RunDirectory(found.path))  # after the writing: it may have happened meanwhile
     num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     headline = results.headline if results else ""
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
+
+
+def _readme(found: FoundModel, results: ToldResults | None, onnx_note: str, options: ExportOptions) -> Readme:
+    return Readme(
+        card=found.card,
+        contract=found.contract,
+        results=results,
+        onnx_note=onnx_note,
+        licence=options.licence.strip(),
+        citation=options.citation.strip(),
+        date=today(),
+    )
 
 
 def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:

@@ -96,7 +96,7 @@ def feature_rows(card: ModelCard, contract: InputContract) -> Iterator[Mapping[s
 def python_call(card: ModelCard) -> str:
     """Return the arguments of a call of the model in Python."""
     volumes = ", ".join(f'"{name}": {name}_BXYZ' for name in card.shape.volumes)
-    features = [name for name, is_shown in zip(card.features.names, card.features.shown, strict=True) if is_shown]
+    features = card.features.shown_names
     parts = [f"volumes={{{volumes}}}"] if volumes else []
     parts += ["connectivity=edges_BE"] if card.shape.num_edges else []
     parts += [f'features={{"{features[0]}": values_B, ...}}'] if card.shape.num_features and features else []

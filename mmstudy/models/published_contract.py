@@ -40,11 +40,10 @@ def published_contract(card: ModelCard, stated: Stated, dictionary: Dictionary) 
     expected = CONNECTOMES[_CONNECTOME.name].num_edges
     if shape.num_edges not in (0, expected):
         raise TrainError(f"The reference study has {expected:,} edges; the checkpoint takes {shape.num_edges:,}.")
-    shown = [name for name, is_shown in zip(card.features.names, card.features.shown, strict=True) if is_shown]
     return InputContract(
         volumes=_volume_settings(shape.volumes) if shape.volumes else None,
         connectivity=_CONNECTOME if shape.num_edges else None,
-        fields={name: dictionary[name] for name in (stated.target, *shown)},
+        fields={name: dictionary[name] for name in (stated.target, *card.features.shown_names)},
         assumed=dict(_assumptions(card, stated)),
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbase.disclosure import SMALLEST_COUNT, rounded
+from mmbase.disclosure import SMALLEST_COUNT, rounded_up
 from mmdata.volume.geometry import Grid
 from mmstudy.models.signs import Pattern, Reduced, asymmetry_of, correlate, reduce_volume, signs_of
 from mmstudy.models.usual import Usual, usual_of, usual_of_all
@@ -148,17 +148,7 @@ def feature_cohort(values: NDArray[np.float64]) -> FeatureCohort | None:
     if len(known) < 4 * TAIL_PEOPLE:  # the tenth of fewer lies in the middle of them
         return FeatureCohort(usual=usual)
     low, high = float(known[TAIL_PEOPLE - 1]), float(known[-TAIL_PEOPLE])
-    return FeatureCohort(usual=usual, low=_rounded_up(low), high=-_rounded_up(-high))
-
-
-def _rounded_up(number: float) -> float:
-    """Return a number as `rounded` gives it, but never a smaller one.
-
-    >>> _rounded_up(49.91), -_rounded_up(-75.09)
-    (50.0, 75.0)
-    """
-    near = rounded(number)
-    return near if near >= number else rounded(number + (number - near) * 2 + abs(number) / 1000)
+    return FeatureCohort(usual=usual, low=rounded_up(low), high=-rounded_up(-high))
 
 
 def _without(mean_XYZ: NDArray[np.float64], cdf_H: NDArray[np.float64], one: Reduced, num_people: int) -> Pattern:

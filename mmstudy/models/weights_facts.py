@@ -86,7 +86,6 @@ def facts_of_model(model: FoundModel) -> WeightsFacts:
         What is kept of its training is damaged.
     """
     card, history = model.card, history_of(model)
-    features = card.features
     batches = card.trained_on.get("batches")
     return WeightsFacts(
         name=model.name,
@@ -97,7 +96,7 @@ def facts_of_model(model: FoundModel) -> WeightsFacts:
         side=card.shape.side,
         edges=card.shape.num_edges,
         columns=card.shape.num_features,
-        shown_columns=tuple(name for name, seen in zip(features.names, features.shown, strict=True) if seen),
+        shown_columns=card.features.shown_names,
         parameters=_num_parameters(card.network, card.shape),
         batches=batches if isinstance(batches, int) else None,
         epoch=history.epoch,

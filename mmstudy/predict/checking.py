@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.fields import FeatureDefinition
+from catalog.fields import Dictionary, FeatureDefinition
 from catalog.tables.headers import read_header
+from mmbase.names import AGE
 from mmbase.suggestion import did_you_mean
 from mmdata.readers.scan import LoadedScan
 from mmdata.study import Study
@@ -17,7 +18,8 @@ from mmstudy.models.cohort_of_run import find_training_cohort
 from mmstudy.models.find import FoundModel
 from mmstudy.models.training_cohort import TrainingCohort
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.deviations.features import AGE, find_column_deviations, find_feature_deviations
+from mmstudy.predict.deviations.definitions import find_definition_deviations
+from mmstudy.predict.deviations.features import find_column_deviations, find_feature_deviations
 from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.deviations.scan import CheckedScan, checked_scan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
@@ -110,9 +112,22 @@ def check_tables(
     return found
 
 
-def check_stores(attributes: Mapping[str, Mapping[str, Any]], expectation: Expectation) -> list[Deviation]:
-    """Return in what a study's arrays differ from those that a model was trained on."""
-    return find_store_deviations(expectation.model.card, attributes)
+def check_stores(
+    attributes: Mapping[str, Mapping[str, Any]], dictionary: Dictionary, expectation: Expectation
+) -> list[Deviation]:
+    """Return in what a study's arrays and features are made otherwise than those that a model was trained on.
+
+    Parameters
+    ----------
+    attributes
+        Modality to what its array says of itself.
+    dictionary
+        How the study's features are made.
+    """
+    return [
+        *find_store_deviations(expectation.model.card, attributes),
+        *find_definition_deviations(expectation.fields, dictionary),
+    ]
 
 
 def require_known(names: Collection[str]) -> None:

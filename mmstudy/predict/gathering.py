@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbase.names import METADATA
+from mmbase.names import AGE, METADATA
 from mmdata.errors import StudyError
 from mmdata.execution.capacity import Projection, require_capacity
 from mmdata.readers.scan import LoadSettings
 from mmdata.study import Study
 from mmstudy.predict.checking import Expectation, check_tables, find_expectations
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.deviations.features import AGE
 from mmstudy.predict.model_set import ModelSet
 from mmstudy.predict.new_people import PeopleRules
 from mmstudy.predict.people import FoundPeople, describe_images, enrol_people, source_config, without_tables
@@ -41,11 +40,19 @@ class StudySamples:
 
 
 @contextmanager
-def gather(study: Study | None, models: ModelSet, request: PredictRequest) -> Iterator[StudySamples | NewPeople]:
-    """Find whom to predict; what is needed for it lies in a private folder while a block lasts."""
+def gather(
+    study: Study | None, models: ModelSet, request: PredictRequest, *, scans: bool = True
+) -> Iterator[StudySamples | NewPeople]:
+    """Find whom to predict; what is needed for it lies in a private folder while a block lasts.
+
+    Parameters
+    ----------
+    scans
+        Whether new scans will be held against those of a run's training participants, which are read for it.
+    """
     if request.sources:
         with open_scratch_folder() as scratch:
-            yield _find_people(study, models, request, scratch)
+            yield _find_people(study, models, request, scratch, scans=scans)
         return
     assert study is not None
     listed = None if request.sample_list is None else read_sample_list(request.sample_list)
@@ -63,7 +70,9 @@ def gather(study: Study | None, models: ModelSet, request: PredictRequest) -> It
     )
 
 
-def _find_people(study: Study | None, models: ModelSet, request: PredictRequest, scratch: Path) -> NewPeople:
+def _find_people(
+    study: Study | None, models: ModelSet, request: PredictRequest, scratch: Path, *, scans: bool
+) -> NewPeople:
     contract = models.contract
     config = source_config(contract, request.ingest)
     named = parse_sources(request.sources, config)
@@ -76,7 +85,7 @@ def _find_people(study: Study | None, models: ModelSet, request: PredictRequest,
         if METADATA not in models.wanted.every:
             found = without_tables(found)
         people = enrol_people(found, request.tables, contract, scratch, study)
-    expectations = find_expectations(study, models.found)
+    expectations = find_expectations(study, models.found, scans=scans)
     is_one = len(people.people) == 1
     workers = 0 if is_one else min(request.workers, len(people.people))
     require_capacity(Projection(workers=workers, worker_bytes=WORKER_BYTES, disk_bytes=0), scratch)

@@ -21,20 +21,31 @@ class WantedInputs:
     """Those that one of the models at least cannot do without."""
     features: tuple[str, ...]
     """Tabular features that they see."""
+    of_models: tuple[frozenset[str], ...]
+    """Inputs of each model, of which it needs one at least."""
+    needed_features: tuple[str, ...] = ()
+    """Those of which it is not known what stands for a missing value."""
 
 
-def find_faults(wanted: WantedInputs, present: Collection[str], rejected: Mapping[str, Fault]) -> list[Fault]:
+def find_faults(
+    wanted: WantedInputs, present: Collection[str], rejected: Mapping[str, Fault], features: Mapping[str, float]
+) -> list[Fault]:
     """Return why a sample cannot be predicted from what it has; nothing where it can.
 
     Parameters
     ----------
     rejected
         By modality, why a scan that is there cannot be used.
+    features
+        Name to value, NaN or left out where it is missing.
     """
-    missing = [name for name in wanted.every if name in wanted.needed and name not in present]
-    if not missing and not present:
-        missing = list(wanted.every)
-    return [rejected.get(name, Fault(name=f"no {name}", text=f"no {name}")) for name in missing]
+    missing = set(wanted.needed.difference(present)).union(
+        *(inputs for inputs in wanted.of_models if inputs.isdisjoint(present))
+    )
+    faults = [rejected.get(name, _lack(name)) for name in wanted.every if name in missing]
+    if METADATA in present:
+        faults += [_lack(name) for name in wanted.needed_features if not np.isfinite(features.get(name, np.nan))]
+    return faults
 
 
 def missing_warnings(
@@ -53,3 +64,7 @@ def missing_warnings(
 def has_features(wanted: WantedInputs, features: Mapping[str, float]) -> bool:
     """Return whether one of the features that the models see is known: without any, a model would see means alone."""
     return any(np.isfinite(features.get(name, np.nan)) for name in wanted.features)
+
+
+def _lack(name: str) -> Fault:
+    return Fault(name=f"no {name}", text=f"no {name}")

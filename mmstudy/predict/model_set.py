@@ -1,7 +1,8 @@
 """The models that were asked for, and what they take together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeAlias
 
 from mmbase.names import CONNECTIVITY
@@ -49,7 +50,11 @@ class ModelSet:
                 for name in model.card.shape.inputs
                 if name not in model.card.optional_inputs
             ),
-            features=tuple(dict.fromkeys(name for model in self.found for name in shown_features(model.card))),
+            features=tuple(dict.fromkeys(name for model in self.found for name in model.card.features.shown_names)),
+            of_models=tuple(frozenset(model.card.shape.inputs) for model in self.found),
+            needed_features=tuple(
+                dict.fromkeys(name for model in self.found for name in model.card.features.required_names)
+            ),
         )
 
 
@@ -62,10 +67,27 @@ def find_models(study: Study | None, names: Sequence[str]) -> ModelSet:
         One is not there, cannot be used, or does not go with the others.
     """
     found = tuple(find_model(study, name) for name in names)
-    _require_together(found)
+    require_together(found)
     for model in found:
         _require_made(model)
     return ModelSet(found)
+
+
+def require_together(models: Sequence[FoundModel]) -> None:
+    """Refuse models that do not predict the same of inputs that are made alike.
+
+    Raises
+    ------
+    TrainError
+        Names two of them, and in what they differ.
+    """
+    for one, other in combinations(models, 2):
+        for what, ours, theirs in _to_be_alike(one, other):
+            if ours != theirs:
+                raise TrainError(
+                    f"The models {one.name} and {other.name} have different {what}: their predictions have no mean.",
+                    "Predict with one after the other.",
+                )
 
 
 def arrays_of(card: ModelCard) -> tuple[ArrayKey, ...]:
@@ -74,26 +96,17 @@ def arrays_of(card: ModelCard) -> tuple[ArrayKey, ...]:
     return (*volumes, *([(CONNECTIVITY, 0)] if card.shape.num_edges else []))
 
 
-def shown_features(card: ModelCard) -> list[str]:
-    """Return the tabular features that a model sees."""
-    scaler = card.features
-    return [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
-
-
-def _require_together(models: Sequence[FoundModel]) -> None:
-    """Refuse models that do not predict the same of inputs that are made alike."""
-    first, *others = models
-    for other in others:
-        for what, ours, theirs in (
-            ("targets", first.card.targets, other.card.targets),
-            ("preprocessing of volumes", first.contract.volumes, other.contract.volumes),
-            ("connectivity", first.contract.connectivity, other.contract.connectivity),
-        ):
-            if ours != theirs and not (what != "targets" and None in (ours, theirs)):
-                raise TrainError(
-                    f"The models {first.name} and {other.name} have different {what}: their predictions have no mean.",
-                    "Predict with one after the other.",
-                )
+def _to_be_alike(one: FoundModel, other: FoundModel) -> Iterator[tuple[str, object, object]]:
+    """Yield what two models must have alike: their targets, and how the inputs that both have are made."""
+    yield "targets", one.card.targets, other.card.targets
+    for what, ours, theirs in (
+        ("preprocessing of volumes", one.contract.volumes, other.contract.volumes),
+        ("connectivity", one.contract.connectivity, other.contract.connectivity),
+    ):
+        if None not in (ours, theirs):
+            yield what, ours, theirs
+    for name in one.contract.fields.keys() & other.contract.fields.keys():
+        yield f"definitions of {name}", one.contract.fields[name], other.contract.fields[name]
 
 
 def _require_made(model: FoundModel) -> None:

@@ -22,7 +22,7 @@ from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, miss
 from mmstudy.predict.model_set import ArrayKey
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
-from mmstudy.predict.samples import Outcome, finish
+from mmstudy.predict.samples import Outcome, finish_all
 from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person, row_name
 
 _FLOAT_BYTES = 4
@@ -84,11 +84,8 @@ def predict_people(
 
     def predict(group: frozenset[str]) -> None:
         members = waiting.pop(group)
-        batch = _batch(members, people, rules.wanted, group)
-        predictions_BT, spreads_BT = predictor.predict(batch)
-        for index, member in enumerate(members):
-            spread_T = None if spreads_BT is None else spreads_BT[index]
-            outcomes[member.position] = finish(outcomes[member.position], predictions_BT[index], spread_T)
+        predicted = predictor.predict(_batch(members, people, rules.wanted, group))
+        finish_all(outcomes, [member.position for member in members], *predicted)
 
     on_progress(0, len(people))
     with closing(finished):
@@ -146,7 +143,7 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
         *check_features(person.features, rules.expectations),
     ]
     faults, allowed = divide(deviations, rules.allowed)
-    faults = [*find_faults(rules.wanted, present, read.rejected), *faults]
+    faults = [*find_faults(rules.wanted, present, read.rejected, person.features), *faults]
     assumed = [
         f"{modality} {_ASSUMED_TRANSFORMS[source]}"
         for modality, scan in read.scans.items()

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,14 +16,13 @@ from catalog.features import feature_columns
 from catalog.fields import Dictionary, load_dictionary
 from catalog.registration import StudyRules, register
 from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
-from mmbase.names import MODALITIES, VOLUME_MODALITIES
+from mmbase.names import AGE, MODALITIES, VOLUME_MODALITIES
 from mmbase.records import EnrolledSample, FoundSources, ScanCandidate, Visit
 from mmdata.ledger.receipts import read_samples
 from mmdata.ledger.tombstones import read_withdrawal_receipts
 from mmdata.study import Study, StudyConfig
 from mmdata.volume.settings import ConnectivitySettings, IngestSettings, VolumeSettings
 from mmstudy.models.contract import InputContract
-from mmstudy.predict.deviations.features import AGE
 from mmstudy.predict.samples import Sample
 
 _SHARE = 0.1
@@ -101,45 +100,27 @@ def enrol_people(
         A table or a withdrawal list cannot be used.
     """
     ukb_fields = load_dictionary()
-    dictionary = {AGE: ukb_fields[AGE], **(contract.fields or ukb_fields)}
+    rules = StudyRules(
+        salt=study.config.salt if study else secrets.token_hex(),
+        val=_SHARE,
+        test=_SHARE,
+        modalities=tuple(MODALITIES),
+        dictionary={AGE: ukb_fields[AGE], **(contract.fields or ukb_fields)},
+        tables=tables,
+    )
     in_study = read_samples(study.layout.receipts) if study else {}
     with open_scratch(scratch / "catalog.duckdb") as catalog:
         enrolment = register(
             catalog,
             found,
-            StudyRules(
-                salt=study.config.salt if study else secrets.token_hex(),
-                val=_SHARE,
-                test=_SHARE,
-                modalities=tuple(MODALITIES),
-                dictionary=dictionary,
-                tables=tables,
-            ),
+            rules,
             withdrawn_eids=find_withdrawn_eids(read_withdrawals(found.withdrawal_lists), catalog, found),
             withdrawn_keys=read_withdrawal_receipts(study.layout.receipts) if study else frozenset(),
             allocated=in_study,
         ).enrolment
-        features = _read_features(catalog, enrolment.samples, dictionary)
-    scans: dict[Visit, dict[str, ScanCandidate]] = defaultdict(dict)
-    for scan in found.scans:
-        scans[scan.visit][scan.modality] = scan
-    visits = [visit for visit in _in_order(scans, found.labels) if visit in enrolment.samples]
-    names = _names(visits) if study is None else {visit: enrolment.samples[visit].sample_id for visit in visits}
-    people = [
-        Person(
-            sample=Sample(
-                name=names[visit],
-                instance=visit.instance,
-                participant=found.labels.get(visit.eid, str(visit.eid)),
-                row=in_study[names[visit]].row if names[visit] in in_study else None,
-            ),
-            scans=scans[visit],
-            features=features[enrolment.samples[visit].row],
-        )
-        for visit in visits
-    ]
+        features = _read_features(catalog, enrolment.samples, rules.dictionary)
     return FoundPeople(
-        people=tuple(people),
+        people=tuple(_people_of(found, enrolment.samples, features, in_study, named=study is not None)),
         tables=tuple(dict.fromkeys([*found.tables, *tables])),
         num_withdrawn=enrolment.num_withdrawn,
         num_not_understood=sum(images.number for images in found.misnamed),
@@ -149,6 +130,41 @@ def enrol_people(
 def without_tables(found: FoundSources) -> FoundSources:
     """Return what was found but for its tables, for a model that sees none."""
     return replace(found, tables=(), visit_tables=())
+
+
+def _people_of(
+    found: FoundSources,
+    enrolled: Mapping[Visit, EnrolledSample],
+    features: Mapping[int, Mapping[str, float]],
+    in_study: Mapping[str, EnrolledSample],
+    *,
+    named: bool,
+) -> Iterator[Person]:
+    """Yield everybody who is enrolled, with their scans.
+
+    Parameters
+    ----------
+    features
+        By row of the scratch catalogue.
+    in_study
+        By sample id, those whom the study has.
+    named
+        Whether the study's salt makes sample ids; otherwise people are counted.
+    """
+    scans: dict[Visit, dict[str, ScanCandidate]] = defaultdict(dict)
+    for scan in found.scans:
+        scans[scan.visit][scan.modality] = scan
+    visits = [visit for visit in _in_order(scans, found.labels) if visit in enrolled]
+    names = {visit: enrolled[visit].sample_id for visit in visits} if named else _names(visits)
+    for visit in visits:
+        name = names[visit]
+        sample = Sample(
+            name=name,
+            instance=visit.instance,
+            participant=found.labels.get(visit.eid, str(visit.eid)),
+            row=in_study[name].row if name in in_study else None,
+        )
+        yield Person(sample=sample, scans=scans[visit], features=features[enrolled[visit].row])
 
 
 def _read_features(

@@ -42,7 +42,7 @@ class PredictionPlan:
 
 
 def plan_prediction(study: Study | None, request: PredictRequest) -> PredictionPlan:
-    """Return what a prediction would do; nothing is read but names and tables.
+    """Return what a prediction would do; no scan is read, only names, tables and the models.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def plan_prediction(study: Study | None, request: PredictRequest) -> PredictionP
         As `run_prediction`.
     """
     models = _prepare(study, request)
-    with gather(study, models, request) as gathered:
+    with gather(study, models, request, scans=False) as gathered:
         if isinstance(gathered, StudySamples):
             size = len(gathered.samples.entries)
             memory = stored_memory_bytes(gathered.rules, models.arrays)

@@ -15,7 +15,7 @@ from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import CONNECTIVITY
 from mmstudy.models.find import FoundModel
 from mmstudy.models.orientation import axes_to_flip, flip_rows
-from mmstudy.predict.model_set import ArrayKey, arrays_of, shown_features
+from mmstudy.predict.model_set import ArrayKey, arrays_of
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError
@@ -71,7 +71,7 @@ class Member:
         }
         features = None
         if batch.features is not None and card.shape.num_features:
-            features = {name: batch.features[name] for name in shown_features(card)}
+            features = {name: batch.features[name] for name in card.features.shown_names}
         edges = batch.rows.get((CONNECTIVITY, 0)) if card.shape.num_edges else None
         predictions = self.trained.predict(volumes or None, edges, features)
         return np.stack([predictions[target.name] for target in card.targets], axis=1)

@@ -1,5 +1,6 @@
 """What is predicted of one sample, or why nothing is."""
 
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -57,7 +58,29 @@ class Outcome:
         return "failed" if any(fault.is_failure for fault in self.faults) else "refused"
 
 
-def finish(outcome: Outcome, prediction_T: NDArray[np.float64], spread_T: NDArray[np.float64] | None) -> Outcome:
+def finish_all(
+    outcomes: MutableMapping[int, Outcome],
+    positions: Sequence[int],
+    prediction_NT: NDArray[np.float64],
+    spread_NT: NDArray[np.float64] | None,
+) -> None:
+    """Write what the models predicted of some samples into their outcomes.
+
+    Parameters
+    ----------
+    outcomes
+        By position.
+    positions
+        Whose the rows of the arrays are.
+    spread_NT
+        Standard deviation over the models; None of one model.
+    """
+    for index, position in enumerate(positions):
+        spread_T = None if spread_NT is None else spread_NT[index]
+        outcomes[position] = _finish(outcomes[position], prediction_NT[index], spread_T)
+
+
+def _finish(outcome: Outcome, prediction_T: NDArray[np.float64], spread_T: NDArray[np.float64] | None) -> Outcome:
     """Return the outcome of a sample that went through the network."""
     if not np.isfinite(prediction_T).all():
         fault = Fault(name="not-finite", text="not-finite: the model's output is no finite number", is_failure=True)

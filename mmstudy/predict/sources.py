@@ -25,15 +25,10 @@ _ONLY_PERSON = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamedSources:
-    """What was named; nothing: the samples of the study."""
+    """What was named."""
 
     folders: tuple[Source, ...] = ()
     images: tuple[ScanCandidate, ...] = field(default=(), repr=False)
-
-    @property
-    def are_of_study(self) -> bool:
-        """Return whether nobody new was named."""
-        return not (self.folders or self.images)
 
 
 def parse_sources(words: Sequence[str], config: StudyConfig) -> NamedSources:
@@ -120,7 +115,7 @@ def _parse_folder(word: str, config: StudyConfig) -> Source:
     if len(kinds) == 1:
         return Source(kind=kinds[0], path=source.path)
     what = f"scans of several kinds: {', '.join(kinds)}" if kinds else "no scan of a kind that is known"
-    raise SourceError(f"The folder {source.path} holds {what}.", "Say what it is: ukb:DIR, bids:DIR or folder:DIR.")
+    raise SourceError(f"A folder that was named holds {what}.", "Say what it is: ukb:DIR, bids:DIR or folder:DIR.")
 
 
 def _holds_scans(source: Source, config: StudyConfig) -> bool:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from mmbase.names import METADATA
 from mmdata.study import Study
 from mmdata.volume.connectome import CONNECTOMES
+from mmstudy.dictionary import study_dictionary
 from mmstudy.predict.checking import Expectation, check_features, check_stores, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
 from mmstudy.predict.model_set import ArrayKey, arrays_of
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
-from mmstudy.predict.samples import Outcome, finish
+from mmstudy.predict.samples import Outcome, finish_all
 from mmstudy.predict.stored_scans import check_stored_scans
 from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.study_samples import StoredSample, StoredSamples
@@ -74,10 +75,7 @@ def predict_stored(
                 done += len(part_BT)
                 on_progress(done, num_passes)
             of_models.append(np.concatenate(parts))
-        prediction_NT, spread_NT = combine(of_models)
-        for index, position in enumerate(positions):
-            spread_T = None if spread_NT is None else spread_NT[index]
-            outcomes[position] = finish(outcomes[position], prediction_NT[index], spread_T)
+        finish_all(outcomes, positions, *combine(of_models))
     return [outcomes[position] for position in range(len(samples.entries))]
 
 
@@ -98,7 +96,7 @@ def _judge(
         present = _present(one, features, rules.wanted)
         found = [*deviations[position], *check_features(features, rules.expectations)]
         deviating, allowed = divide(found, rules.allowed)
-        faults = (*find_faults(rules.wanted, present, one.rejected), *deviating)
+        faults = (*find_faults(rules.wanted, present, one.rejected, features), *deviating)
         lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
         outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(lacking), allowed=allowed)
         if not faults:
@@ -155,11 +153,14 @@ def _present(one: StoredSample, features: Mapping[str, float], wanted: WantedInp
 
 
 def _find_deviations(study: Study, samples: StoredSamples, rules: StoredRules) -> Mapping[int, Sequence[Deviation]]:
-    """Return what is found wrong with the study's arrays, which is every sample's, and with each sample's scans."""
+    """Return what is wrong with how the study makes its arrays and features, which is everybody's, and with scans."""
+    dictionary = study_dictionary(study)
     of_stores = [
         deviation
         for one in rules.expectations
-        for deviation in check_stores(store_attributes(study, arrays_of(one.model.card), rules.connectivity), one)
+        for deviation in check_stores(
+            store_attributes(study, arrays_of(one.model.card), rules.connectivity), dictionary, one
+        )
     ]
     if any(one.name not in rules.allowed for one in of_stores):  # nobody is predicted
         return dict.fromkeys(range(len(samples.entries)), of_stores)

@@ -95,17 +95,8 @@ def list_samples(
             frame = frame.filter(pl.col("split") == split)
         columns = feature_columns(catalog, frame["row"], features)
         values = {name: column.to_numpy() for name, column in zip(features, columns, strict=True)}
-        scans = scan_frame(catalog)
+        stored, rejected = _scans_of(scan_frame(catalog))
         labels = participant_labels(catalog)
-    stored: dict[str, set[str]] = defaultdict(set)
-    rejected: dict[str, dict[str, Fault]] = defaultdict(dict)
-    for name, modality, status, reason, detail in scans.select(
-        "sample_id", "modality", "status", "reason", "detail"
-    ).iter_rows():
-        if status == "stored":
-            stored[name].add(modality)
-        elif status == "rejected":
-            rejected[name][modality] = rejection_fault(modality, reason, detail)
     entries = tuple(
         StoredSample(
             sample=Sample(name=name, instance=instance, participant=labels.get(eid, str(eid)), row=row),
@@ -115,6 +106,20 @@ def list_samples(
         for name, eid, instance, row, _ in frame.iter_rows()
     )
     return StoredSamples(entries, values)
+
+
+def _scans_of(scans: pl.DataFrame) -> tuple[defaultdict[str, set[str]], defaultdict[str, dict[str, Fault]]]:
+    """Return the modalities that are stored, and why others are not, by sample id."""
+    stored = defaultdict[str, set[str]](set)
+    rejected = defaultdict[str, dict[str, Fault]](dict)
+    for name, modality, status, reason, detail in scans.select(
+        "sample_id", "modality", "status", "reason", "detail"
+    ).iter_rows():
+        if status == "stored":
+            stored[name].add(modality)
+        elif status == "rejected":
+            rejected[name][modality] = rejection_fault(modality, reason, detail)
+    return stored, rejected
 
 
 def _require_listed(listed: Collection[str], frame: pl.DataFrame) -> None:

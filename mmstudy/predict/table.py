@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -98,7 +97,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _told(outcome: Outcome, assumed: Sequence[str]) -> Iterator[Any]:
+def _told(outcome: Outcome, assumed: Sequence[str]) -> Iterator[str]:
     yield from outcome.warnings
     yield from dict.fromkeys(f"allowed {one.label}" for one in outcome.allowed)
     if outcome.status == "predicted":

@@ -19,6 +19,7 @@ from mmbase.checksums import write_checked
 from mmbase.disclosure import SMALLEST_COUNT, rounded
 from mmbase.files import to_json
 from mmbase.json_text import EXACT, Finite
+from mmbase.names import AGE
 from mmtrain.aggregates.people import shown_count
 from mmtrain.bundles.part import read_part
 from mmtrain.data.cohort import Cohort
@@ -31,7 +32,6 @@ from mmtrain.page.verdicts import judge
 
 Split = Literal["train", "val", "test"]
 RESULTS_VERSION = 1
-AGE = "age"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the ages of the training cohort; those with fewer than ten people on one side are left out."""
 

@@ -50,6 +50,17 @@ class FeatureScaler:
         if self.scaling != "raw" and None in self.means:
             raise ValueError("standardised features need the mean of each")
 
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        """Return the features that the model sees, in their order."""
+        return tuple(name for name, is_shown in zip(self.names, self.shown, strict=True) if is_shown)
+
+    @property
+    def required_names(self) -> tuple[str, ...]:
+        """Return those of them that no sample may lack, for it is not known what stands for a missing value."""
+        shown = zip(self.names, self.means, self.shown, strict=True)
+        return tuple(name for name, mean, is_shown in shown if is_shown and mean is None)
+
     def unfilled(self, features_NF: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which values are missing with nothing to stand for them, shape (N, F).
 

@@ -6,11 +6,6 @@ from numpy.typing import NDArray
 from mmtrain.data.scaling import FeatureScaler
 
 
-def shown_features(scaler: FeatureScaler) -> list[str]:
-    """Return the features that the model sees, in their order."""
-    return [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
-
-
 def columns_of_features(scaler: FeatureScaler) -> NDArray[np.int64]:
     """Return the columns of each feature that the model sees: its value, and where there is one, whether it is missing.
 

@@ -3,12 +3,13 @@
 import numpy as np
 from sklearn import metrics as sk
 
+from mmbase.names import AGE
 from mmtrain.config.data import TargetConfig
 from mmtrain.metrics.classification import DECISION_THRESHOLD, true_classes
 from mmtrain.metrics.metric import AgeBias, Fixed, Metric, Scored, Values
 
-AGE, YEARS = "age", "year"
-"""Name of the target whose bias by age is looked at, and how its unit begins."""
+YEARS = "year"
+"""How the unit begins of the target whose bias by age is looked at."""
 _ROUNDING = 1e-12
 
 

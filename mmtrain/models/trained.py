@@ -142,7 +142,7 @@ class TrainedModel:
         if not features and METADATA in self.card.optional_inputs:
             return None
         scaler = self.card.features
-        shown = [name for name, is_shown in zip(scaler.names, scaler.shown, strict=True) if is_shown]
+        shown = scaler.shown_names
         self._require_names("features", [name for name in features if name not in scaler.names or name in shown], shown)
         columns = {name: np.asarray(features[name], np.float64) for name in shown}
         for name, column in columns.items():

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from catalog.fields import FeatureDefinition, load_dictionary
 from mmbase.disclosure import SMALLEST_COUNT
+from mmbase.names import AGE
 from mmstudy.models.training_cohort import FeatureCohort
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.names import deviation
 from mmstudy.predict.deviations.units import other_units
 
-AGE = "age"
 _BEYOND_AGES = 0.25
 """Share of the distance from the median age to the tenth youngest (or oldest) by which the range goes beyond these."""
 _YEARS_OF_BIRTH = (1900, 2030)

@@ -66,7 +66,7 @@ def card() -> ModelCard:
     )
 
 
-def test_the_training_split_alone_is_described_of_its_inputs_and_targets(study: Study) -> None:
+def test_the_training_split_alone_is_described_of_its_inputs_and_of_age(study: Study) -> None:
     described = describe_run(study, make_run(study, 20), card())
     volumes = described.volumes["t1"]
     assert volumes.people == 20
@@ -82,3 +82,11 @@ def test_a_person_counts_once_and_fewer_than_ten_are_not_described(study: Study)
     few = describe_run(study, make_run(study, 18, twice), card())
     assert not few.volumes
     assert not few.features
+
+
+def test_codes_are_not_described_for_their_share_counts_people(study: Study) -> None:
+    run = make_run(study, 20)
+    table = pl.read_parquet(run.cohort)
+    ill = [1.0] * 3 + [0.0] * (NUM_ROWS - 3)
+    table.with_columns(feature_weight=pl.Series(ill)).write_parquet(run.cohort)
+    assert set(describe_run(study, run, card()).features) == {"age"}

@@ -31,15 +31,15 @@ def balls(number: int, seed: int = 0) -> list[NDArray[np.float32]]:
     return [((squared < 25) * rng.uniform(0.3, 0.9, (16, 16, 16))).astype(np.float32) for _ in range(number)]
 
 
-def cohort() -> TrainingCohort:
+def cohort(num_people: int = 20) -> TrainingCohort:
     rng = np.random.default_rng(1)
-    volumes = volume_cohort(balls(NUM_PEOPLE), GRID)
+    volumes = volume_cohort(balls(num_people), GRID)
     ages = feature_cohort(rng.uniform(45, 82, 60))
     assert volumes is not None
     assert ages is not None
     return TrainingCohort(
         volumes={"t1": volumes},
-        edges=edge_cohort(rng.normal(0, 0.2, (NUM_PEOPLE, 45)).astype(np.float32)),
+        edges=edge_cohort(rng.normal(0, 0.2, (num_people, 45)).astype(np.float32)),
         features={"age": ages},
     )
 
@@ -110,6 +110,15 @@ def test_a_training_cohort_comes_back_from_its_file(tmp_path: Path) -> None:
     assert volumes[0].usual == volumes[1].usual
     assert volumes[0].grid == GRID
     np.testing.assert_allclose(volumes[0].mean_XYZ, volumes[1].mean_XYZ, atol=1e-3)
+
+
+def test_a_file_does_not_tell_how_few_people_lack_an_input(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.safetensors"
+    write_training_cohort(path, cohort(27))
+    read = read_training_cohort(path)
+    assert read.edges is not None
+    assert {read.edges.people, read.volumes["t1"].people} == {20}
+    assert {one.people for one in (*read.edges.usual.values(), *read.volumes["t1"].usual.values())} == {20}
 
 
 @pytest.mark.parametrize("has_checksums", [True, False])

@@ -204,7 +204,8 @@ def test_what_cannot_end_well_is_refused_before_any_work(trained: Trained, tmp_p
         run_prediction(None, PredictRequest(models=("any",), output=tmp_path / "new.csv"), silent)
 
 
-def test_a_plan_counts_without_reading(trained: Trained, tmp_path: Path) -> None:
+def test_a_plan_counts_without_reading(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmstudy.models.cohort_of_run.read_batches", None)
     request = PredictRequest(
         models=(trained.run.run_id,), sources=(f"ukb:{trained.release}",), output=tmp_path / "a.csv", workers=2
     )

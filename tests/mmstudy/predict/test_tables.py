@@ -1,11 +1,15 @@
 """Fields, codes, units and ranges of tables."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from catalog.fields import load_dictionary
 from catalog.tables.headers import TableHeader, parse_header
 from mmstudy.models.training_cohort import FeatureCohort, feature_cohort
+from mmstudy.predict.deviations.definitions import find_definition_deviations
 from mmstudy.predict.deviations.features import age_range, find_column_deviations, find_feature_deviations
 from mmstudy.predict.deviations.table import find_table_deviations
 
@@ -81,3 +85,19 @@ def test_age_at_recruitment_in_place_of_age_at_the_visit_is_told() -> None:
     assert "21022" in found.got
     assert find_table_deviations([header("21022-0.0"), header("21003-2.0", *others)], FIELDS) == []
     assert find_table_deviations([header("21022-0.0"), header("Age", *others)], FIELDS) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ({}, []),
+        ({"unit": "kilograms"}, []),
+        ({"policy": "earliest"}, []),
+        ({"unit": "pounds"}, ["other-unit"]),
+        ({"field": 23098}, ["wrong-field"]),
+        ({"recode": {1: 0.0}}, ["wrong-code"]),
+    ],
+)
+def test_a_study_that_makes_a_feature_otherwise_is_told_by_name(made: dict[str, Any], told: list[str]) -> None:
+    ours = {"weight": replace(FIELDS["weight"], **made)}
+    assert [one.name for one in find_definition_deviations(FIELDS, ours)] == told
