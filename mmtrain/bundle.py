@@ -61,6 +61,11 @@ class BundleDirectory:
         return self.path / "golden" / "outputs.json"
 
     @property
+    def untrained(self) -> Path:
+        """Blocks of a published checkpoint that are no part of the model that was imported from it."""
+        return self.path / "untrained.safetensors"
+
+    @property
     def required(self) -> tuple[Path, ...]:
         """What every bundle has that mm exports; a model that was imported may have the first three alone."""
         return (self.model, self.model_card, self.contract, self.golden_inputs, self.golden_outputs)
@@ -68,4 +73,5 @@ class BundleDirectory:
     @property
     def parts(self) -> tuple[Path, ...]:
         """Every file that a bundle may have, but for checksums."""
-        return (*self.required, self.intervals, self.training_cohort, self.results, self.readme, self.onnx)
+        described = (self.intervals, self.training_cohort, self.results, self.readme)
+        return (*self.required, *described, self.onnx, self.untrained)

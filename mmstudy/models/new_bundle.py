@@ -39,9 +39,7 @@ def new_bundle(where: Path, *, overwrite: bool) -> Iterator[BundleDirectory]:
     make_directory(where.parent)
     draft.mkdir()
     try:
-        bundle = BundleDirectory(draft)
-        bundle.golden_inputs.parent.mkdir()
-        yield bundle
+        yield BundleDirectory(draft)
         _share(draft)
         if overwrite and where.exists():
             where.rename(replaced)

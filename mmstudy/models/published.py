@@ -4,7 +4,6 @@ The folder is a bundle, with one file more: `untrained.safetensors` holds the bl
 training reached. They are no part of the model; with them `mm weights export` gives back every tensor bit for bit.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import torch
 from safetensors.torch import save
 
 from catalog.fields import Dictionary
-from mmbase.checksums import CHECKSUMS, write_checked
-from mmbase.files import draft_of, make_directory, sync_directory
+from mmbase.checksums import write_checked
 from mmdata.study import Study
 from mmstudy.models.contract import InputContract, write_contract
+from mmstudy.models.new_bundle import new_bundle, require_place
 from mmstudy.models.published_card import Stated, published_card
 from mmstudy.models.published_contract import published_contract, published_stores
 from mmstudy.on_record import require_no_participant
@@ -27,11 +26,6 @@ from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.networks import fusion
 from mmtrain.published.checkpoint import PublishedCheckpoint, read_checkpoint
 from mmtrain.published.trained_inputs import find_trained_inputs
-
-UNTRAINED = "untrained.safetensors"
-"""Blocks of the checkpoint that are no part of the model."""
-_BUNDLE = BundleDirectory(Path())
-_FILES = {path.name for path in (_BUNDLE.model, _BUNDLE.model_card, _BUNDLE.contract)} | {UNTRAINED, CHECKSUMS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,22 +55,18 @@ def import_checkpoint(
     Raises
     ------
     TrainError, UnknownTargetError
-        The file is no published checkpoint, what was said does not fit it, or there is something at the folder.
+        The file is no published checkpoint, or what was said does not fit it.
+    StudyError
+        Something else is in the folder's place, or no bundle may lie there.
     """
-    _require_free(path, overwrite=overwrite)
+    place = require_place(path, overwrite=overwrite)
     checkpoint = read_checkpoint(source)
     card = published_card(checkpoint, find_trained_inputs(checkpoint.tensors), stated, dictionary)
     contract = published_contract(card, stated, dictionary)
     card = replace(card, stores=published_stores(card, contract))
-    draft = draft_of(path)
-    shutil.rmtree(draft, ignore_errors=True)  # of a killed import
-    make_directory(draft)
-    _write(BundleDirectory(draft), checkpoint, card, contract)
-    if path.exists():
-        shutil.rmtree(path)
-    draft.rename(path)
-    sync_directory(path.parent)
-    return ImportedModel(path=path, card=card, contract=contract)
+    with new_bundle(place, overwrite=overwrite) as bundle:
+        _write(bundle, checkpoint, card, contract)
+    return ImportedModel(path=place, card=card, contract=contract)
 
 
 def folder_in_study(study: Study, name: str) -> Path:
@@ -96,17 +86,6 @@ def folder_in_study(study: Study, name: str) -> Path:
     return study.layout.models / name
 
 
-def _require_free(path: Path, *, overwrite: bool) -> None:
-    if not path.exists() and not path.is_symlink():
-        return
-    if not path.is_dir() or path.is_symlink() or any(entry.name not in _FILES for entry in path.iterdir()):
-        raise TrainError(
-            f"{path} exists and holds something else than an imported model.", "Give another name with --as."
-        )
-    if not overwrite:
-        raise TrainError(f"{path} exists.", "Give another name, or --overwrite.")
-
-
 def _write(bundle: BundleDirectory, checkpoint: PublishedCheckpoint, card: ModelCard, contract: InputContract) -> None:
     with torch.device("meta"):
         network = fusion.build(card.shape)
@@ -114,6 +93,6 @@ def _write(bundle: BundleDirectory, checkpoint: PublishedCheckpoint, card: Model
     network.load_state_dict({name: checkpoint.tensors[name] for name in of_model}, assign=True)
     save_weights(bundle.model, network)
     others = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in of_model}
-    write_checked(bundle.path / UNTRAINED, save(others))
+    write_checked(bundle.untrained, save(others))
     write_contract(bundle.contract, contract)
     write_card(bundle.model_card, card)

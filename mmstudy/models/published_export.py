@@ -17,7 +17,6 @@ from catalog.export.files import require_writable
 from mmbase.errors import first_line
 from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.models.find import FoundModel
-from mmstudy.models.published import UNTRAINED
 from mmstudy.models.published_card import REFERENCE_COLUMNS
 from mmstudy.models.training_history import history_of
 from mmtrain.bundle import BundleDirectory
@@ -57,7 +56,7 @@ def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:
         )
     bundle = BundleDirectory(model.path)
     tensors = _read(bundle.model)
-    untrained = bundle.path / UNTRAINED
+    untrained = bundle.untrained
     others = _read(untrained) if untrained.exists() else _first_weights(_whole(shape, tensors))
     tensors = {**others, **tensors}
     whole = _whole(shape, tensors)

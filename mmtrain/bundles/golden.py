@@ -155,7 +155,8 @@ def largest_differences(expected: GoldenOutputs, got: Mapping[str, Any]) -> dict
 
 
 def write_golden(bundle: BundleDirectory, inputs: GoldenInputs, outputs: GoldenOutputs) -> None:
-    """Write both files of the golden examples; their folder exists."""
+    """Write both files of the golden examples."""
+    bundle.golden_inputs.parent.mkdir(exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {_VOLUME + name: volumes for name, volumes in inputs.coarse.items()}
     tensors |= {_FEATURE + name: values for name, values in inputs.features.items()}
     if inputs.connectivity is not None:

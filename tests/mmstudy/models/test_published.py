@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from catalog.fields import load_dictionary
 from mmbase.errors import MmError
+from mmdata.errors import StudyError
 from mmdata.study import Study, create_study, parse_config
 from mmstudy.models.contract import InputContract
 from mmstudy.models.find import FoundModel, find_model
@@ -253,7 +254,7 @@ def test_inputs_that_the_weights_leave_open_are_taken_from_whoever_says_them(tmp
 
 def test_a_model_is_replaced_only_when_asked_for_and_other_folders_never(tmp_path: Path) -> None:
     imported(tmp_path, VOLUMES, AGE)
-    with pytest.raises(TrainError, match="--overwrite"):
+    with pytest.raises(StudyError, match="--overwrite"):
         import_checkpoint(tmp_path / "best.pt", tmp_path / "model", AGE, load_dictionary())
     weight = Stated(target="weight")
     import_checkpoint(tmp_path / "best.pt", tmp_path / "model", weight, load_dictionary(), overwrite=True)
@@ -261,7 +262,7 @@ def test_a_model_is_replaced_only_when_asked_for_and_other_folders_never(tmp_pat
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(TrainError, match="holds something else"):
+    with pytest.raises(StudyError, match="holds more than a bundle"):
         import_checkpoint(tmp_path / "best.pt", tmp_path / "other", AGE, load_dictionary(), overwrite=True)
     assert (tmp_path / "other" / "thesis.tex").exists()
 
