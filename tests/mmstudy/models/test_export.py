@@ -91,7 +91,7 @@ def test_no_byte_of_a_bundle_names_a_sample_or_the_study(
     secrets = [*cohort["sample_id"], *(str(path) for path in (root, bundle)), root.name, study_of_models.config.salt]
     secrets += [everything.run_id, str(Path(mmtrain.__file__).parents[1]), str(Path(torch.__file__).parents[1])]
     files = [path for path in bundle.rglob("*") if path.is_file()]
-    assert len(files) == 10
+    assert len(files) == 12
     for path in files:
         for content in contents(path):
             assert not [secret for secret in secrets if secret.encode() in content], path.name
