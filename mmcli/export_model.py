@@ -38,7 +38,7 @@ def export_model(
     size = f"{made.num_bytes / 1e6:,.1f} MB"
     lines = [f"Wrote {made.path} ({size}). Read its README.md before you pass it on."]
     lines += [f"There is no ONNX file. {made.onnx_note}"] if made.onnx_note else []
-    lines += [f"{made.headline}."] if made.headline else []
+    lines += [f"{made.headline}: its README.md says why."] if made.headline else []
     content = {
         "bundle": str(made.path),
         "bytes": made.num_bytes,

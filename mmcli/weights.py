@@ -25,10 +25,11 @@ def show(
     A file is only read: nothing that it asks for is run.
     """
     from mmstudy.models.find import find_model
+    from mmstudy.models.published_export import SUFFIXES
     from mmstudy.models.weights_facts import facts_of_checkpoint, facts_of_model, facts_tables
 
     path = Path(weights).expanduser()
-    is_file = path.exists() and not path.is_dir()
+    is_file = (path.exists() or path.suffix in SUFFIXES) and not path.is_dir()
     facts = facts_of_checkpoint(path) if is_file else facts_of_model(find_model(study_at_hand(context), weights))
     report(as_json, asdict(facts), facts_tables(facts))
 

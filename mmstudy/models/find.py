@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mmbase.suggestion import did_you_mean
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.models.contract import InputContract, contract_of_study, read_contract
@@ -74,7 +75,7 @@ def find_model(study: Study | None, name: str) -> FoundModel:
     TrainError
         There is none, or it cannot be used.
     """
-    if study is not None and _is_run(study.layout, name):
+    if study is not None and name in _run_ids(study.layout):
         run, _ = find_run_of_study(study.layout, name)
         require_cleaned(study.layout, run)
         card = read_model_card(run.path)
@@ -91,11 +92,18 @@ def find_model(study: Study | None, name: str) -> FoundModel:
                 is_run=False,
             )
     raise TrainError(
-        f"There is no model {name!r}: no run of the study, no model that was imported, and no folder of a bundle.",
+        f"There is no model {name!r}: no run of the study, no model that was imported, and no folder of a bundle."
+        f"{did_you_mean(name, [] if study is None else _names_in_study(study.layout))}",
         "mm runs lists the runs. A bundle is a folder with a model.json.",
     )
 
 
-def _is_run(layout: StudyLayout, name: str) -> bool:
+def _run_ids(layout: StudyLayout) -> list[str]:
     runs = study_runs(layout)
-    return any(run.run_id == name for run in (*runs.reachable, *runs.unreachable))
+    return [run.run_id for run in (*runs.reachable, *runs.unreachable)]
+
+
+def _names_in_study(layout: StudyLayout) -> list[str]:
+    """Return what the study's models are called: its runs, and those that it keeps."""
+    kept = sorted(path.name for path in layout.models.glob("*") if BundleDirectory(path).model_card.is_file())
+    return [*_run_ids(layout), *kept]

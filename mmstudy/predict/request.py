@@ -44,6 +44,8 @@ class PredictRequest:
             raise StudyError(f"Expected a level between 0 and 1, got {self.level:g}.", "Give --level 0.9.")
         if self.split not in (ALL_SPLITS, *SPLITS):
             raise StudyError(f"Expected the split to be {', '.join(SPLITS)} or {ALL_SPLITS}, got {self.split!r}.")
+        if not all(self.models):
+            raise StudyError("A model has no name.", "Name one, or several with a comma between them.")
         if len(set(self.models)) < len(self.models):
             raise StudyError("A model is named twice.", "Name each once: their predictions are averaged.")
         of_study = self.split != ALL_SPLITS or self.sample_list is not None

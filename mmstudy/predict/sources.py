@@ -17,7 +17,7 @@ from mmdata.errors import SourceError
 from mmdata.sources.every import Source, SourceKind, find_sources, parse_source
 from mmdata.study import StudyConfig
 
-_IMAGE = re.compile(r"(?P<modality>\w+)=(?P<path>.+)")
+_IMAGE = re.compile(r"(?P<modality>\w+)=(?P<path>.*)")
 _UKB = "ukb:"
 _ONLY_PERSON = 1
 """Number of the person whose images are named one by one."""
@@ -88,6 +88,8 @@ def _parse_image(word: str, *, in_template_space: bool) -> ScanCandidate:
             f"A single image needs its modality, one of {', '.join(VOLUME_MODALITIES)}.",
             "Write t1=FILE.nii.gz; images of several modalities side by side are of one person.",
         )
+    if not match["path"]:
+        raise SourceError(f"{match['modality']}= names no file.", f"Write {match['modality']}=FILE.nii.gz.")
     path = Path(match["path"]).expanduser()
     if not path.is_file():
         raise SourceError(f"The {match['modality']} image does not exist, or is no file.", "Correct the name.")

@@ -17,6 +17,7 @@ def test_help_says_what_the_file_holds_with_identify(run_mm: RunMm) -> None:
     ("words", "message"),
     [
         (("no-such-run", "--output", "{}/a.csv"), "There is no model 'no-such-run'"),
+        (("one,", "--output", "{}/a.csv"), "A model has no name"),
         (("no-such-run", "--output", "{}/a.txt"), "Expected a file that ends in .csv or .parquet"),
         (("one,one", "--output", "{}/a.csv"), "A model is named twice"),
         (("one", "--output", "{}/a.csv", "--level", "90"), "Expected a level between 0 and 1"),

@@ -82,7 +82,9 @@ def test_a_name_is_a_model_of_the_study(run_mm: RunMm, elsewhere: Path) -> None:
     assert made == elsewhere / "study" / "models" / "published"
     assert not made.parents[1].stat().st_mode & 0o077  # the study is its owner's alone
     assert answer(run_mm, "show", "published")["target"] == "age"
-    assert "There is no model 'publish'" in complaint(run_mm("weights", "show", "publish"))
+    said = complaint(run_mm("weights", "show", "publish"))
+    assert "There is no model 'publish'" in said and "Did you mean published?" in said
+    assert "There is no file lost.pt" in complaint(run_mm("weights", "show", "lost.pt"))
 
 
 def test_what_the_weights_do_not_say_is_asked_for(run_mm: RunMm, elsewhere: Path) -> None:

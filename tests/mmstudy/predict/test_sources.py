@@ -55,6 +55,7 @@ def test_single_images_are_of_one_person_in_template_space_unless_they_are_regis
     [
         (["{}/a.nii.gz"], "A single image needs its modality"),
         (["t1={}/missing.nii.gz"], "The t1 image does not exist"),
+        (["t1="], "t1= names no file"),
         (["t1={}/a.nii.gz", "t1={}/a.nii.gz"], "Several images are of one modality"),
         (["t1={}/a.nii.gz", "bids:{}"], "folders and images are mixed|got both"),
         (["{}/nowhere"], "A source is no folder"),
