@@ -94,7 +94,7 @@ def run_prediction(study: Study | None, request: PredictRequest, progress: Progr
         predictor,
         output=str(request.output),
         assumed=assumed,
-        order=ORDER if isinstance(gathered, NewPeople) and not request.identify else "",
+        order=ORDER if not request.identify and any(one.sample.participant for one in people.people) else "",
         num_withdrawn=people.num_withdrawn,
         num_not_understood=people.num_not_understood,
     )

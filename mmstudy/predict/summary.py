@@ -128,8 +128,8 @@ def _interval_lines(summary: PredictionSummary) -> Iterator[str]:
         )
     for name in summary.without_intervals:
         yield (
-            f"No intervals of {name} at {summary.level:.0%}: the model came without them, or too few validation samples "
-            "are at hand that all models have."
+            f"No intervals of {name} at {summary.level:.0%}: the model came without them, or too few validation "
+            "samples are at hand that all models have."
         )
 
 
