@@ -10,6 +10,7 @@ from mmdata.errors import StudyError
 from mmdata.execution.capacity import Projection, require_capacity
 from mmdata.readers.scan import LoadSettings
 from mmdata.study import Study
+from mmstudy.models.find import FoundModel
 from mmstudy.predict.checking import Expectation, check_tables, find_expectations
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.model_set import ModelSet
@@ -21,6 +22,8 @@ from mmstudy.predict.scratch import open_scratch_folder
 from mmstudy.predict.sources import find_people, parse_sources
 from mmstudy.predict.stored import StoredRules
 from mmstudy.predict.study_samples import StoredSamples, list_samples, read_sample_list
+from mmtrain.data.cohort import read_cohort
+from mmtrain.run import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,19 @@ def gather(
             wanted=models.wanted,
             expectations=find_expectations(study, models.found, scans=False),
             connectivity=study.config.connectivity.name,
+            learnt_from=frozenset(name for model in models.found for name in _training_samples(model)),
             allowed=request.allowed,
             batch_size=request.batch_size,
         ),
     )
+
+
+def _training_samples(model: FoundModel) -> list[str]:
+    """Return the samples of the study that a model was trained on; none of a bundle, which does not tell."""
+    if not model.is_run:
+        return []
+    cohort = read_cohort(RunDirectory(model.path).cohort)
+    return [cohort.sample_ids[position] for position in cohort.members("train")]
 
 
 def _find_people(

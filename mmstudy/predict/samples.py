@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from mmstudy.predict.deviation import Deviation
 
+LEARNT_FROM = "the model has learnt from this sample"
+"""What a row is warned of whose error and interval say nothing of new people."""
 Status: TypeAlias = Literal["predicted", "refused", "failed"]
 """Refused: the sample is not what the model takes. Failed: the machine or a damaged file kept it from being read."""
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
 from mmstudy.predict.model_set import ArrayKey, arrays_of
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
-from mmstudy.predict.samples import Outcome, finish_all
+from mmstudy.predict.samples import LEARNT_FROM, Outcome, finish_all
 from mmstudy.predict.stored_scans import check_stored_scans
 from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.study_samples import StoredSample, StoredSamples
@@ -37,6 +37,8 @@ class StoredRules:
     """What each model takes for granted."""
     connectivity: str
     """Name of the connectivity."""
+    learnt_from: frozenset[str] = field(repr=False)
+    """Samples that one of the models was trained on."""
     allowed: frozenset[str]
     batch_size: int
 
@@ -97,8 +99,10 @@ def _judge(
         found = [*deviations[position], *check_features(features, rules.expectations)]
         deviating, allowed = divide(found, rules.allowed)
         faults = (*find_faults(rules.wanted, present, one.rejected, features), *deviating)
-        lacking = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
-        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(lacking), allowed=allowed)
+        warnings = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
+        if one.sample.name in rules.learnt_from and not faults:
+            warnings.append(LEARNT_FROM)
+        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(warnings), allowed=allowed)
         if not faults:
             groups[present].append(position)
     return outcomes, groups

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.predictor import Predictor
-from mmstudy.predict.samples import Outcome
+from mmstudy.predict.samples import LEARNT_FROM, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +102,11 @@ def summary_lines(summary: PredictionSummary) -> Iterator[str]:
     yield from _deviation_lines(summary)
     if summary.num_predicted:
         yield from _interval_lines(summary)
+    if learnt := summary.warned.get(LEARNT_FROM, 0):
+        yield (
+            f"{learnt} of the samples are those that the model has learnt from: their errors and intervals say "
+            "nothing of new people. --split test leaves them out."
+        )
     for name, sentence in summary.assumed.items():
         yield f"Assumed ({name}): {sentence}"
     if summary.num_withdrawn:

@@ -19,6 +19,9 @@ from mmdata.store.array import open_array
 from mmstudy.api import OpenStudy
 from mmstudy.predict.predict import plan_prediction, run_prediction
 from mmstudy.predict.request import PredictRequest
+from mmstudy.predict.samples import LEARNT_FROM
+from mmstudy.predict.summary import summary_lines
+from mmtrain.data.cohort import read_cohort
 from mmtrain.models.trained import load_model
 from tests.mmstudy.predict.conftest import Trained, silent
 
@@ -78,6 +81,15 @@ def test_every_sample_has_a_row_and_a_reason_where_it_has_no_prediction(trained:
     assert any(reason.startswith("truncated (t1): ") for reason in reasons)
     assert any("no t1" in reason for reason in reasons)
     assert summary.num_predicted + summary.num_refused + summary.num_failed == len(every)
+
+
+def test_samples_that_the_model_has_learnt_from_are_marked_and_counted(trained: Trained, tmp_path: Path) -> None:
+    predicted, summary = trained.predict(tmp_path / "all.parquet")
+    cohort = read_cohort(trained.run.cohort)
+    learnt_from = {cohort.sample_ids[position] for position in cohort.members("train")}
+    marked = predicted.filter(status="predicted").filter(pl.col("warnings").str.contains(LEARNT_FROM, literal=True))
+    assert set(marked["sample_id"]) == learnt_from
+    assert any(line.startswith(f"{len(learnt_from)} of the samples") for line in summary_lines(summary))
 
 
 def test_binary_targets_have_a_class_by_the_threshold_of_the_run(trained: Trained, tmp_path: Path) -> None:
