@@ -19,8 +19,8 @@ from benchmarks.fixtures import make_fixtures
 from mmdata.augment.apply import augment_batch
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import Geometry, Intensity, draw_geometry, draw_intensity, rotation_33
-from mmdata.copies.copy import as_fractions
 from mmdata.store.array import open_array
+from mmdata.volume.preprocess import as_fractions
 
 SIDES = (64, 128)
 PARTICIPANTS, NUM_VOLUMES = 40, 4
@@ -123,7 +123,7 @@ def require_parity(brains: Brains) -> dict[str, float]:
 def _read_brains(path: Path, rows: Sequence[int]) -> Brains:
     array = open_array(path)
     affine_44 = np.asarray(array.attributes["affine_ras"])
-    volumes = list(as_fractions(array.read_rows([(row,) for row in rows])))
+    volumes = list(torch.from_numpy(as_fractions(array.read_rows([(row,) for row in rows]))))
     subjects = [tio.Subject(t1=tio.ScalarImage(tensor=volume[None].clone(), affine=affine_44)) for volume in volumes]
     return Brains(volumes, subjects, float(affine_44[0, 0]) * array.shape[-1])
 

@@ -92,7 +92,6 @@ def predict(
         return
     if model is None or output is None:
         raise typer.BadParameter("missing; give a model and the file to write", param_hint=["MODEL", "--output"])
-    _require_known(allow or [])
     asked = given_options(brain_extractor=brain_extractor, register=register, assume=assume)
     request = PredictRequest(
         models=tuple(model.split(",")),
@@ -115,16 +114,6 @@ def predict(
         _preview(study, request, as_json=as_json)
     else:
         _predict(study, request, as_json=as_json)
-
-
-def _require_known(names: list[str]) -> None:
-    from mmstudy.predict.checking import require_known
-    from mmtrain.errors import TrainError
-
-    try:
-        require_known(names)
-    except TrainError as error:
-        raise typer.BadParameter(str(error), param_hint="--allow") from error
 
 
 def _preview(study: "Study | None", request: "PredictRequest", *, as_json: bool) -> None:

@@ -28,6 +28,7 @@ from mmdata.errors import StudyError
 from mmdata.store.array import open_array
 from mmdata.store.schema import FIRST_AUGMENTED_COPY
 from mmdata.study import Study
+from mmdata.volume.preprocess import as_fractions
 from mmstudy.batches import Batches, prepare_batches, require_batches
 from mmstudy.dictionary import study_dictionary
 from mmstudy.runs.arguments import parse_targets
@@ -132,9 +133,8 @@ class OpenStudy:
         side = side or max(self.study.config.volumes.sides)
         array = open_array(layout.augmented_array(modality, side) if copy else layout.volume_array(modality, side))
         (stored,) = array.read_rows([(copy - FIRST_AUGMENTED_COPY, row) if copy else (row,)])
-        scale = 1.0 if stored.dtype.kind == "f" else float(np.iinfo(stored.dtype).max)
         original = open_array(layout.volume_array(modality, side)).attributes
-        return Volume((stored / scale).astype(np.float32), np.asarray(original["affine_ras"], np.float64))
+        return Volume(as_fractions(stored), np.asarray(original["affine_ras"], np.float64))
 
     def batches(
         self,

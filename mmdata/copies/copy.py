@@ -13,7 +13,7 @@ from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import DRAWING_VERSION, draw_geometry, draw_intensity
 from mmdata.copies.threads import one_torch_thread
 from mmdata.errors import StoreError
-from mmdata.volume.preprocess import quantise
+from mmdata.volume.preprocess import as_fractions, quantise
 
 
 def make_copy(
@@ -29,7 +29,7 @@ def make_copy(
 
     Contrast is changed one modality at a time, so that a volume's bytes do not depend on which others there are.
     """
-    volumes = torch.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()])[None].to(device)
+    volumes = torch.from_numpy(np.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()]))[None].to(device)
     moved = move_batch(volumes, [draw_geometry(settings, seed, sample_id, copy)], extent_mm)[0]
     copies = {}
     for moved_XYZ, (modality, volume_XYZ) in zip(moved, stored.items(), strict=True):
@@ -67,11 +67,3 @@ def replay_copy(attributes: Mapping[str, Any], volume_XYZ: NDArray[Any], sample_
     modality = attributes["modality"]
     with one_torch_thread():
         return make_copy({modality: volume_XYZ}, AugmentSettings(**drawn), seed, sample_id, copy, extent_mm)[modality]
-
-
-def as_fractions(stored: NDArray[Any]) -> torch.Tensor:
-    """Turn stored volumes into float32 fractions 0 to 1."""
-    fractions = stored.astype(np.float32)
-    if stored.dtype.kind != "f":
-        fractions /= np.float32(np.iinfo(stored.dtype).max)
-    return torch.from_numpy(fractions)

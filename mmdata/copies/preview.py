@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mmdata.augment.apply import augment_batch
 from mmdata.augment.parameters import GEOMETRY_KINDS, KINDS, LARGEST_AMOUNTS, AugmentSettings
 from mmdata.augment.recipe import draw_geometry, draw_intensity
-from mmdata.copies.copy import as_fractions
 from mmdata.qc.planes import Plane, centre_planes
+from mmdata.volume.preprocess import as_fractions
 
 WHOLE_COPIES = 3
 _DRAWS = 4
@@ -43,7 +43,7 @@ def preview_columns(
     stored: Mapping[str, NDArray[Any]], settings: AugmentSettings, seed: int, sample_id: str, extent_mm: float
 ) -> Iterator[PreviewColumn]:
     """Yield the volumes as they are, then with each kind of change alone, then whole copies."""
-    volumes = torch.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()])
+    volumes = torch.from_numpy(np.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()]))
     names = tuple(stored)
 
     def column(label: str, shown: torch.Tensor) -> PreviewColumn:

@@ -45,6 +45,15 @@ class Grid:
         return affine_44
 
 
+def largest_divisor(side: int, at_most: int) -> int:
+    """Return the largest side to which volumes of a side can be averaged, or by which they can be repeated to it.
+
+    >>> largest_divisor(128, 32), largest_divisor(160, 32), largest_divisor(20, 32)
+    (32, 32, 20)
+    """
+    return next(coarse for coarse in range(min(side, at_most), 0, -1) if side % coarse == 0)
+
+
 def zooms_mm(affine_44: Matrix44) -> NDArray[np.float64]:
     """Return the three voxel edge lengths of an affine, in mm.
 

@@ -122,6 +122,18 @@ def quantise(fractions: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     return steps.astype(stored)
 
 
+def as_fractions(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Return what `quantise` has stored as fractions 0 to 1, in memory of its own.
+
+    >>> as_fractions(np.array([0, 255], np.uint8)).tolist()
+    [0.0, 1.0]
+    """
+    fractions: NDArray[np.float32] = stored.astype(np.float32)
+    if stored.dtype.kind != "f":
+        fractions /= np.float32(np.iinfo(stored.dtype).max)
+    return fractions
+
+
 def block_mean(volume_XYZ: NDArray[Any], factor: int) -> NDArray[Any]:
     """Average blocks of factor³ voxels; integers round half up."""
     dtype = volume_XYZ.dtype

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.volume.geometry import Grid
-from mmdata.volume.preprocess import block_mean
+from mmdata.volume.geometry import Grid, largest_divisor
+from mmdata.volume.preprocess import as_fractions, block_mean
 
 COARSEST_SIDE = 32
 """Volumes are compared with the mean at this side at most."""
@@ -97,20 +97,9 @@ class Pattern:
     cdf_H: NDArray[np.float64]
 
 
-def as_fractions(volume_XYZ: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a stored volume from 0 to 1; integers are stored over their whole range."""
-    if volume_XYZ.dtype.kind == "f":
-        return volume_XYZ.astype(np.float32, copy=False)
-    return volume_XYZ.astype(np.float32) / np.float32(np.iinfo(volume_XYZ.dtype).max)
-
-
 def coarse_side(side: int) -> int:
-    """Return the side at which volumes of a side are compared.
-
-    >>> coarse_side(128), coarse_side(96), coarse_side(20)
-    (32, 32, 20)
-    """
-    return next(coarse for coarse in range(min(side, COARSEST_SIDE), 0, -1) if side % coarse == 0)
+    """Return the side at which volumes of a side are compared."""
+    return largest_divisor(side, COARSEST_SIDE)
 
 
 def reduce_volume(volume_XYZ: NDArray[Any], grid: Grid) -> Reduced:

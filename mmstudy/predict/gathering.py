@@ -9,6 +9,7 @@ from mmbase.names import AGE, METADATA
 from mmdata.errors import StudyError
 from mmdata.execution.capacity import Projection, require_capacity
 from mmdata.readers.scan import LoadSettings
+from mmdata.sources.every import find_sources
 from mmdata.study import Study
 from mmstudy.models.find import FoundModel
 from mmstudy.predict.checking import Expectation, check_tables, find_expectations
@@ -19,7 +20,7 @@ from mmstudy.predict.people import FoundPeople, describe_images, enrol_people, s
 from mmstudy.predict.request import ALL_SPLITS, PredictRequest
 from mmstudy.predict.scans import WORKER_BYTES
 from mmstudy.predict.scratch import open_scratch_folder
-from mmstudy.predict.sources import find_people, parse_sources
+from mmstudy.predict.sources import parse_sources
 from mmstudy.predict.stored import StoredRules
 from mmstudy.predict.study_samples import StoredSamples, list_samples, read_sample_list
 from mmtrain.data.cohort import read_cohort
@@ -93,7 +94,7 @@ def _find_people(
     if named.images:
         people = describe_images(named.images)
     else:
-        found = find_people(named, config)
+        found = find_sources(named.folders, config)
         if METADATA not in models.wanted.every:
             found = without_tables(found)
         people = enrol_people(found, request.tables, contract, scratch, study)

@@ -1,18 +1,20 @@
 """The models that were asked for, and what they take together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
 
 from mmbase.names import CONNECTIVITY
 from mmdata.study import Study
+from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.models.contract import InputContract
 from mmstudy.models.find import FoundModel, find_model
 from mmstudy.predict.inputs import WantedInputs
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard
 
+_FLOAT_BYTES = 4
 ArrayKey: TypeAlias = tuple[str, int]
 """A modality and the side of its rows; 0 of connectivity."""
 
@@ -94,6 +96,18 @@ def arrays_of(card: ModelCard) -> tuple[ArrayKey, ...]:
     """Return the modalities that a model reads, each with the side of its rows."""
     volumes = [(modality, card.shape.side) for modality in card.shape.volumes]
     return (*volumes, *([(CONNECTIVITY, 0)] if card.shape.num_edges else []))
+
+
+def sample_bytes(arrays: Collection[ArrayKey], connectivity: str) -> int:
+    """Return the bytes of one sample's rows, as networks take them.
+
+    Parameters
+    ----------
+    connectivity
+        Name of the connectivity.
+    """
+    num_edges = CONNECTOMES[connectivity].num_edges
+    return sum((side**3 if side else num_edges) * _FLOAT_BYTES for _, side in arrays)
 
 
 def _to_be_alike(one: FoundModel, other: FoundModel) -> Iterator[tuple[str, object, object]]:

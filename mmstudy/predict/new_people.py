@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from mmbase.names import METADATA
 from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
-from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.predict.checking import Expectation, check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
-from mmstudy.predict.model_set import ArrayKey
+from mmstudy.predict.model_set import ArrayKey, sample_bytes
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
 from mmstudy.predict.samples import Outcome, finish_all
 from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person, row_name
 
-_FLOAT_BYTES = 4
 _ASSUMED_TRANSFORMS = {
     "registration": "registered to the template here",
     "reference-grid": "assumed: on the reference study's grid",
@@ -109,13 +107,8 @@ def memory_bytes(rules: PeopleRules, num_people: int) -> int:
     """Return the peak memory of reading and waiting, beside the network's own."""
     workers = max(1, min(rules.workers, num_people))
     in_flight = workers * TASKS_IN_FLIGHT_PER_THREAD
-    return workers * WORKER_BYTES + (in_flight + 2 * rules.batch_size) * _person_bytes(rules)
-
-
-def _person_bytes(rules: PeopleRules) -> int:
-    """Return the bytes of one person's rows, as the network takes them."""
-    edges = CONNECTOMES[rules.settings.connectivity.name].num_edges
-    return sum((side**3 if side else edges) * _FLOAT_BYTES for _, side in rules.arrays)
+    person_bytes = sample_bytes(rules.arrays, rules.settings.connectivity.name)
+    return workers * WORKER_BYTES + (in_flight + 2 * rules.batch_size) * person_bytes
 
 
 def _task(position: int, person: Person, rules: PeopleRules) -> PersonTask:

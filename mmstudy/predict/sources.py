@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from mmbase.names import VOLUME_MODALITIES
-from mmbase.records import FoundSources, ScanCandidate, Visit
+from mmbase.records import ScanCandidate, Visit
 from mmbase.sessions import FIRST_IMAGING_INSTANCE
 from mmdata.errors import SourceError
 from mmdata.sources.every import Source, SourceKind, find_sources, parse_source
@@ -59,17 +59,6 @@ def parse_sources(words: Sequence[str], config: StudyConfig) -> NamedSources:
             "For several people give a folder.",
         )
     return NamedSources(folders=tuple(folders), images=tuple(images))
-
-
-def find_people(named: NamedSources, config: StudyConfig) -> FoundSources:
-    """List the scans and tables that were named.
-
-    Raises
-    ------
-    SourceError
-        As `find_sources`.
-    """
-    return FoundSources(scans=named.images) if named.images else find_sources(named.folders, config)
 
 
 def _is_image(word: str) -> bool:

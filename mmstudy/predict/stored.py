@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from mmbase.names import METADATA
 from mmdata.study import Study
-from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.dictionary import study_dictionary
 from mmstudy.predict.checking import Expectation, check_features, check_stores, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
-from mmstudy.predict.model_set import ArrayKey, arrays_of
+from mmstudy.predict.model_set import ArrayKey, arrays_of, sample_bytes
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
 from mmstudy.predict.samples import LEARNT_FROM, Outcome, finish_all
 from mmstudy.predict.stored_scans import check_stored_scans
@@ -23,7 +22,6 @@ from mmstudy.predict.study_samples import StoredSample, StoredSamples
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.data.stream import BatchRequest, Stores, open_stores, stream_batches
 
-_FLOAT_BYTES = 4
 _COPIES = 3
 """Of a batch between the stores and the network: as it is stored, as numbers, and as channels."""
 
@@ -45,9 +43,8 @@ class StoredRules:
 
 def stored_memory_bytes(rules: StoredRules, arrays: Collection[ArrayKey]) -> int:
     """Return the peak memory of batches that are read ahead and of one on its way to the network."""
-    edges = CONNECTOMES[rules.connectivity].num_edges
-    sample_bytes = sum((side**3 if side else edges) * _FLOAT_BYTES for _, side in arrays)
-    return ExecutionConfig().prefetch_bytes + _COPIES * rules.batch_size * sample_bytes
+    waiting = _COPIES * rules.batch_size * sample_bytes(arrays, rules.connectivity)
+    return ExecutionConfig().prefetch_bytes + waiting
 
 
 def predict_stored(

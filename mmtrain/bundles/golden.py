@@ -24,6 +24,7 @@ from scipy import ndimage
 from mmbase.checksums import write_checked
 from mmbase.files import to_json
 from mmbase.json_text import EXACT, Finite
+from mmdata.volume.geometry import largest_divisor
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.part import read_part
 from mmtrain.errors import TrainError
@@ -104,7 +105,7 @@ def draw_inputs(card: ModelCard) -> GoldenInputs:
     """
     rng = np.random.default_rng(_SEED)
     shape, scaler = card.shape, card.features
-    side = coarse_side(shape.side)
+    side = largest_divisor(shape.side, COARSE_SIDE)
     coarse = {name: np.stack([_draw_volume(rng, side) for _ in range(NUM_EXAMPLES)]) for name in shape.volumes}
     edges = rng.normal(0.0, 0.3, (NUM_EXAMPLES, shape.num_edges)).clip(-1.0, 1.0).astype(np.float16)
     features: dict[str, NDArray[np.float64]] = {}
@@ -184,15 +185,6 @@ def read_golden(bundle: BundleDirectory) -> tuple[GoldenInputs, GoldenOutputs]:
             f"{bundle.golden_inputs.name} cannot be read ({type(error).__name__}).", "Get another copy of the bundle."
         ) from error
     return _inputs_of(tensors), outputs
-
-
-def coarse_side(side: int) -> int:
-    """Return the largest divisor of a side that is not above `COARSE_SIDE`.
-
-    >>> coarse_side(128), coarse_side(160), coarse_side(8)
-    (32, 32, 8)
-    """
-    return max((number for number in range(1, COARSE_SIDE + 1) if side % number == 0), default=1)
 
 
 def _inputs_of(tensors: Mapping[str, NDArray[Any]]) -> GoldenInputs:

@@ -21,6 +21,7 @@ def test_help_says_what_the_file_holds_with_identify(run_mm: RunMm) -> None:
         (("no-such-run", "--output", "{}/a.txt"), "Expected a file that ends in .csv or .parquet"),
         (("one,one", "--output", "{}/a.csv"), "A model is named twice"),
         (("one", "--output", "{}/a.csv", "--level", "90"), "Expected a level between 0 and 1"),
+        (("one", "--output", "{}/a.csv", "--allow", "this"), "there is no deviation of this name"),
         (("one", "--output", "{}/a.csv", "--split", "all of them"), "Expected the split to be"),
         (("one", "ukb:{}", "--output", "{}/a.csv", "--split", "val"), "sources of new people are given"),
         (("one", "--output", "{}/a.csv", "--table", "{}/b.csv"), "--table is of new people"),
@@ -33,11 +34,6 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     result = run_mm("--study", study, "predict", *(word.format(tmp_path) for word in words))
     assert message in complaint(result)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_to_allow_what_no_deviation_is_called_is_wrong_usage(study: Path, tmp_path: Path, run_mm: RunMm) -> None:
-    words = ("predict", "one", "--output", tmp_path / "a.csv", "--allow", "this")
-    assert "there is no deviation of this name" in complaint(run_mm("--study", study, *words), exit_code=2)
 
 
 def test_without_a_study_only_bundles_are_found(tmp_path: Path, run_mm: RunMm, monkeypatch: pytest.MonkeyPatch) -> None:

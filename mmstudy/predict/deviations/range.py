@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudy.models.signs import BRAIN_ABOVE, as_fractions
+from mmdata.volume.preprocess import as_fractions
+from mmstudy.models.signs import BRAIN_ABOVE
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.names import deviation
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.volume.geometry import Grid
-from mmdata.volume.preprocess import block_mean
+from mmdata.volume.preprocess import as_fractions, block_mean
 from mmdata.volume.template import template_mask, template_overlap
-from mmstudy.models.signs import BRAIN_ABOVE, as_fractions, coarse_side
+from mmstudy.models.signs import BRAIN_ABOVE, coarse_side
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.explanation import Cause, explain, regridded
 from mmstudy.predict.deviations.names import deviation

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid, apply_affine, zooms_mm
+from mmdata.volume.geometry import MNI152_BRAIN_CENTRE_MM, Grid, apply_affine, largest_divisor, zooms_mm
 from mmdata.volume.settings import VolumeSettings
 
 grids = st.builds(
@@ -47,6 +47,13 @@ def test_coarse_voxel_lies_in_the_middle_of_the_fine_ones_it_averages(factor: in
     children = np.indices((factor,) * 3).reshape(3, -1).T.astype(float)
     centre = apply_affine(settings.grid(128 // factor).affine_44, np.zeros((1, 3)))[0]
     np.testing.assert_allclose(apply_affine(fine.affine_44, children).mean(axis=0), centre)
+
+
+@given(st.integers(1, 512), st.integers(1, 64))
+def test_the_largest_divisor_divides_and_no_larger_one_that_is_allowed_does(side: int, at_most: int) -> None:
+    found = largest_divisor(side, at_most)
+    assert side % found == 0 and found <= at_most
+    assert all(side % other for other in range(found + 1, min(side, at_most) + 1))
 
 
 def test_zooms_are_the_lengths_of_the_columns() -> None:

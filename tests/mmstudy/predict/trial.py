@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mmdata.volume.preprocess import as_fractions
 from mmdata.volume.settings import VolumeSettings
-from mmstudy.models.signs import as_fractions
 from mmstudy.models.training_cohort import TrainingCohort, volume_cohort
 from mmstudy.predict.deviations.volume import find_volume_deviations
 from tests.mmstudy.predict import planted

@@ -11,7 +11,6 @@ import torch
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import (
     GoldenOutputs,
-    coarse_side,
     compute_outputs,
     draw_inputs,
     largest_differences,
@@ -67,11 +66,6 @@ def test_features_lie_at_the_training_mean_or_a_standard_deviation_off_it() -> N
     assert set(features) == {"LDL", "sex"}
     scores = np.concatenate([(features["LDL"] - 3.5) / 0.75, (features["sex"] - 0.4) / 0.5])
     np.testing.assert_allclose(scores[np.isfinite(scores)] % 1, 0, atol=1e-9)
-
-
-@pytest.mark.parametrize("side", range(8, 193))
-def test_the_coarse_side_divides_the_side(side: int) -> None:
-    assert side % coarse_side(side) == 0 and coarse_side(side) <= 32
 
 
 def test_what_is_written_is_read_and_computes_the_same(tmp_path: Path) -> None:
