@@ -1,0 +1,1 @@
+"""Many models as one piece of work: planned as a grid of cells, trained by workers, skipped where they are done."""
