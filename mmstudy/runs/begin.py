@@ -8,6 +8,7 @@ from pathlib import Path
 from catalog.cohorts import write_cohort
 from mmdata.study import Study
 from mmstudy.presence import require_present
+from mmstudy.runs.comparable import comparable_of
 from mmstudy.runs.folders import record_run, runs_elsewhere
 from mmstudy.runs.plan import RunPlan
 from mmtrain.run import RunDirectory, create_run, list_runs
@@ -34,6 +35,7 @@ def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDir
         plan.config,
         findings=[asdict(finding) for finding in plan.findings],
         preset=plan.preset,
+        comparable=asdict(comparable_of(plan.config, plan.cohort)),
         taken={other.run_id for other in others},
         put_on_record=partial(record_run, layout) if folder else _in_the_study,
     )
