@@ -211,5 +211,5 @@ def _tell_end(study: "Study", directory: "SweepDirectory", *, as_json: bool) -> 
     for failed in found.failed:
         warn(f"{failed.name} has failed: {failed.error} {failed.remedy}".strip())
     report(as_json, {"name": directory.name, **found.to_json()}, end_lines(directory.name, found))
-    if found.failed:
+    if found.num_finished < found.num_jobs:
         raise typer.Exit(1)

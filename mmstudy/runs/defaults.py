@@ -25,7 +25,22 @@ def applicable_defaults(study: Study, given: Mapping[str, Any]) -> dict[str, Any
         The network is not known.
     """
     defaults = study.config.train
-    asked = {**defaults, **given}
+    return settings_that_apply(defaults, {**defaults, **given})
+
+
+def settings_that_apply(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some settings that apply to a run.
+
+    Parameters
+    ----------
+    asked
+        All that is known of the run; its inputs, network and augmentation decide.
+
+    Raises
+    ------
+    TrainError
+        The network is not known.
+    """
     ignored: set[str] = set()
     if METADATA not in asked.get("inputs", ()):
         ignored.add("metadata_blocks")
@@ -35,7 +50,7 @@ def applicable_defaults(study: Study, given: Mapping[str, Any]) -> dict[str, Any
     if architecture.fit is not None:
         ignored.add("regression")
     ignored |= {setting.name for setting in settings_of(ModelConfig)} - {"model", *architecture.settings}
-    return {name: value for name, value in defaults.items() if name not in ignored}
+    return {name: value for name, value in settings.items() if name not in ignored}
 
 
 def require_known(given: Mapping[str, Any]) -> None:

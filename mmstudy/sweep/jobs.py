@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 from mmbase.names import METADATA, VOLUME_MODALITIES
+from mmstudy.runs.defaults import settings_that_apply
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.settings import BASELINE_METHOD, SweepSettings
 from mmtrain.config.model import ModelConfig
@@ -140,12 +141,15 @@ def _volumes_of(inputs: Iterable[str]) -> tuple[str, ...]:
 
 
 def settings_of_job(job: Job, settings: SweepSettings, required_inputs: Sequence[str]) -> dict[str, Any]:
-    """Return what its run is asked for with, by the names of settings in study.toml."""
-    return {
-        **settings.train,
+    """Return what its run is asked for with, by the names of settings in study.toml.
+
+    Of the settings that all runs share it has those that its network knows.
+    """
+    own = {
         "inputs": job.inputs,
         **({"metadata_blocks": job.blocks} if METADATA in job.inputs else {}),
         "model": job.network,
         "seed": job.seed,
         "required_inputs": tuple(required_inputs),
     }
+    return {**settings_that_apply(settings.train, {**settings.train, **own}), **own}
