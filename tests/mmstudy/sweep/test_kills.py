@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 
 NUM_KILLS = 10
-JOBS = 6
+JOBS = 8
 SWEEP = (
-    *("sweep", "--target", "age,sex", "--inputs", "t1", "--inputs", "connectivity", "--baselines", "linear"),
-    *("--epochs", "3", "--device", "cpu", "--checkpoint-minutes", "0.0001", "--workers", "2", "--accept", "any"),
+    *("sweep", "--target", "age,weight", "--inputs", "flair", "--inputs", "connectivity", "--baselines", "linear"),
+    *("--epochs", "3", "--device", "cpu", "--checkpoint-minutes", "0.0001", "--workers", "2"),
 )
 
 

@@ -13,7 +13,7 @@ from mmstudy.sweep.plan import SweepPlan, plain_plan, plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from tests.conftest import RunMm
 
-TWO_SETS = (("t1",), ("connectivity",))
+TWO_SETS = (("flair",), ("dwi",))
 
 
 def plan_of(study: Path | Study, **settings: Any) -> SweepPlan:
@@ -40,9 +40,9 @@ def test_a_plan_names_every_model_of_the_reference_and_counts_networks_and_basel
 
 def test_all_cells_of_a_target_have_the_samples_that_a_run_of_their_union_has(study: Path, run_mm: RunMm) -> None:
     plan = plan_of(study, targets=("age",), input_sets=TWO_SETS)
-    assert plan.required_inputs == ("t1", "connectivity")
+    assert plan.required_inputs == ("flair", "dwi")
     assert len({of.population.participants for of in plan.cells}) == 1
-    words = ("train", "--target", "age", "--inputs", "t1,connectivity", "--dry-run", "--json")
+    words = ("train", "--target", "age", "--inputs", "flair,dwi", "--dry-run", "--json")
     result = run_mm("--study", study, *words)
     assert result.exit_code == 0, result.output
     assert plan.cells[0].population.n == json.loads(result.stdout)["n"]
@@ -58,14 +58,14 @@ def test_each_its_own_gives_a_cell_every_sample_that_has_its_inputs(study: Path)
 def test_a_cell_whose_scans_the_study_has_not_says_so_and_takes_no_samples_from_others(own_study: Study) -> None:
     with open_in_place(own_study.layout.catalog) as catalog:
         catalog.execute("UPDATE scans SET status = 'rejected' WHERE modality = 'dwi'")
-    plan = plan_of(own_study, targets=("age",), input_sets=(("t1",), ("t1", "dwi")))
-    assert plan.required_inputs == ("t1",)
+    plan = plan_of(own_study, targets=("age",), input_sets=(("flair",), ("flair", "dwi")))
+    assert plan.required_inputs == ("flair",)
     assert [of.population.reason for of in plan.cells] == ["", "The study has no dwi stored."]
-    assert [job.inputs for job in plan.jobs] == [("t1",)]
+    assert [job.inputs for job in plan.jobs] == [("flair",)]
 
 
 def test_a_models_own_group_of_features_is_never_shown(study: Path) -> None:
-    plan = plan_of(study, targets=("age",), input_sets=(("t1", "constitutional"), ("t1", "serology")))
+    plan = plan_of(study, targets=("age",), input_sets=(("flair", "constitutional"), ("flair", "serology")))
     assert ["belongs to" in of.population.reason for of in plan.cells] == [True, False]
 
 
@@ -81,11 +81,12 @@ def test_every_network_reads_as_many_copies_as_all_volumes_have(study: Path) -> 
 
 
 def test_a_network_that_cannot_take_a_cells_inputs_is_left_out_and_told(study: Path) -> None:
-    plan = plan_of(study, targets=("age",), input_sets=(("t1",), ("connectivity",)), networks=("fusion", "resnet18"))
+    sets = (("flair",), ("flair", "connectivity"))
+    plan = plan_of(study, targets=("age",), input_sets=sets, networks=("fusion", "resnet18"))
     assert [(job.network, job.inputs) for job in plan.jobs] == [
-        ("fusion", ("t1",)),
-        ("fusion", ("connectivity",)),
-        ("resnet18", ("t1",)),
+        ("fusion", ("flair",)),
+        ("fusion", ("flair", "connectivity")),
+        ("resnet18", ("flair",)),
     ]
     assert plan.notes == ("1 models are left out: resnet18 cannot take their inputs",)
     assert plain_plan(plan)["networks"] == 3

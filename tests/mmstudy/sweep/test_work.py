@@ -21,12 +21,12 @@ from mmtrain.errors import TrainError
 from mmtrain.stopping import TrainingStopped
 from tests.conftest import RunMm
 
-T1, CONNECTIVITY = "fusion_age_t1_seed1337", "fusion_age_connectivity_seed1337"
+FLAIR, DWI = "fusion_age_flair_seed1337", "fusion_age_dwi_seed1337"
 
 
 def begin(study: Study, **settings: Any) -> SweepDirectory:
     """Begin a sweep of small models of age."""
-    asked = {"targets": ("age",), "input_sets": (("t1",), ("connectivity",)), "baselines": ("constant",)}
+    asked = {"targets": ("age",), "input_sets": (("flair",), ("dwi",)), "baselines": ("constant",)}
     train = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
     plan = plan_sweep(study, SweepSettings(**{**asked, "train": train, **settings}))
     return begin_sweep(study, None, plan, (), retry=False)
@@ -72,35 +72,35 @@ def test_runs_keep_what_must_be_equal_of_them_as_it_was_planned(own_study: Study
 
 def test_one_job_that_fails_leaves_the_others_and_can_be_done_again(own_study: Study) -> None:
     sweep = begin(own_study, baselines=())
-    (chunks,) = own_study.layout.volumes.glob("connectivity/*/c")
+    (chunks,) = own_study.layout.volumes.glob("dwi/32/c")
     chunks.rename(chunks.with_name("elsewhere"))
     told = do(own_study, sweep)
-    assert outcomes(sweep) == {T1: "finished", CONNECTIVITY: "failed"}
+    assert outcomes(sweep) == {FLAIR: "finished", DWI: "failed"}
     assert any("was never stored" in line for line in told)
     chunks.with_name("elsewhere").rename(chunks)
     assert do(own_study, sweep) == []
     plan, accepted = read_plan(sweep)
     begin_sweep(own_study, sweep.name, plan, accepted, retry=True)
     do(own_study, sweep)
-    assert outcomes(sweep) == {T1: "finished", CONNECTIVITY: "finished"}
+    assert outcomes(sweep) == {FLAIR: "finished", DWI: "finished"}
 
 
 def test_a_job_that_others_hold_is_left_to_them(own_study: Study) -> None:
     sweep = begin(own_study, baselines=())
-    with hold_lock(sweep.locks / T1):
+    with hold_lock(sweep.locks / FLAIR):
         do(own_study, sweep)
-        assert outcomes(sweep) == {CONNECTIVITY: "finished"}
+        assert outcomes(sweep) == {DWI: "finished"}
     do(own_study, sweep)
-    assert outcomes(sweep) == {T1: "finished", CONNECTIVITY: "finished"}
+    assert outcomes(sweep) == {FLAIR: "finished", DWI: "finished"}
 
 
 def test_a_job_whose_process_dies_again_and_again_is_given_up(own_study: Study) -> None:
     sweep = begin(own_study, baselines=())
-    write_state(sweep, T1, JobState(outcome="begun", attempts=MAX_ATTEMPTS, command="test"))
-    write_state(sweep, CONNECTIVITY, JobState(outcome="begun", attempts=MAX_ATTEMPTS, command="another"))
+    write_state(sweep, FLAIR, JobState(outcome="begun", attempts=MAX_ATTEMPTS, command="test"))
+    write_state(sweep, DWI, JobState(outcome="begun", attempts=MAX_ATTEMPTS, command="another"))
     do(own_study, sweep)
-    assert outcomes(sweep) == {T1: "failed", CONNECTIVITY: "finished"}
-    state = read_state(sweep, T1)
+    assert outcomes(sweep) == {FLAIR: "failed", DWI: "finished"}
+    state = read_state(sweep, FLAIR)
     assert state is not None
     assert "has died 3 times" in state.error
 
@@ -115,12 +115,12 @@ def test_a_request_to_stop_ends_the_work_before_the_next_job(own_study: Study) -
 
 def test_what_a_kill_left_of_a_run_that_was_never_whole_is_begun_again(own_study: Study) -> None:
     sweep = begin(own_study, baselines=())
-    half = own_study.layout.runs / "age_t1_half"
+    half = own_study.layout.runs / "age_flair_half"
     half.mkdir(parents=True)
-    write_state(sweep, T1, JobState(outcome="begun", run_id=half.name, command="another"))
+    write_state(sweep, FLAIR, JobState(outcome="begun", run_id=half.name, command="another"))
     do(own_study, sweep)
     assert not half.exists()
-    assert outcomes(sweep) == {T1: "finished", CONNECTIVITY: "finished"}
+    assert outcomes(sweep) == {FLAIR: "finished", DWI: "finished"}
 
 
 def test_a_study_that_has_changed_since_is_not_mixed_with_what_was_planned(own_study: Study) -> None:
