@@ -11,6 +11,7 @@ from mmdata.errors import StudyError
 from mmdata.readers.brain import require_extractor
 from mmdata.study import Study
 from mmstudy.outputs import keep_if_present, record_output
+from mmstudy.own_stores import store_attributes
 from mmstudy.predict.checking import require_known
 from mmstudy.predict.gathering import NewPeople, StudySamples, gather
 from mmstudy.predict.model_set import ModelSet, find_models
@@ -20,7 +21,6 @@ from mmstudy.predict.predictor import Affines, Predictor, load_predictor
 from mmstudy.predict.request import PredictRequest
 from mmstudy.predict.samples import Outcome
 from mmstudy.predict.stored import predict_stored, stored_memory_bytes
-from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.summary import PredictionSummary, summarise
 from mmstudy.predict.table import SUFFIXES, prediction_frame, write_predictions
 from mmstudy.progress import Progress

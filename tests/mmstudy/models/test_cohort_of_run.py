@@ -35,8 +35,8 @@ def study(tmp_path: Path) -> Study:
     return made
 
 
-def make_run(study: Study, num_train: int, participants: list[int] | None = None) -> RunDirectory:
-    run = create_run(study.layout.runs, parse_run_config(TRAIN))
+def make_run(study: Study, num_train: int, participants: list[int] | None = None, stores: str = "") -> RunDirectory:
+    run = create_run(study.layout.runs, parse_run_config({**TRAIN, "stores": stores}))
     pl.DataFrame(
         {
             "sample_id": [f"{number:016x}" for number in range(NUM_ROWS)],
@@ -74,6 +74,15 @@ def test_the_training_split_alone_is_described_of_its_inputs_and_of_age(study: S
     assert set(described.features) == {"age", "weight"}
     assert described.features["weight"].usual.median == pytest.approx(2 * np.median(AGES[:20]), rel=1e-4)
     assert described.edges is None
+
+
+def test_a_run_that_was_trained_on_copies_elsewhere_is_described_when_they_are_gone(
+    study: Study, tmp_path: Path
+) -> None:
+    here, elsewhere = (
+        describe_run(study, make_run(study, 20, stores=where), card()) for where in ("", str(tmp_path / "gone"))
+    )
+    np.testing.assert_array_equal(elsewhere.volumes["t1"].mean_XYZ, here.volumes["t1"].mean_XYZ)
 
 
 def test_a_person_counts_once_and_fewer_than_ten_are_not_described(study: Study) -> None:
