@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from catalog.export.files import require_writable
-from mmdata.errors import StudyError
 from mmdata.readers.brain import require_extractor
 from mmdata.study import Study
 from mmstudy.outputs import keep_if_present, record_output
@@ -18,7 +17,7 @@ from mmstudy.predict.model_set import ModelSet, find_models
 from mmstudy.predict.new_people import memory_bytes, predict_people
 from mmstudy.predict.people import FoundPeople
 from mmstudy.predict.predictor import Affines, Predictor, load_predictor
-from mmstudy.predict.request import PredictRequest
+from mmstudy.predict.request import PredictRequest, require_named
 from mmstudy.predict.samples import Outcome
 from mmstudy.predict.stored import predict_stored, stored_memory_bytes
 from mmstudy.predict.summary import PredictionSummary, summarise
@@ -104,11 +103,7 @@ def _prepare(study: Study | None, request: PredictRequest) -> ModelSet:
     """Refuse what cannot end well, before any work; return the models."""
     require_writable(request.output, SUFFIXES, overwrite=request.overwrite)
     require_known(request.allowed)
-    if study is None and not request.sources:
-        raise StudyError(
-            "There is no study here to predict samples of, and no source was named.",
-            "Name the study with --study DIR, or new people: ukb:DIR, bids:DIR, folder:DIR or t1=FILE.nii.gz.",
-        )
+    require_named(study, request)
     if request.ingest.brain_extractor:
         require_extractor(request.ingest.brain_extractor)
     return find_models(study, request.models)
