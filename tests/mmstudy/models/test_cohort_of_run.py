@@ -11,13 +11,11 @@ from mmdata.store.spec import ensure_array
 from mmdata.study import Study, create_study, parse_config
 from mmdata.study_arrays import array_specs
 from mmstudy.models.cohort_of_run import describe_run
-from mmtrain.config.data import TargetConfig
 from mmtrain.config.run import parse_run_config
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
 from mmtrain.run import RunDirectory, create_run
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 
 SIDE, NUM_ROWS = 8, 32
 TRAIN = {"target": "age", "kind": "regression", "unit": "years", "inputs": ["t1"], "side": SIDE}
@@ -53,16 +51,8 @@ def make_run(study: Study, num_train: int, participants: list[int] | None = None
 
 
 def card() -> ModelCard:
-    return ModelCard(
-        network="fusion",
-        shape=NetworkShape(volumes=("t1",), side=SIDE, num_outputs=1),
-        targets=(TargetConfig(name="age", kind="regression", unit="years"),),
-        fitted=Targets(names=(), kinds=(), shares=()),
-        inputs=("t1", "metadata"),
-        features=FeatureScaler(("weight", "bmi"), (0.0, 0.0), (1.0, 1.0), (True, False)),
-        stores={},
-        trained_on={},
-        versions={},
+    return make_card(
+        volumes=("t1",), side=SIDE, features=FeatureScaler(("weight", "bmi"), (0.0, 0.0), (1.0, 1.0), (True, False))
     )
 
 
