@@ -89,6 +89,7 @@ def _of_model(readme: Readme) -> dict[str, Any]:
         "targets": [{"name": target.name, "meaning": _meaning(target.kind, target.unit)} for target in card.targets],
         "onnx": _onnx(readme),
         "num_examples": NUM_EXAMPLES,
+        "lacking": ", also without each input that a person may lack" if card.optional_inputs else "",
         "tolerance": f"{TOLERANCE:g}",
         "licence": readme.licence or NOT_STATED,
         "citation": readme.citation or "Not stated.",
