@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,7 +41,7 @@ def predict(
         Path | None,
         typer.Option(help="Predict nothing: see whether the bundle in this folder predicts what it did at home."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the study's samples: train, val, test or all.")] = "all",
+    split: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Of the study's samples.")] = "all",
     sample_list: Annotated[
         Path | None, typer.Option(help="Of the study's samples, those in this file, one sample id a line.")
     ] = None,
