@@ -206,7 +206,8 @@ def read_golden(bundle: BundleDirectory) -> tuple[GoldenInputs, GoldenOutputs]:
         There are none, they are damaged, or a newer version of this program wrote them.
     """
     outputs = read_part(bundle.golden_outputs, GoldenOutputs, GOLDEN_VERSION)
-    if any(found.keys() != outputs.predictions.keys() for found in (outputs.scales, *outputs.lacking.values())):
+    targets = outputs.predictions.keys()
+    if outputs.scales.keys() != targets or any(found.keys() != targets for found in outputs.lacking.values()):
         raise TrainError("outputs.json is damaged (its targets differ).", "Get another copy of the bundle.")
     require_unchanged(bundle.golden_inputs)
     try:
