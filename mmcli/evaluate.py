@@ -48,10 +48,12 @@ def evaluate(
     mm evaluate RUN                       the run's metrics, as they were and as they come out here
     mm evaluate RUN --inputs-subsets      what one model comes to from each subset of its inputs
     """  # noqa: D301 - click wants the control character itself
+    from mmstudy.runs.folders import find_run_of_study
     from mmtrain.config.execution import require_device_name
 
     study = study_of(context)
     require_device_name(device)
+    find_run_of_study(study.layout, run)  # before PyTorch is loaded, which takes seconds
     if inputs_subsets:
         _score_subsets(study, run, split or "test", device, csv, overwrite=overwrite, as_json=as_json)
         return

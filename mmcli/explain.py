@@ -48,6 +48,10 @@ def explain(
 
     For one sample, or on average over people of a split: maps in MNI space, pictures, rankings with intervals.
     """
+    from mmstudy.models.place import locate_model
+
+    study = study_of(context)
+    locate_model(study, model)  # before PyTorch is loaded, which takes seconds
     from mmstudy.explain.explain import explain_sample, explain_split
     from mmstudy.explain.request import ExplainRequest
     from mmtrain.explain.explainer import ExplainSettings
@@ -61,7 +65,6 @@ def explain(
         device=device,
         seed=seed,
     )
-    study = study_of(context)
     if sample is not None:
         explained = explain_sample(study, request, sample, show_progress)
     else:

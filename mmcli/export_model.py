@@ -30,11 +30,15 @@ def export_model(
 
     It has the weights, what they take for granted of inputs, a README and golden examples, and nothing of any person.
     """
+    from mmstudy.models.place import locate_model
+
+    study = study_at_hand(context)
+    locate_model(study, model)  # before PyTorch is loaded, which takes seconds
     from mmstudy.models.export import ExportOptions
     from mmstudy.models.export import export_model as export
 
     options = ExportOptions(licence=licence, citation=citation, onnx=onnx, overwrite=overwrite)
-    made = export(study_at_hand(context), model, folder, options)
+    made = export(study, model, folder, options)
     size = f"{made.num_bytes / 1e6:,.1f} MB"
     lines = [f"Wrote {made.path} ({size}). Read its README.md before you pass it on."]
     lines += [f"There is no ONNX file. {made.onnx_note}"] if made.onnx_note else []

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,7 +41,7 @@ def predict(
         Path | None,
         typer.Option(help="Predict nothing: see whether the bundle in this folder predicts what it did at home."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the study's samples: train, val, test or all.")] = "all",
+    split: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Of the study's samples.")] = "all",
     sample_list: Annotated[
         Path | None, typer.Option(help="Of the study's samples, those in this file, one sample id a line.")
     ] = None,
@@ -80,7 +80,7 @@ def predict(
     Each sample gets a row with an interval, or why it has no prediction. What is read of new people is kept nowhere.
     """
     from mmdata.study import parse_config
-    from mmstudy.predict.request import PredictRequest
+    from mmstudy.predict.request import PredictRequest, require_named
 
     if check is not None:
         if model is not None or output is not None:
@@ -110,6 +110,7 @@ def predict(
         overwrite=overwrite,
     )
     study = study_at_hand(context)
+    require_named(study, request)  # before PyTorch is loaded, which takes seconds
     if dry_run:
         _preview(study, request, as_json=as_json)
     else:

@@ -103,10 +103,14 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model in the form of the published checkpoints: one that was imported, or a run of the network fusion."""
+    from mmstudy.models.place import locate_model
+
+    study = study_at_hand(context)
+    locate_model(study, model)  # before PyTorch is loaded, which takes seconds
     from mmstudy.models.find import find_model
     from mmstudy.models.published_export import export_checkpoint
 
-    found = find_model(study_at_hand(context), model)
+    found = find_model(study, model)
     checkpoint = export_checkpoint(found, file.expanduser(), overwrite=overwrite)
     content: dict[str, Any] = {"model": found.name, "file": str(file), "tensors": len(checkpoint.tensors)}
     report(as_json, content, [f"Wrote {file}: {len(checkpoint.tensors)} tensors of {found.name}."])

@@ -67,21 +67,19 @@ from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import compute_outputs, draw_inputs, largest_differences, read_golden, write_golden
 from mmtrain.bundles.results import Measured, Remark, SplitSize, TargetResults, ToldResults, read_results, write_results
 from mmtrain.checkpoint import EpochPart, Progress, load_checkpoint, save_checkpoint, save_weights
-from mmtrain.config.data import TargetConfig
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import parse_run_config
 from mmtrain.data.cohort import read_cohort
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.loggers.mlflow import read_server_run
-from mmtrain.models.card import ModelCard, write_card
-from mmtrain.models.protocol import NetworkShape
+from mmtrain.models.card import write_card
 from mmtrain.models.trained import load_model, model_of_card
 from mmtrain.published.checkpoint import read_checkpoint as read_published
 from mmtrain.run import RunDirectory, create_run, find_run, read_execution, write_execution
 from mmtrain.targets.kinds import regression
-from mmtrain.targets.several import Targets
 from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn
 from tests.damage import Damage, damage_bytes, damage_cells, damage_json, damage_lines, damage_toml
+from tests.made_card import make_card
 from tests.mmtrain.published.checkpoints import Described
 from tests.mmtrain.published.checkpoints import save_checkpoint as save_published
 
@@ -228,13 +226,13 @@ def mark(path: Path) -> Any:
     cohort.write_parquet(run.cohort)
 
 
-CARD = ModelCard(
-    network="linear",
-    shape=NetworkShape(volumes=("t1",), side=4, num_edges=3, num_features=2, num_outputs=1),
-    targets=(TargetConfig(name="age", kind="regression", unit="years"),),
-    fitted=Targets(("age",), (regression.Kind(40.5, 80.25),), (1.0,)),
-    inputs=("t1", "connectivity", "metadata"),
+CARD = make_card(
+    "linear",
+    volumes=("t1",),
+    side=4,
+    num_edges=3,
     features=FeatureScaler(("LDL",), (3.5,), (0.75,), (True,)),
+    kinds={"age": regression.Kind(40.5, 80.25)},
     stores={"t1": {"affine_ras": np.eye(4).tolist()}},
     trained_on={"n": {"train": 3}, "seed": 7},
     versions={"mm": "1"},

@@ -97,7 +97,7 @@ def _on_reference_grid(volume: Volume, assume: str) -> Volume:
         raise ScanRejected(
             "identity-affine",
             "expected an affine that says where the image lies, got the identity; where the reference study's own code "
-            "wrote it, say so once: mm ingest folder FOLDER --assume reference-grid",
+            "wrote it, say so with --assume reference-grid",
         )
     return Volume(volume.data_XYZ, reference_affine(volume.data_XYZ.shape[0]))
 

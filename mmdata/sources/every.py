@@ -95,9 +95,8 @@ def find_sources(sources: Sequence[Source], config: StudyConfig, *, lists: Seque
     if not merged.scans:
         kinds = {group.kind: _expected(group.kind) for group in groups}
         raise SourceError(
-            f"The sources hold no scan of {', '.join(modalities)}, which the study stores. Expected "
-            f"{'; or '.join(kinds.values())}.",
-            "Add the source that has them, or change volumes.modalities in study.toml.",
+            f"The sources hold no scan of {', '.join(modalities)}. Expected {'; or '.join(kinds.values())}.",
+            "Add the source that has them. What a study looks for is volumes.modalities in its study.toml.",
         )
     return _without_lists(merged, [*lists, *_files_in_use(config)])
 
@@ -148,7 +147,7 @@ def _require_content(group: _Group) -> None:
         raise SourceError(
             f"{', '.join(map(str, group.paths))} holds no {_expected(group.kind)}.",
             "Give the folder that holds them."
-            + (" Others are read by mm ingest bids and mm ingest folder." if group.kind == "ukb" else ""),
+            + (" BIDS and the reference study's layout have to be named as such." if group.kind == "ukb" else ""),
         )
 
 
@@ -158,8 +157,8 @@ def _expected(kind: SourceKind) -> str:
         case "ukb":
             fields = _either(sorted(str(files.ukb.field) for files in VOLUME_FILES.values()))
             return (
-                f"UK Biobank imaging archives named EID_FIELD_INSTANCE_ARRAY.zip with a field of {fields} or of the "
-                "study's connectivity, or folders EID_FIELD_INSTANCE_ARRAY or EID that they were unpacked to"
+                f"UK Biobank imaging archives named EID_FIELD_INSTANCE_ARRAY.zip with a field of {fields} or of "
+                "connectivity, or folders EID_FIELD_INSTANCE_ARRAY or EID that they were unpacked to"
             )
         case "bids":
             names = _either(
@@ -167,8 +166,8 @@ def _expected(kind: SourceKind) -> str:
                 for files in VOLUME_FILES.values()
             )
             return (
-                f"BIDS images in the study's space, sub-<label>[/ses-<label>]/{names}, at the root or in "
-                "derivatives/<pipeline>; with space-MNI152… in their names for MNI152-nonlinear"
+                f"BIDS images, sub-<label>[/ses-<label>]/{names}, at the root or in derivatives/<pipeline>; where "
+                "volumes are in the space MNI152-nonlinear, with space-MNI152… in their names"
             )
         case "folder":
             names = _either(f"{modality.upper()}/<id>_{modality}.nii.gz" for modality in VOLUME_FILES)

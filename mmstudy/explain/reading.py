@@ -16,7 +16,8 @@ from mmdata.volume.geometry import Matrix44, flipped_affine, opposite_axes
 from mmstudy.explain.people import People, stored_inputs
 from mmstudy.models.find import FoundModel
 from mmstudy.models.orientation import axes_to_flip
-from mmtrain.data.stream import BatchRequest, StoredBatch, Stores, open_stores, stream_batches
+from mmstudy.own_stores import open_own_stores
+from mmtrain.data.stream import BatchRequest, StoredBatch, Stores, stream_batches
 from mmtrain.errors import TrainError
 from mmtrain.explain.inputs import Inputs
 from mmtrain.models.trained import TrainedModel
@@ -78,7 +79,7 @@ def in_ras(volume_XYZ: NDArray[Any], affine_44: Matrix44) -> tuple[NDArray[Any],
 def _open(study: Study, model: FoundModel, modalities: tuple[str, ...]) -> Stores:
     connectivity = model.contract.connectivity
     name = connectivity.name if connectivity is not None else ""
-    return open_stores(study.layout, modalities, side=model.card.shape.side, connectivity=name, copies=0)
+    return open_own_stores(study, modalities, side=model.card.shape.side, connectivity=name)
 
 
 def _stream(stores: Stores, rows: NDArray[np.int64], size: int) -> Iterator[StoredBatch]:

@@ -1,15 +1,13 @@
 """Describe the people whom a run was trained on, from its cohort and the study's stores."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.names import AGE, CONNECTIVITY
 from mmdata.qc.mean import read_batches, spread_evenly
-from mmdata.store.array import StoredArray, open_array
-from mmdata.store.location import parse_location
+from mmdata.store.array import StoredArray
 from mmdata.study import Study
 from mmstudy.models.cohort_file import read_training_cohort
 from mmstudy.models.find import FoundModel
@@ -22,6 +20,7 @@ from mmstudy.models.training_cohort import (
     feature_cohort,
     volume_cohort,
 )
+from mmstudy.own_stores import open_own_array
 from mmstudy.runs.folders import find_run_of_study
 from mmtrain.bundle import BundleDirectory
 from mmtrain.data.cohort import Cohort, read_cohort
@@ -76,18 +75,15 @@ def describe_run(study: Study, run: RunDirectory, card: ModelCard, *, scans: boo
         return TrainingCohort(features=features)
     rows = spread_evenly(cohort.rows[people].tolist(), MAX_PEOPLE)
     _, config = find_run_of_study(study.layout, run.run_id)
-    layout = study.layout
-    if config.execution.stores:
-        layout = replace(layout, stores=parse_location(config.execution.stores))
     volumes: dict[str, VolumeCohort] = {}
     for modality in card.shape.volumes:
-        array = open_array(layout.located(layout.volume_array(modality, card.shape.side)))
+        array = open_own_array(study, (modality, card.shape.side), config.data.connectivity)
         described = volume_cohort(_rows_of(array, rows), study.config.volumes.grid(card.shape.side))
         if described is not None:
             volumes[modality] = described
     edges: EdgeCohort | None = None
     if CONNECTIVITY in card.inputs:
-        array = open_array(layout.located(layout.connectivity_array(config.data.connectivity)))
+        array = open_own_array(study, (CONNECTIVITY, 0), config.data.connectivity)
         edges = edge_cohort(np.array(list(_rows_of(array, rows))))
     return TrainingCohort(volumes=volumes, edges=edges, features=features)
 

@@ -22,6 +22,7 @@ from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import compute_outputs, draw_inputs, write_golden
 from mmtrain.bundles.onnx_file import OnnxError, can_write, write_onnx
 from mmtrain.bundles.results import ToldResults, read_results, tell_results, write_results
+from mmtrain.bundles.small_counts import find_small_counts
 from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.intervals import write_intervals
@@ -115,7 +116,7 @@ def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | No
     write_card(bundle.model_card, _told_card(found.card) if found.is_run else found.card)
     write_contract(bundle.contract, found.contract)
     if found.is_run:
-        results = _results_of_run(RunDirectory(found.path))
+        results = _results_of_run(RunDirectory(found.path), found.card)
     elif source.results.is_file():
         results = read_results(source.results)
     else:
@@ -175,7 +176,7 @@ def _require_nobody_withdrawn(run: RunDirectory) -> None:
         )
 
 
-def _results_of_run(run: RunDirectory) -> ToldResults:
+def _results_of_run(run: RunDirectory, card: ModelCard) -> ToldResults:
     facts = read_facts(run, "finished")
     if facts.settings.get("diagnostic"):
         raise TrainError(
@@ -192,14 +193,24 @@ def _results_of_run(run: RunDirectory) -> ToldResults:
             f"Run {run.run_id} was trained on fewer than {SMALLEST_COUNT} participants: what it knows of its inputs "
             "may tell of single persons, so it cannot be passed on."
         )
+    if names := find_small_counts(cohort, card):
+        raise TrainError(
+            f"Run {run.run_id} was trained on fewer than {SMALLEST_COUNT} people with a value of {', '.join(names)}, "
+            "and their number would follow from what the model keeps of it: it cannot be passed on.",
+            "Train it again on more people, or without that feature: define it in study.toml with no block.",
+        )
     return tell_results(facts, cohort)
 
 
 def _told_card(card: ModelCard) -> ModelCard:
-    """Return the card of a run with what may be told of its training."""
+    """Return the card of a run with what may be told of its training, and nothing that predictions do not need."""
     sizes: dict[str, Any] = card.trained_on.get("n", {})
     told = {name: value for name, value in card.trained_on.items() if name in _TOLD_OF_TRAINING}
-    return replace(card, trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told})
+    return replace(
+        card,
+        trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told},
+        features=card.features.without_unseen(),
+    )
 
 
 def _told_size(size: int) -> int | str:

@@ -1,4 +1,4 @@
-"""Find a model by what the user calls it: a run of the study, a model kept in it, or the folder of a bundle."""
+"""A model with what is known of it, found by what the user calls it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,11 @@ from pathlib import Path
 
 import torch
 
-from mmbase.suggestion import did_you_mean
-from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.models.contract import InputContract, contract_of_study, read_contract
-from mmstudy.runs.folders import find_run_of_study, require_cleaned, study_runs
+from mmstudy.models.place import locate_model
+from mmstudy.runs.folders import require_cleaned
 from mmtrain.bundle import BundleDirectory
-from mmtrain.errors import TrainError
 from mmtrain.held_out import run_intervals
 from mmtrain.intervals import LEVELS, Intervals, read_intervals
 from mmtrain.models.card import ModelCard
@@ -68,42 +66,19 @@ def find_model(study: Study | None, name: str) -> FoundModel:
     study
         None: there is none, and only bundles can be found.
     name
-        A run of the study, a model in its folder models, or the folder of a bundle.
+        As `locate_model` takes it.
 
     Raises
     ------
     TrainError
         There is none, or it cannot be used.
     """
-    if study is not None and name in _run_ids(study.layout):
-        run, _ = find_run_of_study(study.layout, name)
-        require_cleaned(study.layout, run)
-        card = read_model_card(run.path)
-        return FoundModel(name=name, path=run.path, card=card, contract=contract_of_study(study, card), is_run=True)
-    kept = [] if study is None or Path(name).name != name else [study.layout.models / name]
-    for path in (*kept, Path(name).expanduser()):
-        bundle = BundleDirectory(path)
-        if bundle.model_card.is_file():
-            return FoundModel(
-                name=path.resolve().name,
-                path=path,
-                card=read_model_card(path),
-                contract=read_contract(bundle.contract),
-                is_run=False,
-            )
-    raise TrainError(
-        f"There is no model {name!r}: no run of the study, no model that was imported, and no folder of a bundle."
-        f"{did_you_mean(name, [] if study is None else _names_in_study(study.layout))}",
-        "mm runs lists the runs. A bundle is a folder with a model.json.",
-    )
-
-
-def _run_ids(layout: StudyLayout) -> list[str]:
-    runs = study_runs(layout)
-    return [run.run_id for run in (*runs.reachable, *runs.unreachable)]
-
-
-def _names_in_study(layout: StudyLayout) -> list[str]:
-    """Return what the study's models are called: its runs, and those that it keeps."""
-    kept = sorted(path.name for path in layout.models.glob("*") if BundleDirectory(path).model_card.is_file())
-    return [*_run_ids(layout), *kept]
+    place = locate_model(study, name)
+    if study is not None and place.is_run:
+        require_cleaned(study.layout, RunDirectory(place.path))
+    card = read_model_card(place.path)
+    if study is not None and place.is_run:
+        contract = contract_of_study(study, card)
+    else:
+        contract = read_contract(BundleDirectory(place.path).contract)
+    return FoundModel(name=place.name, path=place.path, card=card, contract=contract, is_run=place.is_run)

@@ -61,7 +61,7 @@ def import_checkpoint(
     """
     place = require_place(path, overwrite=overwrite)
     checkpoint = read_checkpoint(source)
-    card = published_card(checkpoint, find_trained_inputs(checkpoint.tensors), stated, dictionary)
+    card = published_card(checkpoint, find_trained_inputs(checkpoint.tensors, checkpoint.inputs), stated, dictionary)
     contract = published_contract(card, stated, dictionary)
     card = replace(card, stores=published_stores(card, contract))
     with new_bundle(place, overwrite=overwrite) as bundle:

@@ -67,7 +67,9 @@ def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:
         for name in CURVES
         if name in history.curves
     }
-    return PublishedCheckpoint(tensors=tensors, shape=whole, epoch=history.epoch, curves=curves)
+    return PublishedCheckpoint(
+        tensors=tensors, shape=whole, inputs=model.card.inputs, epoch=history.epoch, curves=curves
+    )
 
 
 def _whole(shape: NetworkShape, tensors: Mapping[str, torch.Tensor]) -> NetworkShape:

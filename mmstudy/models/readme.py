@@ -89,6 +89,7 @@ def _of_model(readme: Readme) -> dict[str, Any]:
         "targets": [{"name": target.name, "meaning": _meaning(target.kind, target.unit)} for target in card.targets],
         "onnx": _onnx(readme),
         "num_examples": NUM_EXAMPLES,
+        "lacking": ", also without each input that a person may lack" if card.optional_inputs else "",
         "tolerance": f"{TOLERANCE:g}",
         "licence": readme.licence or NOT_STATED,
         "citation": readme.citation or "Not stated.",
@@ -128,6 +129,7 @@ def _of_results(card: ModelCard, results: ToldResults | None) -> dict[str, Any]:
             for split, size in sizes
         ],
         "ages": _ages(results),
+        "exact": "; ".join(_exact(card)),
     }
 
 
@@ -209,6 +211,16 @@ def _text(measured: Measured | None) -> str:
         return "–"
     interval = "" if measured.low is None else f" ({measured.low:g} to {measured.high:g})"
     return f"{measured.value:g}{interval}".replace("-", "−")
+
+
+def _exact(card: ModelCard) -> Iterator[str]:
+    """Yield what the card tells of the people trained on without rounding."""
+    if seen := card.features.shown_names:
+        unseen = len(card.features.names) - len(seen)
+        others = f" (of the {unseen} that it does not see, 0 and 1 stand for them)" if unseen else ""
+        yield f"mean and standard deviation of each tabular feature that the model sees{others}"
+    if bounded := [target.name for target in card.targets if target.kind != CLASSIFICATION]:
+        yield f"the 0.5th and 99.5th percentile of {listed(bounded)}, near which only few people are"
 
 
 def _ages(results: ToldResults) -> str:

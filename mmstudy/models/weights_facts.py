@@ -57,7 +57,7 @@ def facts_of_checkpoint(path: Path) -> WeightsFacts:
         It is none.
     """
     checkpoint = read_checkpoint(path)
-    trained = find_trained_inputs(checkpoint.tensors)
+    trained = find_trained_inputs(checkpoint.tensors, checkpoint.inputs)
     shape = checkpoint.shape
     return WeightsFacts(
         name=shown(path),

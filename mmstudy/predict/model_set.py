@@ -3,20 +3,18 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeAlias
 
 from mmbase.names import CONNECTIVITY
 from mmdata.study import Study
 from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.models.contract import InputContract
 from mmstudy.models.find import FoundModel, find_model
+from mmstudy.own_stores import ArrayKey
 from mmstudy.predict.inputs import WantedInputs
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard
 
 _FLOAT_BYTES = 4
-ArrayKey: TypeAlias = tuple[str, int]
-"""A modality and the side of its rows; 0 of connectivity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from mmbase.names import METADATA
 from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
+from mmstudy.own_stores import ArrayKey
 from mmstudy.predict.checking import Expectation, check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
-from mmstudy.predict.model_set import ArrayKey, sample_bytes
+from mmstudy.predict.model_set import sample_bytes
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
 from mmstudy.predict.samples import Outcome, finish_all

@@ -15,7 +15,8 @@ from mmbase.json_text import DamagedTextError, read_json
 from mmbase.names import CONNECTIVITY
 from mmstudy.models.find import FoundModel
 from mmstudy.models.orientation import axes_to_flip, flip_rows
-from mmstudy.predict.model_set import ArrayKey, arrays_of
+from mmstudy.own_stores import ArrayKey
+from mmstudy.predict.model_set import arrays_of
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from mmbase.names import SPLITS
 from mmdata.errors import StudyError
+from mmdata.study import Study
 from mmdata.volume.settings import IngestSettings
+from mmstudy.models.place import locate_model
 
 DEFAULT_LEVEL = 0.9
 DEFAULT_BATCH_SIZE = 16
@@ -55,3 +57,22 @@ class PredictRequest:
             )
         if self.tables and not self.sources:
             raise StudyError("--table is of new people: what the study's tables say is in its catalogue.")
+
+
+def require_named(study: Study | None, request: PredictRequest) -> None:
+    """Refuse a request that names nobody, or a model that is not there; loads nothing for it.
+
+    Raises
+    ------
+    StudyError
+        There is neither a study nor a source.
+    TrainError
+        There is no model of a name.
+    """
+    if study is None and not request.sources:
+        raise StudyError(
+            "There is no study here to predict samples of, and no source was named.",
+            "Name the study with --study DIR, or new people: ukb:DIR, bids:DIR, folder:DIR or t1=FILE.nii.gz.",
+        )
+    for name in request.models:
+        locate_model(study, name)

@@ -12,7 +12,7 @@ from mmdata.readers.scan import LoadedScan, LoadSettings
 from mmdata.shard import describe_rejection, load_first_copy
 from mmdata.volume.nifti import MAX_VOXELS
 from mmdata.volume.resample import limit_threads
-from mmstudy.predict.model_set import ArrayKey
+from mmstudy.own_stores import ArrayKey
 from mmstudy.predict.samples import Fault
 
 WORKER_BYTES = BASE_WORKER_BYTES + MAX_VOXELS * NATIVE_BYTES_PER_VOXEL

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from mmbase.names import METADATA
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
+from mmstudy.own_stores import ArrayKey, open_own_stores, store_attributes
 from mmstudy.predict.checking import Expectation, check_features, check_stores, divide
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
-from mmstudy.predict.model_set import ArrayKey, arrays_of, sample_bytes
+from mmstudy.predict.model_set import arrays_of, sample_bytes
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
 from mmstudy.predict.samples import LEARNT_FROM, Outcome, finish_all
 from mmstudy.predict.stored_scans import check_stored_scans
-from mmstudy.predict.study_arrays import store_attributes
 from mmstudy.predict.study_samples import StoredSample, StoredSamples
 from mmtrain.config.execution import ExecutionConfig
-from mmtrain.data.stream import BatchRequest, Stores, open_stores, stream_batches
+from mmtrain.data.stream import BatchRequest, Stores, stream_batches
 
 _COPIES = 3
 """Of a batch between the stores and the network: as it is stored, as numbers, and as channels."""
@@ -136,7 +136,7 @@ def _stream_group(
 def _open(study: Study, keys: Sequence[ArrayKey], member: Member, rules: StoredRules) -> Stores:
     modalities = [modality for modality, _ in keys]
     side = member.found.card.shape.side
-    return open_stores(study.layout, modalities, side=side, connectivity=rules.connectivity, copies=0)
+    return open_own_stores(study, modalities, side=side, connectivity=rules.connectivity)
 
 
 def _features(

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from mmdata.qc.mean import read_batches
 from mmdata.study import Study
+from mmstudy.own_stores import open_own_array
 from mmstudy.predict.checking import Expectation, check_row
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.model_set import arrays_of
-from mmstudy.predict.study_arrays import open_study_array
 from mmstudy.predict.study_samples import StoredSamples
 
 
@@ -39,7 +39,7 @@ def check_stored_scans(
                 entry.sample.row: position for position, entry in enumerate(samples.entries) if modality in entry.stored
             }
             rows = sorted(row for row in position_of if row is not None)
-            for read, values in read_batches(open_study_array(study, key, connectivity), rows, lambda _: None):
+            for read, values in read_batches(open_own_array(study, key, connectivity), rows, lambda _: None):
                 for row, value in zip(read, values, strict=True):
                     found[position_of[row]] += check_row(value, modality, one)
     return found

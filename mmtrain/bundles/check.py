@@ -10,7 +10,14 @@ import torch
 
 from mmbase.checksums import CHECKSUMS, find_changed, find_missing
 from mmtrain.bundle import BundleDirectory
-from mmtrain.bundles.golden import TOLERANCE, GoldenInputs, GoldenOutputs, largest_differences, read_golden
+from mmtrain.bundles.golden import (
+    TOLERANCE,
+    GoldenInputs,
+    GoldenOutputs,
+    compare_outputs,
+    largest_differences,
+    read_golden,
+)
 from mmtrain.bundles.onnx_file import OnnxError, can_run, predict_with_onnx
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import TrainedModel, load_model
@@ -62,10 +69,10 @@ def check_bundle(path: Path, device: torch.device) -> BundleCheck:
     inputs, expected = read_golden(bundle)
     model = load_model(path, device, torch.float32)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else float32 would have 10 bits on newer GPUs
-        got = model.predict(**inputs.of_side(model.card.shape.side))
+        differences = compare_outputs(model, inputs, expected)
     onnx_differences, onnx_note = _check_onnx(bundle, model, inputs, expected)
     return BundleCheck(
-        differences=largest_differences(expected, got),
+        differences=differences,
         onnx_differences=onnx_differences,
         onnx_note=onnx_note,
         there={**expected.versions, "machine": expected.machine, "device": expected.device},

@@ -4,14 +4,15 @@ Whoever computes them again elsewhere sees whether the model still predicts the 
 from the model card, never from people: a smooth random field inside an ellipsoid stands for a brain.
 
 Volumes are kept at `COARSE_SIDE` voxels or fewer along each edge; each voxel stands for a block of the card's side.
-Nothing is interpolated, so every machine sees the same numbers.
+Nothing is interpolated, so every machine sees the same numbers. Of a model that takes samples without some of its
+inputs, outputs are kept also of the same examples without each of these.
 
 Legend of shapes: B examples, S the card's side, C the coarse side, E edges.
 """
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from scipy import ndimage
 from mmbase.checksums import write_checked
 from mmbase.files import to_json
 from mmbase.json_text import EXACT, Finite
+from mmbase.names import CONNECTIVITY, METADATA
 from mmdata.volume.geometry import largest_divisor
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.part import read_part
@@ -65,6 +67,14 @@ class GoldenInputs:
             features={name: values[:num] for name, values in self.features.items()},
         )
 
+    def lacking(self, name: str) -> "GoldenInputs":
+        """Return the examples without one of their inputs."""
+        return GoldenInputs(
+            coarse={modality: volumes for modality, volumes in self.coarse.items() if modality != name},
+            connectivity=None if name == CONNECTIVITY else self.connectivity,
+            features={} if name == METADATA else self.features,
+        )
+
     def of_side(self, side: int) -> dict[str, Any]:
         """Return the arguments of `TrainedModel.predict`, volumes with a side of so many voxels."""
         return {
@@ -90,11 +100,14 @@ class GoldenOutputs:
     """Its kind of processor, e.g. x86_64."""
     device: str
     """Kind of device that computed, e.g. cpu."""
+    lacking: dict[str, dict[str, list[Finite]]] = field(default_factory=dict)
+    """Input to the predictions for the examples without it; of each that a sample may lack."""
     schema_version: int = GOLDEN_VERSION
 
     def first(self, num: int) -> "GoldenOutputs":
-        """Return those of some of the examples."""
-        return replace(self, predictions={name: values[:num] for name, values in self.predictions.items()})
+        """Return those of some of the examples, with all their inputs."""
+        predictions = {name: values[:num] for name, values in self.predictions.items()}
+        return replace(self, predictions=predictions, lacking={})
 
 
 def draw_inputs(card: ModelCard) -> GoldenInputs:
@@ -125,20 +138,38 @@ def compute_outputs(model: TrainedModel, inputs: GoldenInputs) -> GoldenOutputs:
     TrainError
         It gives something that is no number, or cannot take the inputs.
     """
-    predicted = model.predict(**inputs.of_side(model.card.shape.side))
-    if broken := [name for name, values in predicted.items() if not np.isfinite(values).all()]:
+    predicted = _predict(model, inputs)
+    without = {name: _predict(model, inputs.lacking(name)) for name in _may_lack(model.card)}
+    of_each = [predicted, *without.values()]
+    if broken := [name for name in predicted if not all(np.isfinite(values[name]).all() for values in of_each)]:
         raise TrainError(
             f"For made-up inputs the model predicts no number for {', '.join(broken)}, so it cannot be passed on.",
             "Its weights are likely to hold numbers that are not finite. Train it again.",
         )
     kinds = dict(zip(model.card.fitted.names, model.card.fitted.kinds, strict=True))
     return GoldenOutputs(
-        predictions={name: values.tolist() for name, values in predicted.items()},
+        predictions=_listed(predicted),
         scales={name: _scale(kinds[name], values) for name, values in predicted.items()},
         versions=environment(),
         machine=platform.machine(),
         device=model.device.type,
+        lacking={name: _listed(values) for name, values in without.items()},
     )
+
+
+def compare_outputs(model: TrainedModel, inputs: GoldenInputs, expected: GoldenOutputs) -> dict[str, float]:
+    """Compute golden outputs again on this machine; return the largest differences, as `largest_differences` does.
+
+    Raises
+    ------
+    TrainError
+        The model cannot take the inputs.
+    """
+    found = [largest_differences(expected, _predict(model, inputs))]
+    for name, predictions in expected.lacking.items():
+        without = replace(expected, predictions=predictions)
+        found.append(largest_differences(without, _predict(model, inputs.lacking(name))))
+    return {target: max(differences[target] for differences in found) for target in expected.predictions}
 
 
 def largest_differences(expected: GoldenOutputs, got: Mapping[str, Any]) -> dict[str, float]:
@@ -175,7 +206,8 @@ def read_golden(bundle: BundleDirectory) -> tuple[GoldenInputs, GoldenOutputs]:
         There are none, they are damaged, or a newer version of this program wrote them.
     """
     outputs = read_part(bundle.golden_outputs, GoldenOutputs, GOLDEN_VERSION)
-    if outputs.scales.keys() != outputs.predictions.keys():
+    targets = outputs.predictions.keys()
+    if outputs.scales.keys() != targets or any(found.keys() != targets for found in outputs.lacking.values()):
         raise TrainError("outputs.json is damaged (its targets differ).", "Get another copy of the bundle.")
     require_unchanged(bundle.golden_inputs)
     try:
@@ -192,6 +224,20 @@ def _inputs_of(tensors: Mapping[str, NDArray[Any]]) -> GoldenInputs:
         return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
     return GoldenInputs(coarse=named(_VOLUME), connectivity=tensors.get(_EDGES), features=named(_FEATURE))
+
+
+def _may_lack(card: ModelCard) -> tuple[str, ...]:
+    """Return the inputs that examples can lack; there has to be another."""
+    inputs = card.shape.inputs
+    return tuple(name for name in inputs if name in card.optional_inputs and len(inputs) > 1)
+
+
+def _predict(model: TrainedModel, inputs: GoldenInputs) -> dict[str, NDArray[np.float64]]:
+    return model.predict(**inputs.of_side(model.card.shape.side))
+
+
+def _listed(predicted: Mapping[str, NDArray[np.float64]]) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in predicted.items()}
 
 
 def _draw_volume(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Scale tabular features with statistics of the training split alone; they go into the model card."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -78,6 +78,14 @@ class FeatureScaler:
         stds = np.asarray(self.stds)
         scores = (features_NF - self._means) / np.where(stds > 0, stds, np.inf)
         return np.concatenate([np.where(missing | ~shown, 0.0, scores), missing & shown], axis=1).astype(np.float32)
+
+    def without_unseen(self) -> Self:
+        """Return what scales the same and knows no mean or standard deviation of a feature that is not shown."""
+        return replace(
+            self,
+            means=tuple(mean if is_shown else 0.0 for mean, is_shown in zip(self.means, self.shown, strict=True)),
+            stds=tuple(std if is_shown else 1.0 for std, is_shown in zip(self.stds, self.shown, strict=True)),
+        )
 
     @property
     def _means(self) -> NDArray[np.float64]:

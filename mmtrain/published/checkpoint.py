@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from mmbase.names import INPUTS
 from mmbase.printable import printable, shown
 from mmtrain.errors import TrainError
 from mmtrain.models.networks import fusion
@@ -28,6 +29,8 @@ BLOCKS = ("cnn", "mlp_connectivity", "mlp_metadata", "mlp_logits")
 CHANNELS = ("flair", "t1", "dwi")
 """Of the imaging network, in their order."""
 CURVES = tuple(f"{split}_{what}" for split in ("training", "validation") for what in ("losses", "accuracies", "times"))
+INPUTS_KEY = "mm_trained_inputs"
+"""Beside the published parts, in files that mm wrote; the published code passes over what it does not know."""
 _OF_SEVERAL_GPUS = "module."
 _REMEDY = "Give a checkpoint as the reference study's trainer writes it: docs/weights.md says what it holds."
 
@@ -40,6 +43,8 @@ class PublishedCheckpoint:
     """All four blocks: float32, but for the counters of batch norm."""
     shape: NetworkShape
     """Of the network with every input: all three channels, connectivity and metadata."""
+    inputs: tuple[str, ...] = ()
+    """What it was trained on, where the file says so: one that mm wrote does, a published one does not."""
     epoch: int | None = None
     """As it stands in the file; None where it does not."""
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -70,7 +75,11 @@ def read_checkpoint(path: Path) -> PublishedCheckpoint:
     tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in mapped.items()}
     _require_finite(tensors, file)
     return PublishedCheckpoint(
-        tensors=tensors, shape=shape, epoch=_epoch(content.get("epoch")), curves=_curves(content, file)
+        tensors=tensors,
+        shape=shape,
+        inputs=_inputs(content.get(INPUTS_KEY, ()), file),
+        epoch=_epoch(content.get("epoch")),
+        curves=_curves(content, file),
     )
 
 
@@ -150,6 +159,12 @@ def _require_finite(tensors: Mapping[str, torch.Tensor], file: str) -> None:
 
 def _epoch(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) and value >= 0 else None
+
+
+def _inputs(value: Any, file: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or any(name not in INPUTS for name in value):
+        raise TrainError(f"Expected names among {', '.join(INPUTS)} in {INPUTS_KEY} of {file}.", _REMEDY)
+    return tuple(value)
 
 
 def _curves(content: Mapping[Any, Any], file: str) -> dict[str, tuple[float, ...]]:

@@ -90,4 +90,5 @@ def network_of(checkpoint: PublishedCheckpoint) -> PublishedNetwork:
     with torch.device("meta"):
         network = fusion.build(checkpoint.shape)
     network.load_state_dict(dict(checkpoint.tensors), assign=True)
-    return PublishedNetwork(network, checkpoint.shape, find_trained_inputs(checkpoint.tensors)).eval()
+    trained = find_trained_inputs(checkpoint.tensors, checkpoint.inputs)
+    return PublishedNetwork(network, checkpoint.shape, trained).eval()

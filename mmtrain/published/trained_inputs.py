@@ -15,10 +15,14 @@ then, two fifths in a network of two channels; both are less than the half that 
 or penalty makes another time, which the weights do not tell.
 
 Which columns of metadata were shown cannot be told so: a raw column with large values is made small by training too.
+
+A checkpoint that mm wrote of a run of its own names its inputs, for its weights cannot tell: its counters are those of
+the last pass over the training batches, by which the moments were measured. That decides what is unclear, and nothing
+else.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,13 +55,15 @@ class TrainedInputs:
         return tuple(name for name, said in self.evidence.items() if said == evidence)
 
 
-def find_trained_inputs(tensors: Mapping[str, torch.Tensor]) -> TrainedInputs:
+def find_trained_inputs(tensors: Mapping[str, torch.Tensor], named: Collection[str] = ()) -> TrainedInputs:
     """Return what a checkpoint was trained on.
 
     Parameters
     ----------
     tensors
         As `mmtrain.published.checkpoint.PublishedCheckpoint` has them.
+    named
+        Inputs that the file names; none where it does not say.
     """
     imaging = _of_block(tensors, "cnn")
     steps = _steps(tensors, "cnn")
@@ -68,9 +74,8 @@ def find_trained_inputs(tensors: Mapping[str, torch.Tensor]) -> TrainedInputs:
         CONNECTIVITY: _of_block(tensors, "mlp_connectivity"),
         METADATA: _of_block(tensors, "mlp_metadata"),
     }
-    return TrainedInputs(
-        evidence={name: said[name] for name in INPUTS if name in said}, steps=_steps(tensors, "mlp_logits")
-    )
+    evidence = {name: _decide(name, said[name], named) for name in INPUTS if name in said}
+    return TrainedInputs(evidence=evidence, steps=_steps(tensors, "mlp_logits"))
 
 
 def steps_to_fade(num_weights: int, first: float, share: float) -> float:
@@ -90,6 +95,13 @@ def steps_to_fade(num_weights: int, first: float, share: float) -> float:
     """
     pull = 2 * PENALTY / num_weights
     return (ADAM_EPS * math.log(1 / share) + pull * first * (1 - share)) / (LEARNING_RATE * pull)
+
+
+def _decide(name: str, said: Evidence, named: Collection[str]) -> Evidence:
+    """Return what is known of an input; what the file names decides where the weights do not say."""
+    if said != "unclear" or not named:
+        return said
+    return "trained" if name in named else "untrained"
 
 
 def _of_channel(weights: torch.Tensor, imaging: Evidence, steps: int, tensor: torch.Tensor) -> Evidence:

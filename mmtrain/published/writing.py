@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mmbase.files import replace_file
-from mmtrain.published.checkpoint import BLOCKS, CURVES, PublishedCheckpoint
+from mmtrain.published.checkpoint import BLOCKS, CURVES, INPUTS_KEY, PublishedCheckpoint
 from mmtrain.published.network import network_of
 from mmtrain.published.trained_inputs import LEARNING_RATE
 
@@ -24,6 +24,7 @@ def write_checkpoint(path: Path, checkpoint: PublishedCheckpoint) -> None:
         "optimizer_state_dict": torch.optim.Adam(parameters, lr=LEARNING_RATE).state_dict(),
         "scaler_state_dict": torch.amp.GradScaler("cpu").state_dict(),
         "epoch": checkpoint.epoch or 0,
+        INPUTS_KEY: list(checkpoint.inputs),
         **{f"list_of_{name}_per_epoch": list(checkpoint.curves.get(name, ())) for name in CURVES},
     }
     with replace_file(path) as file:

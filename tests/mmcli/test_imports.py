@@ -44,6 +44,32 @@ def test_help_needs_no_database_image_reader_or_scheduler_and_loads_nothing_slow
     assert result.stdout.startswith("Usage: ") and result.stdout.splitlines()[-1] == ""
 
 
+MISTAKEN = """
+import sys
+
+from typer.testing import CliRunner
+
+from cli import app
+
+for words in (
+    ["predict", "mistaken", "--output", "a.csv"],
+    ["explain", "mistaken", "--output", "folder"],
+    ["export-model", "mistaken", "folder"],
+    ["weights", "export", "mistaken", "a.pt"],
+    ["evaluate", "mistaken"],
+):
+    result = CliRunner().invoke(app, ["--study", sys.argv[1], *words])
+    assert result.exit_code == 1 and "'mistaken'" in result.output, result.output
+print(*sorted({"torch", "matplotlib"} & sys.modules.keys()))
+"""
+
+
+def test_a_model_that_is_not_there_is_told_of_before_anything_slow_is_loaded(study: Path) -> None:
+    command = [sys.executable, "-c", MISTAKEN, str(study)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
+
+
 def test_a_prepared_run_is_trained_where_there_is_no_database(run_mm: RunMm, copy: Path) -> None:
     prepared = run_mm("--study", copy, "train", "--target", "age", *SMALL_TRAINING, "--prepare", "--json")
     run_id = json.loads(prepared.stdout)["run_id"]

@@ -22,7 +22,6 @@ def test_help_says_what_the_file_holds_with_identify(run_mm: RunMm) -> None:
         (("one,one", "--output", "{}/a.csv"), "A model is named twice"),
         (("one", "--output", "{}/a.csv", "--level", "90"), "Expected a level between 0 and 1"),
         (("one", "--output", "{}/a.csv", "--allow", "this"), "there is no deviation of this name"),
-        (("one", "--output", "{}/a.csv", "--split", "all of them"), "Expected the split to be"),
         (("one", "ukb:{}", "--output", "{}/a.csv", "--split", "val"), "sources of new people are given"),
         (("one", "--output", "{}/a.csv", "--table", "{}/b.csv"), "--table is of new people"),
         (("one", "--output", "{}/a.csv", "--register", "maybe"), "ingest.register"),
@@ -42,3 +41,9 @@ def test_without_a_study_only_bundles_are_found(tmp_path: Path, run_mm: RunMm, m
     assert "There is no study here to predict samples of" in complaint(result)
     named = run_mm("--study", tmp_path / "nowhere", "predict", "a-run", "--output", "a.csv")
     assert "is not a study" in complaint(named)
+
+
+def test_a_split_that_there_is_not_is_wrong_usage_as_of_other_commands(tmp_path: Path, run_mm: RunMm) -> None:
+    for command in ("predict", "explain"):
+        result = run_mm(command, "one", "--output", tmp_path / "a", "--split", "everybody")
+        assert result.exit_code == 2 and "'everybody' is not one of" in " ".join(result.output.split())

@@ -11,13 +11,11 @@ from mmdata.store.spec import ensure_array
 from mmdata.study import Study, create_study, parse_config
 from mmdata.study_arrays import array_specs
 from mmstudy.models.cohort_of_run import describe_run
-from mmtrain.config.data import TargetConfig
 from mmtrain.config.run import parse_run_config
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
 from mmtrain.run import RunDirectory, create_run
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 
 SIDE, NUM_ROWS = 8, 32
 TRAIN = {"target": "age", "kind": "regression", "unit": "years", "inputs": ["t1"], "side": SIDE}
@@ -35,8 +33,8 @@ def study(tmp_path: Path) -> Study:
     return made
 
 
-def make_run(study: Study, num_train: int, participants: list[int] | None = None) -> RunDirectory:
-    run = create_run(study.layout.runs, parse_run_config(TRAIN))
+def make_run(study: Study, num_train: int, participants: list[int] | None = None, stores: str = "") -> RunDirectory:
+    run = create_run(study.layout.runs, parse_run_config({**TRAIN, "stores": stores}))
     pl.DataFrame(
         {
             "sample_id": [f"{number:016x}" for number in range(NUM_ROWS)],
@@ -53,16 +51,8 @@ def make_run(study: Study, num_train: int, participants: list[int] | None = None
 
 
 def card() -> ModelCard:
-    return ModelCard(
-        network="fusion",
-        shape=NetworkShape(volumes=("t1",), side=SIDE, num_outputs=1),
-        targets=(TargetConfig(name="age", kind="regression", unit="years"),),
-        fitted=Targets(names=(), kinds=(), shares=()),
-        inputs=("t1", "metadata"),
-        features=FeatureScaler(("weight", "bmi"), (0.0, 0.0), (1.0, 1.0), (True, False)),
-        stores={},
-        trained_on={},
-        versions={},
+    return make_card(
+        volumes=("t1",), side=SIDE, features=FeatureScaler(("weight", "bmi"), (0.0, 0.0), (1.0, 1.0), (True, False))
     )
 
 
@@ -74,6 +64,15 @@ def test_the_training_split_alone_is_described_of_its_inputs_and_of_age(study: S
     assert set(described.features) == {"age", "weight"}
     assert described.features["weight"].usual.median == pytest.approx(2 * np.median(AGES[:20]), rel=1e-4)
     assert described.edges is None
+
+
+def test_a_run_that_was_trained_on_copies_elsewhere_is_described_when_they_are_gone(
+    study: Study, tmp_path: Path
+) -> None:
+    here, elsewhere = (
+        describe_run(study, make_run(study, 20, stores=where), card()) for where in ("", str(tmp_path / "gone"))
+    )
+    np.testing.assert_array_equal(elsewhere.volumes["t1"].mean_XYZ, here.volumes["t1"].mean_XYZ)
 
 
 def test_a_person_counts_once_and_fewer_than_ten_are_not_described(study: Study) -> None:

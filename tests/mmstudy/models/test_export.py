@@ -182,6 +182,18 @@ def test_a_run_of_fewer_than_ten_people_is_refused(
         export_model(study_of_models, run.run_id, tmp_path / "bundle", PLAIN)
 
 
+def test_a_run_whose_features_would_count_few_people_is_refused_by_their_names(
+    tiny_of_models: TinyStudy, study_of_models: Study, tmp_path: Path
+) -> None:
+    splits = ["train"] * 16 + ["val"] * 36 + ["test"] * 36
+    tiny = TinyStudy(tiny_of_models.layout, tiny_of_models.ages, tiny_of_models.classes, splits, tiny_of_models.side)
+    tabular = {"metadata_blocks": ("constitutional",), "features": ("LDL", "sex"), "shown_features": ("LDL", "sex")}
+    run = train_run(tiny, inputs=("connectivity", "metadata"), model="linear", channels=(), **tabular)
+    with pytest.raises(TrainError, match=r"fewer than 10 people with a value of sex,.*with no block"):
+        export_model(study_of_models, run.run_id, tmp_path / "bundle", PLAIN)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_network_without_a_form_in_onnx_is_exported_without_it_unless_it_was_asked_for(
     tiny_of_models: TinyStudy, study_of_models: Study, tmp_path: Path
 ) -> None:

@@ -24,6 +24,11 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folders_above_a_bundle_are_made_as_those_above_every_folder_that_mm_makes(tmp_path: Path) -> None:
+    make(tmp_path / "models" / "of-2026" / "a")
+    assert (tmp_path / "models" / "of-2026" / "a" / "README.md").is_file()
+
+
 def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a.tmp" / "golden").mkdir(parents=True)
     (tmp_path / "a.tmp" / "model.safetensors.tmp").write_bytes(b"half")

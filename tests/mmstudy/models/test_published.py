@@ -21,6 +21,7 @@ from mmstudy.models.published_export import export_checkpoint
 from mmtrain.errors import TrainError
 from mmtrain.models.trained import load_model, read_model_card
 from mmtrain.published.checkpoint import read_checkpoint
+from mmtrain.published.trained_inputs import find_trained_inputs
 from mmtrain.weights import load_reference_checkpoint
 from tests.mmtrain.conftest import make_tiny_study
 from tests.mmtrain.published.checkpoints import SHORT, Described, save_checkpoint
@@ -185,6 +186,17 @@ def test_a_run_is_written_with_untrained_blocks_for_what_it_does_not_have(tmp_pa
     only_t1[:, 1] = 2 * volumes["t1"] - 1
     outputs = card.fitted.predictions(logits(tmp_path / "run.pt", imaging=only_t1))[:, 0]
     np.testing.assert_allclose(load_model(run.path).predict(volumes=volumes)["age"], outputs, atol=1e-3)
+
+
+def test_a_run_that_was_exported_is_imported_with_its_inputs_and_nobody_is_asked(tmp_path: Path) -> None:
+    run = make_tiny_study(tmp_path / "study").train(inputs=("t1", "dwi"), epochs=1)
+    card = read_model_card(run.path)
+    found = FoundModel(name="age", path=run.path, card=card, contract=InputContract(), is_run=True)
+    checkpoint = export_checkpoint(found, tmp_path / "run.pt", overwrite=False)
+    assert find_trained_inputs(checkpoint.tensors).of("unclear") == ("flair", "t1", "dwi")
+
+    import_checkpoint(tmp_path / "run.pt", tmp_path / "model", AGE, load_dictionary())
+    assert read_model_card(tmp_path / "model").inputs == ("t1", "dwi")
 
 
 def test_a_model_of_another_network_is_not_written(tmp_path: Path) -> None:

@@ -14,22 +14,17 @@ from mmstudy.models.contract import InputContract
 from mmstudy.models.readme import Readme, render_readme
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import GroupResults, Measured, Remark, SplitSize, TargetResults, ToldResults
-from mmtrain.config.data import TargetConfig
 from mmtrain.data.scaling import FeatureScaler
-from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
 from mmtrain.targets.kinds import regression
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 
-CARD = ModelCard(
-    network="fusion",
-    shape=NetworkShape(volumes=("t1", "dwi"), side=64, num_edges=64_620, num_features=4, num_outputs=1),
-    targets=(TargetConfig(name="age", kind="regression", unit="years"),),
-    fitted=Targets(("age",), (regression.Kind(45.0, 80.0),), (1.0,)),
-    inputs=("t1", "dwi", "connectivity", "metadata"),
+CARD = make_card(
+    volumes=("t1", "dwi"),
+    side=64,
+    num_edges=64_620,
     features=FeatureScaler(("LDL", "sex"), (3.5678, 0.47), (0.75, 0.5), (True, False)),
+    kinds={"age": regression.Kind(45.0, 80.0)},
     stores={"t1": {"affine_ras": np.diag([3.0, 3.0, 3.0, 1.0]).tolist()}},
-    trained_on={},
     versions={"mm": "0.2.0", "torch": "2.10.0"},
 )
 CONTRACT = InputContract(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmdata.errors import SourceError
+from mmdata.sources.every import find_sources
 from mmdata.study import StudyConfig
 from mmdata.volume.settings import IngestSettings
 from mmstudy.predict.sources import parse_sources
@@ -36,6 +37,17 @@ def test_a_folder_of_several_kinds_or_of_none_has_to_be_named(tmp_path: Path) ->
     with pytest.raises(SourceError, match="no scan of a kind that is known"):
         parse_sources([str(tmp_path / "empty")], CONFIG)
     assert parse_sources([f"folder:{tmp_path}"], CONFIG).folders[0].kind == "folder"
+
+
+@pytest.mark.parametrize("kind", ["ukb", "bids", "folder"])
+def test_a_folder_without_scans_is_told_to_somebody_who_ingests_nothing_and_has_no_study(
+    tmp_path: Path, kind: str
+) -> None:
+    with pytest.raises(SourceError) as empty:
+        find_sources(parse_sources([f"{kind}:{tmp_path}"], CONFIG).folders, CONFIG)
+    told = str(empty.value)
+    assert "Give the folder that holds them" in told
+    assert "mm ingest" not in told and "the study's" not in told
 
 
 @pytest.mark.parametrize(("register", "is_there"), [("never", True), ("affine", False)])

@@ -16,10 +16,8 @@ from mmstudy.models.contract import InputContract
 from mmstudy.models.training_cohort import TrainingCohort
 from mmstudy.predict.deviations.scan import CheckedScan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
-from mmtrain.data.scaling import FeatureScaler
 from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 from tests.mmstudy.predict.planted import SETTINGS, draw_scans, preprocess, with_rim, without_half
 
 SIDE = 64
@@ -32,17 +30,7 @@ def attributes(settings: VolumeSettings = SETTINGS) -> dict[str, dict[str, Any]]
 
 
 def card(stores: dict[str, dict[str, Any]]) -> ModelCard:
-    return ModelCard(
-        network="fusion",
-        shape=NetworkShape(volumes=("dwi",), side=SIDE, num_edges=64_620, num_outputs=1),
-        targets=(),
-        fitted=Targets(names=(), kinds=(), shares=()),
-        inputs=("dwi", CONNECTIVITY),
-        features=FeatureScaler((), (), (), ()),
-        stores=stores,
-        trained_on={},
-        versions={},
-    )
+    return make_card(volumes=("dwi",), side=SIDE, num_edges=64_620, stores=stores)
 
 
 @pytest.mark.parametrize(

@@ -11,31 +11,27 @@ import torch
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import (
     GoldenOutputs,
+    compare_outputs,
     compute_outputs,
     draw_inputs,
     largest_differences,
     read_golden,
     write_golden,
 )
-from mmtrain.config.data import TargetConfig
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.errors import TrainError
-from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
+from mmtrain.models.networks.fusion import complete
 from mmtrain.models.trained import TrainedModel, model_of_card
 from mmtrain.targets.kinds import classification, regression
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 
-CARD = ModelCard(
-    network="linear",
-    shape=NetworkShape(volumes=("t1", "dwi"), side=64, num_edges=30, num_features=6, num_outputs=3),
-    targets=(TargetConfig(name="age", kind="regression"), TargetConfig(name="sex", kind="classification")),
-    fitted=Targets(("age", "sex"), (regression.Kind(40.0, 80.0), classification.Kind()), (1.0, 1.0)),
-    inputs=("t1", "dwi", "connectivity", "metadata"),
+CARD = make_card(
+    "linear",
+    volumes=("t1", "dwi"),
+    side=64,
+    num_edges=30,
     features=FeatureScaler(("LDL", "hidden", "sex"), (3.5, 0.0, 0.4), (0.75, 1.0, 0.5), (True, False, True)),
-    stores={},
-    trained_on={},
-    versions={},
+    kinds={"age": regression.Kind(40.0, 80.0), "sex": classification.Kind()},
 )
 
 
@@ -76,6 +72,22 @@ def test_what_is_written_is_read_and_computes_the_same(tmp_path: Path) -> None:
     again, expected = read_golden(BundleDirectory(tmp_path))
     assert expected == outputs and outputs.scales == {"age": 40.0, "sex": 1.0}
     assert largest_differences(expected, model.predict(**again.of_side(64))) == {"age": 0.0, "sex": 0.0}
+
+
+def test_a_model_that_takes_less_is_compared_without_each_input_that_may_lack(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    optional = ("t1", "dwi", "connectivity", "metadata")
+    shape = complete(replace(CARD.shape, side=8, parameters={"channels": [2, 2]}))
+    card = replace(CARD, network="fusion", shape=shape, optional_inputs=optional)
+    model, inputs = model_of_card(card, torch.device("cpu"), torch.float32), draw_inputs(card)
+    write_golden(BundleDirectory(tmp_path), inputs, compute_outputs(model, inputs))
+    again, expected = read_golden(BundleDirectory(tmp_path))
+    assert tuple(expected.lacking) == optional
+    assert len({tuple(of["age"]) for of in (expected.predictions, *expected.lacking.values())}) == 5
+    assert compare_outputs(model, again, expected) == {"age": 0.0, "sex": 0.0}
+
+    expected.lacking["metadata"]["age"][2] += 4.0
+    assert compare_outputs(model, again, expected) == pytest.approx({"age": 0.1, "sex": 0.0})
 
 
 def outputs_of(**predictions: list[float]) -> GoldenOutputs:

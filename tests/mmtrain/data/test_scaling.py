@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from mmtrain.config.data import FeatureScaling
 from mmtrain.data.scaling import FeatureScaler, fit_features
 
 
@@ -67,3 +68,12 @@ def test_raw_features_are_as_they_are_a_column_each_and_the_training_mean_where_
 
 def test_no_features_are_no_columns() -> None:
     assert fit_features([], np.empty((5, 0)), []).scale(np.empty((3, 0))).shape == (3, 0)
+
+
+@pytest.mark.parametrize("scaling", ["standardised", "raw"])
+def test_what_is_known_of_unseen_features_can_be_left_out(scaling: FeatureScaling) -> None:
+    scaler = FeatureScaler(("a", "b"), (3.5, 0.05), (0.75, 0.2), (True, False), scaling)
+    told = scaler.without_unseen()
+    assert (told.means, told.stds) == ((3.5, 0.0), (0.75, 1.0))
+    values_NF = np.array([[3.0, 1.0], [np.nan, 0.0], [4.0, np.nan]])
+    np.testing.assert_array_equal(told.scale(values_NF), scaler.scale(values_NF))

@@ -7,19 +7,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmtrain.config.data import TargetConfig
 from mmtrain.data.scaling import FeatureScaler
 from mmtrain.explain.explainer import Explainer, ExplainSettings
 from mmtrain.explain.inputs import Inputs, baseline_inputs
-from mmtrain.models.card import ModelCard
-from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.trained import TrainedModel
 from mmtrain.targets.kinds import classification, regression
 from mmtrain.targets.protocol import TargetKind
-from mmtrain.targets.several import Targets
+from tests.made_card import NO_FEATURES, make_card
 
 CPU = torch.device("cpu")
-NO_FEATURES = FeatureScaler((), (), (), ())
 YEARS = regression.Kind(40.0, 80.0)
 """An output of 1 is 20 years."""
 
@@ -45,20 +41,7 @@ def model_of(
     features: FeatureScaler = NO_FEATURES,
 ) -> TrainedModel:
     """Return a trained model of some network."""
-    num_columns = len(features.names) * (1 if features.scaling == "raw" else 2)
-    card = ModelCard(
-        network="fusion",
-        shape=NetworkShape(
-            volumes=volumes, side=side, num_edges=num_edges, num_features=num_columns, num_outputs=kind.num_outputs
-        ),
-        targets=(TargetConfig(name="t", kind=kind.name, unit="years"),),
-        fitted=Targets(("t",), (kind,), (1.0,)),
-        inputs=volumes,
-        features=features,
-        stores={},
-        trained_on={},
-        versions={},
-    )
+    card = make_card(volumes=volumes, side=side, num_edges=num_edges, features=features, kinds={"t": kind})
     return TrainedModel(card, network.eval(), CPU, torch.float32)
 
 

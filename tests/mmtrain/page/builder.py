@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mmtrain.config.data import TargetConfig
 from mmtrain.config.run import parse_run_config
-from mmtrain.data.scaling import FeatureScaler
 from mmtrain.metrics.judgement import judge
 from mmtrain.metrics.predicted import Predicted
-from mmtrain.models.card import ModelCard, write_card
-from mmtrain.models.protocol import NetworkShape
+from mmtrain.models.card import write_card
 from mmtrain.run import RunDirectory
 from mmtrain.targets.registry import load_kind
-from mmtrain.targets.several import Targets
+from tests.made_card import make_card
 
 SIZES = {"train": 1600, "val": 300, "test": 400}
 UNITS = {"age": "years", "sex": "1 male"}
@@ -108,21 +105,13 @@ def build_run(
         "participant": np.arange(num) if participants is None else participants,
     }
     pl.DataFrame(frame).write_parquet(run.cohort)
-    card = ModelCard(
-        network="fusion",
-        shape=NetworkShape(
-            volumes=("t1",),
-            side=32,
-            num_edges=64620,
-            num_outputs=2 if kind == "classification" else 1,
-            parameters={"channels": [16, 32, 64, 128]},
-        ),
-        targets=(TargetConfig(name=target, kind=kind, unit=UNITS[target]),),
-        fitted=Targets((target,), (load_kind(kind).fit(labels[: sizes["train"]], weighted=False),), (1.0,)),
-        inputs=("t1", "connectivity"),
-        features=FeatureScaler.from_json([]),
-        stores={},
-        trained_on={},
+    card = make_card(
+        volumes=("t1",),
+        side=32,
+        num_edges=64620,
+        kinds={target: load_kind(kind).fit(labels[: sizes["train"]], weighted=False)},
+        unit=UNITS[target],
+        parameters={"channels": [16, 32, 64, 128]},
         versions=environment,
     )
     write_card(run.model_card, card)
