@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbase.checksums import digest_of
+from mmbase.names import INPUTS
 from mmdata.ledger.receipts import read_run_receipts
 from mmdata.store.schema import StudyLayout
 from mmtrain.config.run import RunConfig
@@ -86,7 +87,7 @@ def require_fitting(trunk: TrunkRun, config: RunConfig, stores: Mapping[str, Map
     asked = list(config.model.channels)
     compared = {
         "network": (config.model.model, trunk.card.network),
-        "volumes": (", ".join(ours.volume_inputs), ", ".join(theirs.inputs)),
+        "inputs": (", ".join(ours.volume_inputs), ", ".join(name for name in INPUTS if name in theirs.inputs)),
         "side": (ours.side, trunk.card.shape.side),
         "volume_scaling": (ours.volume_scaling, trunk.card.volume_scaling),
         "channels": (asked or channels, channels),
