@@ -166,7 +166,7 @@ def describe_model(task: Task) -> ModelCard:
             "augment": task.config.augmentation.augment,
             "augmented_copies": task.stores.num_copies,
             "seed": task.config.optimisation.seed,
-            **({"trunk_weights": task.trunk.weights_digest} if task.trunk else {}),
+            **({"trunk": dict(task.trunk.trained_on)} if task.trunk else {}),
             **({"diagnostic": True} if data.diagnostic else {}),
         },
         versions=environment(),

@@ -1,8 +1,8 @@
 """Make a bundle of a model: all that is needed to use it without the study, to judge it, and to prove it elsewhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -200,10 +200,20 @@ def _results_of_run(run: RunDirectory) -> ToldResults:
 
 
 def _told_card(card: ModelCard) -> ModelCard:
-    """Return the card of a run with what may be told of its training."""
-    sizes: dict[str, Any] = card.trained_on.get("n", {})
+    """Return the card of a run with what may be told of its training; names of runs are not."""
     told = {name: value for name, value in card.trained_on.items() if name in _TOLD_OF_TRAINING}
-    return replace(card, trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told})
+    if trunk := card.trained_on.get("trunk"):
+        told["trunk"] = {**trunk, "n": _told_sizes(trunk["n"])}
+    parameters = {name: value for name, value in card.shape.parameters.items() if name != "trunk"}
+    return replace(
+        card,
+        shape=replace(card.shape, parameters=parameters),
+        trained_on={"n": _told_sizes(card.trained_on.get("n", {})), **told},
+    )
+
+
+def _told_sizes(sizes: Mapping[str, int]) -> dict[str, int | str]:
+    return {split: _told_size(size) for split, size in sizes.items()}
 
 
 def _told_size(size: int) -> int | str:

@@ -6,6 +6,7 @@ Legend of shapes: B batch, N samples, D numbers of an embedding, M modalities.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ _WAIT_SECONDS = 24 * 60 * 60
 class FixedTrunk:
     """What a run has of its trunk."""
 
-    weights_digest: str
-    """Of the file of its weights."""
+    trained_on: Mapping[str, Any]
+    """What a model card says of it: the digest of its weights, its targets, its samples of each split."""
     embeddings_ND: NDArray[np.float32]
     """Of the samples of the cohort, in its order."""
     weights: Mapping[str, torch.Tensor]
@@ -88,7 +89,11 @@ def take_trunk(
     part = model.network.get_submodule(part_name)
     embeddings = complete_embeddings(trunk, part, layout, config, volumes, np.sort(cohort.rows), device)
     return FixedTrunk(
-        weights_digest=trunk.weights_digest,
+        trained_on={
+            "weights": trunk.weights_digest,
+            "targets": [target.name for target in trunk.card.targets],
+            "n": trunk.card.trained_on["n"],
+        },
         embeddings_ND=embeddings.of(cohort.rows),
         weights={f"{part_name}.{name}": tensor for name, tensor in part.state_dict().items()},
     )

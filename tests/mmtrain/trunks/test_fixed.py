@@ -94,7 +94,9 @@ def test_the_trunk_stays_as_it_was_and_the_rest_learns(trunk: RunDirectory, head
 def test_the_model_says_whose_imaging_network_it_has(trunk: RunDirectory, head: RunDirectory) -> None:
     card = load_model(head.path).card
     assert card.shape.parameters == {"channels": [4, 4], "trunk": trunk.run_id}
-    assert len(card.trained_on["trunk_weights"]) == 32
+    told = card.trained_on["trunk"]
+    assert (told["targets"], told["n"]) == (["age", "sex"], {"train": 26, "val": 7, "test": 7})
+    assert len(told["weights"]) == 32
     assert json.loads(head.config.read_text())["train"]["trunk"] == trunk.run_id
 
 
