@@ -92,7 +92,7 @@ def take_trunk(
         trained_on={
             "weights": trunk.weights_digest,
             "targets": [target.name for target in trunk.card.targets],
-            "n": trunk.card.trained_on["n"],
+            "n": trunk.card.trained_on.get("n", {}),
         },
         embeddings_ND=embeddings.of(cohort.rows),
         weights={f"{part_name}.{name}": tensor for name, tensor in part.state_dict().items()},
@@ -122,7 +122,7 @@ def complete_embeddings(
         weights=trunk.weights_digest,
         stores={modality: dict(array.attributes) for modality, array in volumes.originals.items()},
     )
-    with hold_lock(trunk.directory.checkpoint.parent / "embeddings.lock", wait_seconds=_WAIT_SECONDS):
+    with hold_lock(path.with_suffix(".lock"), wait_seconds=_WAIT_SECONDS):
         kept = read_embeddings(path)
         if kept is not None and (kept.origin != origin or not _are_of(kept, volumes, rows)):
             kept = None

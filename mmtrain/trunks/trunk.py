@@ -87,7 +87,10 @@ def require_fitting(trunk: TrunkRun, config: RunConfig, stores: Mapping[str, Map
     asked = list(config.model.channels)
     compared = {
         "network": (config.model.model, trunk.card.network),
-        "inputs": (", ".join(ours.volume_inputs), ", ".join(name for name in INPUTS if name in theirs.inputs)),
+        "inputs": (
+            ", ".join(ours.volume_inputs) or "none",
+            ", ".join(name for name in INPUTS if name in theirs.inputs),
+        ),
         "side": (ours.side, trunk.card.shape.side),
         "volume_scaling": (ours.volume_scaling, trunk.card.volume_scaling),
         "channels": (asked or channels, channels),
@@ -130,8 +133,8 @@ def leaking(trunk: TrunkRun, split: str, number: int, what: str) -> TrainError:
     use = "validated" if split == "val" else "tested"
     many, them = ("s", "them") if number > 1 else ("", "it")
     return TrainError(
-        f"This run would be {use} on {number} {what}{many} that run {trunk.directory.run_id} has learnt from, so the "
-        f"result would say nothing of {them}.",
+        f"This run would be {use} on {number} {what}{many} that run {trunk.directory.run_id} has learnt from or was "
+        f"chosen by, so the result would say nothing of {them}.",
         "Give --trunk a run with the same split: the same --fold or --leave-out-centre, and all targets of the runs "
         "that take it.",
     )

@@ -112,7 +112,7 @@ def test_a_model_of_whose_trunk_participants_withdrew_is_not_passed_on(made: Mad
     [
         (("--augment", "on-device"), "nothing can be augmented"),
         (("--copies", 1), "nothing can be augmented"),
-        (("--fold", "2/5"), "has learnt from, so the result would say nothing of them"),
+        (("--fold", "2/5"), "has learnt from or was chosen by, so the result would say nothing of them"),
         (("--side", 64), "Expected side 64, got 32"),
         (("--model", "linear"), "The network linear has no setting trunk"),
     ],
