@@ -84,7 +84,7 @@ def require_fitting(trunk: TrunkRun, config: RunConfig, stores: Mapping[str, Map
     """
     ours, theirs = config.data, trunk.config.data
     channels = trunk.card.shape.parameters.get("channels")
-    asked, seen = list(config.model.channels), [name for name in INPUTS if name in theirs.inputs]
+    asked = list(config.model.channels)
     compared = {
         "network": (config.model.model, trunk.card.network),
         "inputs": (
