@@ -71,7 +71,8 @@ def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str,
         found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
     if predictions is not None:
         found[run.predictions.name] = predictions.filter(_in_predictions(names)).height
-    found[run.embeddings.name] = count_embedded(run.embeddings, withdrawn.volume_rows)
+    if run.embeddings.exists():
+        found[run.embeddings.name] = count_embedded(run.embeddings, withdrawn.volume_rows)
     if found.get(run.cohort.name) or found.get(run.predictions.name):
         found |= Counter(path.relative_to(run.path).parts[0] for path in pages_of(run))
     return found

@@ -71,7 +71,7 @@ def test_both_are_measured_again_to_the_same_numbers(made: Made, which: str) -> 
 
 @pytest.mark.parametrize(("which", "target"), [("shared", "age"), ("shared", "sex"), ("head", "weight")])
 def test_both_are_explained_for_each_target(made: Made, which: str, target: str, tmp_path: Path) -> None:
-    words = ("--target", target, "--output", tmp_path / "out", "--steps", 2, *CPU)
+    words = ("--target", target, "--output", tmp_path / "out", "--split", "train", "--steps", 2, *CPU)
     made.mm("explain", getattr(made, which).run_id, *words)
     assert any((tmp_path / "out").iterdir())
 
