@@ -55,7 +55,7 @@ def write_checked_table(path: Path, table: "pl.DataFrame") -> None:
 def is_unchanged(path: Path) -> bool:
     """Return whether a file holds what was written to it; also where that is not on record, or there is no file."""
     recorded = _recorded(path.parent).get(path.name)
-    return not recorded or not path.exists() or _digest(path) in recorded
+    return not recorded or not path.exists() or digest_of(path) in recorded
 
 
 def find_changed(folder: Path) -> list[str]:
@@ -76,7 +76,16 @@ def record_missing(folder: Path, names: Iterable[str]) -> None:
     recorded = _recorded(folder)
     missing = [name for name in names if name not in recorded and (folder / name).exists()]
     if missing:
-        _record(folder, [(name, _digest(folder / name)) for name in missing])
+        _record(folder, [(name, digest_of(folder / name)) for name in missing])
+
+
+def digest_of(path: Path) -> str:
+    """Return the 128-bit XXH3 of a file's content, in hexadecimal digits."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _record(folder: Path, digests: Iterable[tuple[str, str]]) -> None:
@@ -99,11 +108,3 @@ def _entries(folder: Path) -> Iterator[_Entry | None]:
             yield None if content is None else parse_json_line(content, _Entry)
         except DamagedTextError:
             yield None
-
-
-def _digest(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -117,6 +117,7 @@ def clean_runs(layout: StudyLayout, date: str) -> None:
     for run, receipt in owing:
         if is_here(run.path):
             forget_withdrawn(run, WithdrawnSamples(rows=receipt.withdrawn_rows, sample_ids=()), date)
+            run.embeddings.unlink(missing_ok=True)  # which others had the same scans is not on record any more
     if owing and layout.catalog.exists():
         with open_catalog(layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:
             index_runs(catalog, layout.runs, [run.path for run in runs_elsewhere(layout)])

@@ -38,7 +38,8 @@ class WithdrawnParticipants:
     @property
     def samples(self) -> WithdrawnSamples:
         """What a run knows them by."""
-        return WithdrawnSamples(rows=self.rows, sample_ids=self.sample_ids)
+        others = frozenset(row for rows in self.duplicates.values() for row in rows)
+        return WithdrawnSamples(rows=self.rows, sample_ids=self.sample_ids, duplicate_rows=others)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -112,9 +113,15 @@ def read_progress(path: Path) -> Progress:
     return _read_last(path)[0] if has_checkpoint(path) else Progress()
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights, and their checksum."""
-    write_checked(path, save(_contiguous(model.state_dict())))
+def save_weights(path: Path, model: nn.Module, others: Mapping[str, torch.Tensor] = MappingProxyType({})) -> None:
+    """Write a model's weights, and their checksum.
+
+    Parameters
+    ----------
+    others
+        Weights by name that belong to the model and did not learn.
+    """
+    write_checked(path, save(_contiguous({**others, **model.state_dict()})))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

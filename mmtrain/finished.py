@@ -24,6 +24,8 @@ class FinishedRun:
 def open_finished_run(directory: RunDirectory, layout: StudyLayout, config: RunConfig, device: str) -> FinishedRun:
     """Open the stores of a study, and load the model of a run on a device.
 
+    A run that took a trunk has its weights too, so it is opened as one that reads volumes.
+
     Parameters
     ----------
     config
@@ -39,7 +41,7 @@ def open_finished_run(directory: RunDirectory, layout: StudyLayout, config: RunC
         A store is missing.
     """
     cohort = read_cohort(directory.cohort)
-    task = prepare_task(cohort, layout, config.changed(device=device, stores="", copies=0))
+    task = prepare_task(cohort, layout, config.changed(device=device, stores="", copies=0, trunk=None))
     model = load_model(directory.path, task.device, task.dtype)
     card = model.card
     labels_NT = card.fitted.clamp(cohort.labels_NT) if config.data.clamp_labels else cohort.labels_NT

@@ -43,7 +43,8 @@ def build_learner(task: Task) -> Learner:
     config, device = task.config.optimisation, task.device
     _choose_algorithms(config.deterministic)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    network = build_network(task.config.model.model, task.shape, device, parameter_dtype(task.dtype))
+    dtype, head_alone = parameter_dtype(task.dtype), task.trunk is not None
+    network = build_network(task.config.model.model, task.shape, device, dtype, head_alone=head_alone)
     part = share_dropout(network)
     if task.ranks.size > 1 and config.sync_batch_norm:
         synchronise(network, device)

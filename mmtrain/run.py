@@ -84,6 +84,11 @@ class RunDirectory:
         return self.path / "model.json"
 
     @property
+    def embeddings(self) -> Path:
+        """What the imaging network makes of the volumes of samples; there only where a run has this one as trunk."""
+        return self.path / "embeddings.safetensors"
+
+    @property
     def checkpoint(self) -> Path:
         """State after the last checkpoint."""
         return self.path / "checkpoints" / "last.safetensors"

@@ -147,7 +147,8 @@ def keep_epoch(run: Run, entry: EpochEntry) -> None:
     directory, progress = run.directory, run.progress
     _require_finite(run)
     if entry["epoch"] == progress.best_epoch:
-        save_weights(directory.model, run.learner.network)
+        fixed = {} if run.task.trunk is None else run.task.trunk.weights
+        save_weights(directory.model, run.learner.network, fixed)
     if run.task.architecture.fit is None:
         _save(run)
     write_json_lines(directory.epochs, progress.history)  # last: epochs without a checkpoint are refused

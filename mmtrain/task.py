@@ -40,6 +40,7 @@ from mmtrain.ranks.group import ALONE, Ranks
 from mmtrain.ranks.independence import require_independence
 from mmtrain.run import environment
 from mmtrain.targets.several import Targets, fit_targets, require_targets
+from mmtrain.trunks.fixed import FixedTrunk, require_one_rank, take_trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Task:
     """Of the network's arithmetic."""
     channels: torch.Tensor
     """Memory for the volumes of one batch."""
+    trunk: FixedTrunk | None = None
+    """What comes from another run in place of volumes."""
 
 
 def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: Ranks = ALONE) -> Task:
@@ -91,6 +94,10 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
     if device.index is not None:
         torch.cuda.set_device(device)  # else page-locked memory would open the first GPU too
     largest_share = -(-min(config.optimisation.batch_size, max(cohort.split_sizes.values())) // ranks.size)
+    trunk = None
+    if config.model.trunk is not None:
+        require_one_rank(ranks.size)
+        trunk = take_trunk(config, layout, stores, cohort, device)
     return Task(
         config=config,
         cohort=cohort,
@@ -103,7 +110,8 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
         ranks=ranks,
         device=device,
         dtype=choose_precision(config.optimisation.precision, device),
-        channels=allocate_channels(largest_share, data.side, len(data.volume_inputs), device),
+        channels=allocate_channels(largest_share, data.side, 0 if trunk else len(data.volume_inputs), device),
+        trunk=trunk,
     )
 
 
@@ -158,6 +166,7 @@ def describe_model(task: Task) -> ModelCard:
             "augment": task.config.augmentation.augment,
             "augmented_copies": task.stores.num_copies,
             "seed": task.config.optimisation.seed,
+            **({"trunk": dict(task.trunk.trained_on)} if task.trunk else {}),
             **({"diagnostic": True} if data.diagnostic else {}),
         },
         versions=environment(),
@@ -179,7 +188,7 @@ def training_portions(task: Task, epoch: int) -> list[Portion]:
 def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatch]:
     """Read batches ahead, in their order, and bring them to the device; each is a sign of life of this rank."""
     batches = stream_batches(
-        task.stores,
+        task.stores if task.trunk is None else task.stores.only([CONNECTIVITY]),
         requests,
         prefetch_bytes=task.config.execution.prefetch_bytes,
         pin_memory=task.device.type == "cuda",
@@ -198,6 +207,8 @@ class NetworkInputs:
     features_BF: torch.Tensor | None
     given_BI: torch.Tensor | None = None
     """Which of `NetworkShape.inputs` each sample is given; None: all of them."""
+    embeddings_BD: torch.Tensor | None = None
+    """What a trunk has made of the volumes, which are None then."""
 
 
 def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> NetworkInputs:
@@ -210,7 +221,11 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
         leaves out; None: it is not to be changed.
     """
     config, dtype = task.config, parameter_dtype(task.dtype)
-    volumes = to_channels(batch, task.channels, config.data.volume_scaling) if config.data.volume_inputs else None
+    volumes = embeddings = None
+    if task.trunk is not None:
+        embeddings = torch.from_numpy(task.trunk.embeddings_ND[batch.request.positions]).to(task.device, dtype)
+    elif config.data.volume_inputs:
+        volumes = to_channels(batch, task.channels, config.data.volume_scaling)
     names = [task.cohort.sample_ids[position] for position in batch.request.positions]
     if volumes is not None and epoch is not None and config.augments_on_device:
         volumes = augment_channels(volumes, config, names, epoch)
@@ -219,7 +234,7 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
     if METADATA in config.data.inputs:
         features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
     given = None if epoch is None else _draw_given(task, names, epoch)
-    inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features, given)
+    inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features, given, embeddings)
     return _labels_as_inputs(task, batch, inputs) if config.data.diagnostic else inputs
 
 
@@ -252,7 +267,8 @@ def forward(task: Task, network: nn.Module, batch: StoredBatch, epoch: int | Non
 
 def run_network(task: Task, network: nn.Module, inputs: NetworkInputs) -> torch.Tensor:
     """Return the network's outputs, shape (B, K)."""
-    given = {} if inputs.given_BI is None else {"given_BI": inputs.given_BI}
+    named = {"given_BI": inputs.given_BI, "embeddings_BD": inputs.embeddings_BD}
+    given = {name: tensor for name, tensor in named.items() if tensor is not None}
     with computing_in(task.dtype, task.device):
         outputs: torch.Tensor = network(inputs.volumes_BCXYZ, inputs.edges_BE, inputs.features_BF, **given)
     return outputs.to(parameter_dtype(task.dtype))

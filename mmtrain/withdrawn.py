@@ -3,7 +3,8 @@
 Only the cohort and the predictions speak of every sample, and the settings of those that the audit named. The weights,
 the metrics and the curves were made from all of them together and stay; the mark, and beside the metrics their own
 entry, say how many of those have withdrawn since. Pages and pictures go: an internal page shows single people, and the
-others are made again of those who are left.
+others are made again of those who are left. Embeddings that have any of them go as a whole: they are made again from
+the volumes when a run needs them.
 """
 
 from collections import Counter
@@ -22,6 +23,7 @@ from mmbase.names import SPLITS
 from mmbase.records import SplitSizes
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, pages_of, read_table, remove_pages
+from mmtrain.trunks.embeddings import count_embedded
 from mmtrain.unchanged import require_unchanged
 
 SOMEBODY = "withdrawn"
@@ -37,6 +39,13 @@ class WithdrawnSamples:
 
     rows: Collection[int]
     sample_ids: Collection[str]
+    duplicate_rows: Collection[int] = ()
+    """Of others, where a scan of theirs is stored too."""
+
+    @property
+    def volume_rows(self) -> set[int]:
+        """Return the rows that may hold a volume of theirs."""
+        return {*self.rows, *self.duplicate_rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str,
         found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
     if predictions is not None:
         found[run.predictions.name] = predictions.filter(_in_predictions(names)).height
+    if run.embeddings.exists():
+        found[run.embeddings.name] = count_embedded(run.embeddings, withdrawn.volume_rows)
     if found.get(run.cohort.name) or found.get(run.predictions.name):
         found |= Counter(path.relative_to(run.path).parts[0] for path in pages_of(run))
     return found
@@ -90,6 +101,9 @@ def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) 
     if is_shown or (cohort is not None and cohort.filter(_in_cohort(withdrawn)).height):
         remove_pages(run)
     _forget_names(run, names)
+    if count_embedded(run.embeddings, withdrawn.volume_rows):
+        run.embeddings.unlink()
+    draft_of(run.embeddings).unlink(missing_ok=True)
     if predictions is not None:
         _keep(run.predictions, predictions, ~_in_predictions(names))
     if cohort is not None:

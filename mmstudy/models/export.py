@@ -1,8 +1,8 @@
 """Make a bundle of a model: all that is needed to use it without the study, to judge it, and to prove it elsewhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +17,7 @@ from mmstudy.models.find import FoundModel, find_model
 from mmstudy.models.new_bundle import new_bundle, require_place
 from mmstudy.models.readme import Readme, render_readme
 from mmstudy.on_record import today
+from mmstudy.runs.trunk import trunk_of
 from mmtrain.aggregates.people import shown_count
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import compute_outputs, draw_inputs, write_golden
@@ -85,13 +86,14 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     found = find_model(study, name)
     if found.is_run:
         _require_sound(RunDirectory(found.path))
+        _require_nobody_withdrawn(study, found)
     with new_bundle(place, overwrite=options.overwrite) as bundle:
         results = _write_model(bundle, found)
         _write_comparison(study, bundle, found)
         onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
         write_bytes(bundle.readme, render_readme(_readme(found, results, onnx_note, options)))
         if found.is_run:
-            _require_nobody_withdrawn(RunDirectory(found.path))  # after the writing: it may have happened meanwhile
+            _require_nobody_withdrawn(study, found)  # after the writing: it may have happened meanwhile
     num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     headline = results.headline if results else ""
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
@@ -164,16 +166,18 @@ def _require_sound(run: RunDirectory) -> None:
             f"Run {run.run_id} lacks {', '.join(missing)}, so it is not known what may be told of it.",
             "Put it back from a backup.",
         )
-    _require_nobody_withdrawn(run)
 
 
-def _require_nobody_withdrawn(run: RunDirectory) -> None:
-    if run.withdrawn.exists():
-        raise TrainError(
-            f"Participants of run {run.run_id} have withdrawn since it was trained, and what it learnt from them must "
-            "not be passed on.",
-            "Train it again without them, then export the new run.",
-        )
+def _require_nobody_withdrawn(study: Study | None, found: FoundModel) -> None:
+    """Refuse a run of whose cohort, or of whose trunk's cohort, participants have withdrawn."""
+    assert study is not None  # where there is none, no run is found
+    for run in (RunDirectory(found.path), trunk_of(study.layout, found.card)):
+        if run is not None and run.withdrawn.exists():
+            raise TrainError(
+                f"Participants of run {run.run_id} have withdrawn since it was trained, and what it learnt from them "
+                "must not be passed on.",
+                "Train it again without them, then export the new run.",
+            )
 
 
 def _results_of_run(run: RunDirectory, card: ModelCard) -> ToldResults:
@@ -204,13 +208,20 @@ def _results_of_run(run: RunDirectory, card: ModelCard) -> ToldResults:
 
 def _told_card(card: ModelCard) -> ModelCard:
     """Return the card of a run with what may be told of its training, and nothing that predictions do not need."""
-    sizes: dict[str, Any] = card.trained_on.get("n", {})
     told = {name: value for name, value in card.trained_on.items() if name in _TOLD_OF_TRAINING}
+    if trunk := card.trained_on.get("trunk"):
+        told["trunk"] = {**trunk, "n": _told_sizes(trunk["n"])}
+    parameters = {name: value for name, value in card.shape.parameters.items() if name != "trunk"}
     return replace(
         card,
-        trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told},
+        shape=replace(card.shape, parameters=parameters),
+        trained_on={"n": _told_sizes(card.trained_on.get("n", {})), **told},
         features=card.features.without_unseen(),
     )
+
+
+def _told_sizes(sizes: Mapping[str, int]) -> dict[str, int | str]:
+    return {split: _told_size(size) for split, size in sizes.items()}
 
 
 def _told_size(size: int) -> int | str:

@@ -23,6 +23,7 @@ from mmstudy.predict.scratch import open_scratch_folder
 from mmstudy.predict.sources import parse_sources
 from mmstudy.predict.stored import StoredRules
 from mmstudy.predict.study_samples import StoredSamples, list_samples, read_sample_list
+from mmstudy.runs.trunk import trunk_of
 from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory
 
@@ -68,19 +69,20 @@ def gather(
             wanted=models.wanted,
             expectations=find_expectations(study, models.found, scans=False),
             connectivity=study.config.connectivity.name,
-            learnt_from=frozenset(name for model in models.found for name in _training_samples(model)),
+            learnt_from=frozenset(name for model in models.found for name in _training_samples(study, model)),
             allowed=request.allowed,
             batch_size=request.batch_size,
         ),
     )
 
 
-def _training_samples(model: FoundModel) -> list[str]:
+def _training_samples(study: Study, model: FoundModel) -> list[str]:
     """Return the samples of the study that a model was trained on; none of a bundle, which does not tell."""
     if not model.is_run:
         return []
-    cohort = read_cohort(RunDirectory(model.path).cohort)
-    return [cohort.sample_ids[position] for position in cohort.members("train")]
+    run, trunk = RunDirectory(model.path), trunk_of(study.layout, model.card)
+    cohorts = [read_cohort(one.cohort) for one in (run, trunk) if one is not None]
+    return [cohort.sample_ids[position] for cohort in cohorts for position in cohort.members("train")]
 
 
 def _find_people(

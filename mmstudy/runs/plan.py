@@ -22,6 +22,7 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
 from mmstudy.runs.defaults import applicable_defaults, require_known, require_network_settings
 from mmstudy.runs.reference import study_differences
+from mmstudy.runs.trunk import require_apart, settle_trunk
 from mmtrain.config.model import ModelConfig
 from mmtrain.config.presets import REFERENCE, preset_settings
 from mmtrain.config.run import RunConfig, parse_run_config
@@ -94,10 +95,12 @@ def plan_run(
         A setting is wrong, the study has not what the run needs, or the audit has a critical finding.
     """
     dictionary = study_dictionary(study)
-    config = _settle_copies(study, _configure(study, dictionary, targets, given, scheme, preset_settings(preset)))
+    config = _configure(study, dictionary, targets, given, scheme, preset_settings(preset))
+    config = _settle_copies(study, settle_trunk(study, config, given, num_ranks))
     _require_network(study, config, num_ranks)
     with open_catalog(study.layout.catalog) as catalog:
         selection = _select(study, catalog, dictionary, config, scheme)
+        require_apart(study, catalog, config, selection.frame)
         findings = _audit(study, catalog, dictionary, config, selection.frame) if audited else []
     _refuse_critical(findings, accepted)
     require_portions(parse_cohort(selection.frame), config, num_ranks)

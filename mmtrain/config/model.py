@@ -31,6 +31,9 @@ class ModelConfig:
     modality_dropout: float = 0.0
     """Of the network fusion: leave each input of a training sample out with this probability, never all of them, so
     that one model predicts from any of its inputs (docs/subsets.md); 0: never."""
+    trunk: Annotated[str | None, Option(is_setting=False, metavar="RUN")] = None
+    """Of the network fusion: take the imaging network of this finished run, which has seen exactly the same volumes, as
+    it is, and train only what comes after it (docs/methods.md); left out: train all."""
 
     def __post_init__(self) -> None:
         if self.channels and min(self.channels) < 1:
@@ -40,3 +43,11 @@ class ModelConfig:
                 raise TrainError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.modality_dropout < 1:
             raise TrainError(f"modality_dropout must be 0 or more and less than 1, got {self.modality_dropout}.")
+        if self.trunk is not None and not self.trunk:
+            raise TrainError("trunk must be the name of a run, got an empty one.", "Give --trunk RUN, or leave it out.")
+        if self.trunk and self.modality_dropout:
+            raise TrainError(
+                "--modality-dropout hides single volumes, and with --trunk a run reads no volumes but what the trunk "
+                "makes of all of them.",
+                "Leave one of the two out.",
+            )

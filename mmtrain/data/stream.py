@@ -4,7 +4,7 @@ Integers stay integers until they are on the device that computes with them, whe
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -57,6 +57,11 @@ class Stores:
     augmented: Mapping[str, StoredArray]
     num_copies: int
     """Augmented copies of every volume; 0 where there are none."""
+
+    def only(self, modalities: Collection[str]) -> "Stores":
+        """Return the arrays of some modalities, without copies."""
+        originals = {modality: array for modality, array in self.originals.items() if modality in modalities}
+        return Stores(originals, {}, 0)
 
     @property
     def row_bytes(self) -> int:

@@ -73,6 +73,16 @@ class Fitting:
     """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trunk:
+    """The part of a network that turns volumes into embeddings (B, D), and can be that of another run."""
+
+    part: str
+    """Its name within the network, which is how the names of its weights begin."""
+    build_head: Callable[[NetworkShape], nn.Module]
+    """Return the network without it, with random weights; it takes `embeddings_BD` in place of volumes."""
+
+
 def _any_shape(shape: NetworkShape) -> NetworkShape:
     return shape
 
@@ -109,6 +119,9 @@ class Architecture:
     """Return the shape with parameters that were left out; raises a TrainError for a shape that it cannot have."""
     arrange: Callable[[nn.Module], None] = _as_it_is
     """Give weights the memory format in which they compute fastest."""
+    trunk: Trunk | None = None
+    """What `--trunk` takes from another run; the module then takes, as `embeddings_BD`, what that has made of the
+    volumes, which are None. None: the network has no such part."""
     penalty: Callable[[nn.Module, ModelConfig], torch.Tensor] | None = None
     """Return what is added to the loss of each step."""
     has_gradients: bool = True

@@ -53,7 +53,8 @@ def network_shape(
             "Leave --regression out, or choose a network that learns in epochs.",
         )
     _require_droppable(model, data, architecture)
-    chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging}
+    _require_trunk(model, data, architecture)
+    chosen = {"channels": list(model.channels), "keep_imaging": model.keep_imaging, "trunk": model.trunk}
     return architecture.complete(
         NetworkShape(
             volumes=data.volume_inputs,
@@ -82,9 +83,42 @@ def _require_droppable(model: ModelConfig, data: DataConfig, architecture: Archi
         )
 
 
-def build_network(name: str, shape: NetworkShape, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Return a network with random weights on a device, in the memory format in which it computes fastest."""
+def _require_trunk(model: ModelConfig, data: DataConfig, architecture: Architecture) -> None:
+    """Refuse a trunk where nothing could be taken from it."""
+    if model.trunk is None:
+        return
+    if architecture.trunk is None:
+        raise TrainError(
+            f"The network {model.model} cannot take its imaging part from another run.",
+            "Leave --trunk out, or choose --model fusion.",
+        )
+    if not data.volume_inputs:
+        raise TrainError(
+            f"--trunk gives what a run has learnt of volumes, and none are among the inputs {', '.join(data.inputs)}.",
+            "Leave --trunk out, or give --inputs with the volumes that the trunk was trained on.",
+        )
+    if data.diagnostic:
+        raise TrainError(
+            "A diagnostic run checks the wiring of the volumes, which a run with --trunk does not read.",
+            "Leave one of --diagnostic and --trunk out.",
+        )
+
+
+def build_network(
+    name: str, shape: NetworkShape, device: torch.device, dtype: torch.dtype, *, head_alone: bool = False
+) -> nn.Module:
+    """Return a network with random weights on a device, in the memory format in which it computes fastest.
+
+    Parameters
+    ----------
+    head_alone
+        Without its trunk, see `Architecture.trunk`.
+    """
     architecture = load_architecture(name)
-    network = architecture.build(shape).to(device, dtype)
+    build = architecture.build
+    if head_alone:
+        assert architecture.trunk is not None
+        build = architecture.trunk.build_head
+    network = build(shape).to(device, dtype)
     architecture.arrange(network)
     return network

@@ -135,6 +135,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "accumulate": 2,
         "copy_order": "by-epoch",
         "modality_dropout": 0.5,
+        "trunk": "another",
     }
     others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):

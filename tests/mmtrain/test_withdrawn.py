@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -8,6 +9,7 @@ from mmbase.checksums import find_changed, write_checked
 from mmbase.files import write_bytes
 from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory, list_runs
+from mmtrain.trunks.embeddings import Embeddings, Origin, write_embeddings
 from mmtrain.withdrawn import WithdrawnSamples, count_withdrawn, forget_withdrawn, require_unmarked
 
 SPLITS = ["train", "train", "val", "test", "train", "val", "test", "train"]
@@ -36,6 +38,17 @@ def run(tmp_path: Path) -> RunDirectory:
     run.config.write_text(json.dumps({"train": {}, "audit": [{"text": f"{3:016x} and {4:016x} look alike"}]}))
     run.metrics.write_text("{}")
     return run
+
+
+def add_embeddings(run: RunDirectory, *rows: int) -> None:
+    """Keep embeddings of rows, of which the run's own cohort need not have any."""
+    embeddings = Embeddings(
+        origin=Origin(weights="0", stores={"t1": {"side": 4}}),
+        rows=np.array(rows, np.int64),
+        values_ND=np.ones((len(rows), 3), np.float32),
+        checksums_NM=np.ones((len(rows), 1), np.uint64),
+    )
+    write_embeddings(run.embeddings, embeddings)
 
 
 def withdrawn(*rows: int, named: bool = True) -> WithdrawnSamples:
@@ -207,3 +220,36 @@ def test_pages_and_pictures_go_with_a_participant_of_the_cohort_and_stay_otherwi
     assert count_withdrawn(run, withdrawn(2))["plots"] == 1
     forget_withdrawn(run, withdrawn(2), DATE)
     assert not any(path.exists() for path in shown)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        withdrawn(40),
+        WithdrawnSamples(rows=[], sample_ids=[], duplicate_rows=[41]),
+        withdrawn(1, 40),
+    ],
+)
+def test_embeddings_go_with_whoever_is_among_them_also_of_rows_that_the_cohort_lacks(
+    run: RunDirectory, samples: WithdrawnSamples
+) -> None:
+    add_embeddings(run, 1, 40, 41)
+    assert count_withdrawn(run, samples)[run.embeddings.name] == len(samples.volume_rows)
+    forget_withdrawn(run, samples, DATE)
+    assert not run.embeddings.exists()
+    assert run.embeddings.name not in count_withdrawn(run, samples)
+
+
+def test_embeddings_of_others_stay(run: RunDirectory) -> None:
+    add_embeddings(run, 1, 40)
+    before = run.embeddings.read_bytes()
+    forget_withdrawn(run, withdrawn(2, 39), DATE)
+    assert run.embeddings.read_bytes() == before
+
+
+def test_damaged_embeddings_go_for_nobody_knows_whose_they_are(run: RunDirectory) -> None:
+    add_embeddings(run, 1, 40)
+    run.embeddings.write_bytes(run.embeddings.read_bytes()[:-9])
+    assert count_withdrawn(run, withdrawn(2))[run.embeddings.name] == 1
+    forget_withdrawn(run, withdrawn(2), DATE)
+    assert not run.embeddings.exists()

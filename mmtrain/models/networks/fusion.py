@@ -15,7 +15,7 @@ from torch import nn
 from mmbase.names import VOLUME_MODALITIES
 from mmtrain.config.model import ModelConfig
 from mmtrain.errors import TrainError
-from mmtrain.models.protocol import Architecture, NetworkShape
+from mmtrain.models.protocol import Architecture, NetworkShape, Trunk
 
 NUM_CHANNELS = 3
 """Of the reference: flair, t1, dwi. A modality that comes behind them in the registry adds channels."""
@@ -151,6 +151,7 @@ class FusionNet(nn.Module):
         edges_BE: torch.Tensor | None,
         features_BF: torch.Tensor | None,
         given_BI: torch.Tensor | None = None,
+        embeddings_BD: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return outputs (B, num_outputs): scaled targets or logits.
 
@@ -159,15 +160,19 @@ class FusionNet(nn.Module):
         given_BI
             Which inputs each sample has: each volume, connectivity, metadata; None: all have all. Zeros stand for a
             volume and for the output of a block that a sample does not have.
+        embeddings_BD
+            What the imaging network has made of the volumes, which are None then.
         """
         if given_BI is not None and volumes_BCXYZ is not None:
             volumes_BCXYZ = hide_channels(volumes_BCXYZ, given_BI[:, : volumes_BCXYZ.shape[1]])
-        given = [x for x in (volumes_BCXYZ, edges_BE, features_BF) if x is not None]
+        given = [x for x in (volumes_BCXYZ, edges_BE, features_BF, embeddings_BD) if x is not None]
         blocks = ((self.mlp_connectivity, edges_BE), (self.mlp_metadata, features_BF), (self.cnn, volumes_BCXYZ))
         parts = [
             block(x) if block is not None and x is not None else given[0].new_zeros((given[0].shape[0], width))
             for (block, x), width in zip(blocks, self.widths, strict=True)
         ]
+        if embeddings_BD is not None:
+            parts[-1] = embeddings_BD
         if given_BI is not None:
             has_block = [given_BI[:, inputs].any(dim=1, keepdim=True) for inputs in self.inputs_of_blocks]
             parts = [part.masked_fill(~has, 0.0) for part, has in zip(parts, has_block, strict=True)]
@@ -193,13 +198,13 @@ def imaging_width(side: int) -> int:
 def weight_penalty(model: nn.Module, config: ModelConfig) -> torch.Tensor:
     """Return the sum over tensors of more than one dimension of a factor times the mean of squares.
 
-    Neither biases nor the factors of batch norm are among them, as in the reference.
+    Neither biases nor the factors of batch norm are among them, as in the reference, nor what does not learn.
     """
     first = "mlp_connectivity.dense_layers.0.weight"
     terms = [
         (config.connectivity_penalty if name == first else config.weight_penalty) * parameter.square().mean()
         for name, parameter in model.named_parameters()
-        if parameter.dim() > 1
+        if parameter.dim() > 1 and parameter.requires_grad
     ]
     return torch.stack(terms).sum()
 
@@ -218,6 +223,7 @@ def complete(shape: NetworkShape) -> NetworkShape:
     TrainError
         There is no default for this side, or the stages do not halve it evenly.
     """
+    trunk = {name: value for name, value in shape.parameters.items() if name == "trunk"}
     if not shape.volumes and not shape.parameters.get("keep_imaging"):
         return replace(shape, parameters={"channels": []})
     channels = tuple(shape.parameters.get("channels") or CHANNELS_BY_SIDE.get(shape.side, ()))
@@ -227,14 +233,26 @@ def complete(shape: NetworkShape) -> NetworkShape:
         raise TrainError(
             f"Expected {MIN_STAGES} to {MAX_STAGES} stages that halve side {shape.side} evenly, got {len(channels)}."
         )
-    return replace(shape, parameters={"channels": list(channels)})
+    return replace(shape, parameters={"channels": list(channels), **trunk})
 
 
 def build(shape: NetworkShape) -> FusionNet:
-    """Return the untrained network."""
+    """Return the untrained network; an imaging network that comes from another run does not learn."""
+    network = _network(shape, shape.parameters["channels"])
+    if network.cnn is not None and shape.parameters.get("trunk"):
+        network.cnn.requires_grad_(False)
+    return network
+
+
+def build_head(shape: NetworkShape) -> FusionNet:
+    """Return the untrained network without its imaging network: it takes embeddings in place of volumes."""
+    return _network(shape, ())
+
+
+def _network(shape: NetworkShape, channels: Sequence[int]) -> FusionNet:
     return FusionNet(
         side=shape.side,
-        channels=shape.parameters["channels"],
+        channels=channels,
         present=[VOLUME_MODALITIES.index(modality) for modality in shape.volumes],
         num_edges=shape.num_edges,
         num_features=shape.num_features,
@@ -250,8 +268,9 @@ def arrange(model: nn.Module) -> None:
 
 
 ARCHITECTURE = Architecture(
-    settings=("channels", "weight_penalty", "connectivity_penalty", "keep_imaging", "modality_dropout"),
+    settings=("channels", "weight_penalty", "connectivity_penalty", "keep_imaging", "modality_dropout", "trunk"),
     build=build,
+    trunk=Trunk(part="cnn", build_head=build_head),
     complete=complete,
     arrange=arrange,
     penalty=weight_penalty,

@@ -41,6 +41,8 @@ GOOD: dict[str, Any] = {"target": "age", "kind": "regression", "unit": "years", 
         ({"channels": (8, 0)}, "channels must be positive, got 8 0"),
         ({"modality_dropout": 1.0}, "modality_dropout must be 0 or more and less than 1, got 1"),
         ({"modality_dropout": float("nan")}, "modality_dropout must be 0 or more"),
+        ({"trunk": ""}, "trunk must be the name of a run, got an empty one"),
+        ({"trunk": "age_t1", "modality_dropout": 0.5}, "--modality-dropout hides single volumes, and with --trunk"),
         ({"device": "tpu"}, "device: .*got 'tpu'"),
         ({"epochs": "many"}, "epochs: .*integer.*, got 'many'"),
         ({"channels": ("a", "b")}, "channels.0: .*, got 'a'"),
@@ -91,6 +93,7 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
         "diagnostic",
         "log",
         "modality_dropout",
+        "trunk",
     }
 
 
