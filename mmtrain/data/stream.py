@@ -243,13 +243,15 @@ def _start_batch(
     readings, lookups = [], dict[str, list[Lookup]]()
     for modality in stores.originals:
         for array, indices, targets in _sources(stores, modality, request):
+            missing = np.ones(len(targets), bool)
             if cache is not None:
                 lookup = cache.look_up(array, indices, targets)
                 lookups.setdefault(modality, []).append(lookup)
-                indices, targets = indices[lookup.missing], targets[lookup.missing]
-            if len(targets):
-                futures = array.start_read(indices, buffers[modality].numpy(), targets)
-                readings.append(_Reading(modality, array, targets, futures))
+                missing = lookup.missing
+            if missing.any():
+                unread = targets[missing]
+                futures = array.start_read(indices[missing], buffers[modality].numpy(), unread)
+                readings.append(_Reading(modality, array, unread, futures))
     stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
     return StoredBatch(request, stored, lookups), buffers, readings
 
