@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmdata.errors import StoreError
 from mmdata.store.array import StoredArray, open_array
 from mmdata.store.chunks import ChunkReader
-from mmdata.store.schema import VOLUME_DIMENSIONS
+from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.data.row_cache import CUDA_BLOCK_BYTES, RowCache
 from mmtrain.data.stream import BatchRequest, StoredBatch, Stores, complete_batches, stream_batches
@@ -22,14 +22,15 @@ from mmtrain.data.transfer import transfer_batches
 SIDE, ROWS, ROWS_PER_SHARD, COPIES = 4, 12, 4, 2
 ROW_BYTES = 2 * SIDE**3
 CPU = torch.device("cpu")
+T1 = "volumes.zarr/t1/4"
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     """Two modalities of random rows, and two copies of one of them."""
     folder = tmp_path_factory.mktemp("rows")
-    originals = {name: make(folder / f"{name}.zarr", seed) for seed, name in enumerate(("t1", "flair"))}
-    return Stores(originals, {"t1": make(folder / "copies.zarr", 2, copies=COPIES)}, COPIES)
+    originals = {name: make(folder / "volumes.zarr" / name / "4", seed) for seed, name in enumerate(("t1", "flair"))}
+    return Stores(originals, {"t1": make(folder / "augmented.zarr/t1/4", 2, copies=COPIES)}, COPIES)
 
 
 def make(path: Path, seed: int, copies: int = 0) -> StoredArray:
@@ -43,7 +44,7 @@ def make(path: Path, seed: int, copies: int = 0) -> StoredArray:
             rows_per_shard=ROWS_PER_SHARD,
             dtype="uint16",
             codec="zstd",
-            dimensions=(*["copy"] * bool(copies), *VOLUME_DIMENSIONS),
+            dimensions=AUGMENTED_DIMENSIONS if copies else VOLUME_DIMENSIONS,
         )
     )
     array = open_array(path)
@@ -153,7 +154,7 @@ def test_what_does_not_fit_is_read_again_and_what_fits_is_not(stores: Stores, nu
 
 @pytest.mark.parametrize("is_written_again", [False, True], ids=["erased", "written again"])
 def test_a_row_that_changes_in_the_store_is_not_given_out_any_more(tmp_path: Path, *, is_written_again: bool) -> None:
-    array = make(tmp_path / "t1.zarr", 0)
+    array = make(tmp_path / T1, 0)
     stores = Stores({"t1": array}, {}, 0)
     cache = allow(stores, 1 << 20)
     values(read(stores, [ask(range(ROWS))], cache))
@@ -168,7 +169,7 @@ def test_a_row_that_changes_in_the_store_is_not_given_out_any_more(tmp_path: Pat
 
 
 def test_no_byte_of_an_erased_row_is_held_once_the_next_run_begins(tmp_path: Path) -> None:
-    array = make(tmp_path / "t1.zarr", 0)
+    array = make(tmp_path / T1, 0)
     stores = Stores({"t1": array}, {}, 0)
     cache = allow(stores, 1 << 20)
     values(read(stores, [ask(range(ROWS))], cache))
@@ -180,8 +181,8 @@ def test_no_byte_of_an_erased_row_is_held_once_the_next_run_begins(tmp_path: Pat
 def test_an_array_that_was_replaced_is_another(tmp_path: Path) -> None:
     cache = RowCache(CPU)
     for seed in (0, 1):
-        shutil.rmtree(tmp_path / "t1.zarr", ignore_errors=True)
-        stores = Stores({"t1": make(tmp_path / "t1.zarr", seed)}, {}, 0)
+        shutil.rmtree(tmp_path / T1, ignore_errors=True)
+        stores = Stores({"t1": make(tmp_path / T1, seed)}, {}, 0)
         cache.begin_run(needs(stores), 1 << 20)
         (expected,), (got,) = values(read(stores, [ask([2])])), values(read(stores, [ask([2])], cache))
         assert (got["t1"] == expected["t1"]).all()
@@ -203,7 +204,7 @@ def test_rows_that_a_run_does_not_read_make_room_for_its_own(stores: Stores, num
 
 
 def test_rows_whose_versions_cannot_be_told_are_kept_for_one_run(tmp_path: Path) -> None:
-    array = make(tmp_path / "t1.zarr", 0)
+    array = make(tmp_path / T1, 0)
     unknown = StoredArray(array.location, array.handle, array.attributes, None)  # as one in a bucket
     stores = Stores({"t1": unknown}, {}, 0)
     cache = allow(stores, 1 << 20)
