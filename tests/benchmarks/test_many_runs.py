@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from benchmarks.many_runs import live, race_epochs
+from benchmarks.many_runs import STEPS, live, race_epochs
 from mmstudy.settings import load_study
 from mmtrain.kept import HOST, Kept
 
@@ -8,8 +8,8 @@ from mmtrain.kept import HOST, Kept
 def test_a_short_run_is_timed_in_all_its_steps(study: Path) -> None:
     kept = Kept()
     seconds = live(load_study(study), "age", kept)
-    assert seconds.keys() == {"plan", "begin", "train", "enter", "overhead"}
-    assert 0 < seconds["overhead"] < sum(seconds[step] for step in ("plan", "begin", "train", "enter"))
+    assert seconds.keys() == {*STEPS, "overhead"}
+    assert 0 < seconds["overhead"] < sum(seconds[step] for step in STEPS)
     assert kept.rows[HOST].held_bytes
 
 
