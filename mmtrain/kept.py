@@ -36,37 +36,34 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
     runs_follow
         Whether the process may train other runs, for which rows are kept too.
     """
-    execution, fit = task.config.execution, task.architecture.fit
     places: dict[CachePlace, torch.device] = {} if task.device.type == "cpu" else {"device": task.device}
     places["host"] = HOST
-    caches = {place: kept.rows.get(device) or RowCache(device) for place, device in places.items()}
-    spoken_for = 0 if fit is None else fit.memory_bytes(task.shape, *_sizes(task))
-    allowed = {
-        place: allowed_share(
-            max(0, free_bytes(cache.device) - (spoken_for if place == "host" else 0)),
-            cache.held_bytes,
-            execution.cache_bytes,
-            ranks_on_machine(task.ranks.size) if place == "host" else 1,
-        )
-        for place, cache in caches.items()
-    }
-    rows = needed_rows(task.cohort, task.stores, task.config, reads_copies=fit is None, num_ranks=task.ranks.size)
+    caches = {place: kept.rows.setdefault(device, RowCache(device)) for place, device in places.items()}
+    allowed = {place: _allowed_bytes(task, cache) for place, cache in caches.items()}
+    reads_copies = task.architecture.fit is None
+    rows = needed_rows(task.cohort, task.stores, task.config, reads_copies=reads_copies, num_ranks=task.ranks.size)
     plan = plan_cache(
-        execution.cache,
+        task.config.execution.cache,
         sum(num_rows * array.row_bytes for array, num_rows in rows),
         allowed,
-        is_read_again=runs_follow
-        or fit is not None
-        or task.config.optimisation.epochs > num_versions(task.stores, task.config),
+        is_read_again=runs_follow or _reads_again(task),
     )
-    if plan.place is None:
-        return task, plan
-    cache = kept.rows[places[plan.place]] = caches[plan.place]
-    needed = {array.identity: num_rows * cache.size_of(array.row_bytes) for array, num_rows in rows}
-    cache.begin_run(needed, plan.allowed_bytes)
-    return replace(task, rows=cache), plan
+    for place, cache in caches.items():  # also where this run keeps none, what has changed is let go
+        of_run = rows if place == plan.place else []
+        needed = {array.identity: num_rows * cache.size_of(array.row_bytes) for array, num_rows in of_run}
+        cache.begin_run(needed, allowed[place])
+    return (task if plan.place is None else replace(task, rows=caches[plan.place])), plan
 
 
-def _sizes(task: Task) -> tuple[int, int]:
-    sizes = task.cohort.split_sizes
-    return sizes["train"], sizes["val"]
+def _allowed_bytes(task: Task, cache: RowCache) -> int:
+    free, num_sharing = free_bytes(cache.device), 1
+    if cache.device.type == "cpu":
+        sizes, fit = task.cohort.split_sizes, task.architecture.fit
+        free -= 0 if fit is None else fit.memory_bytes(task.shape, sizes["train"], sizes["val"])
+        num_sharing = ranks_on_machine(task.ranks.size)
+    return allowed_share(max(0, free), cache.held_bytes, task.config.execution.cache_bytes, num_sharing)
+
+
+def _reads_again(task: Task) -> bool:
+    """Return whether a run by itself reads training rows more than once."""
+    return task.architecture.fit is not None or task.config.optimisation.epochs > num_versions(task.stores, task.config)

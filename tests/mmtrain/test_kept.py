@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from mmdata.store.array import open_array
 from mmdata.store.chunks import ChunkReader
 from mmtrain.kept import HOST, Kept, keep_rows
 from mmtrain.observer import RunStart, TrainingObserver
@@ -106,6 +107,17 @@ def test_rows_are_kept_where_that_pays_or_is_asked_for(
 ) -> None:
     task, plan = keep_rows(Kept(), tiny.prepare(inputs=("t1",), **settings), runs_follow=False)
     assert (task.rows is not None) == is_kept == (plan.place is not None)
+
+
+def test_a_run_that_streams_lets_go_of_rows_that_were_erased(fresh_tiny: TinyStudy) -> None:
+    kept, settings = Kept(), {"inputs": ("t1",), "augment": "none", "epochs": 1}
+    run = fresh_tiny.begin(**settings)
+    train(run, fresh_tiny.layout, fresh_tiny.configure(**settings), keep_page=without_page, kept=kept)
+    before = kept.rows[HOST].held_bytes
+    array = open_array(fresh_tiny.layout.volume_array("t1", fresh_tiny.side))
+    array.erase_rows([0])
+    keep_rows(kept, fresh_tiny.prepare(**settings, cache="none"), runs_follow=True)
+    assert kept.rows[HOST].held_bytes == before - array.rows_per_shard * array.row_bytes
 
 
 def test_the_bytes_needed_are_those_that_a_run_comes_to(tiny: TinyStudy) -> None:
