@@ -80,7 +80,7 @@ def test_runs_from_memory_are_those_from_the_stores_to_the_bit(
 
 
 def test_a_run_whose_rows_another_has_read_reads_none(tiny: TinyStudy, rows_read: list[int]) -> None:
-    kept, settings = Kept(), {"inputs": ("t1",), "augment": "none", "epochs": 1}
+    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "epochs": 1})
     config = tiny.configure(**settings)
     train(tiny.begin(**settings), tiny.layout, config, keep_page=without_page, kept=kept)
     assert sum(rows_read) == len(tiny.splits)
@@ -110,7 +110,7 @@ def test_rows_are_kept_where_that_pays_or_is_asked_for(
 
 
 def test_a_run_that_streams_lets_go_of_rows_that_were_erased(fresh_tiny: TinyStudy) -> None:
-    kept, settings = Kept(), {"inputs": ("t1",), "augment": "none", "epochs": 1}
+    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "epochs": 1})
     run = fresh_tiny.begin(**settings)
     train(run, fresh_tiny.layout, fresh_tiny.configure(**settings), keep_page=without_page, kept=kept)
     before = kept.rows[HOST].held_bytes
@@ -121,7 +121,7 @@ def test_a_run_that_streams_lets_go_of_rows_that_were_erased(fresh_tiny: TinyStu
 
 
 def test_the_bytes_needed_are_those_that_a_run_comes_to(tiny: TinyStudy) -> None:
-    settings = {"inputs": ("t1", "connectivity"), "copies": 2, "epochs": 6, "cache": "host"}
+    settings: dict[str, Any] = {"inputs": ("t1", "connectivity"), "copies": 2, "epochs": 6, "cache": "host"}
     kept, config = Kept(), tiny.configure(**settings)
     run = tiny.begin(**settings)
     _, plan = keep_rows(Kept(), tiny.prepare(**settings), runs_follow=False)
@@ -130,7 +130,13 @@ def test_the_bytes_needed_are_those_that_a_run_comes_to(tiny: TinyStudy) -> None
 
 
 def test_the_budget_is_told_before_the_first_step(tiny: TinyStudy) -> None:
-    settings = {"inputs": ("t1",), "augment": "none", "epochs": 1, "cache": "host", "cache_bytes": 20_000}
+    settings: dict[str, Any] = {
+        "inputs": ("t1",),
+        "augment": "none",
+        "epochs": 1,
+        "cache": "host",
+        "cache_bytes": 20_000,
+    }
     notes = Notes()
     config = tiny.configure(**settings)
     train(tiny.begin(**settings), tiny.layout, config, observers=[notes], keep_page=without_page)
@@ -139,7 +145,7 @@ def test_the_budget_is_told_before_the_first_step(tiny: TinyStudy) -> None:
 
 
 def test_rows_on_the_device_that_computes_are_put_in_behind_the_transfer(tiny: TinyStudy) -> None:
-    settings = {"inputs": ("t1",), "cache": "device", "augment": "none"}
+    settings: dict[str, Any] = {"inputs": ("t1",), "cache": "device", "augment": "none"}
     task, plan = keep_rows(Kept(), tiny.prepare(**settings), runs_follow=True)
     assert task.rows is not None
     assert task.rows.device == torch.device("cpu")
