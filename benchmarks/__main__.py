@@ -1,7 +1,7 @@
 """Run every benchmark and write `results.json`: ``python -m benchmarks``, or ``make bench``.
 
-With names (augment, ingest, run_life, stream, tables, train) only those are run; what the others found before stays in
-the file.
+With names (augment, ingest, many_runs, run_life, stream, tables, train) only those are run; what the others found
+before stays in the file.
 """
 
 import json
@@ -30,6 +30,7 @@ from benchmarks.ingest import (
 from benchmarks.ingest import (
     REPEATS as INGEST_REPEATS,
 )
+from benchmarks.many_runs import bench_many_runs
 from benchmarks.run_life import bench_run_life
 from benchmarks.stream import bench_stream
 from benchmarks.tables import bench_tables
@@ -45,6 +46,7 @@ def main() -> None:
     benchmarks: dict[str, Callable[[Path], Findings]] = {
         "augment": bench_augment,
         "ingest": bench_ingest,
+        "many_runs": bench_many_runs,
         "run_life": bench_run_life,
         "stream": bench_stream,
         "tables": bench_tables,

@@ -56,6 +56,6 @@ def _option_cell(setting: Setting) -> str:
 def _default_cell(setting: Setting) -> str:
     if setting.value_type is bool and setting.default is not REQUIRED:
         return "on" if setting.default else "off"
-    if setting.option.factor != 1:
+    if setting.option.factor != 1 and setting.default is not None:
         return f"{setting.default} ({setting.option_names[0]} {shown_default(setting)})"
     return shown_default(setting) or "–"

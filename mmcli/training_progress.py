@@ -50,8 +50,10 @@ class TrainingLines(TrainingObserver):
         self._last_shown = 0.0
 
     def on_begin(self, start: RunStart) -> None:
-        """Begin to measure."""
+        """Begin to measure; print what is to be known."""
         self._times = TrainingTimes(start)
+        for note in start.notes:
+            say(note)
 
     def on_step(self, position: EpochPosition) -> None:
         """Print how far the epoch has come, if the last line is old enough."""
@@ -80,8 +82,10 @@ class TrainingScreen(TrainingObserver):
         """What is done when no steps are taken."""
 
     def on_begin(self, start: RunStart) -> None:
-        """Begin to measure."""
+        """Begin to measure; print what is to be known."""
         self._times = TrainingTimes(start)
+        for note in start.notes:
+            say(note)
 
     def on_step(self, position: EpochPosition) -> None:
         """Move the bar."""

@@ -40,6 +40,7 @@ from mmstudy.settings import load_study
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
+from mmtrain.kept import Kept
 from mmtrain.models.trained import TrainedModel, load_model
 from mmtrain.observer import TrainingObserver
 from mmtrain.stopping import TrainingStopped
@@ -194,6 +195,7 @@ class OpenStudy:
         preset: str | None = None,
         observers: Sequence[TrainingObserver] = (),
         runs: str | Path | None = None,
+        kept: Kept | None = None,
         **settings: Any,
     ) -> str:
         """Train a model in this process as `mm train` does; return the run's id.
@@ -204,6 +206,8 @@ class OpenStudy:
             As the options of `mm train`.
         observers
             Who is told of each step and epoch.
+        kept
+            What one run leaves in memory for the next: give the same `Kept()` to all.
         **settings
             By their names in docs/settings.md.
 
@@ -217,7 +221,7 @@ class OpenStudy:
         plan = plan_run(self.study, _names(target), settings, scheme=scheme, accepted=accept, preset=preset)
         run = begin_run(self.study, plan, folder)
         try:
-            train(run, self.study.layout, plan.config, observers=observers)
+            train(run, self.study.layout, plan.config, observers=observers, kept=kept)
         except TrainingStopped as stop:
             again = f"Resume it with: mm --study {self.study.layout.root} train --resume {run.run_id}"
             raise TrainError(f"The run {run.run_id} was stopped, with a checkpoint.", again) from stop

@@ -32,7 +32,7 @@ def explain_exhaustion(config: RunConfig, num_ranks: int) -> Iterator[None]:
             "The memory of this machine does not hold the training samples.", "Use a smaller --side or fewer --inputs."
         ) from error
     except torch.OutOfMemoryError as error:
-        raise TrainError(advise(config, num_ranks)) from error
+        raise TrainError(advise(config, num_ranks, is_gpu=True)) from error
     except RuntimeError as error:
         if _CPU_MESSAGE not in str(error):
             raise
@@ -65,14 +65,22 @@ def require_memory(model: str, architecture: Architecture, shape: NetworkShape, 
         )
 
 
-def advise(config: RunConfig, num_ranks: int) -> str:
-    """Say how a batch that does not fit may be made to fit."""
+def advise(config: RunConfig, num_ranks: int, *, is_gpu: bool = False) -> str:
+    """Say how a batch that does not fit may be made to fit.
+
+    Parameters
+    ----------
+    is_gpu
+        Whether the memory is that of a GPU, which may hold rows beside the batch.
+    """
     batch_size, accumulate = config.optimisation.batch_size, config.optimisation.accumulate
     held = -(-batch_size // (accumulate * num_ranks))
     says = f"The device's memory does not hold {held} samples at side {config.data.side}."
     least = num_ranks * MIN_PART
     smaller = batch_size // 2
     choices = []
+    if is_gpu and config.execution.cache in ("auto", "device"):
+        choices.append("--cache host, which leaves no rows on the GPU")
     if batch_size // (2 * accumulate) >= least:
         choices.append(
             f"--accumulate {2 * accumulate}, which computes the same batch of {batch_size} in parts half as large"

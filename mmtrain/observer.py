@@ -24,6 +24,8 @@ class RunStart:
     resumed: bool
     history: tuple[EpochEntry, ...]
     """Of the epochs that are finished already."""
+    notes: tuple[str, ...] = ()
+    """What is to be known before it begins: which memory it takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,12 +17,14 @@ from mmtrain.data.augmentation import augment_channels
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.portions import Portion, epoch_portions, require_portions
 from mmtrain.data.presence import draw_given
+from mmtrain.data.row_cache import RowCache
 from mmtrain.data.scaling import FeatureScaler, fit_features
 from mmtrain.data.stream import (
     BatchRequest,
     StoredBatch,
     Stores,
     allocate_channels,
+    complete_batches,
     open_stores,
     stream_batches,
     to_channels,
@@ -64,6 +66,8 @@ class Task:
     """Memory for the volumes of one batch."""
     trunk: FixedTrunk | None = None
     """What comes from another run in place of volumes."""
+    rows: RowCache | None = None
+    """Keeps the rows that are read; None: each is read whenever it is needed."""
 
 
 def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: Ranks = ALONE) -> Task:
@@ -192,8 +196,14 @@ def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatc
         requests,
         prefetch_bytes=task.config.execution.prefetch_bytes,
         pin_memory=task.device.type == "cuda",
+        cache=task.rows,
     )
-    for batch in transfer_batches(batches, task.device):
+    if task.rows is not None and task.rows.device != task.device:
+        batches = complete_batches(batches, task.rows)
+    batches = transfer_batches(batches, task.device)
+    if task.rows is not None and task.rows.device == task.device:
+        batches = complete_batches(batches, task.rows)
+    for batch in batches:
         task.ranks.heartbeat.beat()
         yield batch
 

@@ -13,11 +13,13 @@ from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
 from mmtrain.checkpoint import Progress
 from mmtrain.config.run import RunConfig
+from mmtrain.data.cache_plan import STREAMED, CachePlan
 from mmtrain.data.cohort import read_cohort
 from mmtrain.device import choose_device
 from mmtrain.epoch import calibrate, train_epoch
 from mmtrain.evaluate import evaluate
 from mmtrain.fit import fit_at_once
+from mmtrain.kept import Kept, keep_rows
 from mmtrain.learner import build_learner
 from mmtrain.logs import open_loggers
 from mmtrain.memory import explain_exhaustion
@@ -42,6 +44,7 @@ def train(
     finishing: bool = False,
     observers: Sequence[TrainingObserver] = (),
     keep_page: PageKeeper = live_page,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
@@ -57,6 +60,8 @@ def train(
         Who is told how it goes, beside the loggers of the settings; rank 0 tells them.
     keep_page
         Keeps the page of the run while it lasts: `live_page`, or `without_page`.
+    kept
+        What this process keeps from run to run; None: it trains no other.
 
     Raises
     ------
@@ -77,12 +82,15 @@ def train(
         (keep_page if ranks.leads else without_page)(directory) as page,
     ):
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
+        cache = STREAMED
+        if not finishing:  # which reads every row once
+            task, cache = keep_rows(kept or Kept(), task, runs_follow=kept is not None)
         run = Run(directory, task, build_learner(task), Progress(), stop)
         if finishing:
             take_up_best(run)
         elif resumed:
             resume(run)
-        with _told(run, (page, *observers), resumed=resumed or finishing) as observer:
+        with _told(run, (page, *observers), resumed=resumed or finishing, cache=cache) as observer:
             if not finishing:
                 train_as_rank(run, observer)
             return finish(run, observer)
@@ -151,7 +159,9 @@ def best_model(run: Run) -> TrainedModel:
 
 
 @contextmanager
-def _told(run: Run, observers: Sequence[TrainingObserver], *, resumed: bool) -> Iterator[TrainingObserver]:
+def _told(
+    run: Run, observers: Sequence[TrainingObserver], *, resumed: bool, cache: CachePlan
+) -> Iterator[TrainingObserver]:
     """Open the run's loggers and tell them and the observers, on the rank that writes; the others tell nobody."""
     if not run.task.ranks.leads:
         yield Observers()
@@ -162,6 +172,7 @@ def _told(run: Run, observers: Sequence[TrainingObserver], *, resumed: bool) -> 
         max_epochs=max_epochs(run),
         resumed=resumed,
         history=tuple(run.progress.history),
+        notes=(cache.note,) if cache.note else (),
     )
     with open_loggers(start) as loggers:
         observer = Observers((*loggers, *observers))

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict
@@ -17,6 +17,7 @@ from mmtrain.errors import TrainError
 DEFAULT_PREFETCH_BYTES = 96 << 20
 """A few batches: enough to keep reads running, little enough to stay near the processor."""
 ALWAYS_LOGGED = "tensorboard"
+CacheChoice = Literal["auto", "device", "host", "none"]
 DEVICE_NAMES = "[auto|cpu|cuda|cuda:N]"
 """As the help shows them."""
 _DEVICES = "auto, cpu, cuda or cuda:N (cuda:0 is this machine's first GPU)"
@@ -64,6 +65,11 @@ class ExecutionConfig:
     """Read copies of the stores in this folder or at s3://BUCKET/PREFIX instead of the study's own."""
     prefetch_bytes: Annotated[int, Option("--prefetch-mb", factor=1 << 20, minimum=1)] = DEFAULT_PREFETCH_BYTES
     """Memory of each GPU's process for batches that are read ahead."""
+    cache: CacheChoice = "auto"
+    """Where rows stay once they are read, for the next epochs and runs of this process: in the memory of the device, of
+    the host, or nowhere. auto: on the device or else on the host, where all fit and are read again."""
+    cache_bytes: Annotated[int | None, Option("--cache-mb", factor=1 << 20, minimum=1)] = None
+    """Memory of each GPU's process for rows that stay; half of what is free, unless told."""
     checkpoint_minutes: float = 10.0
     """Minutes of work that a kill may cost: between checkpoints within an epoch; there is one after each epoch too."""
     hang_seconds: float = 1800.0
@@ -76,6 +82,8 @@ class ExecutionConfig:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < float("inf"):
                 raise TrainError(f"{name} must be a positive number, got {getattr(self, name)}.")
+        if self.cache_bytes is not None and self.cache_bytes <= 0:
+            raise TrainError(f"cache_bytes must be a positive number, got {self.cache_bytes}.")
         names = [parse_log(text).name for text in self.log]
         if len(set(names)) != len(names):
             raise TrainError(f"Expected each logger once, got {' '.join(names)}.")

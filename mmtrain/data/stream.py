@@ -5,7 +5,7 @@ Integers stay integers until they are on the device that computes with them, whe
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,12 +21,13 @@ from mmdata.store.rows import find_missing
 from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
 from mmtrain.config.data import VolumeScaling
 from mmtrain.data.intensity import scale_volumes
+from mmtrain.data.row_cache import Lookup, RowCache
 from mmtrain.errors import TrainError
 
 MIN_PREFETCH = 2
 
-_Reads: TypeAlias = dict[str, list[tuple[StoredArray, list[Any]]]]
-"""Of one batch: for each modality the arrays that are being read, and the futures of these reads."""
+Lookups: TypeAlias = Mapping[str, Sequence[Lookup]]
+"""Modality to what is in memory of its rows, an entry for each array that they lie in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,22 @@ class StoredBatch:
     request: BatchRequest
     stored: Mapping[str, torch.Tensor]
     """Modality to (B, side, side, side) or, for connectivity, (B, num_edges)."""
+    lookups: Lookups = field(default_factory=dict)
+    """Where rows are kept in memory, until `complete_batches` has put them in."""
+
+    def was_read(self, modality: str) -> bool:
+        """Return whether any of the rows in `stored` came from the stores, and not all are still to be put in."""
+        return modality not in self.lookups or any(lookup.missing.any() for lookup in self.lookups[modality])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Rows of one array on their way into the buffer of one modality."""
+
+    modality: str
+    array: StoredArray
+    targets: NDArray[np.int64]
+    futures: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,7 @@ class Stores:
     @property
     def row_bytes(self) -> int:
         """Bytes of one sample over all modalities."""
-        return sum(int(np.prod(array.row_shape)) * array.dtype.itemsize for array in self.originals.values())
+        return sum(array.row_bytes for array in self.originals.values())
 
 
 def open_stores(
@@ -106,7 +123,12 @@ def open_stores(
 
 
 def stream_batches(
-    stores: Stores, requests: Iterable[BatchRequest], *, prefetch_bytes: int, pin_memory: bool = False
+    stores: Stores,
+    requests: Iterable[BatchRequest],
+    *,
+    prefetch_bytes: int,
+    pin_memory: bool = False,
+    cache: RowCache | None = None,
 ) -> Iterator[StoredBatch]:
     """Yield the batches in order, while the reads of the next ones run.
 
@@ -116,6 +138,8 @@ def stream_batches(
         Memory for batches in flight; at least two are.
     pin_memory
         Read into page-locked memory, from which a GPU copies faster.
+    cache
+        Rows that it holds are not read; `complete_batches` puts them in.
 
     Raises
     ------
@@ -128,19 +152,26 @@ def stream_batches(
     largest = max(len(request.rows) for request in waiting)
     depth = max(MIN_PREFETCH, prefetch_bytes // max(1, largest * stores.row_bytes))
     free = [_allocate(stores, largest, pin_memory) for _ in range(min(depth, len(waiting)))]
-    running: deque[tuple[BatchRequest, dict[str, torch.Tensor], _Reads]] = deque()
+    running: deque[tuple[StoredBatch, dict[str, torch.Tensor], list[_Reading]]] = deque()
     while waiting or running:
         while waiting and free:
-            following, unused = waiting.popleft(), free.pop()
-            running.append((following, unused, _start_reads(stores, following, unused)))
-        request, buffers, reads = running.popleft()
-        stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
-        for modality, started in reads.items():
-            for array, futures in started:
-                wait_for_reads(futures, array.location)
-            _require_rows(stores, modality, request, stored[modality].numpy())
-        yield StoredBatch(request, stored)
+            running.append(_start_batch(stores, waiting.popleft(), free.pop(), cache))
+        batch, buffers, readings = running.popleft()
+        for reading in readings:
+            wait_for_reads(reading.futures, reading.array.location)
+        for reading in readings:
+            _require_rows(stores, batch, reading)
+        yield batch
         free.append(buffers)
+
+
+def complete_batches(batches: Iterable[StoredBatch], cache: RowCache) -> Iterator[StoredBatch]:
+    """Put the rows that a cache holds into batches that lie in the memory of its device, and let it keep the others."""
+    for batch in batches:
+        for modality, lookups in batch.lookups.items():
+            for lookup in lookups:
+                cache.complete(lookup, batch.stored[modality])
+        yield replace(batch, lookups={})
 
 
 def allocate_channels(num: int, side: int, num_channels: int, device: torch.device) -> torch.Tensor:
@@ -171,10 +202,12 @@ def to_channels(batch: StoredBatch, channels: torch.Tensor, scaling: VolumeScali
     return filled
 
 
-def _require_rows(stores: Stores, modality: str, request: BatchRequest, stored: NDArray[Any]) -> None:
-    for index in find_missing(stored):
+def _require_rows(stores: Stores, batch: StoredBatch, reading: _Reading) -> None:
+    request, modality = batch.request, reading.modality
+    missing = find_missing(batch.stored[modality].numpy())  # among them what no read has filled yet
+    for index in sorted({*missing} & {*reading.targets.tolist()}):
         row, copy = int(request.rows[index]), int(request.copies[index])
-        if copy == 0 or modality not in stores.augmented:
+        if reading.array is stores.originals[modality]:
             raise _missing_row(stores, modality, row)
         raise _missing_copy(stores, modality, row, copy)
 
@@ -208,18 +241,37 @@ def _allocate(stores: Stores, size: int, pin_memory: bool) -> dict[str, torch.Te
     return {modality: buffer.pin_memory() for modality, buffer in buffers.items()} if pin_memory else buffers
 
 
-def _start_reads(stores: Stores, request: BatchRequest, buffers: Mapping[str, torch.Tensor]) -> _Reads:
-    reads: _Reads = {}
-    for modality, array in stores.originals.items():
-        out = buffers[modality].numpy()
-        augmented = stores.augmented.get(modality)
-        from_copy = (request.copies > 0) & (augmented is not None)
-        whole, copied = np.flatnonzero(~from_copy), np.flatnonzero(from_copy)
-        reads[modality] = [(array, array.start_read(request.rows[whole, None], out, whole))] if len(whole) else []
-        if augmented is not None and len(copied):
-            newest = copied[request.rows[copied].argmax()]
-            if request.rows[newest] >= augmented.shape[augmented.row_axis]:  # ingested after the copies were made
-                raise _missing_copy(stores, modality, int(request.rows[newest]), int(request.copies[newest]))
-            indices = np.stack([request.copies[copied] - FIRST_AUGMENTED_COPY, request.rows[copied]], axis=1)
-            reads[modality].append((augmented, augmented.start_read(indices, out, copied)))
-    return reads
+def _start_batch(
+    stores: Stores, request: BatchRequest, buffers: dict[str, torch.Tensor], cache: RowCache | None
+) -> tuple[StoredBatch, dict[str, torch.Tensor], list[_Reading]]:
+    """Begin to read what is not in memory; return the batch that is being filled, its buffers and the reads."""
+    readings, lookups = [], dict[str, list[Lookup]]()
+    for modality in stores.originals:
+        for array, indices, targets in _sources(stores, modality, request):
+            missing = np.ones(len(targets), bool)
+            if cache is not None:
+                lookup = cache.look_up(array, indices, targets)
+                lookups.setdefault(modality, []).append(lookup)
+                missing = lookup.missing
+            if missing.any():
+                unread = targets[missing]
+                futures = array.start_read(indices[missing], buffers[modality].numpy(), unread)
+                readings.append(_Reading(modality, array, unread, futures))
+    stored = {modality: buffer[: len(request.rows)] for modality, buffer in buffers.items()}
+    return StoredBatch(request, stored, lookups), buffers, readings
+
+
+def _sources(
+    stores: Stores, modality: str, request: BatchRequest
+) -> Iterator[tuple[StoredArray, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield each array that a batch is read from, the indices of its rows there, and their indices in the batch."""
+    array, augmented = stores.originals[modality], stores.augmented.get(modality)
+    from_copy = (request.copies > 0) & (augmented is not None)
+    whole, copied = np.flatnonzero(~from_copy), np.flatnonzero(from_copy)
+    if len(whole):
+        yield array, request.rows[whole, None], whole
+    if augmented is not None and len(copied):
+        newest = copied[request.rows[copied].argmax()]
+        if request.rows[newest] >= augmented.shape[augmented.row_axis]:  # ingested after the copies were made
+            raise _missing_copy(stores, modality, int(request.rows[newest]), int(request.copies[newest]))
+        yield augmented, np.stack([request.copies[copied] - FIRST_AUGMENTED_COPY, request.rows[copied]], axis=1), copied

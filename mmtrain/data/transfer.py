@@ -12,6 +12,7 @@ network was asked to do before, which holds the last use of it.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import cycle
 
 import torch
@@ -28,6 +29,7 @@ def transfer_batches(batches: Iterable[StoredBatch], device: torch.device) -> It
     ----------
     batches
         On the host, from `stream_batches`, each valid until the next is asked for; for a GPU in page-locked memory.
+        Of a modality whose rows are all in the memory of the device, nothing is copied.
     device
         Where they are needed. For the processor they are passed on as they are.
     """
@@ -66,8 +68,8 @@ def _fit(buffers: Buffers, batch: StoredBatch, device: torch.device) -> None:
 
 def _start_copy(batch: StoredBatch, buffers: Buffers, copying: torch.cuda.Stream) -> StoredBatch:
     with torch.cuda.stream(copying):
-        stored = {
-            modality: buffers[modality][: len(host)].copy_(host, non_blocking=True)
-            for modality, host in batch.stored.items()
-        }
-    return StoredBatch(batch.request, stored)
+        stored = {modality: buffers[modality][: len(host)] for modality, host in batch.stored.items()}
+        for modality, host in batch.stored.items():
+            if batch.was_read(modality):
+                stored[modality].copy_(host, non_blocking=True)
+    return replace(batch, stored=stored)

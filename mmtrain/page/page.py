@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from mmbase.files import make_directory, write_bytes
@@ -222,6 +223,12 @@ def _mark_of(run: RunDirectory) -> bytes:
 
 
 def _render(**content: Any) -> bytes:
+    return _template().render(content).encode()
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template, which takes many times as long to compile as to fill."""
     environment = Environment(
         loader=PackageLoader("mmtrain.page", "."),
         autoescape=True,
@@ -231,7 +238,7 @@ def _render(**content: Any) -> bytes:
     )
     environment.filters["unbroken"] = _unbroken
     environment.filters["whole_interval"] = whole_interval
-    return environment.get_template("page.html.j2").render(content).encode()
+    return environment.get_template("page.html.j2")
 
 
 def whole_interval(text: str) -> str:

@@ -14,3 +14,8 @@ def is_launched() -> bool:
 def rank_of_process() -> int | None:
     """Return this process's rank, or None where torchrun did not start it."""
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ else None
+
+
+def ranks_on_machine(size: int) -> int:
+    """Return how many of `size` ranks share the memory of this machine; all of them, unless torchrun says so."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", size)) if size > 1 else 1

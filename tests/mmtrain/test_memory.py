@@ -39,6 +39,12 @@ def test_the_advice_names_what_may_help(changes: dict[str, Any], num_ranks: int,
     assert re.search(expected, advise(make(**changes), num_ranks))
 
 
+@pytest.mark.parametrize(("cache", "told"), [("auto", True), ("device", True), ("host", False), ("none", False)])
+def test_rows_that_may_lie_on_the_gpu_are_told_of(cache: str, *, told: bool) -> None:
+    assert ("--cache host" in advise(make(cache=cache), 1, is_gpu=True)) == told
+    assert "--cache" not in advise(make(cache=cache), 1)
+
+
 @given(st.integers(3, 80), st.integers(1, 20), st.sampled_from([1, 2, 3, 8]))
 def test_advice_can_be_followed_and_needs_less_memory(batch_size: int, accumulate: int, num_ranks: int) -> None:
     assume(accumulate * 2 <= batch_size)

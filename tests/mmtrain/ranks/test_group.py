@@ -147,6 +147,15 @@ def test_the_first_epochs_in_float32_agree_to_rounding(tiny: Any, on_ranks: Any)
     assert [e["val_loss"] for e in one] == pytest.approx([e["val_loss"] for e in two], rel=1e-3)
 
 
+def test_ranks_that_keep_rows_in_memory_train_as_those_that_stream(tiny: Any, on_ranks: Any) -> None:
+    settings = {"inputs": ("t1", "connectivity"), "augment": "none", "cache_bytes": 20_000}
+    runs = [tiny.begin(**settings, cache=cache) for cache in ("none", "host")]
+    on_ranks(2, "train_runs", root=tiny.layout.root, runs=[run.path for run in runs])
+    streamed, kept = runs
+    assert tiny.epochs(kept) == tiny.epochs(streamed)
+    assert tiny.metrics(kept) == tiny.metrics(streamed)
+
+
 @pytest.mark.parametrize("calibration_samples", [0, 512])
 def test_without_common_batch_norm_every_rank_still_validates_the_model_that_is_kept(
     tiny: Any, on_ranks: Any, calibration_samples: int
