@@ -6,6 +6,7 @@ never stopped.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from mmbase.files import write_json_lines
@@ -18,6 +19,7 @@ from mmtrain.device import choose_device
 from mmtrain.epoch import calibrate, train_epoch
 from mmtrain.evaluate import evaluate
 from mmtrain.fit import fit_at_once
+from mmtrain.kept import Kept
 from mmtrain.learner import build_learner
 from mmtrain.logs import open_loggers
 from mmtrain.memory import explain_exhaustion
@@ -42,6 +44,7 @@ def train(
     finishing: bool = False,
     observers: Sequence[TrainingObserver] = (),
     keep_page: PageKeeper = live_page,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Train until the validation loss stops falling, test the best epoch once, and return what metrics.json holds.
 
@@ -57,6 +60,8 @@ def train(
         Who is told how it goes, beside the loggers of the settings; rank 0 tells them.
     keep_page
         Keeps the page of the run while it lasts: `live_page`, or `without_page`.
+    kept
+        What this process keeps from run to run; None: it trains no other.
 
     Raises
     ------
@@ -77,6 +82,8 @@ def train(
         (keep_page if ranks.leads else without_page)(directory) as page,
     ):
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
+        if kept is not None:
+            task = replace(task, reductions=kept.reductions)
         run = Run(directory, task, build_learner(task), Progress(), stop)
         if finishing:
             take_up_best(run)

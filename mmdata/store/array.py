@@ -10,6 +10,8 @@ Arrays are made by `mmdata.store.spec`. Single rows are read by `mmdata.store.ch
 tensorstore, which also writes: each write ends in one rename.
 """
 
+import json
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from mmbase.files import missing_directories, sync_made
 from mmdata.errors import StoreError
-from mmdata.store.chunks import ChunkReader, reader_of, shard_file
+from mmdata.store.chunks import ChunkReader, Version, reader_of, shard_file
 from mmdata.store.description import damaged_description, read_description
 from mmdata.store.failures import damaged_array, explain_failure, full_disk, is_disk_full
 from mmdata.store.location import BucketPath, Location, kvstore_spec, short_name
@@ -71,6 +73,23 @@ class StoredArray:
     def rows_per_shard(self) -> int:
         """Rows that share one file."""
         return int(self.handle.chunk_layout.write_chunk.shape[self.row_axis])
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row as it is in memory."""
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    @cached_property
+    def identity(self) -> str:
+        """Where the array lies and what its description says of every row: equal for two that hold the same."""
+        return json.dumps([str(self.location), str(self.dtype), self.row_shape, self.attributes], sort_keys=True)
+
+    def versions(self, indices: NDArray[np.int64]) -> list[Version | None]:
+        """Return what changes when a row is written again, for each row of `start_read`'s indices.
+
+        None: its shard has no file, or tensorstore reads the array and what is asked for cannot be told.
+        """
+        return [None] * len(indices) if self.reader is None else self.reader.versions(indices)
 
     def start_read(self, indices: NDArray[np.int64], out: NDArray[Any], targets: NDArray[np.int64]) -> list[Any]:
         """Begin to read rows into a buffer; return futures for `wait_for_reads`.

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 _Decoder: TypeAlias = Callable[[memoryview, NDArray[Any]], Any]
 """Takes what an encoder made, and the memory to put the values into, all of it."""
 
-_Version: TypeAlias = tuple[int, int, int]
+Version: TypeAlias = tuple[int, int, int]
 """Inode, time of the last change in ns and bytes of a file: a shard that is written again is another file."""
 
 CRC_BYTES = 4
@@ -64,7 +64,7 @@ class ChunkReader:
     decode: _Decoder
     fill: Any
     """Value of rows that were never stored."""
-    indices: dict[tuple[int, ...], tuple[_Version, bytes]] = field(default_factory=dict, repr=False)
+    indices: dict[tuple[int, ...], tuple[Version, bytes]] = field(default_factory=dict, repr=False)
     """Of the shards that were read, and of which version of their files: some 30 bytes for each row and copy."""
 
     def start_read(
@@ -78,6 +78,19 @@ class ChunkReader:
         num_rows = max(1, min(_TASK_BYTES * len(out) // max(1, out.nbytes), -(-len(wanted) // num_threads())))
         tasks = [wanted[first : first + num_rows] for first in range(0, len(wanted), num_rows)]
         return [_threads().submit(self._read_rows, task, out) for task in tasks]
+
+    def versions(self, indices: NDArray[np.int64]) -> list[Version | None]:
+        """Return which version of its shard's file each row lies in now; None where there is no file."""
+        shards = [(*copies, row // self.rows_per_shard) for *copies, row in indices.tolist()]
+        found = {shard: self._find_version(shard) for shard in dict.fromkeys(shards)}
+        return [found[shard] for shard in shards]
+
+    def _find_version(self, shard: tuple[int, ...]) -> Version | None:
+        *copies, index = shard
+        try:
+            return _version_of(os.stat(_shard_file(self.folder, index, self.row_ndim, copies)))
+        except FileNotFoundError:
+            return None
 
     def _read_rows(self, wanted: Sequence[tuple[int, list[int]]], out: NDArray[Any]) -> None:
         for target, (*copies, row) in wanted:
@@ -105,7 +118,7 @@ class ChunkReader:
     def _read_packed(self, file: int, shard: tuple[int, ...], position: int) -> memoryview | None:
         """Return what is to be decoded; None where nothing is stored."""
         status = os.fstat(file)
-        version = status.st_ino, status.st_mtime_ns, status.st_size
+        version = _version_of(status)
         known, index = self.indices.get(shard, (None, b""))
         if known != version:
             index = read_index(file, status.st_size, self.rows_per_shard)
@@ -195,6 +208,10 @@ def extent_in(index: bytes, position: int) -> Extent | None:
 def _shard_file(array: str, index: int, row_ndim: int, copies: Sequence[int]) -> str:
     """Return it as text, which for every row read is much sooner made than a path."""
     return "/".join([array, "c", *map(str, copies), str(index), *"0" * row_ndim])
+
+
+def _version_of(status: os.stat_result) -> Version:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _read(file: int, offset: int, size: int) -> bytes:

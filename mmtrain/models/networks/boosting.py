@@ -20,21 +20,15 @@ from torch import nn
 from mmbase.json_text import Count, parse_content
 from mmtrain.data.scaling import restore_gaps
 from mmtrain.models.problem import Problem, pose_problems
-from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
-from mmtrain.models.reduction import (
-    Projection,
-    coarse_side,
-    fit_projections,
-    memory_bytes,
-    part_sizes,
-    project,
-    projected_sizes,
-    reduce_batch,
-    reduce_inputs,
-)
+from mmtrain.models.projection import Projection
+from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
+from mmtrain.models.reduction import coarse_side, memory_bytes, projected_sizes, reduce_inputs
+from mmtrain.models.samples import Part, Samples
 from mmtrain.models.trees import BoostedTrees, Ensemble, predict_raw, read_trees, trees_of
 from mmtrain.targets.several import Targets
 
+NUM_COMPONENTS = 64
+"""Of each part, at most."""
 LEARNING_RATES = (0.03, 0.1, 0.3)
 MAX_TREES = 1000
 PATIENCE = 20
@@ -70,7 +64,11 @@ class BoostingNet(nn.Module):
             num_projected = len(self.projections)
             components = [of_part(part) for of_part, part in zip(self.projections, parts, strict=False)]
             tables = [restore_gaps(table).float() for table in parts[num_projected:]]
-            outputs: torch.Tensor = self.trees(torch.cat([*components, *tables], dim=1))
+            return self.of_tree_inputs(torch.cat([*components, *tables], dim=1))
+
+    def of_tree_inputs(self, x_BF: torch.Tensor) -> torch.Tensor:
+        """Return outputs (B, K) for what the trees compare with their thresholds."""
+        outputs: torch.Tensor = self.trees(x_BF)
         return outputs
 
 
@@ -106,12 +104,11 @@ def build(shape: NetworkShape) -> BoostingNet:
     return BoostingNet(sizes.coarse_side, projections, trees)
 
 
-def fit(
-    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int
-) -> tuple[NetworkShape, nn.Module]:
+def fit(shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int) -> Fitted:
     """Fit every target on the training samples that have it."""
     problems = pose_problems("boosting", targets, training, validation)
-    projections = fit_projections(shape, training.parts, seed)
+    projected = training.parts[: len(projected_sizes(shape, coarse_side(shape)))]
+    projections = [part.fit_projection(seed).first(NUM_COMPONENTS) for part in projected]
     training_NF, validation_NF = (tree_inputs(projections, samples.parts) for samples in (training, validation))
     fits = [fit_target(problem, training_NF, validation_NF, seed) for problem in problems]
     trees = trees_of(training_NF.shape[1], [fitted.ensemble for fitted in fits], _signs(problems))
@@ -119,14 +116,25 @@ def fit(
     sizes = _Sizes(coarse_side(shape), components, trees.num_trees, len(trees.value))
     fitted_shape = _with_sizes(shape, sizes)
     fitted_shape.parameters["learning_rates"] = [fitted.learning_rate for fitted in fits]
-    return fitted_shape, BoostingNet(sizes.coarse_side, projections, trees)
+    network = BoostingNet(sizes.coarse_side, projections, trees)
+    with torch.inference_mode():
+        outputs_NK = network.of_tree_inputs(torch.from_numpy(training_NF))
+    return Fitted(shape=fitted_shape, network=network, outputs_NK=outputs_NK)
 
 
-def tree_inputs(projections: Sequence[Projection], parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def tree_inputs(projections: Sequence[Projection], parts: Sequence[Part]) -> NDArray[np.float32]:
     """Return what the trees compare with their thresholds, shape (N, F)."""
-    components = [project(projection, part) for projection, part in zip(projections, parts, strict=False)]
-    tables = [restore_gaps(torch.from_numpy(table)).numpy() for table in parts[len(projections) :]]
+    components = [part.components(projection) for projection, part in zip(projections, parts, strict=False)]
+    tables = [restore_gaps(torch.from_numpy(part.numbers())).numpy() for part in parts[len(projections) :]]
     return np.concatenate([*components, *tables], axis=1)
+
+
+def outputs_of(network: nn.Module, samples: Samples) -> torch.Tensor:
+    """Return the outputs of samples, shape (N, K)."""
+    assert isinstance(network, BoostingNet)
+    projections = [part for part in network.projections if isinstance(part, Projection)]
+    x_NF = torch.from_numpy(tree_inputs(projections, samples.parts))
+    return network.of_tree_inputs(x_NF.to(network.trees.value.device))
 
 
 def fit_target(
@@ -184,5 +192,5 @@ ARCHITECTURE = Architecture(
     feature_scalings=("standardised",),
     complete=complete,
     has_gradients=False,
-    fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
+    fit=Fitting(fit=fit, outputs=outputs_of, memory_bytes=memory_bytes),
 )

@@ -22,18 +22,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from mmtrain.models.problem import Problem, pose_problems
-from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
-from mmtrain.models.reduction import (
-    Projection,
-    coarse_side,
-    fit_projections,
-    memory_bytes,
-    part_sizes,
-    project,
-    projected_sizes,
-    reduce_batch,
-    reduce_inputs,
-)
+from mmtrain.models.projection import CHUNK, Projection
+from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
+from mmtrain.models.reduction import coarse_side, memory_bytes, projected_sizes, reduce_inputs
+from mmtrain.models.samples import Part, Samples
 from mmtrain.targets.several import Targets
 
 PENALTIES = np.logspace(-3, 7, 11)
@@ -56,8 +48,11 @@ class LinearNet(nn.Module):
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Return outputs (B, K), computed without rounding to bfloat16."""
         with torch.autocast(self.mean.device.type, enabled=False):
-            x_BD = torch.cat(reduce_inputs(self.coarse_side, *inputs), dim=1)
-            outputs: torch.Tensor = self.layer((x_BD - self.mean) * self.scale)
+            return self.of_parts(reduce_inputs(self.coarse_side, *inputs))
+
+    def of_parts(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return outputs (B, K) for inputs that are reduced."""
+        outputs: torch.Tensor = self.layer((torch.cat(list(parts), dim=1) - self.mean) * self.scale)
         return outputs
 
 
@@ -72,9 +67,9 @@ class Columns:
     scale: NDArray[np.float32]
     """Of each column."""
 
-    def of(self, part_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    def of(self, part: Part) -> NDArray[np.float64]:
         """Return the columns of a part, shape (N, P)."""
-        centred = part_ND - self.mean if self.projection is None else project(self.projection, part_ND)
+        centred = part.numbers() - self.mean if self.projection is None else part.components(self.projection)
         return centred.astype(np.float64) * self.scale
 
     def unfold(self, weights_KP: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,9 +100,7 @@ def build(shape: NetworkShape) -> LinearNet:
     return LinearNet(side, num_inputs, shape.num_outputs)
 
 
-def fit(
-    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int
-) -> tuple[NetworkShape, nn.Module]:
+def fit(shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int) -> Fitted:
     """Fit every target on the training samples that have it."""
     problems = pose_problems("linear", targets, training, validation)
     columns = fit_columns(shape, training.parts, seed)
@@ -122,17 +115,32 @@ def fit(
     model = build(shape)
     _set_layer(model, columns, weights_KP, bias_K)
     penalties = [fitted.penalty for fitted in fits]
-    return replace(shape, parameters={**shape.parameters, "penalties": penalties}), model
+    return Fitted(
+        shape=replace(shape, parameters={**shape.parameters, "penalties": penalties}),
+        network=model,
+        outputs_NK=torch.from_numpy(training_NP @ weights_KP.T + bias_K),
+    )
 
 
-def fit_columns(shape: NetworkShape, parts: Sequence[NDArray[np.float32]], seed: int) -> list[Columns]:
+@torch.inference_mode()
+def outputs_of(network: nn.Module, samples: Samples) -> torch.Tensor:
+    """Return the outputs of samples, shape (N, K)."""
+    assert isinstance(network, LinearNet)
+    parts = [torch.from_numpy(part.numbers()).to(network.mean.device).split(CHUNK) for part in samples.parts]
+    return torch.cat([network.of_parts(of_chunk) for of_chunk in zip(*parts, strict=True)])
+
+
+def fit_columns(shape: NetworkShape, parts: Sequence[Part], seed: int) -> list[Columns]:
     """Return how each part becomes columns, from the training samples."""
     columns = []
-    for projection, part in zip(fit_projections(shape, parts, seed), parts, strict=False):
-        first = project(projection, part)[:, 0].std()
+    num_projected = len(projected_sizes(shape, coarse_side(shape)))
+    for part in parts[:num_projected]:
+        projection = part.fit_projection(seed)
+        first = part.components(projection)[:, 0].std()
         scale = np.full(len(projection.components), _inverse(first), np.float32)
         columns.append(Columns(projection, projection.mean.numpy(), scale))
-    for table in parts[len(columns) :]:
+    for part in parts[num_projected:]:
+        table = part.numbers()
         columns.append(Columns(None, table.mean(axis=0, dtype=np.float64).astype(np.float32), _inverse(table.std(0))))
     return columns
 
@@ -176,5 +184,5 @@ def _inverse(spread: Any) -> Any:
 ARCHITECTURE = Architecture(
     build=build,
     complete=complete,
-    fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
+    fit=Fitting(fit=fit, outputs=outputs_of, memory_bytes=memory_bytes),
 )

@@ -14,7 +14,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from mmtrain.errors import TrainError
 from mmtrain.models.networks.boosting import LEARNING_RATES, MAX_TREES, PATIENCE, complete, fit
-from mmtrain.models.protocol import NetworkShape, Samples
+from mmtrain.models.protocol import NetworkShape
+from mmtrain.models.samples import Part, Samples
 from mmtrain.models.trained import load_model
 from mmtrain.targets.kinds import classification, regression
 from mmtrain.targets.several import Targets
@@ -48,7 +49,7 @@ def split_of(num: int, seed: int) -> Samples:
     age = 60.0 + 5 * (edges[:, 0] > 0.3) + 8 * missing + rng.normal(size=num)
     sex = (edges[:, 1] > 0).astype(float)
     sex[::7] = np.nan
-    return Samples(parts=(edges.astype(np.float32), table), labels_NT=np.c_[age, sex])
+    return Samples(parts=(Part(rows_RD=edges.astype(np.float32)), Part(rows_RD=table)), labels_NT=np.c_[age, sex])
 
 
 def best_of(
@@ -69,15 +70,16 @@ def best_of(
 def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> None:
     splits = training, validation = split_of(400, 1), split_of(200, 2)
     kinds = (regression.Kind(50.0, 90.0), classification.Kind(CLASS_WEIGHTS))
-    shape, model = fit(complete(SHAPE), training, validation, Targets(("age", "sex"), kinds, (1.0, 1.0)), 7)
+    fitted = fit(complete(SHAPE), training, validation, Targets(("age", "sex"), kinds, (1.0, 1.0)), 7)
+    shape, model = fitted.shape, fitted.network
     (projection,) = model.projections
     inputs = []
     for samples in splits:
-        edges, table = samples.parts
+        edges, table = (part.numbers() for part in samples.parts)
         gaps = np.where(table[:, 1] > 0, np.nan, table[:, 0])
         components = (edges - projection.mean.numpy()).astype(np.float64) @ projection.components.double().numpy().T
         inputs.append(np.c_[components.astype(np.float32), gaps.astype(np.float32)])
-    outputs = model(None, *map(torch.from_numpy, validation.parts)).detach().numpy()
+    outputs = model(None, *(torch.from_numpy(part.numbers()) for part in validation.parts)).detach().numpy()
     ages = [np.clip((samples.labels_NT[:, 0] - 50) / 20 - 1, -1, 1) for samples in splits]
     regressions = [(x, age, np.ones(len(x))) for x, age in zip(inputs, ages, strict=True)]
     rate, trees, num_trees = best_of(HistGradientBoostingRegressor, *regressions)
@@ -104,11 +106,11 @@ def test_a_feature_that_nobody_with_a_label_has_is_not_used() -> None:
         missing = np.arange(num) >= 50
         table = np.c_[known, np.where(missing, 0.0, known), np.zeros(num), missing].astype(np.float32)
         labels = np.where(missing, 60.0 + 5 * known, np.nan)
-        splits.append(Samples(parts=(table,), labels_NT=labels[:, None]))
+        splits.append(Samples(parts=(Part(rows_RD=table),), labels_NT=labels[:, None]))
     shape = NetworkShape(volumes=(), side=1, num_features=4, num_outputs=1)
     targets = Targets(("age",), (regression.Kind(40.0, 80.0),), (1.0,))
-    _, model = fit(complete(shape), *splits, targets, 7)
-    table = splits[1].parts[0]
+    model = fit(complete(shape), *splits, targets, 7).network
+    table = splits[1].parts[0].numbers()
     others = np.c_[table[:, 0], -table[:, 0], table[:, 2], 1 - table[:, 3]].astype(np.float32)
     outputs = [model(None, None, torch.from_numpy(of_both)).detach().numpy() for of_both in (table, others)]
     assert np.ptp(outputs[0]) > 0.1
