@@ -88,7 +88,7 @@ class ChunkReader:
     def _find_version(self, shard: tuple[int, ...]) -> Version | None:
         *copies, index = shard
         try:
-            return _version_of(os.stat(_shard_file(self.folder, index, self.row_ndim, copies)))
+            return _version_of(os.stat(_shard_file(self.folder, index, self.row_ndim, copies)))  # noqa: PTH116 - as text, see there
         except FileNotFoundError:
             return None
 

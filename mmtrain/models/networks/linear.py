@@ -1,4 +1,4 @@
-"""Scikit-learn's ridge and logistic regression on reduced inputs, fitted at once: a plain comparison.
+"""Ridge and logistic regression on reduced inputs, fitted at once: a plain comparison.
 
 Each volume is averaged to a coarse side; it and connectivity are projected onto their first principal components, each
 such part divided by the standard deviation of its first component. Tabular features are standardised. The penalty of
@@ -11,16 +11,16 @@ fitted to the volumes as they are, standardised by `scale`; their cards have no 
 Legend of shapes: B batch, N samples, D numbers of all parts, P components and features, K outputs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
+from mmtrain.models.penalised import LinearFit, decompose, logistic_path, ridge_path
 from mmtrain.models.problem import Problem, pose_problems
 from mmtrain.models.projection import CHUNK, Projection
 from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
@@ -29,7 +29,6 @@ from mmtrain.models.samples import Part, Samples
 from mmtrain.targets.several import Targets
 
 PENALTIES = np.logspace(-3, 7, 11)
-MAX_ITERATIONS = 200
 
 
 class LinearNet(nn.Module):
@@ -76,16 +75,6 @@ class Columns:
         """Return the weights of the numbers of the part, shape (K, D), from those of its columns."""
         scaled = weights_KP * self.scale
         return scaled if self.projection is None else scaled @ self.projection.components.double().numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class LinearFit:
-    """One target's regression."""
-
-    penalty: float
-    weights: NDArray[np.float64]
-    """Of each column, shape (P,)."""
-    bias: float
 
 
 def complete(shape: NetworkShape) -> NetworkShape:
@@ -146,23 +135,13 @@ def fit_columns(shape: NetworkShape, parts: Sequence[Part], seed: int) -> list[C
 
 
 def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP: NDArray[np.float64]) -> LinearFit:
-    """Return the regression with the penalty that has the smallest validation loss."""
-    rows = problem.validation.rows
-    fits = _fit_penalties(problem, training_NP[problem.training.rows])
-    return min(fits, key=lambda fitted: problem.validation_loss(validation_NP[rows] @ fitted.weights + fitted.bias))
-
-
-def _fit_penalties(problem: Problem, x_NP: NDArray[np.float64]) -> Iterator[LinearFit]:
-    for penalty in PENALTIES.tolist():
-        estimator = _estimator(problem, penalty)
-        estimator.fit(x_NP, problem.training.answers, sample_weight=problem.training.weights)
-        yield LinearFit(penalty, estimator.coef_.reshape(-1), float(np.ravel(estimator.intercept_)[0]))
-
-
-def _estimator(problem: Problem, penalty: float) -> Any:
-    if problem.is_binary:
-        return LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=MAX_ITERATIONS)
-    return Ridge(penalty)
+    """Return the regression with the penalty that has the smallest validation loss, of several the smallest penalty."""
+    training, known_NP = problem.training, validation_NP[problem.validation.rows]
+    fit_path = logistic_path if problem.is_binary else ridge_path
+    from_largest = sorted(PENALTIES.tolist(), reverse=True)
+    columns = decompose(training_NP[training.rows], training.weights)
+    fits = list(fit_path(columns, training.answers, from_largest))
+    return min(reversed(fits), key=lambda fitted: problem.validation_loss(fitted.raw(known_NP)))
 
 
 def _set_layer(
