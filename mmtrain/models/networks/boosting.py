@@ -1,8 +1,8 @@
 """Scikit-learn's histogram gradient boosting on reduced inputs, fitted at once: a comparison that is not linear.
 
 Each volume is averaged to a coarse side; it and connectivity are projected onto their first principal components.
-Tabular features are taken as they are, with gaps where values are missing. The validation split chooses the learning
-rate among `LEARNING_RATES`, and for each how many trees there are. Every training sample counts once, as it is: classes
+Tabular features are taken as they are, with gaps where values are missing. The validation split chooses how many trees
+there are. Every training sample counts once, as it is: classes
 that are to be balanced are weighted, and augmented copies are not read.
 
 Legend of shapes: B batch, N samples, F inputs of the trees, K outputs.
@@ -24,14 +24,18 @@ from mmtrain.models.projection import Projection
 from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
 from mmtrain.models.reduction import coarse_side, memory_bytes, projected_sizes, reduce_inputs
 from mmtrain.models.samples import Part, Samples
-from mmtrain.models.trees import BoostedTrees, Ensemble, predict_raw, read_trees, trees_of
+from mmtrain.models.trees import BoostedTrees, Ensemble, read_trees, trees_of
 from mmtrain.targets.several import Targets
 
 NUM_COMPONENTS = 64
 """Of each part, at most."""
-LEARNING_RATES = (0.03, 0.1, 0.3)
+LEARNING_RATE = 0.1
 MAX_TREES = 1000
-PATIENCE = 20
+MAX_LEAVES = 8
+"""Of a tree: components say little each, and trees of more leaves find more of their noise."""
+MAX_BINS = 64
+"""Between which thresholds of an input lie; more take longer and find no more."""
+PATIENCE = 10
 """Trees without a better validation loss after which no more are grown."""
 
 
@@ -72,15 +76,6 @@ class BoostingNet(nn.Module):
         return outputs
 
 
-@dataclass(frozen=True, slots=True)
-class BoostingFit:
-    """One target's trees."""
-
-    learning_rate: float
-    ensemble: Ensemble
-    validation_loss: float
-
-
 def complete(shape: NetworkShape) -> NetworkShape:
     """Return the shape before the fit: no components and no trees."""
     side = coarse_side(shape)
@@ -110,16 +105,14 @@ def fit(shape: NetworkShape, training: Samples, validation: Samples, targets: Ta
     projected = training.parts[: len(projected_sizes(shape, coarse_side(shape)))]
     projections = [part.fit_projection(seed).first(NUM_COMPONENTS) for part in projected]
     training_NF, validation_NF = (tree_inputs(projections, samples.parts) for samples in (training, validation))
-    fits = [fit_target(problem, training_NF, validation_NF, seed) for problem in problems]
-    trees = trees_of(training_NF.shape[1], [fitted.ensemble for fitted in fits], _signs(problems))
+    ensembles = [fit_target(problem, training_NF, validation_NF, seed) for problem in problems]
+    trees = trees_of(training_NF.shape[1], ensembles, _signs(problems))
     components = [len(projection.components) for projection in projections]
     sizes = _Sizes(coarse_side(shape), components, trees.num_trees, len(trees.value))
-    fitted_shape = _with_sizes(shape, sizes)
-    fitted_shape.parameters["learning_rates"] = [fitted.learning_rate for fitted in fits]
     network = BoostingNet(sizes.coarse_side, projections, trees)
     with torch.inference_mode():
         outputs_NK = network.of_tree_inputs(torch.from_numpy(training_NF))
-    return Fitted(shape=fitted_shape, network=network, outputs_NK=outputs_NK)
+    return Fitted(shape=_with_sizes(shape, sizes), network=network, outputs_NK=outputs_NK)
 
 
 def tree_inputs(projections: Sequence[Projection], parts: Sequence[Part]) -> NDArray[np.float32]:
@@ -139,39 +132,32 @@ def outputs_of(network: nn.Module, samples: Samples) -> torch.Tensor:
 
 def fit_target(
     problem: Problem, training_NF: NDArray[np.float32], validation_NF: NDArray[np.float32], seed: int
-) -> BoostingFit:
-    """Return the trees with the learning rate that has the smallest validation loss."""
+) -> Ensemble:
+    """Return as many trees as have the smallest validation loss."""
     training, validation = training_NF[problem.training.rows], validation_NF[problem.validation.rows]
     unknown = np.isnan(training).all(axis=0)  # to all who have a label: scikit-learn finds no bins for such an input
     training[:, unknown] = validation[:, unknown] = 0.0
-    fits = (boost(problem, training, validation, rate, seed) for rate in LEARNING_RATES)
-    return min(fits, key=lambda fitted: fitted.validation_loss)
-
-
-def boost(
-    problem: Problem, x_NF: NDArray[np.float32], validation_NF: NDArray[np.float32], rate: float, seed: int
-) -> BoostingFit:
-    """Return as many trees of one learning rate as have the smallest validation loss."""
     estimator = HistGradientBoostingClassifier if problem.is_binary else HistGradientBoostingRegressor
     model = estimator(
-        learning_rate=rate,
+        learning_rate=LEARNING_RATE,
         max_iter=MAX_TREES,
+        max_leaf_nodes=MAX_LEAVES,
+        max_bins=MAX_BINS,
         early_stopping=True,
         scoring="loss",
         n_iter_no_change=PATIENCE,
         random_state=seed,
     )
     model.fit(
-        x_NF,
+        training,
         problem.training.answers,
         sample_weight=problem.training.weights,
-        X_val=validation_NF,
+        X_val=validation,
         y_val=problem.validation.answers,
         sample_weight_val=problem.validation.weights,
     )
     num_trees = int(np.argmax(model.validation_score_))  # minus the loss; the first is of the baseline alone
-    ensemble = read_trees(model, validation_NF).first(num_trees)
-    return BoostingFit(rate, ensemble, problem.validation_loss(predict_raw(ensemble, validation_NF)))
+    return read_trees(model, validation).first(num_trees)
 
 
 def _signs(problems: Sequence[Problem]) -> NDArray[np.float64]:

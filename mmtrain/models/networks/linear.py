@@ -29,6 +29,8 @@ from mmtrain.models.samples import Part, Samples
 from mmtrain.targets.several import Targets
 
 PENALTIES = np.logspace(-3, 7, 11)
+PATIENCE = 3
+"""Penalties of a logistic regression, from the largest, that may be worse than the best in a row."""
 
 
 class LinearNet(nn.Module):
@@ -135,13 +137,27 @@ def fit_columns(shape: NetworkShape, parts: Sequence[Part], seed: int) -> list[C
 
 
 def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP: NDArray[np.float64]) -> LinearFit:
-    """Return the regression with the penalty that has the smallest validation loss, of several the smallest penalty."""
+    """Return the regression with the penalty that has the smallest validation loss, of several the smallest penalty.
+
+    Penalties are tried from the largest. The smallest cost a logistic regression the most, so it is not fitted at more
+    once `PATIENCE` in a row are worse than the best.
+    """
     training, known_NP = problem.training, validation_NP[problem.validation.rows]
-    fit_path = logistic_path if problem.is_binary else ridge_path
-    from_largest = sorted(PENALTIES.tolist(), reverse=True)
     columns = decompose(training_NP[training.rows], training.weights)
-    fits = list(fit_path(columns, training.answers, from_largest))
-    return min(reversed(fits), key=lambda fitted: problem.validation_loss(fitted.raw(known_NP)))
+    from_largest = sorted(PENALTIES.tolist(), reverse=True)
+    fit_path, patience = (logistic_path, PATIENCE) if problem.is_binary else (ridge_path, len(from_largest))
+    best: tuple[float, LinearFit] | None = None
+    num_worse = 0
+    for fitted in fit_path(columns, training.answers, from_largest):
+        loss = problem.validation_loss(fitted.raw(known_NP))
+        if best is None or loss <= best[0]:
+            best, num_worse = (loss, fitted), 0
+        else:
+            num_worse += 1
+        if num_worse == patience:
+            break
+    assert best is not None
+    return best[1]
 
 
 def _set_layer(

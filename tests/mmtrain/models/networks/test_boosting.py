@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mmtrain.errors import TrainError
-from mmtrain.models.networks.boosting import LEARNING_RATES, MAX_TREES, PATIENCE, complete, fit
+from mmtrain.models.networks.boosting import LEARNING_RATE, MAX_BINS, MAX_LEAVES, MAX_TREES, PATIENCE, complete, fit
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.samples import Part, Samples
 from mmtrain.models.trained import load_model
@@ -54,17 +54,14 @@ def split_of(num: int, seed: int) -> Samples:
 
 def best_of(
     estimator: type, training: tuple[NDArray[Any], ...], validation: tuple[NDArray[Any], ...]
-) -> tuple[float, Any, int]:
-    """Return the learning rate, scikit-learn's model, and the number of trees with the smallest validation loss."""
-    found = []
-    for rate in LEARNING_RATES:
-        settings = {"learning_rate": rate, "max_iter": MAX_TREES, "n_iter_no_change": PATIENCE}
-        model = estimator(**settings, early_stopping=True, scoring="loss")
-        (x_NF, answers, weights), (other_NF, other_answers, other_weights) = training, validation
-        of_validation = {"X_val": other_NF, "y_val": other_answers, "sample_weight_val": other_weights}
-        model.fit(x_NF, answers, sample_weight=weights, **of_validation)
-        found.append((model.validation_score_.max(), rate, model, int(model.validation_score_.argmax())))
-    return max(found, key=lambda entry: entry[0])[1:]
+) -> tuple[Any, int]:
+    """Return scikit-learn's model, and the number of trees with the smallest validation loss."""
+    sizes = {"max_iter": MAX_TREES, "max_leaf_nodes": MAX_LEAVES, "max_bins": MAX_BINS, "n_iter_no_change": PATIENCE}
+    model = estimator(learning_rate=LEARNING_RATE, early_stopping=True, scoring="loss", **sizes)
+    (x_NF, answers, weights), (other_NF, other_answers, other_weights) = training, validation
+    of_validation = {"X_val": other_NF, "y_val": other_answers, "sample_weight_val": other_weights}
+    model.fit(x_NF, answers, sample_weight=weights, **of_validation)
+    return model, int(model.validation_score_.argmax())
 
 
 def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> None:
@@ -82,7 +79,7 @@ def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> 
     outputs = model(None, *(torch.from_numpy(part.numbers()) for part in validation.parts)).detach().numpy()
     ages = [np.clip((samples.labels_NT[:, 0] - 50) / 20 - 1, -1, 1) for samples in splits]
     regressions = [(x, age, np.ones(len(x))) for x, age in zip(inputs, ages, strict=True)]
-    rate, trees, num_trees = best_of(HistGradientBoostingRegressor, *regressions)
+    trees, num_trees = best_of(HistGradientBoostingRegressor, *regressions)
     assert 0 < num_trees < MAX_TREES
     assert outputs[:, 0] == pytest.approx(list(trees.staged_predict(inputs[1]))[num_trees - 1], abs=1e-5)
     classifications = []
@@ -90,12 +87,11 @@ def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> 
         sex = samples.labels_NT[:, 1]
         known = ~np.isnan(sex)
         classifications.append((x[known], sex[known], np.where(sex == 1, *CLASS_WEIGHTS[::-1])[known]))
-    other_rate, classifier, other_trees = best_of(HistGradientBoostingClassifier, *classifications)
+    classifier, other_trees = best_of(HistGradientBoostingClassifier, *classifications)
     (*_, expected) = (p for p, _ in zip(classifier.staged_predict_proba(inputs[1]), range(other_trees), strict=False))
     assert 1 / (1 + np.exp(-outputs[:, 2])) == pytest.approx(expected[:, 1], abs=1e-5)
     assert outputs[:, 1] == pytest.approx(-outputs[:, 2])
     assert shape.parameters["num_trees"] == [num_trees, other_trees]
-    assert shape.parameters["learning_rates"] == [rate, other_rate]
 
 
 def test_a_feature_that_nobody_with_a_label_has_is_not_used() -> None:
