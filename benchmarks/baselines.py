@@ -1,8 +1,8 @@
 """What the baselines of a sweep cost: `constant`, `linear` and `boosting` in every cell of the reference's grid.
 
 One process makes one run after the other, as a worker of a sweep does, and keeps what they share. It has one thread,
-for a machine of two cores runs two such workers. All that a run costs is measured: plan, directory, fit, test, page,
-and the entry in the catalogue. The figure is seconds of a processor, not of a clock, so that it does not depend on what
+for a machine of two cores runs two such workers. All that a run costs is measured: plan, directory, fit, test, and the
+entry in the catalogue; but no page, which `mm page` draws of the few runs that somebody looks at. The figure is seconds of a processor, not of a clock, so that it does not depend on what
 else the machine does.
 
 Terms
@@ -39,6 +39,7 @@ from mmstudy.runs.enter import enter_run
 from mmstudy.runs.plan import plan_run
 from mmstudy.sweep.cells import Cell
 from mmtrain.kept import Kept
+from mmtrain.page.live import without_page
 from mmtrain.train import train
 
 NUM_SAMPLES = 5_000
@@ -147,7 +148,7 @@ def live(study: Study, cell: Cell, model: str, kept: Kept) -> dict[str, float]:
     }
     plan, planned = _timed(lambda: plan_run(study, [cell.target], given, scheme=StudySplit()))
     run, begun = _timed(lambda: begin_run(study, plan))
-    _, trained = _timed(lambda: train(run, study.layout, plan.config, kept=kept))
+    _, trained = _timed(lambda: train(run, study.layout, plan.config, keep_page=without_page, kept=kept))
     _, entered = _timed(lambda: enter_run(study, run))
     return {"plan": planned, "begin": begun, "train": trained, "enter": entered}
 
