@@ -2,8 +2,8 @@
 
 One process makes one run after the other, as a worker of a sweep does, and keeps what they share. It has one thread,
 for a machine of two cores runs two such workers. All that a run costs is measured: plan, directory, fit, test, and the
-entry in the catalogue; but no page, which `mm page` draws of the few runs that somebody looks at. The figure is seconds of a processor, not of a clock, so that it does not depend on what
-else the machine does.
+entry in the catalogue; but no page, which `mm page` draws of the few runs that somebody looks at. The figure is seconds
+of a processor, not of a clock, so that it depends less on what else the machine does.
 
 Terms
 -----

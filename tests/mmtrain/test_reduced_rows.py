@@ -70,14 +70,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
-@pytest.mark.parametrize("model", ["constant", "linear", "boosting"])
+@pytest.mark.parametrize("model", ["linear", "boosting"])
 def test_a_run_comes_to_the_same_whatever_was_kept_before(study: TinyStudy, model: str) -> None:
     kept = Kept()
-    for settings in ({}, SEX):
-        for without in ((), (3, 30), (0, 3)):
-            for inputs in INPUTS:
-                run = fitted(study, kept, without, model=model, inputs=inputs, **settings)
-                assert_same(run, fitted(study, None, without, model=model, inputs=inputs, **settings))
+    cells = [({}, (), INPUTS[0]), (SEX, (3, 30), INPUTS[1]), (SEX, (3, 30), INPUTS[2]), ({}, (0, 3), INPUTS[1])]
+    for settings, without, inputs in cells:
+        run = fitted(study, kept, without, model=model, inputs=inputs, **settings)
+        assert_same(run, fitted(study, None, without, model=model, inputs=inputs, **settings))
 
 
 def test_every_row_is_read_once_by_a_process(study: TinyStudy, reads: list[int]) -> None:
@@ -115,7 +114,7 @@ def test_a_shard_that_was_written_again_is_read_again(study: TinyStudy) -> None:
 @pytest.mark.parametrize("budget_bytes", [0, 40 * 8**3 * 4, 100_000])
 def test_with_too_little_memory_more_is_read_and_nothing_changes(study: TinyStudy, budget_bytes: int) -> None:
     kept = Kept(reductions=KeptValues(budget_bytes))
-    for inputs in INPUTS * 2:
+    for inputs in (INPUTS[1], INPUTS[0], INPUTS[1]):
         assert_same(fitted(study, kept, inputs=inputs), fitted(study, None, inputs=inputs))
         assert kept.reductions.held_bytes <= budget_bytes
 

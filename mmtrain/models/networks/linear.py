@@ -30,7 +30,9 @@ from mmtrain.targets.several import Targets
 
 PENALTIES = np.logspace(-3, 7, 11)
 PATIENCE = 3
-"""Penalties of a logistic regression, from the largest, that may be worse than the best in a row."""
+"""Penalties of a logistic regression, from the largest, that may be clearly worse than the best in a row."""
+CLEARLY = 1.01
+"""Times the smallest validation loss: large penalties differ by far less, and may rise before they fall."""
 
 
 class LinearNet(nn.Module):
@@ -140,7 +142,7 @@ def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP
     """Return the regression with the penalty that has the smallest validation loss, of several the smallest penalty.
 
     Penalties are tried from the largest. The smallest cost a logistic regression the most, so it is not fitted at more
-    once `PATIENCE` in a row are worse than the best.
+    once `PATIENCE` in a row are clearly worse than the best.
     """
     training, known_NP = problem.training, validation_NP[problem.validation.rows]
     columns = decompose(training_NP[training.rows], training.weights)
@@ -150,10 +152,9 @@ def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP
     num_worse = 0
     for fitted in fit_path(columns, training.answers, from_largest):
         loss = problem.validation_loss(fitted.raw(known_NP))
+        num_worse = num_worse + 1 if best is not None and loss > best[0] * CLEARLY else 0
         if best is None or loss <= best[0]:
-            best, num_worse = (loss, fitted), 0
-        else:
-            num_worse += 1
+            best = loss, fitted
         if num_worse == patience:
             break
     assert best is not None
