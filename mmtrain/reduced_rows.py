@@ -4,7 +4,8 @@ Terms
 -----
 reduced   a volume averaged to a coarse side, or the edges: see `mmtrain.models.reduction`.
 version   of the file that a row lies in (`StoredArray.versions`). Rows whose file has another one than when they were
-          read are read again, so what was erased or written again is never served; nor is a row that is not asked for.
+          read are dropped, and read again where they are asked for. So what was erased or written again is never
+          served; nor is a row that is not asked for.
 
 Legend of shapes: N samples that are asked for, R rows that are held, D numbers of one.
 """
@@ -78,8 +79,11 @@ def _read_parts(task: Task, modality: str, members: list[NDArray[np.int64]], clo
     found: ReducedRows | None = None if key is None else kept.find(key)
     positions = np.concatenate(members)
     now = array.versions(task.cohort.rows[positions][:, None])
-    held = _complete(_seeing(task, modality), found, positions, now, clock)
-    if key is not None and held is not found:
+    held = None if found is None else _unchanged(found, array.versions(found.rows[:, None]))
+    if held is not None and held is not found:
+        kept.keep(key, held, held.numbers_RD.nbytes)  # before anything can fail
+    held, before = _complete(_seeing(task, modality), held, positions, now, clock), held
+    if key is not None and held is not before:
         kept.keep(key, held, held.numbers_RD.nbytes)
     index_of = {row: index for index, row in enumerate(held.rows.tolist())}
     version_of = dict(zip(task.cohort.rows[positions].tolist(), now, strict=True))
@@ -97,37 +101,43 @@ def _read_parts(task: Task, modality: str, members: list[NDArray[np.int64]], clo
     return parts
 
 
+def _unchanged(held: ReducedRows, now: _Versions) -> ReducedRows:
+    """Return those rows whose files are the ones that they were read from; what was erased leaves memory with them."""
+    is_good = np.array([before == version for before, version in zip(held.versions, now, strict=True)], bool)
+    if is_good.all():
+        return held
+    versions = [version for version, of_row in zip(held.versions, is_good, strict=True) if of_row]
+    return ReducedRows(held.rows[is_good], versions, held.numbers_RD[is_good])
+
+
 def _complete(
     task: Task, held: ReducedRows | None, positions: NDArray[np.int64], now: _Versions, clock: WaitClock
 ) -> ReducedRows:
-    """Return rows among which all those of samples are, as the store has them now.
+    """Return rows among which all those of samples are.
 
     Parameters
     ----------
     task
         Which sees this input alone.
     held
-        Rows that were read before.
+        Rows that were read before, as the store has them now.
     positions
         Of the samples in the cohort.
     now
         Version of each sample's file.
     """
     rows = task.cohort.rows[positions]
-    current = dict(zip(rows.tolist(), now, strict=True))
-    known = [] if held is None else list(zip(held.rows.tolist(), held.versions, strict=True))
-    is_good = np.array([row not in current or current[row] == version for row, version in known], bool)
-    good = {row for (row, _), of_row in zip(known, is_good, strict=True) if of_row}
-    missing = [index for index, row in enumerate(rows.tolist()) if row not in good]
-    if held is not None and not missing and is_good.all():
+    known = set() if held is None else {*held.rows.tolist()}
+    missing = [index for index, row in enumerate(rows.tolist()) if row not in known]
+    if held is not None and not missing:
         return held
     read = ReducedRows(rows[missing], [now[index] for index in missing], _read(task, positions[missing], clock))
-    if held is None or not good:
+    if held is None or not len(held.rows):
         return read
     return ReducedRows(
-        np.concatenate([held.rows[is_good], read.rows]),
-        [*(version for (_, version), of_row in zip(known, is_good, strict=True) if of_row), *read.versions],
-        np.concatenate([held.numbers_RD[is_good], read.numbers_RD]),
+        np.concatenate([held.rows, read.rows]),
+        [*held.versions, *read.versions],
+        np.concatenate([held.numbers_RD, read.numbers_RD]),
     )
 
 

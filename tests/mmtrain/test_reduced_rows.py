@@ -17,6 +17,7 @@ from mmtrain.kept import Kept
 from mmtrain.kept_values import KeptValues
 from mmtrain.models.trained import load_model
 from mmtrain.page.live import without_page
+from mmtrain.reduced_rows import ReducedRows
 from mmtrain.train import train
 from tests.mmtrain.conftest import TinyStudy, make_tiny_study
 
@@ -98,6 +99,8 @@ def test_a_row_that_was_erased_is_not_served(study: TinyStudy) -> None:
     open_array(study.layout.volume_array("t1", study.side)).erase_rows([4])
     with pytest.raises(StoreError, match="Row 4 of t1/8 was never stored"):
         fitted(study, kept)
+    in_memory = [value for value, _ in kept.reductions._entries.values() if isinstance(value, ReducedRows)]
+    assert sorted(4 in of_array.rows for of_array in in_memory) == [False, True]  # of t1, of connectivity
     assert_same(fitted(study, kept, [4]), fitted(study, None, [4]))
 
 
