@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mmtrain.errors import TrainError
-from mmtrain.models.networks.boosting import LEARNING_RATE, MAX_BINS, MAX_LEAVES, MAX_TREES, PATIENCE, complete, fit
+from mmtrain.models.networks.boosting import (
+    LEARNING_RATE,
+    MAX_BINS,
+    MAX_LEAVES,
+    MAX_TREES,
+    PATIENCE,
+    PlainClassifier,
+    PlainRegressor,
+    complete,
+    fit,
+)
 from mmtrain.models.protocol import NetworkShape
 from mmtrain.models.samples import Part, Samples
 from mmtrain.models.trained import load_model
@@ -87,11 +97,32 @@ def test_each_target_is_predicted_as_by_scikit_learn_stopped_on_validation() -> 
         sex = samples.labels_NT[:, 1]
         known = ~np.isnan(sex)
         classifications.append((x[known], sex[known], np.where(sex == 1, *CLASS_WEIGHTS[::-1])[known]))
-    classifier, other_trees = best_of(HistGradientBoostingClassifier, *classifications)
+    classifier, other_trees = best_of(PlainClassifier, *classifications)
     (*_, expected) = (p for p, _ in zip(classifier.staged_predict_proba(inputs[1]), range(other_trees), strict=False))
     assert 1 / (1 + np.exp(-outputs[:, 2])) == pytest.approx(expected[:, 1], abs=1e-5)
     assert outputs[:, 1] == pytest.approx(-outputs[:, 2])
     assert shape.parameters["num_trees"] == [num_trees, other_trees]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(PlainRegressor, HistGradientBoostingRegressor), (PlainClassifier, HistGradientBoostingClassifier)],
+)
+def test_thresholds_lie_where_scikit_learn_puts_them_without_weights_and_weights_still_count(
+    ours: Any, theirs: Any
+) -> None:
+    rng = np.random.default_rng(6)
+    x_NF = rng.normal(size=(400, 3)).astype(np.float32)
+    answers, weights = (x_NF[:, 0] + rng.normal(size=400) > 0).astype(float), rng.uniform(0.2, 5.0, 400)
+    plain, weighted, unweighted = ours(max_bins=16), ours(max_bins=16), theirs(max_bins=16)
+    plain.fit(x_NF, answers)
+    weighted.fit(x_NF, answers, sample_weight=weights)
+    unweighted.fit(x_NF, answers)
+    for bins, others in zip(weighted._bin_mapper.bin_thresholds_, unweighted._bin_mapper.bin_thresholds_, strict=True):
+        np.testing.assert_array_equal(bins, others)
+    np.testing.assert_array_equal(plain.predict(x_NF), unweighted.predict(x_NF))
+    raw = "predict_proba" if hasattr(ours, "predict_proba") else "predict"
+    assert np.abs(getattr(weighted, raw)(x_NF) - getattr(unweighted, raw)(x_NF)).max() > 0.01
 
 
 def test_a_feature_that_nobody_with_a_label_has_is_not_used() -> None:
