@@ -1,7 +1,7 @@
 """Run every benchmark and write `results.json`: ``python -m benchmarks``, or ``make bench``.
 
-With names (augment, ingest, many_runs, run_life, stream, tables, train) only those are run; what the others found
-before stays in the file.
+With names (augment, baselines, ingest, many_runs, run_life, stream, tables, train) only those are run; what the others
+found before stays in the file.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.augment import bench_augment
+from benchmarks.baselines import bench_baselines
 from benchmarks.ingest import (
     NUM_ARCHIVES,
     SCALED_SCANS,
@@ -45,6 +46,7 @@ def main() -> None:
     """Measure, print, and write the results beside this file."""
     benchmarks: dict[str, Callable[[Path], Findings]] = {
         "augment": bench_augment,
+        "baselines": bench_baselines,
         "ingest": bench_ingest,
         "many_runs": bench_many_runs,
         "run_life": bench_run_life,

@@ -99,10 +99,25 @@ def live(study: Study, target: str) -> dict[str, float]:
     return {"plan": planned, "begin": begun, "enter": entered}
 
 
-def make_study(root: Path, num_samples: int = NUM_SAMPLES, num_runs: int = NUM_RUNS) -> Study:
-    """Make a study as an ingest would leave it, but for its volumes, and the directories of finished runs."""
+def make_study(
+    root: Path,
+    num_samples: int = NUM_SAMPLES,
+    num_runs: int = NUM_RUNS,
+    *,
+    config: StudyConfig | None = None,
+    store_features: Callable[[duckdb.DuckDBPyConnection, Dictionary, int], None] | None = None,
+) -> Study:
+    """Make a study as an ingest would leave it, but for its volumes, and the directories of finished runs.
+
+    Parameters
+    ----------
+    config
+        None: the defaults, with many features.
+    store_features
+        Gives samples their values; None: any values, with none missing.
+    """
     own = {f"own_{number}": {"kind": "continuous", "field": 25_000 + number} for number in range(NUM_OWN_FEATURES)}
-    study = create_study(root, StudyConfig(features=own))
+    study = create_study(root, config or StudyConfig(features=own))
     dictionary = study_dictionary(study)
     visits = [Visit(_FIRST_EID + number, 2) for number in range(num_samples)]
     modalities = stored_modalities(study.config)
@@ -113,7 +128,7 @@ def make_study(root: Path, num_samples: int = NUM_SAMPLES, num_runs: int = NUM_R
         record_sources(catalog, samples, [], modalities)
         record_outcomes(catalog, [_outcome(s, modality) for s in samples.values() for modality in modalities])
         record_definitions(catalog, dictionary)
-        _store_features(catalog, dictionary, num_samples)
+        (store_features or _store_features)(catalog, dictionary, num_samples)
         index_runs(catalog, study.layout.runs)
     record_samples(study.layout.receipts, samples.values())
     for modality in modalities:

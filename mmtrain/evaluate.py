@@ -13,7 +13,9 @@ from mmtrain.data.portions import request_samples
 from mmtrain.data.stream import BatchRequest, StoredBatch
 from mmtrain.errors import TrainError
 from mmtrain.precision import parameter_dtype
+from mmtrain.reduced_rows import gather
 from mmtrain.task import NetworkInputs, Task, forward, network_inputs, run_network, sample_losses, stream_task
+from mmtrain.waiting import WaitClock
 
 
 @torch.inference_mode()
@@ -25,13 +27,21 @@ def evaluate(task: Task, network: nn.Module, split: str) -> tuple[float, NDArray
     """
     network.eval()
     members = task.cohort.members(split)
-    outputs = [forward(task, network, batch).cpu() for batch in stream_task(task, split_requests(task, split))]
-    nothing = torch.empty((0, task.shape.num_outputs), dtype=parameter_dtype(task.dtype))
-    whole = task.ranks.gather(torch.cat([nothing, *outputs])).double()
+    whole = task.ranks.gather(_outputs(task, network, split)).double()
     loss = sample_losses(task, whole, members).mean().item()
     if task.config.optimisation.penalty_in_validation and task.architecture.penalty is not None:
         loss += task.architecture.penalty(network, task.config.model).item()
     return loss, task.targets.predictions(whole.numpy())
+
+
+def _outputs(task: Task, network: nn.Module, split: str) -> torch.Tensor:
+    """Return the network's outputs for this rank's share of a split, shape (N, K)."""
+    if task.architecture.fit is not None:
+        (samples,) = gather(task, [split], WaitClock(task.device))
+        return task.architecture.fit.outputs(network, samples).cpu()
+    outputs = [forward(task, network, batch).cpu() for batch in stream_task(task, split_requests(task, split))]
+    nothing = torch.empty((0, task.shape.num_outputs), dtype=parameter_dtype(task.dtype))
+    return torch.cat([nothing, *outputs])
 
 
 @torch.inference_mode()

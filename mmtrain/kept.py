@@ -1,4 +1,4 @@
-"""What a process keeps from run to run, for those that train many: rows of the stores in memory."""
+"""What a process keeps from run to run, for those that train many: rows of the stores, and what is made of them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +14,7 @@ from mmtrain.data.cache_plan import (
     plan_cache,
 )
 from mmtrain.data.row_cache import RowCache
+from mmtrain.kept_values import KeptValues
 from mmtrain.ranks.environment import ranks_on_machine
 from mmtrain.task import Task
 
@@ -26,6 +27,8 @@ class Kept:
 
     rows: dict[torch.device, RowCache] = field(default_factory=dict)
     """Rows of the stores, by the device whose memory holds them."""
+    reductions: KeptValues = field(default_factory=KeptValues)
+    """Coarse volumes, edges and projections, for networks that are fitted at once."""
 
 
 def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, CachePlan]:

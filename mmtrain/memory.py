@@ -54,13 +54,13 @@ def require_memory(model: str, architecture: Architecture, shape: NetworkShape, 
     """
     if architecture.fit is None:
         return
-    num_training, num_validation = cohort.split_sizes["train"], cohort.split_sizes["val"]
-    needed = architecture.fit.memory_bytes(shape, num_training, num_validation)
+    num_training, num_samples = cohort.split_sizes["train"], len(cohort.rows)
+    needed = architecture.fit.memory_bytes(shape, num_training, num_samples - num_training)
     available = psutil.virtual_memory().available
     if needed > available:
         raise TrainError(
             f"The model {model} needs up to {as_gb(needed)} of memory for {num_training} training and "
-            f"{num_validation} validation samples, and {as_gb(available)} are available.",
+            f"{num_samples - num_training} other samples, and {as_gb(available)} are available.",
             "Use fewer --inputs, or a machine with more memory.",
         )
 

@@ -1,7 +1,7 @@
 """One run's fixed parts: what is read, how it is scaled, which network, and where it is computed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from mmtrain.data.transfer import transfer_batches
 from mmtrain.device import choose_device
 from mmtrain.diagnostic import show_labels, show_labels_in_columns, signal_of
 from mmtrain.errors import TrainError
+from mmtrain.kept_values import KeptValues
 from mmtrain.memory import require_memory
 from mmtrain.models.card import ModelCard
 from mmtrain.models.protocol import Architecture, NetworkShape
@@ -68,6 +69,8 @@ class Task:
     """What comes from another run in place of volumes."""
     rows: RowCache | None = None
     """Keeps the rows that are read; None: each is read whenever it is needed."""
+    reductions: KeptValues = field(default_factory=KeptValues)
+    """What is kept of inputs for networks that are fitted at once, from split to split and from run to run."""
 
 
 def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: Ranks = ALONE) -> Task:

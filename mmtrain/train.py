@@ -6,6 +6,7 @@ never stopped.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from mmbase.files import write_json_lines
@@ -85,6 +86,8 @@ def train(
         cache = STREAMED
         if not finishing:  # which reads every row once
             task, cache = keep_rows(kept or Kept(), task, runs_follow=kept is not None)
+        if kept is not None:
+            task = replace(task, reductions=kept.reductions)
         run = Run(directory, task, build_learner(task), Progress(), stop)
         if finishing:
             take_up_best(run)

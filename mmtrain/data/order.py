@@ -89,7 +89,9 @@ def choose_copies(
     >>> [choose_copies(["a", "b"], 3, order="by-epoch", seed=1, epoch=epoch).tolist() for epoch in (1, 2, 3, 4)]
     [[1, 1], [2, 2], [3, 3], [1, 1]]
     """
+    if not num_copies:
+        return np.zeros(len(sample_ids), np.int64)
     if order == "by-epoch":
-        return np.full(len(sample_ids), (epoch - 1) % num_copies + 1 if num_copies else 0, np.int64)
+        return np.full(len(sample_ids), (epoch - 1) % num_copies + 1, np.int64)
     starts = [derive_seed(seed, "copy", name) % (num_copies + 1) for name in sample_ids]
     return (np.asarray(starts, np.int64) + epoch) % (num_copies + 1)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmtrain.errors import TrainError
-from mmtrain.models.protocol import Samples
+from mmtrain.models.samples import Samples
 from mmtrain.targets.protocol import Labels, TargetKind
 from mmtrain.targets.several import Targets
 

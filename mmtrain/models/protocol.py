@@ -1,21 +1,20 @@
 """What a network is to the trainer.
 
-Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs, N samples, D numbers of
-one part of the inputs, T targets, I inputs of `NetworkShape.inputs`.
+Legend of shapes: B batch, C channels, X Y Z voxels, E edges, F features, K outputs, N samples, I inputs of
+`NetworkShape.inputs`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from mmbase.names import CONNECTIVITY, INPUTS, METADATA
 from mmtrain.config.data import FeatureScaling, Regression
 from mmtrain.config.model import ModelConfig
+from mmtrain.models.samples import Samples
 from mmtrain.targets.several import Targets
 
 
@@ -44,33 +43,32 @@ class NetworkShape:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Samples:
-    """All samples of a split, as a network that is fitted at once gets them; it may overwrite them."""
+class Fitted:
+    """A network that was fitted at once."""
 
-    parts: tuple[NDArray[np.float32], ...]
-    """What `Fitting.reduce` keeps of the inputs, each of shape (N, D)."""
-    labels_NT: NDArray[np.float64]
-    """One column for each target, in its own unit; NaN where missing."""
+    shape: NetworkShape
+    """That `Architecture.build` makes a network like it of."""
+    network: nn.Module
+    outputs_NK: torch.Tensor
+    """What it returns of the training samples, up to rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fitting:
     """How a network is fitted to all training samples at once, by one process, where no gradient steps are needed."""
 
-    part_sizes: Callable[[NetworkShape], tuple[int, ...]]
-    """Return how many numbers D of each part of the inputs are kept of one sample; none: no inputs are read."""
-    reduce: Callable[
-        [NetworkShape, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None], tuple[torch.Tensor, ...]
-    ]
-    """Return what is kept of a batch of volumes, edges and features, each part of shape (B, D)."""
-    memory_bytes: Callable[[NetworkShape, int, int], int]
-    """Return the most memory that the fit takes for so many training and so many validation samples."""
-    fit: Callable[[NetworkShape, Samples, Samples, Targets, int], tuple[NetworkShape, nn.Module]]
-    """Return the network fitted on the training samples, with the shape that `Architecture.build` makes one like it of.
+    fit: Callable[[NetworkShape, Samples, Samples, Targets, int], Fitted]
+    """Return the network fitted on the training samples.
 
     What the training samples do not decide, such as a penalty, the validation samples choose. The last argument is a
     seed.
     """
+    outputs: Callable[[nn.Module, Samples], torch.Tensor]
+    """Return what a fitted network returns of samples, shape (N, K): the same as it returns of their inputs."""
+    reads_inputs: bool = True
+    """Whether samples have parts; else they have labels alone."""
+    memory_bytes: Callable[[NetworkShape, int, int], int]
+    """Return the most memory that the fit takes for so many training and so many other samples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,45 +11,13 @@ Legend of shapes: B batch, N samples, D numbers of a part, K components.
 At side 16 a voxel of the default grid is 12 mm wide. 20,000 samples of three modalities are then 1 GB, at side 32 8 GB.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from torch import nn
 
+from mmtrain.models.projection import CHUNK, NUM_COMPONENTS, OVERSAMPLED, SMALL
 from mmtrain.models.protocol import NetworkShape
 
 COARSE_SIDE = 16
-NUM_COMPONENTS = 256
-"""Of each part, at most."""
-CHUNK = 256
-"""Samples that are projected together."""
-_OVERSAMPLED = NUM_COMPONENTS + 10
-"""Columns of the matrices that scikit-learn's randomised decomposition works with."""
-_SMALL = 320
-"""Samples up to which scikit-learn decomposes the whole matrix."""
-
-
-class Projection(nn.Module):
-    """One part onto its principal components.
-
-    It computes in float64 and rounds to float32, so that a sample has the same components in any batch and on any
-    device: trees compare them with thresholds.
-    """
-
-    mean: torch.Tensor
-    components: torch.Tensor
-
-    def __init__(self, num_inputs: int, num_components: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_inputs))
-        self.register_buffer("components", torch.zeros(num_components, num_inputs))
-
-    def forward(self, x_BD: torch.Tensor) -> torch.Tensor:
-        """Return components (B, K)."""
-        return ((x_BD.double() - self.mean.double()) @ self.components.double().T).float()
 
 
 def coarse_side(shape: NetworkShape) -> int:
@@ -85,39 +53,7 @@ def reduce_inputs(
     return tuple(part.float() for part in parts)
 
 
-def reduce_batch(shape: NetworkShape, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-    """Return what is kept of a batch for the fit; see `reduce_inputs`."""
-    return reduce_inputs(coarse_side(shape), *inputs)
-
-
-def fit_projection(x_ND: NDArray[np.float32], seed: int) -> Projection:
-    """Return the projection onto the first principal components, of which there are fewer than samples.
-
-    Source: scikit-learn's PCA, randomised (Halko et al. 2011, arXiv 0909.4061) where that is faster.
-    """
-    num_samples, num_inputs = x_ND.shape
-    num_components = max(1, min(NUM_COMPONENTS, num_samples - 1, num_inputs))
-    pca = PCA(num_components, random_state=seed).fit(x_ND)
-    projection = Projection(num_inputs, num_components)
-    projection.mean.copy_(torch.from_numpy(pca.mean_))
-    projection.components.copy_(torch.from_numpy(pca.components_))
-    return projection
-
-
-@torch.inference_mode()
-def project(projection: Projection, x_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the components of all samples, shape (N, K)."""
-    chunks = torch.from_numpy(x_ND).split(CHUNK)
-    components: NDArray[np.float32] = torch.cat([projection(chunk) for chunk in chunks]).numpy()
-    return components
-
-
-def fit_projections(shape: NetworkShape, parts: Sequence[NDArray[np.float32]], seed: int) -> list[Projection]:
-    """Return a projection for each part that has one; see `part_sizes`."""
-    return [fit_projection(part, seed) for part in parts[: len(projected_sizes(shape, coarse_side(shape)))]]
-
-
-def memory_bytes(shape: NetworkShape, num_training: int, num_validation: int) -> int:
+def memory_bytes(shape: NetworkShape, num_training: int, num_others: int) -> int:
     """Return the most memory that a fit to reduced inputs takes.
 
     It is that of all parts as float32, of what scikit-learn's PCA and this module need for the largest part, and of the
@@ -128,11 +64,11 @@ def memory_bytes(shape: NetworkShape, num_training: int, num_validation: int) ->
     '2.1 GB'
     """
     sizes = part_sizes(shape)
-    num_samples, largest = num_training + num_validation, max(sizes, default=0)
+    num_samples, largest = num_training + num_others, max(sizes, default=0)
     num_columns = sum(min(NUM_COMPONENTS, size) for size in projected_sizes(shape, coarse_side(shape)))
     parts = 4 * num_samples * sum(sizes)
-    decomposition = 4 * (num_training * largest + 4 * (num_training + largest) * _OVERSAMPLED)
-    if num_training <= _SMALL:
+    decomposition = 4 * (num_training * largest + 4 * (num_training + largest) * OVERSAMPLED)
+    if num_training <= SMALL:
         decomposition += 4 * 4 * num_training * largest
     projecting = 8 * (2 * CHUNK + 2 * NUM_COMPONENTS) * largest
     estimating = 8 * 6 * num_samples * (num_columns + shape.num_features)

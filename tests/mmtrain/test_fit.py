@@ -54,7 +54,7 @@ def test_more_than_memory_holds_is_refused_before_anything_is_read(
 ) -> None:
     available = psutil.virtual_memory()._replace(available=1_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
-    message = rf"model {model} needs up to \S+ GB of memory for 26 training and 7 validation samples, and 0\.00 GB"
+    message = rf"model {model} needs up to \S+ GB of memory for 26 training and 14 other samples, and 0\.00 GB"
     with pytest.raises(TrainError, match=message):
         tiny.prepare(**SETTINGS, model=model)
     tiny.prepare(**SETTINGS, model="constant")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from mmtrain.models.problem import Problem, pose_problems
-from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
+from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
+from mmtrain.models.samples import Samples
 from mmtrain.targets.several import Targets
 
 
@@ -32,16 +33,20 @@ def build(shape: NetworkShape) -> ConstantNet:
     return ConstantNet(shape.num_outputs)
 
 
-def fit(
-    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, _: int
-) -> tuple[NetworkShape, nn.Module]:
+def fit(shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, _: int) -> Fitted:
     """Fit every target on the training labels."""
     model = build(shape)
     problems = pose_problems("constant", targets, training, validation)
     outputs = np.concatenate([fit_constant(problem) * problem.signs for problem in problems])
     with torch.no_grad():
         model.outputs.copy_(torch.from_numpy(outputs))
-    return shape, model
+    return Fitted(shape=shape, network=model, outputs_NK=outputs_of(model, training))
+
+
+def outputs_of(network: nn.Module, samples: Samples) -> torch.Tensor:
+    """Return the outputs of samples, shape (N, K)."""
+    assert isinstance(network, ConstantNet)
+    return network.outputs.expand(len(samples), -1)
 
 
 def fit_constant(problem: Problem) -> float:
@@ -52,5 +57,5 @@ def fit_constant(problem: Problem) -> float:
 
 ARCHITECTURE = Architecture(
     build=build,
-    fit=Fitting(part_sizes=lambda _: (), reduce=lambda *_: (), memory_bytes=lambda *_: 0, fit=fit),
+    fit=Fitting(fit=fit, outputs=outputs_of, reads_inputs=False, memory_bytes=lambda *_: 0),
 )

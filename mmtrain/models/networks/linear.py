@@ -1,4 +1,4 @@
-"""Scikit-learn's ridge and logistic regression on reduced inputs, fitted at once: a plain comparison.
+"""Ridge and logistic regression on reduced inputs, fitted at once: a plain comparison.
 
 Each volume is averaged to a coarse side; it and connectivity are projected onto their first principal components, each
 such part divided by the standard deviation of its first component. Tabular features are standardised. The penalty of
@@ -11,33 +11,28 @@ fitted to the volumes as they are, standardised by `scale`; their cards have no 
 Legend of shapes: B batch, N samples, D numbers of all parts, P components and features, K outputs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
+from mmtrain.models.penalised import LinearFit, decompose, logistic_path, ridge_path
 from mmtrain.models.problem import Problem, pose_problems
-from mmtrain.models.protocol import Architecture, Fitting, NetworkShape, Samples
-from mmtrain.models.reduction import (
-    Projection,
-    coarse_side,
-    fit_projections,
-    memory_bytes,
-    part_sizes,
-    project,
-    projected_sizes,
-    reduce_batch,
-    reduce_inputs,
-)
+from mmtrain.models.projection import CHUNK, Projection
+from mmtrain.models.protocol import Architecture, Fitted, Fitting, NetworkShape
+from mmtrain.models.reduction import coarse_side, memory_bytes, projected_sizes, reduce_inputs
+from mmtrain.models.samples import Part, Samples
 from mmtrain.targets.several import Targets
 
 PENALTIES = np.logspace(-3, 7, 11)
-MAX_ITERATIONS = 200
+PATIENCE = 3
+"""Penalties of a logistic regression, from the largest, that may be clearly worse than the best in a row."""
+CLEARLY = 1.01
+"""Times the smallest validation loss: large penalties differ by far less, and may rise before they fall."""
 
 
 class LinearNet(nn.Module):
@@ -56,8 +51,11 @@ class LinearNet(nn.Module):
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Return outputs (B, K), computed without rounding to bfloat16."""
         with torch.autocast(self.mean.device.type, enabled=False):
-            x_BD = torch.cat(reduce_inputs(self.coarse_side, *inputs), dim=1)
-            outputs: torch.Tensor = self.layer((x_BD - self.mean) * self.scale)
+            return self.of_parts(reduce_inputs(self.coarse_side, *inputs))
+
+    def of_parts(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return outputs (B, K) for inputs that are reduced."""
+        outputs: torch.Tensor = self.layer((torch.cat(list(parts), dim=1) - self.mean) * self.scale)
         return outputs
 
 
@@ -72,25 +70,15 @@ class Columns:
     scale: NDArray[np.float32]
     """Of each column."""
 
-    def of(self, part_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    def of(self, part: Part) -> NDArray[np.float64]:
         """Return the columns of a part, shape (N, P)."""
-        centred = part_ND - self.mean if self.projection is None else project(self.projection, part_ND)
+        centred = part.numbers() - self.mean if self.projection is None else part.components(self.projection)
         return centred.astype(np.float64) * self.scale
 
     def unfold(self, weights_KP: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weights of the numbers of the part, shape (K, D), from those of its columns."""
         scaled = weights_KP * self.scale
         return scaled if self.projection is None else scaled @ self.projection.components.double().numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class LinearFit:
-    """One target's regression."""
-
-    penalty: float
-    weights: NDArray[np.float64]
-    """Of each column, shape (P,)."""
-    bias: float
 
 
 def complete(shape: NetworkShape) -> NetworkShape:
@@ -105,9 +93,7 @@ def build(shape: NetworkShape) -> LinearNet:
     return LinearNet(side, num_inputs, shape.num_outputs)
 
 
-def fit(
-    shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int
-) -> tuple[NetworkShape, nn.Module]:
+def fit(shape: NetworkShape, training: Samples, validation: Samples, targets: Targets, seed: int) -> Fitted:
     """Fit every target on the training samples that have it."""
     problems = pose_problems("linear", targets, training, validation)
     columns = fit_columns(shape, training.parts, seed)
@@ -122,39 +108,57 @@ def fit(
     model = build(shape)
     _set_layer(model, columns, weights_KP, bias_K)
     penalties = [fitted.penalty for fitted in fits]
-    return replace(shape, parameters={**shape.parameters, "penalties": penalties}), model
+    return Fitted(
+        shape=replace(shape, parameters={**shape.parameters, "penalties": penalties}),
+        network=model,
+        outputs_NK=torch.from_numpy(training_NP @ weights_KP.T + bias_K),
+    )
 
 
-def fit_columns(shape: NetworkShape, parts: Sequence[NDArray[np.float32]], seed: int) -> list[Columns]:
+@torch.inference_mode()
+def outputs_of(network: nn.Module, samples: Samples) -> torch.Tensor:
+    """Return the outputs of samples, shape (N, K)."""
+    assert isinstance(network, LinearNet)
+    parts = [torch.from_numpy(part.numbers()).to(network.mean.device).split(CHUNK) for part in samples.parts]
+    return torch.cat([network.of_parts(of_chunk) for of_chunk in zip(*parts, strict=True)])
+
+
+def fit_columns(shape: NetworkShape, parts: Sequence[Part], seed: int) -> list[Columns]:
     """Return how each part becomes columns, from the training samples."""
     columns = []
-    for projection, part in zip(fit_projections(shape, parts, seed), parts, strict=False):
-        first = project(projection, part)[:, 0].std()
+    num_projected = len(projected_sizes(shape, coarse_side(shape)))
+    for part in parts[:num_projected]:
+        projection = part.fit_projection(seed)
+        first = part.components(projection)[:, 0].std()
         scale = np.full(len(projection.components), _inverse(first), np.float32)
         columns.append(Columns(projection, projection.mean.numpy(), scale))
-    for table in parts[len(columns) :]:
+    for part in parts[num_projected:]:
+        table = part.numbers()
         columns.append(Columns(None, table.mean(axis=0, dtype=np.float64).astype(np.float32), _inverse(table.std(0))))
     return columns
 
 
 def fit_target(problem: Problem, training_NP: NDArray[np.float64], validation_NP: NDArray[np.float64]) -> LinearFit:
-    """Return the regression with the penalty that has the smallest validation loss."""
-    rows = problem.validation.rows
-    fits = _fit_penalties(problem, training_NP[problem.training.rows])
-    return min(fits, key=lambda fitted: problem.validation_loss(validation_NP[rows] @ fitted.weights + fitted.bias))
+    """Return the regression with the penalty that has the smallest validation loss, of several the smallest penalty.
 
-
-def _fit_penalties(problem: Problem, x_NP: NDArray[np.float64]) -> Iterator[LinearFit]:
-    for penalty in PENALTIES.tolist():
-        estimator = _estimator(problem, penalty)
-        estimator.fit(x_NP, problem.training.answers, sample_weight=problem.training.weights)
-        yield LinearFit(penalty, estimator.coef_.reshape(-1), float(np.ravel(estimator.intercept_)[0]))
-
-
-def _estimator(problem: Problem, penalty: float) -> Any:
-    if problem.is_binary:
-        return LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=MAX_ITERATIONS)
-    return Ridge(penalty)
+    Penalties are tried from the largest. The smallest cost a logistic regression the most, so it is not fitted at more
+    once `PATIENCE` in a row are clearly worse than the best.
+    """
+    training, known_NP = problem.training, validation_NP[problem.validation.rows]
+    columns = decompose(training_NP[training.rows], training.weights)
+    from_largest = sorted(PENALTIES.tolist(), reverse=True)
+    fit_path, patience = (logistic_path, PATIENCE) if problem.is_binary else (ridge_path, len(from_largest))
+    best: tuple[float, LinearFit] | None = None
+    num_worse = 0
+    for fitted in fit_path(columns, training.answers, from_largest):
+        loss = problem.validation_loss(fitted.raw(known_NP))
+        num_worse = num_worse + 1 if best is not None and loss > best[0] * CLEARLY else 0
+        if best is None or loss <= best[0]:
+            best = loss, fitted
+        if num_worse == patience:
+            break
+    assert best is not None
+    return best[1]
 
 
 def _set_layer(
@@ -176,5 +180,5 @@ def _inverse(spread: Any) -> Any:
 ARCHITECTURE = Architecture(
     build=build,
     complete=complete,
-    fit=Fitting(part_sizes=part_sizes, reduce=reduce_batch, memory_bytes=memory_bytes, fit=fit),
+    fit=Fitting(fit=fit, outputs=outputs_of, memory_bytes=memory_bytes),
 )

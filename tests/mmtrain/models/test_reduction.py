@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from mmtrain.models.projection import fit_projection, project
 from mmtrain.models.protocol import NetworkShape
-from mmtrain.models.reduction import fit_projection, fit_projections, memory_bytes, part_sizes, project, reduce_batch
+from mmtrain.models.reduction import coarse_side, memory_bytes, part_sizes, reduce_inputs
 
 
 def test_volumes_are_averaged_in_blocks_and_the_rest_is_as_it_is() -> None:
     shape = NetworkShape(volumes=("flair", "t1"), side=32, num_edges=5, num_features=4, num_outputs=1)
     generator = torch.Generator().manual_seed(1)
     volumes, edges, features = (torch.rand(size, generator=generator) for size in ((3, 2, 32, 32, 32), (3, 5), (3, 4)))
-    flair, t1, connectivity, table = reduce_batch(shape, volumes, edges, features)
+    flair, t1, connectivity, table = reduce_inputs(coarse_side(shape), volumes, edges, features)
     blocks = volumes.numpy().reshape(3, 2, 16, 2, 16, 2, 16, 2).mean((3, 5, 7))
     assert flair.numpy() == pytest.approx(blocks[:, 0].reshape(3, -1), rel=1e-5)
     assert t1.numpy() == pytest.approx(blocks[:, 1].reshape(3, -1), rel=1e-5)
@@ -55,8 +56,8 @@ def test_a_fit_takes_no_more_memory_than_was_said(num_training: int) -> None:
         parts = [np.empty((num_training, size), np.float32) for size in part_sizes(shape)]
         for part in parts:
             rng.standard_normal(out=part, dtype=np.float32)
-        for projection, part in zip(fit_projections(shape, parts, 0), parts, strict=True):
-            project(projection, part)
+        for part in parts:
+            project(fit_projection(part, 0), part)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -19,7 +19,7 @@ from mmdata.store.array import open_array
 from mmtrain.errors import TrainError
 from mmtrain.models.networks.linear import PENALTIES, fit_target
 from mmtrain.models.problem import Labelled, Problem, pose_problems
-from mmtrain.models.protocol import Samples
+from mmtrain.models.samples import Samples
 from mmtrain.models.trained import load_model
 from mmtrain.targets.kinds import classification, regression
 from mmtrain.targets.several import Targets
