@@ -55,6 +55,15 @@ def bootstrap_difference(
     return _intervals(metrics, participants, seed, difference)
 
 
+def percentile_interval(values_D: Values) -> Interval:
+    """Return what the middle of the draws spans; None where too many of them are not defined."""
+    defined = values_D[~np.isnan(values_D)]
+    if len(defined) < (1 - MAX_UNDEFINED) * len(values_D):
+        return None
+    low, high = np.quantile(defined, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return float(low), float(high)
+
+
 def _intervals(
     metrics: Sequence[Metric],
     participants: NDArray[np.int64],
@@ -70,7 +79,7 @@ def _intervals(
         weights_DN = weights_DP[:, person_N]
         for metric in metrics:
             values[metric.name].append(of_draws(metric, weights_DN))
-    return {name: _interval(np.concatenate(of_metric)) for name, of_metric in values.items()}
+    return {name: percentile_interval(np.concatenate(of_metric)) for name, of_metric in values.items()}
 
 
 def draw_people(num_people: int, num_samples: int, seed: int) -> Iterator[Weights]:
@@ -82,11 +91,3 @@ def draw_people(num_people: int, num_samples: int, seed: int) -> Iterator[Weight
         drawn_DP = rng.integers(0, num_people, (num, num_people)) + num_people * np.arange(num)[:, None]
         counts = np.bincount(drawn_DP.ravel(), minlength=num * num_people)
         yield counts.reshape(num, num_people).astype(np.float64)
-
-
-def _interval(values_D: Values) -> Interval:
-    defined = values_D[~np.isnan(values_D)]
-    if len(defined) < (1 - MAX_UNDEFINED) * len(values_D):
-        return None
-    low, high = np.quantile(defined, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return float(low), float(high)
