@@ -1,13 +1,16 @@
 """The best set of inputs of each target, by one method and network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-from mmstudy.comparison.contenders import SERIES
+from mmstudy.comparison.contenders import SERIES, Row
 
 VALIDATION, TEST = "validation", "test"
+_TOLD = ("target", "domain", "kind", "method", "network", "cell", "inputs", "blocks")
+_SCORES = ("score", "val_score", "predicts_one_class")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +18,19 @@ class Choice:
     """Which of some contenders is best."""
 
     index: int
-    """Its row."""
-    chosen_on: Literal["validation", "test"]
-    """test: no contender has a validation score, so its test score is too good."""
+    chosen_on: str
+    """`VALIDATION`, or `TEST` where no contender has a validation score: then its test score is too good."""
 
 
-def choose_best(contenders: pl.DataFrame) -> Choice | None:
+def choose_best(contenders: Sequence[Row]) -> Choice | None:
     """Choose by the validation score, or by the test score where none has the former; None where neither is known.
 
     Of equals it is the one with the fewest inputs and groups of features, then the first by its cell's name.
     """
     for column, chosen_on in (("val_score", VALIDATION), ("score", TEST)):
-        if contenders[column].null_count() < contenders.height:
-            return Choice(_largest(contenders, column), chosen_on)  # type: ignore[arg-type]
+        index = _largest(contenders, column)
+        if index is not None:
+            return Choice(index, chosen_on)
     return None
 
 
@@ -37,49 +40,46 @@ def best_sets(contenders: pl.DataFrame) -> pl.DataFrame:
     `optimism` is by how much the best test score is above that of the set that validation chose: what a study gains
     by choosing on test without having become any better. Null where the set was chosen on test.
     """
-    rows = [
-        row
-        for _, of_target in contenders.group_by("target", *SERIES, maintain_order=True)
-        if (row := _best_row(of_target)) is not None
-    ]
+    groups = contenders.partition_by("target", *SERIES, maintain_order=True)
+    rows = [row for of_target in groups if (row := _best_row(of_target.rows(named=True))) is not None]
     return pl.DataFrame(rows, schema=_best_schema(contenders), orient="row")
 
 
-def _best_row(of_target: pl.DataFrame) -> dict[str, Any] | None:
-    choice = choose_best(of_target)
+def _best_row(of_target: Sequence[Row]) -> dict[str, Any] | None:
+    choice, on_test = choose_best(of_target), _largest(of_target, "score")
     if choice is None:
         return None
-    chosen = of_target.row(choice.index, named=True)
-    told = {name: chosen[name] for name in (*_TOLD, *_SCORES)}
-    row = {**told, "chosen_on": choice.chosen_on, "num_sets": of_target.height}
-    if of_target["score"].null_count() == of_target.height:
+    chosen = of_target[choice.index]
+    row = {name: chosen[name] for name in (*_TOLD, *_SCORES)}
+    row |= {"chosen_on": choice.chosen_on, "num_sets": len(of_target)}
+    if on_test is None:
         return {**row, "best_on_test": None, "best_test_score": None, "optimism": None}
-    on_test = of_target.row(_largest(of_target, "score"), named=True)
+    best_score = of_target[on_test]["score"]
     is_known = choice.chosen_on == VALIDATION and chosen["score"] is not None
     return {
         **row,
-        "best_on_test": on_test["cell"],
-        "best_test_score": on_test["score"],
-        "optimism": on_test["score"] - chosen["score"] if is_known else None,
+        "best_on_test": of_target[on_test]["cell"],
+        "best_test_score": best_score,
+        "optimism": best_score - chosen["score"] if is_known else None,
     }
-
-
-_TOLD = ("target", "domain", "kind", "method", "network", "cell", "inputs", "blocks")
-_SCORES = ("score", "val_score", "predicts_one_class")
 
 
 def _best_schema(contenders: pl.DataFrame) -> dict[str, pl.DataType | type[pl.DataType]]:
     return {
         **{name: contenders.schema[name] for name in (*_TOLD, *_SCORES)},
-        **dict.fromkeys(("chosen_on", "best_on_test"), pl.String),
+        "chosen_on": pl.String,
         "num_sets": pl.Int64,
+        "best_on_test": pl.String,
         **dict.fromkeys(("best_test_score", "optimism"), pl.Float64),
     }
 
 
-def _largest(contenders: pl.DataFrame, column: str) -> int:
-    size = pl.col("inputs").list.len() + pl.col("blocks").list.len()
-    ordered = contenders.with_row_index("place").sort(
-        pl.col(column), size, "cell", descending=[True, False, False], nulls_last=True
-    )
-    return int(ordered["place"][0])
+def _largest(contenders: Sequence[Row], column: str) -> int | None:
+    """Return the index of the largest number; None where none is known."""
+    known = [index for index, row in enumerate(contenders) if row[column] is not None]
+
+    def place(index: int) -> tuple[float, int, str]:
+        row = contenders[index]
+        return -row[column], len(row["inputs"]) + len(row["blocks"]), row["cell"]
+
+    return min(known, key=place, default=None)

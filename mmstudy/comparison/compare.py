@@ -122,4 +122,4 @@ def _of_runs(contenders: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 
 def _paired(contests: Mapping[str, Contest]) -> Iterator[pl.DataFrame]:
     for contest in contests.values():
-        yield compare_pairs(contest, find_pairs(contest.contenders))
+        yield compare_pairs(contest, find_pairs(contest.contenders.rows(named=True)))

@@ -6,12 +6,15 @@ contender    a cell, a method and a network; one run, or one for each seed and f
 series       all contenders of one method and network.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from mmtrain.errors import TrainError
 
+Row: TypeAlias = Mapping[str, Any]
+"""A contender, by the columns of `find_contenders`."""
 OF_CONTENDER = ("target", "cell", "method", "network")
 SERIES = ("method", "network")
 _SAME = ("domain", "kind", "inputs", "blocks")
@@ -76,3 +79,11 @@ def _named(cells: Iterable[str]) -> str:
     names = list(dict.fromkeys(cells))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def in_groups(contenders: Iterable[Row], *by: str) -> dict[tuple[Any, ...], list[int]]:
+    """Return the indices of contenders that are the same in some columns, by what they have there."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(contenders):
+        groups.setdefault(tuple(row[name] for name in by), []).append(index)
+    return groups

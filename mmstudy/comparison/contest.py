@@ -3,10 +3,10 @@
 A contender with several seeds has the mean of their scores; with folds, of whose test participants each is in one, the
 mean over folds. Both are sums over participants again.
 
-Legend of shapes: N samples, M models, P participants, D draws.
+Legend of shapes: N samples, R runs, M models, P participants, D draws, S sums.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,23 +82,29 @@ def hold_contest(contenders: pl.DataFrame, reader: PredictionsReader) -> Contest
         (_read_part(of_part["run_id"].to_list(), target, reader), _mean_over_runs(of_part["model"], contenders.height))
         for _, of_part in runs.group_by("participants", maintain_order=True)
     ]
-    num_participants = sum(part.person_N.max() + 1 for part, _ in parts)
+    num_participants = sum(int(part.person_N.max(initial=-1)) + 1 for part, _ in parts)
     if num_participants < MIN_PARTICIPANTS:
         raise TrainError(
             f"{target} was tested on fewer than {MIN_PARTICIPANTS} participants, too few to compare its models."
         )
+    metrics = METRICS[kind]
+    of_parts = [
+        _measure_part(part, metrics, mean_RM, derive_seed(SEED, "comparison", target, number))
+        for number, (part, mean_RM) in enumerate(parts)
+    ]
+    measured = map(_mean_over_parts, zip(*of_parts, strict=True))
     return Contest(
         contenders=contenders,
         num_participants=num_participants,
-        measured={metric: _measure(metric, target, parts) for metric in METRICS[kind]},
+        measured=dict(zip(metrics, measured, strict=True)),
     )
 
 
 def _read_part(run_ids: Sequence[str], target: str, reader: PredictionsReader) -> _Part:
-    tables = [reader.tested(run_id, target).sort("sample_id") for run_id in run_ids]
-    first = tables[0]
+    first, *others = (reader.tested(run_id, target) for run_id in run_ids)
+    tables = [first, *(_in_order_of(first, other) for other in others)]
     for run_id, table in zip(run_ids, tables, strict=True):
-        if not table.select("sample_id", "truth").equals(first.select("sample_id", "truth")):
+        if not (table["sample_id"].equals(first["sample_id"]) and table["truth"].equals(first["truth"])):
             raise TrainError(
                 f"Run {run_id} was tested on other samples or labels of {target} than run {run_ids[0]}, though both "
                 "began with the same: some were removed from one of them, or a file was changed.",
@@ -109,10 +115,17 @@ def _read_part(run_ids: Sequence[str], target: str, reader: PredictionsReader) -
     if whose["participant"].null_count():
         raise TrainError(f"The cohort of run {run_ids[0]} lacks samples that it was tested on.", "Train it again.")
     return _Part(
-        first["truth"].cast(pl.Float64).to_numpy(),
+        first["truth"].to_numpy(),
         np.unique(whose["participant"].to_numpy(), return_inverse=True)[1],
-        np.stack([table["prediction"].cast(pl.Float64).fill_null(np.nan).to_numpy() for table in tables], axis=1),
+        np.stack([table["prediction"].fill_null(np.nan).to_numpy() for table in tables], axis=1),
     )
+
+
+def _in_order_of(first: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with its samples in the order of the first one, followed by those that this one does not have."""
+    if table["sample_id"].equals(first["sample_id"]):
+        return table
+    return first.select("sample_id").join(table, on="sample_id", how="full", coalesce=True, maintain_order="left")
 
 
 def _mean_over_runs(model_of_run: pl.Series, num_models: int) -> Values:
@@ -122,29 +135,35 @@ def _mean_over_runs(model_of_run: pl.Series, num_models: int) -> Values:
     return mean_RM
 
 
-def _measure(metric: str, target: str, parts: Sequence[tuple[_Part, Values]]) -> Measured:
-    found = [_measure_part(metric, part, mean_RM, seed) for part, mean_RM, seed in _with_seeds(target, parts)]
-    return Measured(
-        scores_M=np.mean([of.scores_M for of in found], axis=0),
-        added_PM=np.concatenate([of.added_PM / len(found) for of in found]),
-        draws_DM=np.mean([of.draws_DM for of in found], axis=0),
-    )
-
-
-def _with_seeds(target: str, parts: Sequence[tuple[_Part, Values]]) -> Iterator[tuple[_Part, Values, int]]:
-    for number, (part, mean_RM) in enumerate(parts):
-        yield part, mean_RM, derive_seed(SEED, "comparison", target, number)
-
-
-def _measure_part(metric: str, part: _Part, mean_RM: Values, seed: int) -> Measured:
-    of_runs = contributions_of(metric, part.truth_N, part.predictions_NR)
-    order, num_people = np.argsort(part.person_N, kind="stable"), part.person_N.max() + 1
-    starts = np.searchsorted(part.person_N[order], np.arange(num_people))
-    draws = [
-        of_runs.of_draws(weights_DP[:, part.person_N]) for weights_DP in draw_people(num_people, len(order), seed)
+def _measure_part(part: _Part, metrics: Sequence[str], mean_RM: Values, seed: int) -> list[Measured]:
+    """Return each metric of one test split."""
+    found = [contributions_of(metric, part.truth_N, part.predictions_NR) for metric in metrics]
+    summed_PS = _sum_by_person(np.concatenate([of.summed_NS for of in found], axis=1), part.person_N)
+    ends = np.cumsum([of.summed_NS.shape[1] for of in found])[:-1]
+    draws = draw_people(len(summed_PS), len(part.person_N), seed)
+    sums_DS = np.concatenate([weights_DP @ summed_PS for weights_DP in draws])
+    of_all = np.split(summed_PS.sum(axis=0, keepdims=True), ends, axis=1)
+    return [
+        Measured(
+            scores_M=(of.of_sums(all_1S) @ mean_RM)[0],
+            added_PM=_sum_by_person(of.added_NM, part.person_N) @ mean_RM,
+            draws_DM=of.of_sums(of_draws_DS) @ mean_RM,
+        )
+        for of, all_1S, of_draws_DS in zip(found, of_all, np.split(sums_DS, ends, axis=1), strict=True)
     ]
+
+
+def _sum_by_person(values_NX: Values, person_N: NDArray[np.int64]) -> Values:
+    """Return the sum of the rows of each person, who are numbered from 0."""
+    order = np.argsort(person_N, kind="stable")
+    starts = np.flatnonzero(np.diff(person_N[order], prepend=-1))
+    summed_PX: Values = np.add.reduceat(values_NX[order], starts, axis=0)
+    return summed_PX
+
+
+def _mean_over_parts(of_parts: Sequence[Measured]) -> Measured:
     return Measured(
-        scores_M=of_runs.scores_M @ mean_RM,
-        added_PM=np.add.reduceat(of_runs.added_NM[order], starts, axis=0) @ mean_RM,
-        draws_DM=np.concatenate(draws) @ mean_RM,
+        scores_M=np.mean([of.scores_M for of in of_parts], axis=0),
+        added_PM=np.concatenate([of.added_PM / len(of_parts) for of in of_parts]),
+        draws_DM=np.mean([of.draws_DM for of in of_parts], axis=0),
     )

@@ -15,18 +15,17 @@ AUC is a sum of these only nearly: they are its first-order terms, on which its 
 Source: DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44, 837-845; of several visits of one person: Obuchowski 1997,
 Biometrics 53, 567-578.
 
-Legend of shapes: N samples, M models, P participants, D draws.
+Legend of shapes: N samples, M models, D draws, S sums.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from mmtrain.metrics.classification import DECISION_THRESHOLD
-from mmtrain.metrics.metric import Values, Weights
+from mmtrain.metrics.metric import Values
 
 CONTINUOUS, BINARY = "continuous", "binary"
 MAIN = {CONTINUOUS: "r2", BINARY: "balanced_accuracy"}
@@ -39,11 +38,12 @@ METRICS = {CONTINUOUS: ("r2", "mae"), BINARY: ("balanced_accuracy", "auc")}
 class Contributions:
     """One metric of M models on the same N samples."""
 
-    scores_M: Values
     added_NM: Values
     """What each sample adds: the difference of two columns sums to the difference of their scores."""
-    of_draws: Callable[[Weights], Values]
-    """The scores (D, M) of draws, from how often each has each sample (D, N); NaN where one is not defined."""
+    summed_NS: Values
+    """What has to be known of the samples of a draw: only its sums over them."""
+    of_sums: Callable[[Values], Values]
+    """The scores (D, M) from such sums (D, S); NaN where a score is not defined."""
 
 
 def contributions_of(metric: str, truth_N: Values, predictions_NM: Values) -> Contributions:
@@ -61,42 +61,42 @@ def contributions_of(metric: str, truth_N: Values, predictions_NM: Values) -> Co
 
 def _r2(truth_N: Values, predictions_NM: Values) -> Contributions:
     squares_NM, centred_N = (predictions_NM - truth_N[:, None]) ** 2, truth_N - truth_N.mean()
-    total = (centred_N**2).sum()
 
-    def of_draws(weights_DN: Weights) -> Values:
-        totals_D = weights_DN @ centred_N**2 - (weights_DN @ centred_N) ** 2 / weights_DN.sum(axis=1)
-        return 1 - _ratio(weights_DN @ squares_NM, totals_D)
+    def of_sums(sums_DS: Values) -> Values:
+        totals_D = sums_DS[:, -1] - sums_DS[:, -2] ** 2 / sums_DS[:, -3]
+        return 1 - _ratio(sums_DS[:, :-3], totals_D)
 
-    added_NM = -_ratio(squares_NM, np.full(len(truth_N), total))
-    return Contributions(scores_M=1 + added_NM.sum(axis=0), added_NM=added_NM, of_draws=of_draws)
+    return Contributions(
+        added_NM=-_ratio(squares_NM, np.full(len(truth_N), (centred_N**2).sum())),
+        summed_NS=np.column_stack([squares_NM, np.ones_like(truth_N), centred_N, centred_N**2]),
+        of_sums=of_sums,
+    )
 
 
 def _mae(truth_N: Values, predictions_NM: Values) -> Contributions:
     errors_NM = np.abs(predictions_NM - truth_N[:, None])
     return Contributions(
-        scores_M=errors_NM.mean(axis=0),
         added_NM=errors_NM / len(truth_N),
-        of_draws=lambda weights_DN: _ratio(weights_DN @ errors_NM, weights_DN.sum(axis=1)),
+        summed_NS=np.column_stack([errors_NM, np.ones_like(truth_N)]),
+        of_sums=lambda sums_DS: _ratio(sums_DS[:, :-1], sums_DS[:, -1]),
     )
 
 
 def _balanced_accuracy(truth_N: Values, predictions_NM: Values) -> Contributions:
-    is_right_NM = ((predictions_NM >= DECISION_THRESHOLD) == (truth_N == 1)[:, None]) / 2
-    added_NM = _over_class_size(truth_N, is_right_NM)
+    is_right_NM = (predictions_NM >= DECISION_THRESHOLD) == (truth_N == 1)[:, None]
+    half_NM = np.where(np.isnan(predictions_NM), np.nan, is_right_NM / 2)
     return Contributions(
-        scores_M=added_NM.sum(axis=0),
-        added_NM=added_NM,
-        of_draws=lambda weights_DN: _class_means(truth_N, is_right_NM, weights_DN),
+        added_NM=_over_class_size(truth_N, half_NM), summed_NS=_by_class(truth_N, half_NM), of_sums=_sum_of_class_means
     )
 
 
 def _auc(truth_N: Values, predictions_NM: Values) -> Contributions:
     ranked_NM = _ranked_rightly(truth_N, predictions_NM)
-    auc_M = _class_means(truth_N, ranked_NM, np.ones((1, len(truth_N))))[0] / 2
+    auc_M = _over_class_size(truth_N, ranked_NM).sum(axis=0) / 2
     return Contributions(
-        scores_M=auc_M,
         added_NM=_over_class_size(truth_N, ranked_NM - auc_M) + auc_M / len(truth_N),
-        of_draws=lambda weights_DN: _class_means(truth_N, ranked_NM, weights_DN) - auc_M,
+        summed_NS=_by_class(truth_N, ranked_NM),
+        of_sums=lambda sums_DS: _sum_of_class_means(sums_DS) - auc_M,
     )
 
 
@@ -129,14 +129,17 @@ def _over_class_size(truth_N: Values, values_NM: Values) -> Values:
     return values_NM / (sizes_N[:, None] if 0 < is_one_N.sum() < len(truth_N) else np.nan)
 
 
-def _class_means(truth_N: Values, values_NM: Values, weights_DN: Weights) -> Values:
+def _by_class(truth_N: Values, values_NM: Values) -> Values:
+    """Return values of class 1, values of class 0, and membership of each, side by side: (N, 2 M + 2)."""
+    is_one_N1 = (truth_N == 1)[:, None]
+    return np.column_stack([np.where(is_one_N1, values_NM, 0), np.where(is_one_N1, 0, values_NM), is_one_N1, ~is_one_N1])
+
+
+def _sum_of_class_means(sums_DS: Values) -> Values:
     """Return the sum of the two classes' means in each draw, (D, M); NaN where a draw has one class alone."""
-    is_one_N: NDArray[np.bool_] = truth_N == 1
-    means = [
-        _ratio(weights_DN[:, members_N] @ values_NM[members_N], weights_DN[:, members_N].sum(axis=1))
-        for members_N in (is_one_N, ~is_one_N)
-    ]
-    return means[0] + means[1]
+    num_models = sums_DS.shape[1] // 2 - 1
+    ones_DM, zeros_DM = sums_DS[:, :num_models], sums_DS[:, num_models:-2]
+    return _ratio(ones_DM, sums_DS[:, -2]) + _ratio(zeros_DM, sums_DS[:, -1])
 
 
 def _ratio(part_DM: Values, whole_D: Values) -> Values:

@@ -7,15 +7,15 @@ Source: Benjamini and Hochberg 1995, JRSS B 57, 289-300. It holds for independen
 positively: Benjamini and Yekutieli 2001, Annals of Statistics 29, 1165-1188.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 from scipy.stats import false_discovery_control
 
-from mmstudy.comparison.best import choose_best
-from mmstudy.comparison.contenders import SERIES
-from mmstudy.comparison.elements import Elements, elements_of, find_units, in_order
+from mmstudy.comparison.best import VALIDATION, choose_best
+from mmstudy.comparison.contenders import SERIES, Row, in_groups
+from mmstudy.comparison.elements import elements_of, find_units
 from mmstudy.comparison.paired import PAIRED, Pair
 from mmstudy.sweep.settings import BASELINE_METHOD
 from mmtrain.metrics.metric import Values
@@ -26,20 +26,15 @@ FALSE_DISCOVERIES = 0.05
 _SEPARATE, _CONSTANT = "separate", "constant"
 
 
-def find_pairs(contenders: pl.DataFrame) -> list[Pair]:
-    """Return every pair of a target's contenders that is compared.
+def find_pairs(contenders: Sequence[Row]) -> list[Pair]:
+    """Return every pair of a target's contenders that is compared, by their indices.
 
-    Parameters
-    ----------
-    contenders
-        All of one target; pairs have their indices.
+    A target with one set of inputs has none in the families `LESS_ONE` and `BEST`.
     """
-    numbered = contenders.with_row_index("index")
-    pairs = list(_against_others(numbered))
-    for (_, network), series in numbered.group_by(SERIES, maintain_order=True):
+    pairs = [pair for of_cell in in_groups(contenders, "cell").values() for pair in _in_a_cell(contenders, of_cell)]
+    for (_, network), series in in_groups(contenders, *SERIES).items():
         if network != _CONSTANT:  # whatever it is given, it predicts the same
-            pairs += _less_one(series)
-            pairs += _best_against_others(series)
+            pairs += [*_less_one(contenders, series), *_best_against_others(contenders, series)]
     return pairs
 
 
@@ -73,41 +68,38 @@ def _adjusted(p: pl.Series) -> pl.Series:
     return pl.Series(p.name, adjusted).fill_nan(None)
 
 
-def _less_one(series: pl.DataFrame) -> Iterator[Pair]:
+def _less_one(contenders: Sequence[Row], series: Sequence[int]) -> Iterator[Pair]:
     """Yield each set with the sets that lack one unit of it."""
-    sets = _sets(series)
-    units = find_units(list(sets))
-    for elements, index in sets.items():
-        for unit in units:
+    sets = {elements_of(contenders[index]["inputs"], contenders[index]["blocks"]): index for index in series}
+    for unit in find_units(list(sets)):
+        for elements, index in sets.items():
             other = sets.get(elements.difference(unit)) if elements.issuperset(unit) else None
             if other is not None:
-                yield Pair(family=LESS_ONE, one=index, other=other, less=in_order(unit))
+                yield Pair(family=LESS_ONE, one=index, other=other, less=unit)
 
 
-def _sets(series: pl.DataFrame) -> dict[Elements, int]:
-    rows = series.select("inputs", "blocks", "index").iter_rows()
-    return {elements_of(inputs, blocks): index for inputs, blocks, index in rows}
+def _best_against_others(contenders: Sequence[Row], series: Sequence[int]) -> Iterator[Pair]:
+    """Yield the set that is best on validation with every other."""
+    best = _best_on_validation(contenders, series)
+    if best is not None:
+        yield from (Pair(family=BEST, one=best, other=other) for other in series if other != best)
 
 
-def _best_against_others(series: pl.DataFrame) -> Iterator[Pair]:
-    """Yield the set that is best on validation with every other; nothing where no validation score is known."""
-    best = choose_best(series)
-    if best is None or best.chosen_on != "validation":
-        return
-    one = int(series["index"][best.index])
-    yield from (Pair(family=BEST, one=one, other=other) for other in series["index"] if other != one)
-
-
-def _against_others(numbered: pl.DataFrame) -> Iterator[Pair]:
+def _in_a_cell(contenders: Sequence[Row], of_cell: Sequence[int]) -> Iterator[Pair]:
     """Yield each network with the best baseline of its cell, and each other method with the separate network."""
-    for _, of_cell in numbered.group_by("cell", maintain_order=True):
-        baselines = of_cell.filter(pl.col("method") == BASELINE_METHOD)
-        networks = of_cell.filter(pl.col("method") != BASELINE_METHOD)
-        best = choose_best(baselines)
-        if best is not None and best.chosen_on == "validation":
-            other = int(baselines["index"][best.index])
-            yield from (Pair(family=BASELINE, one=one, other=other) for one in networks["index"])
-        separate = dict(networks.filter(pl.col("method") == _SEPARATE).select("network", "index").iter_rows())
-        for method, network, one in networks.select("method", "network", "index").iter_rows():
-            if method != _SEPARATE and network in separate:
-                yield Pair(family=METHOD, one=one, other=separate[network])
+    methods = {index: contenders[index]["method"] for index in of_cell}
+    networks = [index for index in of_cell if methods[index] != BASELINE_METHOD]
+    best = _best_on_validation(contenders, [index for index in of_cell if methods[index] == BASELINE_METHOD])
+    if best is not None:
+        yield from (Pair(family=BASELINE, one=index, other=best) for index in networks)
+    separate = {contenders[index]["network"]: index for index in networks if methods[index] == _SEPARATE}
+    for index in networks:
+        other = separate.get(contenders[index]["network"])
+        if other is not None and other != index:
+            yield Pair(family=METHOD, one=index, other=other)
+
+
+def _best_on_validation(contenders: Sequence[Row], among: Sequence[int]) -> int | None:
+    """Return which of some contenders is best; None where no validation score says so: chosen on test, it would win."""
+    best = choose_best([contenders[index] for index in among])
+    return among[best.index] if best is not None and best.chosen_on == VALIDATION else None

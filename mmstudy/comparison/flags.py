@@ -3,7 +3,7 @@
 import polars as pl
 
 from mmstudy.comparison.best import choose_best
-from mmstudy.comparison.contenders import OF_CONTENDER
+from mmstudy.comparison.contenders import OF_CONTENDER, in_groups
 from mmstudy.comparison.contributions import BINARY
 from mmstudy.sweep.settings import BASELINE_METHOD
 
@@ -31,17 +31,16 @@ def baselines_as_good(contenders: pl.DataFrame) -> pl.DataFrame:
     The baseline is chosen as the best set is: on validation. `not_better` is true where the model's test score is no
     larger; how sure a difference is says the family of paired tests.
     """
-    rows = []
-    for _, of_cell in contenders.group_by("target", "cell", maintain_order=True):
-        baselines = of_cell.filter(pl.col("method") == BASELINE_METHOD)
+    models, rows = contenders.rows(named=True), []
+    for of_cell in in_groups(models, "target", "cell").values():
+        baselines = [models[index] for index in of_cell if models[index]["method"] == BASELINE_METHOD]
         choice = choose_best(baselines)
         if choice is None:
             continue
-        best = baselines.row(choice.index, named=True)
-        networks = of_cell.filter(pl.col("method") != BASELINE_METHOD)
+        name, best = baselines[choice.index]["network"], baselines[choice.index]["score"]
+        networks = (models[index] for index in of_cell if models[index]["method"] != BASELINE_METHOD)
         rows += [
-            (*keys, best["network"], best["score"], _is_not_above(score, best["score"]))
-            for *keys, score in networks.select(*OF_CONTENDER, "score").iter_rows()
+            (*(row[key] for key in OF_CONTENDER), name, best, _is_not_above(row["score"], best)) for row in networks
         ]
     schema = {
         **dict.fromkeys((*OF_CONTENDER, "best_baseline"), pl.String),

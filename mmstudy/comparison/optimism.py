@@ -1,12 +1,11 @@
 """What choosing on the test set adds to a score: best on test, less the test score of the set that validation chose."""
 
-import numpy as np
 import polars as pl
 
 from mmstudy.comparison.best import VALIDATION, choose_best
-from mmstudy.comparison.contenders import SERIES
+from mmstudy.comparison.contenders import SERIES, in_groups
 from mmstudy.comparison.contest import Contest
-from mmtrain.metrics.bootstrap import percentile_interval
+from mmtrain.metrics.bootstrap import percentile_intervals
 
 INTERVALS = pl.Schema(
     {
@@ -23,13 +22,13 @@ def optimism_intervals(contest: Contest) -> pl.DataFrame:
     choose from, where validation chose nothing, and where too many draws have one class alone.
     """
     draws_DM = next(iter(contest.measured.values())).draws_DM
-    rows = []
-    for names, series in contest.contenders.with_row_index("index").group_by(SERIES, maintain_order=True):
-        choice = choose_best(series)
-        if choice is None or choice.chosen_on != VALIDATION or series.height == 1:
+    models, rows = contest.contenders.rows(named=True), []
+    for names, series in in_groups(models, *SERIES).items():
+        choice = choose_best([models[index] for index in series])
+        if choice is None or choice.chosen_on != VALIDATION or len(series) == 1:
             continue
-        of_series_DM = draws_DM[:, series["index"].to_numpy()]
+        of_series_DM = draws_DM[:, series]
         gains_D = of_series_DM.max(axis=1) - of_series_DM[:, choice.index]
-        if ends := percentile_interval(np.asarray(gains_D)):
-            rows.append((series["target"][0], *names, *ends))
+        if ends := percentile_intervals(gains_D[:, None])[0]:
+            rows.append((models[0]["target"], *names, *ends))
     return pl.DataFrame(rows, schema=INTERVALS, orient="row")

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from mmstudy.comparison.contest import Contest
+from mmstudy.comparison.contest import Contest, Measured
 from mmstudy.comparison.sign_flips import p_values
-from mmtrain.metrics.bootstrap import percentile_interval
+from mmtrain.metrics.bootstrap import percentile_intervals
+from mmtrain.metrics.metric import Values
 
 _SIDE = ("cell", "method", "network", "inputs", "blocks")
 """What is told of each of the two models."""
@@ -46,40 +47,35 @@ class Pair:
 
 def compare_pairs(contest: Contest, pairs: Sequence[Pair]) -> pl.DataFrame:
     """Return the difference of each pair by each metric of the target, with its interval and p value."""
-    rows = contest.contenders.select("target", "domain", "kind", *_SIDE).rows(named=True)
-    found = [row for metric in contest.measured for row in _compare_by(contest, metric, pairs, rows)]
-    return pl.DataFrame(found, schema=PAIRED, orient="row")
+    one, other = ([getattr(pair, side) for pair in pairs] for side in ("one", "other"))
+    models = contest.contenders
+    who = [
+        pl.DataFrame({"family": [pair.family for pair in pairs]}, schema={"family": pl.String}),
+        models[one].select("target", "domain", "kind", *_SIDE),
+        models[other].select(pl.col(_SIDE).name.prefix("other_")),
+        pl.DataFrame({"less": [pair.less for pair in pairs]}, schema={"less": pl.List(pl.String)}),
+    ]
+    same = pl.concat(who, how="horizontal").with_columns(
+        num_participants=pl.lit(contest.num_participants, pl.Int64)
+    )
+    found = [PAIRED.to_frame()]
+    for metric, measured in contest.measured.items():
+        numbers = pl.DataFrame(_differences(measured, np.array(one, int), np.array(other, int)))
+        of_metric = same.hstack(numbers).with_columns(pl.col(numbers.columns).fill_nan(None), metric=pl.lit(metric))
+        found.append(of_metric.select(PAIRED.names()))
+    return pl.concat(found)
 
 
-def _compare_by(
-    contest: Contest, metric: str, pairs: Sequence[Pair], rows: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    measured = contest.measured[metric]
-    one, other = (np.array([getattr(pair, side) for pair in pairs], dtype=int) for side in ("one", "other"))
-    p_K = p_values(measured.added_PM[:, one] - measured.added_PM[:, other])
-    draws_KD = (measured.draws_DM[:, one] - measured.draws_DM[:, other]).T
-    found = []
-    for pair, p, draws_D in zip(pairs, p_K, draws_KD, strict=True):
-        low, high = percentile_interval(draws_D) or (None, None)
-        score, other_score = (_known(measured.scores_M[index]) for index in (pair.one, pair.other))
-        found.append(
-            {
-                **rows[pair.one],
-                **{f"other_{name}": rows[pair.other][name] for name in _SIDE},
-                "family": pair.family,
-                "metric": metric,
-                "less": pair.less and list(pair.less),
-                "num_participants": contest.num_participants,
-                "score": score,
-                "other_score": other_score,
-                "difference": None if score is None or other_score is None else score - other_score,
-                "low": low,
-                "high": high,
-                "p": _known(p),
-            }
-        )
-    return found
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _differences(measured: Measured, one: NDArray[np.int64], other: NDArray[np.int64]) -> dict[str, Values]:
+    """Return the numbers of each pair by one metric; NaN where one is not known."""
+    intervals = percentile_intervals(measured.draws_DM[:, one] - measured.draws_DM[:, other])
+    ends_K2 = np.array([ends or (np.nan, np.nan) for ends in intervals]).reshape(-1, 2)
+    score_K, other_K = measured.scores_M[one], measured.scores_M[other]
+    return {
+        "score": score_K,
+        "other_score": other_K,
+        "difference": score_K - other_K,
+        "low": ends_K2[:, 0],
+        "high": ends_K2[:, 1],
+        "p": p_values(measured.added_PM[:, one] - measured.added_PM[:, other]),
+    }

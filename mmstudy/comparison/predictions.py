@@ -30,12 +30,12 @@ class RunPredictions:
         run = self.runs[run_id]
         require_unchanged(run.predictions)
         table = read_table(run.predictions)
+        wanted = pl.col("split") == _TEST
+        if "target" in table.columns:
+            wanted &= pl.col("target") == target
         try:
-            if "target" in table.columns:
-                table = table.filter(pl.col("target") == target)
-            return table.filter(pl.col("split") == _TEST).select(
-                "sample_id", pl.col("truth", "prediction").cast(pl.Float64)
-            )
+            columns = ("sample_id", pl.col("truth", "prediction").cast(pl.Float64))
+            return table.lazy().filter(wanted).select(columns).collect()
         except pl.exceptions.PolarsError as error:
             raise TrainError(
                 f"{run.predictions.name} of run {run.run_id} is damaged.", "Put it back from a backup."
