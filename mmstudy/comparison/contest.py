@@ -77,7 +77,9 @@ def hold_contest(contenders: pl.DataFrame, reader: PredictionsReader) -> Contest
     """
     require_same(contenders)
     target, kind = contenders["target"][0], contenders["kind"][0]
-    runs = contenders.with_row_index("model").select("model", "run_id", "participants").explode("run_id", "participants")
+    runs = (
+        contenders.with_row_index("model").select("model", "run_id", "participants").explode("run_id", "participants")
+    )
     parts = [
         (_read_part(of_part["run_id"].to_list(), target, reader), _mean_over_runs(of_part["model"], contenders.height))
         for _, of_part in runs.group_by("participants", maintain_order=True)

@@ -132,7 +132,9 @@ def _over_class_size(truth_N: Values, values_NM: Values) -> Values:
 def _by_class(truth_N: Values, values_NM: Values) -> Values:
     """Return values of class 1, values of class 0, and membership of each, side by side: (N, 2 M + 2)."""
     is_one_N1 = (truth_N == 1)[:, None]
-    return np.column_stack([np.where(is_one_N1, values_NM, 0), np.where(is_one_N1, 0, values_NM), is_one_N1, ~is_one_N1])
+    return np.column_stack(
+        [np.where(is_one_N1, values_NM, 0), np.where(is_one_N1, 0, values_NM), is_one_N1, ~is_one_N1]
+    )
 
 
 def _sum_of_class_means(sums_DS: Values) -> Values:

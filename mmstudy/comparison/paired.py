@@ -55,9 +55,7 @@ def compare_pairs(contest: Contest, pairs: Sequence[Pair]) -> pl.DataFrame:
         models[other].select(pl.col(_SIDE).name.prefix("other_")),
         pl.DataFrame({"less": [pair.less for pair in pairs]}, schema={"less": pl.List(pl.String)}),
     ]
-    same = pl.concat(who, how="horizontal").with_columns(
-        num_participants=pl.lit(contest.num_participants, pl.Int64)
-    )
+    same = pl.concat(who, how="horizontal").with_columns(num_participants=pl.lit(contest.num_participants, pl.Int64))
     found = [PAIRED.to_frame()]
     for metric, measured in contest.measured.items():
         numbers = pl.DataFrame(_differences(measured, np.array(one, int), np.array(other, int)))
