@@ -21,7 +21,10 @@ EACH_ITS_OWN = (
     "Each cell has its own participants, so differences between cells are also differences between people: "
     "no cell is tested against another."
 )
-ON_TEST = "The table has no validation scores: its best sets were chosen on the test scores that are shown, which are too good."
+ON_TEST = (
+    "There are no validation scores of some models: their best sets were chosen on the test scores that are shown, "
+    "which are too good."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

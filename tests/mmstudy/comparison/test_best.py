@@ -1,7 +1,6 @@
 """Best sets, the optimism of choosing on test, flags and hours."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from mmstudy.comparison.best import best_sets
