@@ -114,7 +114,7 @@ def _ranked_rightly(truth_N: Values, predictions_NM: Values) -> Values:
     num_one, num_zero = is_one_N.sum(), (~is_one_N).sum()
     if not (num_one and num_zero):
         return np.full(predictions_NM.shape, np.nan)
-    in_all_NM = rankdata(predictions_NM, axis=0)
+    in_all_NM: Values = rankdata(predictions_NM, axis=0)
     ranked_NM = np.empty_like(in_all_NM)
     ranked_NM[is_one_N] = (in_all_NM[is_one_N] - rankdata(predictions_NM[is_one_N], axis=0)) / num_zero
     below_NM = (in_all_NM[~is_one_N] - rankdata(predictions_NM[~is_one_N], axis=0)) / num_one

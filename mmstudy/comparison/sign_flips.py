@@ -80,7 +80,7 @@ def _saddlepoint(differences_PK: Values) -> Values:
     scale_K = np.sqrt((size_PK**2).sum(axis=0))
     size_PK, z_K = size_PK / scale_K, np.where(is_extreme, 0.0, total_K / scale_K)
     t_K = _solve(size_PK, z_K)
-    return np.where(is_extreme, least_K, np.maximum(_tail(size_PK, z_K, t_K), least_K))
+    return np.asarray(np.where(is_extreme, least_K, np.maximum(_tail(size_PK, z_K, t_K), least_K)))
 
 
 def _solve(size_PK: Values, z_K: Values) -> Values:
@@ -114,7 +114,7 @@ def _tail(size_PK: Values, z_K: Values, t_K: Values) -> Values:
     u_K = t_K * np.sqrt(_curvature(size_PK, decay_PK))
     is_near = r_K < _NEAR_ZERO
     r_K, u_K = np.where(is_near, 1.0, r_K), np.where(is_near, 1.0, u_K)
-    return np.minimum(2 * ndtr(-np.where(is_near, z_K, r_K + np.log(u_K / r_K) / r_K)), 1.0)
+    return np.asarray(np.minimum(2 * ndtr(-np.where(is_near, z_K, r_K + np.log(u_K / r_K) / r_K)), 1.0))
 
 
 def _curvature(size_PK: Values, decay_PK: Values) -> Values:
