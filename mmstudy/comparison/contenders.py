@@ -6,6 +6,7 @@ contender    a cell, a method and a network; one run, or one for each seed and f
 series       all contenders of one method and network.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -58,19 +59,18 @@ def require_same(contenders: pl.DataFrame) -> None:
     """
     target = contenders["target"][0]
     for column, differ in _MADE_EQUAL.items():
-        kept = contenders[column].list.unique().list.sort()
-        if kept.list.contains(None).any():
+        kept = [frozenset(of_contender) for of_contender in contenders[column]]
+        if any(None in of_contender for of_contender in kept):
             raise TrainError(
                 f"Models of {target} are of an older mm, which did not keep what must be equal of models that are "
                 f"compared ({column}).",
                 "Train them again, or leave them out.",
             )
-        if kept.n_unique() > 1:
-            usual = kept.value_counts(sort=True, name="count")[kept.name][0]
-            others = contenders.filter([list(of) != list(usual) for of in kept])
+        [(usual, _)] = Counter(kept).most_common(1)
+        others = [cell for cell, of_contender in zip(contenders["cell"], kept, strict=True) if of_contender != usual]
+        if others:
             raise TrainError(
-                f"Models of {target} cannot be compared: {_named(others['cell'])} {differ}, out of "
-                f"{contenders.height} models.",
+                f"Models of {target} cannot be compared: {_named(others)} {differ}, out of {len(kept)} models.",
                 _WHAT_TO_DO,
             )
 

@@ -15,6 +15,7 @@ from mmstudy.results.published import shown_blocks
 from mmstudy.results.read import RunResult
 from mmstudy.sweep.cells import Cell, ordered_inputs
 from mmstudy.sweep.settings import BASELINE_METHOD, BASELINES
+from mmtrain.errors import TrainError
 from mmtrain.run import RunDirectory
 
 _DECIDED = {
@@ -61,7 +62,18 @@ def serve_alone(result: RunResult, dictionary: Dictionary) -> Served:
 
 
 def scores_of_runs(served: Sequence[Served], dictionary: Dictionary) -> pl.DataFrame:
-    """Return the scores of runs, a row for each, in their order; what a run does not have is null."""
+    """Return the scores of runs, a row for each, in their order; what a run does not have is null.
+
+    Raises
+    ------
+    TrainError
+        A run's target is neither continuous nor binary.
+    """
+    if wrong := [of.result.run_id for of in served if of.result.kind not in _OF_KIND]:
+        raise TrainError(
+            f"Run {wrong[0]} predicts a target that is neither continuous nor binary: it has no score to compare.",
+            "Leave it out.",
+        )
     kept = {
         run.run_id: _read_comparable(run) for run in {of.result.run_id: of.result.directory for of in served}.values()
     }
