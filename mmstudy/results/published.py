@@ -5,7 +5,8 @@ continuous target they are those of a split at the training median. r2, r and MA
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import StringIO
 
 from catalog.fields import REFERENCE_BLOCKS, Dictionary
@@ -25,44 +26,78 @@ _TARGETS = {
     **{name: name for name in ("Hb", "HDL", "LDL")},
 }
 """Names that are not simply written with spaces and capitals."""
-_CLASS_METRICS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "micro_auc")
-_BLOCKS = ("constitutional", "serology", "psychology", "disease")
-_INPUTS = ("t1", "flair", "dwi", CONNECTIVITY)
-"""In the order of the columns."""
+DECIDED_METRICS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "micro_auc")
+"""In the order of the columns; of a continuous target those of the median split."""
+BLOCK_COLUMNS = {name.capitalize(): name for name in ("constitutional", "serology", "psychology", "disease")}
+INPUT_COLUMNS = {"T1": "t1", "FLAIR": "flair", "DWI": "dwi", "rsfMRI connectivity": CONNECTIVITY}
+"""Columns that say Yes or No, in their order."""
 _INPUTS_IN_WORDS = {CONNECTIVITY: "rsfMRI Connectivity", "dwi": "DWI", "flair": "FLAIR", "t1": "T1"}
 """In the order of the column Inputs."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedRow:
+    """What a line of the table says; None where it is not known."""
+
+    target: str
+    """By its own name."""
+    domain: str
+    inputs: Sequence[str]
+    blocks: Sequence[str]
+    """Groups of features that the model saw."""
+    decided: Sequence[float | None]
+    """Balanced accuracy, macro precision, recall and F1, and micro AUC."""
+    minutes: float | None
+    loss: float | None
+    values: Sequence[float | None] | None
+    """R², r and MAE; None of a binary target."""
+
+    def cells(self) -> list[str]:
+        """Return the text of each column behind the row's number."""
+        return [
+            "Test",
+            published_target(self.target),
+            inputs_in_words(self.inputs, self.blocks),
+            *map(_number, self.decided),
+            _number(self.minutes),
+            _number(self.loss),
+            *(["0"] * 3 if self.values is None else map(_number, self.values)),
+            _yes_no(METADATA in self.inputs),
+            *(_yes_no(block in self.blocks) for block in BLOCK_COLUMNS.values()),
+            *(_yes_no(name in self.inputs) for name in INPUT_COLUMNS.values()),
+            self.domain.capitalize(),
+        ]
+
+
 def published_csv(results: Sequence[RunResult], dictionary: Dictionary) -> str:
     """Return a table as text, its lines in the order of the results; what a run does not have is empty."""
+    return published_text(_row_of(result, dictionary) for result in results)
+
+
+def published_text(rows: Iterable[PublishedRow]) -> str:
+    """Return a table as text."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
-    for number, result in enumerate(results):
-        writer.writerow([number, *published_row(result, dictionary)])
+    writer.writerows([number, *row.cells()] for number, row in enumerate(rows))
     return text.getvalue()
 
 
-def published_row(result: RunResult, dictionary: Dictionary) -> list[str]:
-    """Return the cells of a result behind the row's number."""
+def _row_of(result: RunResult, dictionary: Dictionary) -> PublishedRow:
     data, metrics = result.config.data, result.metrics.get("test", {})
-    blocks = shown_blocks(result, dictionary)
     is_binary = result.kind == "classification"
     split = "" if is_binary else "median_split_"
     values = {name: measured.value for name, measured in metrics.items()}
-    return [
-        "Test",
-        published_target(result.target),
-        inputs_in_words(data.inputs, blocks),
-        *(_number(values.get(split + name)) for name in _CLASS_METRICS),
-        _number(result.minutes),
-        _number(result.losses.get("test")) if len(data.targets) == 1 else "",
-        *("0" if is_binary else _number(values.get(name)) for name in ("r2", "r", "mae")),
-        _yes_no(METADATA in data.inputs),
-        *(_yes_no(block in blocks) for block in _BLOCKS),
-        *(_yes_no(name in data.inputs) for name in _INPUTS),
-        dictionary[result.target].block.capitalize() if result.target in dictionary else "",
-    ]
+    return PublishedRow(
+        target=result.target,
+        domain=dictionary[result.target].block if result.target in dictionary else "",
+        inputs=data.inputs,
+        blocks=shown_blocks(result, dictionary),
+        decided=[values.get(split + name) for name in DECIDED_METRICS],
+        minutes=result.minutes,
+        loss=result.losses.get("test") if len(data.targets) == 1 else None,
+        values=None if is_binary else [values.get(name) for name in ("r2", "r", "mae")],
+    )
 
 
 def published_target(name: str) -> str:

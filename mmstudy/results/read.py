@@ -28,6 +28,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class _Decision:
+    """How classes are decided."""
+
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTarget:
+    """What metrics.json says of one target beside its metrics."""
+
+    decision: _Decision = _Decision()
+
+
+@dataclass(frozen=True, slots=True)
 class _OfRun:
     """What metrics.json says of a run as a whole; runs of older versions say less."""
 
@@ -37,6 +51,9 @@ class _OfRun:
     minutes: float | None = None
     parameters: Count | None = None
     withdrawn: dict[str, Count] = field(default_factory=dict)
+    decision: _Decision = _Decision()
+    """Of a run with one target; several have one each."""
+    targets: dict[str, _OfTarget] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +77,8 @@ class RunResult:
     parameters: int | None
     withdrawn: int
     """Samples of the cohort that have withdrawn since."""
+    threshold: float | None = None
+    """Probability of class 1 that validation chose to decide from; None of a continuous target."""
 
     @property
     def run_id(self) -> str:
@@ -139,6 +158,7 @@ def _results_of(run: RunDirectory, config: RunConfig) -> list[RunResult]:
             minutes=of_run.minutes,
             parameters=of_run.parameters,
             withdrawn=sum(of_run.withdrawn.values()),
+            threshold=of_run.targets.get(entry.target, of_run).decision.threshold,
         )
         for entry in entries
     ]

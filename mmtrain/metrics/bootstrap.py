@@ -17,6 +17,7 @@ from mmtrain.metrics.metric import Metric, Scored, Values, Weights, measure_draw
 
 NUM_DRAWS = 1000
 COVERAGE = 0.95
+_ENDS = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
 MIN_PARTICIPANTS = 10
 """With fewer there is no interval: it would be far too narrow."""
 MAX_UNDEFINED = 0.05
@@ -55,6 +56,21 @@ def bootstrap_difference(
     return _intervals(metrics, participants, seed, difference)
 
 
+def percentile_intervals(values_DK: Values) -> list[Interval]:
+    """Return what the middle of each column's draws spans; None where too many of them are not defined."""
+    is_undefined_DK = np.isnan(values_DK)
+    found: list[Interval] = [None] * values_DK.shape[1]
+    whole = np.flatnonzero(~is_undefined_DK.any(axis=0))
+    for k, low, high in zip(whole, *np.quantile(values_DK[:, whole], _ENDS, axis=0), strict=True):
+        found[k] = float(low), float(high)
+    for k in np.flatnonzero(is_undefined_DK.any(axis=0)):
+        defined = values_DK[~is_undefined_DK[:, k], k]
+        if len(defined) >= (1 - MAX_UNDEFINED) * len(values_DK):
+            low, high = np.quantile(defined, _ENDS)
+            found[k] = float(low), float(high)
+    return found
+
+
 def _intervals(
     metrics: Sequence[Metric],
     participants: NDArray[np.int64],
@@ -70,7 +86,8 @@ def _intervals(
         weights_DN = weights_DP[:, person_N]
         for metric in metrics:
             values[metric.name].append(of_draws(metric, weights_DN))
-    return {name: _interval(np.concatenate(of_metric)) for name, of_metric in values.items()}
+    of_all = [np.concatenate(of_metric) for of_metric in values.values()]
+    return dict(zip(values, percentile_intervals(np.column_stack(of_all)), strict=True)) if of_all else {}
 
 
 def draw_people(num_people: int, num_samples: int, seed: int) -> Iterator[Weights]:
@@ -82,11 +99,3 @@ def draw_people(num_people: int, num_samples: int, seed: int) -> Iterator[Weight
         drawn_DP = rng.integers(0, num_people, (num, num_people)) + num_people * np.arange(num)[:, None]
         counts = np.bincount(drawn_DP.ravel(), minlength=num * num_people)
         yield counts.reshape(num, num_people).astype(np.float64)
-
-
-def _interval(values_D: Values) -> Interval:
-    defined = values_D[~np.isnan(values_D)]
-    if len(defined) < (1 - MAX_UNDEFINED) * len(values_D):
-        return None
-    low, high = np.quantile(defined, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return float(low), float(high)

@@ -1,0 +1,128 @@
+"""Everything that is said of many models side by side, made of their scores and predictions."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from mmstudy.comparison.best import best_sets
+from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, require_same
+from mmstudy.comparison.contest import Contest, PredictionsReader, hold_contest
+from mmstudy.comparison.families import find_pairs, with_q_values
+from mmstudy.comparison.flags import baselines_as_good, with_one_class
+from mmstudy.comparison.mixed_models import domain_effects
+from mmstudy.comparison.optimism import INTERVALS, optimism_intervals
+from mmstudy.comparison.paired import PAIRED, compare_pairs
+from mmstudy.comparison.published_table import METHOD as PUBLISHED
+from mmstudy.comparison.totals import hours_by_set, total_hours
+from mmtrain.errors import TrainError
+
+EACH_ITS_OWN = (
+    "Each cell has its own participants, so differences between cells are also differences between people: "
+    "no cell is tested against another."
+)
+ON_TEST = (
+    "There are no validation scores of some models: their best sets were chosen on the test scores that are shown, "
+    "which are too good."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Tables of many models side by side; docs/comparison.md says what their numbers mean."""
+
+    results: pl.DataFrame
+    """`SCORES` with flags: the best baseline of the cell, its score, and whether the model is not better."""
+    best: pl.DataFrame
+    """The best set of each target by each method and network, with the optimism of choosing on test."""
+    paired: pl.DataFrame
+    """Differences of two models on the same participants: `PAIRED` with q and verdict."""
+    effects: pl.DataFrame
+    """`mmstudy.comparison.mixed_models.EFFECTS`."""
+    hours: pl.DataFrame
+    """By method, network and set of inputs."""
+    hours_in_all: float
+    notes: tuple[str, ...]
+    """What is to be said above every table."""
+    untested: Mapping[str, str]
+    """Targets whose models could not be tested against each other, and why."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many models there are and how many are flagged."""
+        return {
+            "models": self.results.height,
+            "predict_one_class": int(self.results["predicts_one_class"].sum()),
+            "not_better_than_baseline": int(self.results["not_better"].sum()),
+        }
+
+
+def compare(scores: pl.DataFrame, reader: PredictionsReader | None, *, each_its_own: bool = False) -> Comparison:
+    """Compare many models.
+
+    Parameters
+    ----------
+    scores
+        In the columns `mmstudy.comparison.scores.SCORES`.
+    reader
+        Gives what the runs predicted; None of a table without runs, of which there are then no paired tests.
+    each_its_own
+        Let cells of a target differ in participants or settings. None is then tested against another, and a note
+        says so.
+
+    Raises
+    ------
+    TrainError
+        Models of a target differ in participants or settings, and `each_its_own` is not given.
+    """
+    scores = with_one_class(scores)
+    contenders = find_contenders(scores)
+    if not each_its_own:
+        _require_same(contenders)
+    contests, untested = ({}, {}) if reader is None or each_its_own else _hold_contests(contenders, reader)
+    best = best_sets(contenders)
+    intervals = [INTERVALS.to_frame(), *map(optimism_intervals, contests.values())]
+    effects, notes = domain_effects(contenders)
+    if (best["chosen_on"] == "test").any():
+        notes.insert(0, ON_TEST)
+    if each_its_own:
+        notes.insert(0, EACH_ITS_OWN)
+    return Comparison(
+        results=scores.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left"),
+        best=best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left"),
+        paired=with_q_values(pl.concat([PAIRED.to_frame(), *_paired(contests)])),
+        effects=effects,
+        hours=hours_by_set(scores),
+        hours_in_all=total_hours(scores),
+        notes=tuple(notes),
+        untested=untested,
+    )
+
+
+def _require_same(contenders: pl.DataFrame) -> None:
+    """Refuse models of a target that differ in what must be equal; a table without runs does not say it."""
+    for _, of_target in _of_runs(contenders):
+        require_same(of_target)
+
+
+def _hold_contests(contenders: pl.DataFrame, reader: PredictionsReader) -> tuple[dict[str, Contest], dict[str, str]]:
+    """Return the contest of each target, and why others have none."""
+    contests, untested = dict[str, Contest](), dict[str, str]()
+    for target, of_target in _of_runs(contenders):
+        try:
+            contests[target] = hold_contest(of_target, reader)
+        except TrainError as error:
+            untested[target] = str(error)
+    return contests, untested
+
+
+def _of_runs(contenders: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each target with its contenders that are runs."""
+    runs = contenders.filter(pl.col("method") != PUBLISHED)
+    for (target,), of_target in runs.group_by("target", maintain_order=True):
+        yield str(target), of_target
+
+
+def _paired(contests: Mapping[str, Contest]) -> Iterator[pl.DataFrame]:
+    for contest in contests.values():
+        yield compare_pairs(contest, find_pairs(contest.contenders.rows(named=True)))

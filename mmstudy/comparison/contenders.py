@@ -1,0 +1,89 @@
+"""What is compared: models of one cell by one method and network, their scores averaged over seeds and folds.
+
+Terms
+-----
+contender    a cell, a method and a network; one run, or one for each seed and fold.
+series       all contenders of one method and network.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from mmtrain.errors import TrainError
+
+Row: TypeAlias = Mapping[str, Any]
+"""A contender, by the columns of `find_contenders`."""
+OF_CONTENDER = ("target", "cell", "method", "network")
+SERIES = ("method", "network")
+_SAME = ("domain", "kind", "inputs", "blocks")
+_AVERAGED = ("score", "val_score", "balanced_accuracy", "r2", "minutes")
+_MADE_EQUAL = {
+    "participants": "use other participants, or use them for other splits",
+    "regime": "were trained by other settings than those that are compared",
+}
+_WHAT_TO_DO = (
+    "Train them again as one sweep, which gives all cells of a target the same participants and settings, "
+    "or compare each of the two groups alone."
+)
+_NAMED = 3
+
+
+def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each contender, in the order of the table.
+
+    Numbers that are not finite count as not known, and means are of those that are known.
+    """
+    return (
+        scores.with_columns(pl.col(*_AVERAGED).replace([float("nan"), float("inf"), float("-inf")], None))
+        .group_by(OF_CONTENDER, maintain_order=True)
+        .agg(
+            pl.col(*_SAME).first(),
+            pl.col(*_AVERAGED).mean(),
+            pl.len().alias("num_runs"),
+            pl.col("predicts_one_class").any(),
+            pl.col("run_id", "participants", "regime"),
+        )
+    )
+
+
+def require_same(contenders: pl.DataFrame) -> None:
+    """Refuse contenders of one target that differ in what must be equal: participants and settings.
+
+    Raises
+    ------
+    TrainError
+        They differ, or it is not known of one of them; the message says in what.
+    """
+    target = contenders["target"][0]
+    for column, differ in _MADE_EQUAL.items():
+        kept = [frozenset(of_contender) for of_contender in contenders[column]]
+        if any(None in of_contender for of_contender in kept):
+            raise TrainError(
+                f"Models of {target} are of an older mm, which did not keep what must be equal of models that are "
+                f"compared ({column}).",
+                "Train them again, or leave them out.",
+            )
+        [(usual, _)] = Counter(kept).most_common(1)
+        others = [cell for cell, of_contender in zip(contenders["cell"], kept, strict=True) if of_contender != usual]
+        if others:
+            raise TrainError(
+                f"Models of {target} cannot be compared: {_named(others)} {differ}, out of {len(kept)} models.",
+                _WHAT_TO_DO,
+            )
+
+
+def _named(cells: Iterable[str]) -> str:
+    names = list(dict.fromkeys(cells))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def in_groups(contenders: Iterable[Row], *by: str) -> dict[tuple[Any, ...], list[int]]:
+    """Return the indices of contenders that are the same in some columns, by what they have there."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(contenders):
+        groups.setdefault(tuple(row[name] for name in by), []).append(index)
+    return groups
