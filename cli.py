@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from mmbase.lock import NO_LOCK
-from mmcli import ingest, synth, weights
+from mmcli import ingest, sweep, synth, weights
 from mmcli.bench import bench
 from mmcli.catalogue import export, query
 from mmcli.commands import Command, CommandGroup
@@ -37,7 +37,7 @@ COMMANDS = (
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""
-GROUPS = {"synth": synth.app, "ingest": ingest.app, "weights": weights.app}
+GROUPS = {"synth": synth.app, "ingest": ingest.app, "sweep": sweep.app, "weights": weights.app}
 
 app = typer.Typer(
     cls=CommandGroup,

@@ -150,7 +150,8 @@ def _train(
         return
     rank = rank_of_process()
     if rank in (None, 0):
-        say(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
+        copies = f", {config.augmentation.copies} augmented copies" if config.data.volume_inputs else ""
+        say(f"run {run.run_id}{copies}")
     keep_page = partial(live_page, tell=warn)
     with _naming_the_run(run, "--resume"):
         try:

@@ -47,8 +47,8 @@ from mmtrain.train import train
 
 BATCH_SETTINGS = frozenset(
     {
-        *("metadata_blocks", "keep_own_block", "data_size", "volume_scaling", "feature_scaling"),
-        *("copies", "copy_order", "drop_last", "stores", "prefetch_bytes"),
+        *("metadata_blocks", "keep_own_block", "data_size", "required_inputs", "volume_scaling"),
+        *("feature_scaling", "copies", "copy_order", "drop_last", "stores", "prefetch_bytes"),
     }
 )
 """Settings of a run that batches depend on, beside those that `OpenStudy.batches` names."""

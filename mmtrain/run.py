@@ -127,6 +127,7 @@ def create_run(
     *,
     findings: Sequence[Mapping[str, Any]] = (),
     preset: str | None = None,
+    comparable: Mapping[str, Any] | None = None,
     taken: Collection[str] = (),
     put_on_record: Callable[[RunDirectory], None] = lambda _: None,
 ) -> RunDirectory:
@@ -138,6 +139,8 @@ def create_run(
         What the audit of the labels found and the user accepted, for the record.
     preset
         Named set of settings that the run was asked for with, for the record.
+    comparable
+        Hashes of what must be equal of runs whose scores are compared, for the record.
     taken
         Names of runs that lie in other folders.
     put_on_record
@@ -166,7 +169,13 @@ def create_run(
         sync_directory(runs)
         for part in ("checkpoints", "plots", "tensorboard"):
             make_directory(path / part)
-        record = {**asked, "train": config.to_json(), "environment": environment(), "audit": list(findings)}
+        record = {
+            **asked,
+            "train": config.to_json(),
+            "environment": environment(),
+            "audit": list(findings),
+            "comparable": dict(comparable or {}),
+        }
         write_json(run.config, record)
         return run
     raise TrainError(f"A thousand runs were started in one second in {runs}.")

@@ -69,6 +69,11 @@ class StudyLayout:
         return self.root / "runs"
 
     @property
+    def sweeps(self) -> Path:
+        """One directory for each sweep: its plan, and what became of its jobs."""
+        return self.root / "sweeps"
+
+    @property
     def models(self) -> Path:
         """Models that were trained elsewhere: one bundle's directory for each."""
         return self.root / "models"

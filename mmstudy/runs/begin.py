@@ -1,6 +1,7 @@
 """Begin a planned run: make its directory."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -8,18 +9,27 @@ from pathlib import Path
 from catalog.cohorts import write_cohort
 from mmdata.study import Study
 from mmstudy.presence import require_present
+from mmstudy.runs.comparable import comparable_of
 from mmstudy.runs.folders import record_run, runs_elsewhere
 from mmstudy.runs.plan import RunPlan
 from mmtrain.run import RunDirectory, create_run, list_runs
 
 
-def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDirectory:
+def begin_run(
+    study: Study,
+    plan: RunPlan,
+    folder: Path | None = None,
+    *,
+    noted: Callable[[RunDirectory], None] = lambda _: None,
+) -> RunDirectory:
     """Make the directory of a planned run, with its settings and its cohort.
 
     Parameters
     ----------
     folder
         Where to make it, as `settle_folder` gives it; None: in the study.
+    noted
+        Called when the run has its name, and nothing in its directory yet.
 
     Raises
     ------
@@ -34,8 +44,9 @@ def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDir
         plan.config,
         findings=[asdict(finding) for finding in plan.findings],
         preset=plan.preset,
+        comparable=asdict(comparable_of(plan.config, plan.cohort)),
         taken={other.run_id for other in others},
-        put_on_record=partial(record_run, layout) if folder else _in_the_study,
+        put_on_record=partial(record_run, layout) if folder else noted,
     )
     try:
         write_cohort(plan.cohort, run.cohort)
@@ -44,7 +55,3 @@ def begin_run(study: Study, plan: RunPlan, folder: Path | None = None) -> RunDir
         shutil.rmtree(run.path)
         raise
     return run
-
-
-def _in_the_study(_: RunDirectory) -> None:
-    """Put nothing on record: a run in the study is found there."""

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from mmbase.json_text import shortened
 from mmbase.names import CONNECTIVITY, INPUTS, METADATA, VOLUME_MODALITIES
 from mmbase.settings import DERIVED, STRICT, Option
 from mmbase.suggestion import did_you_mean
@@ -70,6 +71,9 @@ class DataConfig:
     data_size: Annotated[int | None, Option(is_setting=False, minimum=1)] = None
     """Train on so many samples of the training split only, for learning curves; validation and test stay as they are.
     The samples of a smaller number are among those of a larger one."""
+    required_inputs: Annotated[tuple[str, ...], Option(is_setting=False, separators=",+")] = ()
+    """Use samples alone that have these inputs stored too, though the model is not given them, so that models of
+    different inputs have the same samples."""
     diagnostic: Annotated[bool, Option(is_setting=False)] = False
     """Check the wiring: give the network the label in place of every input, which it then has to find. No result."""
 
@@ -84,6 +88,9 @@ class DataConfig:
             raise TrainError("Blocks of metadata were given, but metadata is not among the inputs.")
         if METADATA in self.inputs and not self.metadata_blocks:
             raise TrainError("The input metadata needs at least one of the blocks; give --metadata-block.")
+        if unknown := [name for name in self.required_inputs if name not in INPUTS or name == METADATA]:
+            stored = ", ".join(name for name in INPUTS if name != METADATA)
+            raise TrainError(f"Expected required_inputs among {stored}, got {shortened(unknown[0])}.")
         if self.data_size is not None and self.data_size < 1:
             raise TrainError(f"data_size must be positive, got {self.data_size}.")
         if self.side < 1:
@@ -108,3 +115,8 @@ class DataConfig:
     def modalities(self) -> tuple[str, ...]:
         """Return the inputs that are read from stores."""
         return (*self.volume_inputs, *([CONNECTIVITY] if CONNECTIVITY in self.inputs else []))
+
+    @property
+    def cohort_modalities(self) -> tuple[str, ...]:
+        """Return what every sample of the run has stored: the inputs that are read, and those that are required."""
+        return tuple(name for name in INPUTS if name in {*self.modalities, *self.required_inputs})

@@ -131,6 +131,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "clip_norm": 1.0,
         "copies": 1,
         "data_size": 20,
+        "required_inputs": ("dwi",),
         "accumulate": 2,
         "copy_order": "by-epoch",
         "modality_dropout": 0.5,

@@ -1,0 +1,215 @@
+"""`mm sweep`: many models as one piece of work."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmbase.settings import settings_of
+from mmcli.console import report, say, warn
+from mmcli.options import DryRunOption, JsonOption, given_options, study_of
+from mmcli.settings_options import with_settings
+from mmstudy.sweep.settings import OF_CELLS, SweepSettings
+from mmtrain.config.execution import DEVICE_NAMES, ExecutionConfig
+from mmtrain.config.run import SECTIONS
+
+if TYPE_CHECKING:
+    from mmdata.study import Study
+    from mmstudy.sweep.directory import SweepDirectory
+
+app = typer.Typer(invoke_without_command=True)
+_SETTINGS_OF_RUNS = [setting.name for setting in settings_of(*SECTIONS.values()) if setting.option.is_option]
+_OF_ALL = [name for name in _SETTINGS_OF_RUNS if name not in OF_CELLS]
+"""Settings of runs that are the same for all cells."""
+_EXECUTION = {field.name for field in fields(ExecutionConfig)}
+NameOption = Annotated[
+    str | None, typer.Option(help="Name of the sweep; left out: sweep, or the only one there is.", show_default=False)
+]
+
+
+@app.callback()
+@with_settings(*SECTIONS.values(), only=_OF_ALL)
+def sweep(
+    context: typer.Context,
+    *,
+    file: Annotated[
+        Path | None, typer.Option(help="Read targets, input sets and the rest from this sweep.toml.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Only these targets, with commas; left out: the reference's.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A set of inputs and groups of tabular features, e.g. t1+flair+constitutional; repeatable. Left out: "
+            "the reference's 7 or 32 sets."
+        ),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="separate, shared, frozen, or several with commas.")] = None,
+    network: Annotated[str | None, typer.Option(help="Networks of the method separate, with commas.")] = None,
+    baselines: Annotated[
+        str | None, typer.Option(help="Baselines of every cell, with commas: constant, linear, boosting; or none.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, with commas: each model once for each.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Test every participant once, in so many folds.")] = None,
+    each_its_own: Annotated[
+        bool, typer.Option("--each-its-own", help="Let each model have all samples it can use: not comparable.")
+    ] = False,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Train in spite of this critical finding of mm audit; repeatable.")
+    ] = None,
+    given: dict[str, Any],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; left out: one for each GPU, without any one.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Do again what has failed.")] = False,
+    name: NameOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train all models of a study: every target from every set of inputs, fairly compared.
+
+    \b
+    mm sweep --dry-run               the reference's 700 models: what can be trained here
+    mm sweep                         train them; again: go on where it was stopped
+    mm sweep --target age,sex --inputs t1 --inputs t1+flair --epochs 20
+    mm sweep status                  how far it is
+    mm sweep stop                    let its workers stop, with checkpoints
+    mm compare                       what came out
+    """  # noqa: D301 - click wants the control character itself
+    if context.invoked_subcommand is not None:
+        return
+    study = study_of(context)
+    settings = _settings(file, given, _asked(target, inputs, method, network, baselines, seeds, folds, each_its_own))
+    from mmstudy.sweep.begin import begin_sweep
+    from mmstudy.sweep.plan import plain_plan, plan_sweep
+    from mmstudy.sweep.tables import plan_lines
+
+    plan = plan_sweep(study, settings)
+    if dry_run:
+        report(as_json, plain_plan(plan), plan_lines(plan))
+        return
+    directory = begin_sweep(study, name, plan, accept or [], retry=retry)
+    _work(study, directory, given, workers)
+    _tell_end(study, directory, as_json=as_json)
+
+
+@app.command()
+def status(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+    """Show how far a sweep is."""
+    from mmstudy.sweep.directory import find_sweep
+    from mmstudy.sweep.status import sweep_status
+    from mmstudy.sweep.stored_plan import read_plan
+    from mmstudy.sweep.tables import status_lines
+
+    study = study_of(context)
+    directory = find_sweep(study.layout, name)
+    plan, _ = read_plan(directory)
+    found = sweep_status(study.layout, directory, plan)
+    report(as_json, {"name": directory.name, **found.to_json()}, status_lines(directory.name, found))
+
+
+@app.command()
+def stop(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+    """Let the workers of a sweep stop, wherever they are, each with a checkpoint."""
+    from mmbase.files import write_text
+    from mmstudy.sweep.directory import find_sweep
+
+    study = study_of(context)
+    directory = find_sweep(study.layout, name)
+    write_text(directory.stop, "")
+    lines = ["Its workers stop after the step they are at.", f"Go on with: mm sweep --name {directory.name}"]
+    report(as_json, {"name": directory.name, "stopping": True}, lines)
+
+
+@app.command(hidden=True)
+def work(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Of the sweep.")],
+    device: Annotated[str, typer.Option(metavar=DEVICE_NAMES, help="Where to compute.")] = "auto",
+) -> None:
+    """Do jobs of a sweep until none is left, as one of its workers."""
+    from mmstudy.sweep.directory import find_sweep
+    from mmstudy.sweep.work import work as do_jobs
+    from mmstudy.sweep.workers import COMMAND, STOPPED
+    from mmtrain.stopping import TrainingStopped
+
+    study = study_of(context)
+    command = os.environ.get(COMMAND, "")
+    parent = os.getppid() if command else None
+    try:
+        do_jobs(
+            study,
+            find_sweep(study.layout, name),
+            execution={"device": device},
+            command=command,
+            parent=parent,
+            tell=say,
+        )
+    except TrainingStopped as stopped:
+        raise typer.Exit(STOPPED) from stopped
+
+
+def _asked(
+    target: str | None,
+    inputs: list[str] | None,
+    method: str | None,
+    network: str | None,
+    baselines: str | None,
+    seeds: str | None,
+    folds: int | None,
+    each_its_own: bool,
+) -> dict[str, Any]:
+    """Return the settings of the sweep that were given as options."""
+    return given_options(
+        targets=_names(target),
+        input_sets=None if inputs is None else tuple(tuple(words.split("+")) for words in inputs),
+        methods=_names(method),
+        networks=_names(network),
+        baselines=() if baselines == "none" else _names(baselines),
+        seeds=_names(seeds),
+        folds=folds,
+        each_its_own=each_its_own or None,
+    )
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _settings(file: Path | None, given: dict[str, Any], asked: dict[str, Any]) -> SweepSettings:
+    from mmstudy.sweep.settings import parse_sweep_settings, read_sweep_toml
+
+    base = SweepSettings() if file is None else read_sweep_toml(file)
+    train = {name: value for name, value in given.items() if name not in _EXECUTION}
+    return parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")
+
+
+def _work(study: "Study", directory: "SweepDirectory", given: dict[str, Any], workers: int | None) -> None:
+    from mmcli.sweep_progress import show_sweep
+    from mmstudy.sweep.status import num_ended
+    from mmstudy.sweep.stored_plan import read_plan
+    from mmstudy.sweep.workers import Workers, places_here
+
+    plan, _ = read_plan(directory)
+    device = {"device": "auto", **study.config.train, **given}["device"]
+    places = places_here(device, workers)
+    running = Workers(study, directory, places, lambda: num_ended(directory, plan))
+    with show_sweep(study.layout, directory, plan) as look:
+        running.run(look)
+
+
+def _tell_end(study: "Study", directory: "SweepDirectory", *, as_json: bool) -> None:
+    from mmstudy.sweep.status import sweep_status
+    from mmstudy.sweep.stored_plan import read_plan
+    from mmstudy.sweep.tables import end_lines
+
+    plan, _ = read_plan(directory)
+    found = sweep_status(study.layout, directory, plan)
+    for failed in found.failed:
+        warn(f"{failed.name} has failed: {failed.error} {failed.remedy}".strip())
+    report(as_json, {"name": directory.name, **found.to_json()}, end_lines(directory.name, found))
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,78 @@
+"""What must be equal of two runs before their scores are compared: who was used for what, and how they were trained.
+
+Terms
+-----
+participants    who trains, validates and tests, among those who have a label of the target.
+regime          every setting by which two networks could come out differently, but for what the comparison is of:
+                inputs, network, and seed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import polars as pl
+
+from catalog.cohorts import TARGET, TARGET_PREFIX
+from mmtrain.config.augmentation import AugmentationConfig
+from mmtrain.config.optimisation import OptimisationConfig
+from mmtrain.config.run import RunConfig
+
+_OF_DATA = (
+    *("split", "side", "balance", "volume_scaling", "feature_scaling", "clamp_labels"),
+    *("data_size", "diagnostic", "keep_own_block"),
+)
+_OF_SPEED = ("compile", "deterministic", "seed")
+"""Settings of optimisation that may differ: two runs of them differ by rounding or by chance alone."""
+EQUAL_SETTINGS = (
+    *_OF_DATA,
+    *(field.name for field in fields(OptimisationConfig) if field.name not in _OF_SPEED),
+    *(field.name for field in fields(AugmentationConfig)),
+)
+"""Settings that a regime is made of."""
+_DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparable:
+    """What must be equal, as hashes that are kept with a run."""
+
+    regime: str
+    participants: Mapping[str, str]
+    """By target."""
+
+
+def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
+    """Return what must be equal of other runs that a run is compared with.
+
+    Parameters
+    ----------
+    cohort
+        As `catalog.cohorts` makes it.
+    """
+    names = [target.name for target in config.data.targets]
+    return Comparable(
+        regime=regime_of(config),
+        participants={
+            name: participants_of(cohort, TARGET_PREFIX + name if len(names) > 1 else TARGET) for name in names
+        },
+    )
+
+
+def regime_of(config: RunConfig) -> str:
+    """Return the hash of the settings that must be equal."""
+    settings = config.to_json()
+    return _digest({name: settings[name] for name in EQUAL_SETTINGS})
+
+
+def participants_of(cohort: pl.DataFrame, label: str) -> str:
+    """Return the hash of who is in which split, among the samples that have a label in a column."""
+    labelled = cohort.filter(pl.col(label).is_not_null()).select("sample_id", "split").sort("sample_id")
+    return _digest(labelled.rows())
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=list)
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

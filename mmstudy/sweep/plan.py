@@ -1,0 +1,199 @@
+"""Plan a sweep: its cells, who each is trained on, why some cannot be, and the runs to be made. Nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from catalog.database import Connection, open_catalog
+from catalog.fields import Dictionary, find_target
+from catalog.splits.schemes import Fold, SplitScheme, StudySplit
+from mmbase.names import INPUTS, VOLUME_MODALITIES
+from mmdata.ledger.receipts import read_made_copies
+from mmdata.study import Study
+from mmstudy.dictionary import study_dictionary
+from mmstudy.runs.defaults import applicable_defaults
+from mmstudy.sweep.cells import Cell
+from mmstudy.sweep.grid import own_cells, parse_input_set, reference_cells, reference_targets
+from mmstudy.sweep.jobs import Job, make_jobs
+from mmstudy.sweep.population import Population, find_population, missing_reason, stored_counts
+from mmstudy.sweep.settings import SweepSettings
+from mmtrain.config.augmentation import READING_COPIES, AugmentationConfig
+from mmtrain.config.data import DataConfig
+from mmtrain.models.registry import load_architecture
+
+BALANCE = "weight"
+"""Of binary targets where nothing else is asked for: drawing classes anew cannot serve a network of several targets."""
+_OWN_BLOCK = "The model would see the group of features that the target belongs to."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedCell:
+    """One cell, and who its models are trained on."""
+
+    cell: Cell
+    domain: str
+    """The group of features that the target belongs to."""
+    kind: str
+    """continuous or binary."""
+    population: Population
+    """Of the study's own split, or of the first fold."""
+
+    @property
+    def can_be_trained(self) -> bool:
+        """Return whether there is no reason against it."""
+        return not self.population.reason
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as `mm sweep --dry-run --json` lists them under models."""
+        return {
+            "cell": self.cell.name,
+            "target": self.cell.target,
+            "domain": self.domain,
+            "kind": self.kind,
+            "inputs": list(self.cell.inputs),
+            "blocks": list(self.cell.blocks),
+            "n": dict(self.population.n),
+            "participants": self.population.participants,
+            "reason": self.population.reason or None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepPlan:
+    """A sweep that can begin."""
+
+    settings: SweepSettings
+    """With the study's own settings of runs, as far as all cells share them."""
+    cells: tuple[PlannedCell, ...]
+    jobs: tuple[Job, ...]
+    required_inputs: tuple[str, ...] = ()
+    """What every sample has stored, whatever its models are given; none: each cell has its own samples."""
+    notes: tuple[str, ...] = field(default=())
+    """What is to be known of it before it begins."""
+
+    @property
+    def trainable(self) -> tuple[PlannedCell, ...]:
+        """Return the cells that can be trained."""
+        return tuple(planned for planned in self.cells if planned.can_be_trained)
+
+
+def plan_sweep(study: Study, settings: SweepSettings) -> SweepPlan:
+    """Return the plan of a sweep.
+
+    Raises
+    ------
+    CatalogError, DataError, TrainError
+        A setting is wrong, or the catalogue cannot be read.
+    """
+    dictionary = study_dictionary(study)
+    targets = settings.targets or tuple(reference_targets(dictionary))
+    cells = _cells(dictionary, targets, settings)
+    with open_catalog(study.layout.catalog) as catalog:
+        stored = stored_counts(catalog)
+        required = () if settings.each_its_own else _required(cells, stored)
+        planned = _plan_cells(catalog, dictionary, cells, stored, required, settings)
+    settings = settings.changed(train=_settings_of_all(study, cells, stored, settings))
+    trainable = [of.cell for of in planned if of.can_be_trained]
+    domains = {of.cell.target: of.domain for of in planned}
+    jobs = make_jobs(trainable, domains, settings)
+    possible = [job for job in jobs if set(job.inputs) <= set(load_architecture(job.network).inputs)]
+    return SweepPlan(
+        settings=settings,
+        cells=tuple(planned),
+        jobs=tuple(possible),
+        required_inputs=required,
+        notes=tuple(_notes(jobs, possible)),
+    )
+
+
+def scheme_of(settings: SweepSettings, fold: int) -> SplitScheme:
+    """Return who trains, validates and tests in a job of a fold; 0: the study's own split."""
+    return Fold(fold, settings.folds) if fold else StudySplit()
+
+
+def _cells(dictionary: Dictionary, targets: Sequence[str], settings: SweepSettings) -> list[Cell]:
+    if not settings.input_sets:
+        return reference_cells(dictionary, targets)
+    sets = [parse_input_set(dictionary, words) for words in settings.input_sets]
+    return own_cells(dictionary, targets, list(dict.fromkeys(sets)))
+
+
+def _required(cells: Sequence[Cell], stored: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what any cell reads, of what the study has stored at all."""
+    asked = {name for cell in cells for name in cell.volumes_and_connectivity}
+    return tuple(name for name in INPUTS if name in asked and name in stored)
+
+
+def _plan_cells(
+    catalog: Connection,
+    dictionary: Dictionary,
+    cells: Sequence[Cell],
+    stored: Mapping[str, int],
+    required: Sequence[str],
+    settings: SweepSettings,
+) -> list[PlannedCell]:
+    scheme = scheme_of(settings, min(settings.folds, 1))
+    found: dict[tuple[str, tuple[str, ...]], Population] = {}
+
+    def population_of(cell: Cell) -> Population:
+        if reason := missing_reason(cell.volumes_and_connectivity, stored):
+            return Population(reason=reason)
+        if dictionary[cell.target].block in cell.blocks:
+            return Population(reason=_OWN_BLOCK)
+        needed = cell.volumes_and_connectivity if settings.each_its_own else tuple(required)
+        key = (cell.target, needed)
+        if key not in found:
+            data_size = settings.train.get("data_size")
+            found[key] = find_population(catalog, dictionary, cell.target, needed, scheme, data_size)
+        return found[key]
+
+    return [
+        PlannedCell(
+            cell=cell,
+            domain=dictionary[cell.target].block,
+            kind=find_target(dictionary, cell.target).kind,
+            population=population_of(cell),
+        )
+        for cell in cells
+    ]
+
+
+def _settings_of_all(
+    study: Study, cells: Sequence[Cell], stored: Mapping[str, int], settings: SweepSettings
+) -> dict[str, Any]:
+    """Return the settings of runs that all cells share, the study's own among them.
+
+    Every cell reads as many augmented copies as there are of all volumes, so that none is augmented more than another.
+    """
+    from_study = applicable_defaults(study, settings.train)
+    of_cells = {"inputs", "metadata_blocks", "keep_own_block", "model", "seed"}
+    shared = {"balance": BALANCE, **{name: value for name, value in from_study.items() if name not in of_cells}}
+    shared |= settings.train
+    if shared.get("augment", AugmentationConfig().augment) not in READING_COPIES or "copies" in shared:
+        return shared
+    side = shared.get("side", DataConfig.__dataclass_fields__["side"].default)
+    made = read_made_copies(study.layout.receipts)
+    volumes = {name for cell in cells for name in cell.inputs if name in VOLUME_MODALITIES and name in stored}
+    return shared | {"copies": min((made.get((name, side), 0) for name in volumes), default=0)}
+
+
+def _notes(jobs: Sequence[Job], possible: Sequence[Job]) -> list[str]:
+    if len(jobs) == len(possible):
+        return []
+    networks = sorted({job.network for job in jobs if job not in possible})
+    return [f"{len(jobs) - len(possible)} models are left out: {', '.join(networks)} cannot take their inputs"]
+
+
+def plain_plan(plan: SweepPlan) -> dict[str, Any]:
+    """Return what `mm sweep --dry-run --json` prints."""
+    networks = [job for job in plan.jobs if job.network not in plan.settings.baselines]
+    return {
+        "models": [planned.to_json() for planned in plan.cells],
+        "trainable": len(plan.trainable),
+        "networks": len(networks),
+        "baselines": len(plan.jobs) - len(networks),
+        "required_inputs": list(plan.required_inputs),
+        "settings": plan.settings.to_json(),
+        "notes": list(plan.notes),
+        "jobs": [asdict(job) for job in plan.jobs],
+    }

@@ -1,0 +1,117 @@
+"""What a sweep is asked for: from `sweep.toml`, options, or neither."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mmbase.json_text import shortened
+from mmbase.settings import settings_of
+from mmtrain.config.optimisation import OptimisationConfig
+from mmtrain.config.run import SECTIONS
+from mmtrain.errors import TrainError
+from mmtrain.models.names import require_network
+
+Method = Literal["separate", "shared", "frozen"]
+METHODS: tuple[Method, ...] = ("separate", "shared", "frozen")
+BASELINES = ("constant", "linear", "boosting")
+BASELINE_METHOD = "baseline"
+OF_CELLS = frozenset(
+    {"inputs", "metadata_blocks", "keep_own_block", "model", "seed", "required_inputs", "diagnostic", "trunk"}
+)
+"""Settings of a run that a sweep decides for each of its cells."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepSettings:
+    """What is trained, and how; the same for all cells."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    targets: tuple[str, ...] = ()
+    """Names of the field dictionary; none: the reference study's 25."""
+    input_sets: tuple[tuple[str, ...], ...] = ()
+    """Sets of inputs and groups of tabular features; none: the reference's grid."""
+    methods: tuple[Method, ...] = ("separate",)
+    networks: tuple[str, ...] = ("fusion",)
+    """Of the method separate; shared and frozen have the network fusion."""
+    baselines: tuple[str, ...] = BASELINES
+    """Networks that every cell is compared with."""
+    seeds: tuple[int, ...] = (OptimisationConfig().seed,)
+    folds: int = 0
+    """0: the study's own split; otherwise every participant is tested in one of so many folds."""
+    each_its_own: bool = False
+    """Let every cell have all samples that it can use; their scores can then not be compared."""
+    train: dict[str, Any] = field(default_factory=dict)
+    """Settings of every run, by their names in study.toml."""
+
+    def __post_init__(self) -> None:
+        for network in (*self.networks, *self.baselines):
+            require_network(network)
+        for name in ("targets", "methods", "networks", "baselines", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise TrainError(f"Expected each of {name} once, got {', '.join(map(str, values))}.")
+        if not (self.methods or self.baselines):
+            raise TrainError("There is nothing to train: neither methods nor baselines.")
+        if self.methods and not (self.networks and self.seeds):
+            raise TrainError("There is nothing to train: expected one of networks and one of seeds at least.")
+        if self.folds and self.folds < 3:
+            raise TrainError(f"Expected folds of 0, the study's own split, or at least 3, got {self.folds}.")
+        if wrong := sorted(OF_CELLS.intersection(self.train)):
+            raise TrainError(f"A sweep decides {', '.join(wrong)} for each of its models.", "Leave it out of [train].")
+        known = {setting.name for setting in settings_of(*SECTIONS.values()) if setting.option.is_option}
+        if unknown := sorted(self.train.keys() - known):
+            raise TrainError(f"There is no setting {shortened(unknown[0])} of runs.")
+
+    def changed(self, **given: Any) -> "SweepSettings":
+        """Return the settings with those that were given as options; `train` is added to what there is."""
+        train = {**self.train, **given.pop("train", {})}
+        return replace(self, **given, train=train)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, for `parse_sweep_settings`."""
+        return asdict(self)
+
+
+def parse_sweep_settings(settings: Mapping[str, Any], where: str) -> SweepSettings:
+    """Validate settings that were read from a file.
+
+    Parameters
+    ----------
+    where
+        Which file, for messages.
+
+    Raises
+    ------
+    TrainError
+        Names each setting and what came.
+    """
+    try:
+        parsed: SweepSettings = TypeAdapter(SweepSettings).validate_python(dict(settings))
+        return parsed
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}, got {shortened(fault['input'])}"
+            for fault in error.errors()
+        ]
+        raise TrainError(f"{where} cannot be used: {'; '.join(faults)}.") from error
+
+
+def read_sweep_toml(path: Path) -> SweepSettings:
+    """Read a `sweep.toml`.
+
+    Raises
+    ------
+    TrainError
+        It is not there, no TOML, or a setting is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise TrainError(f"{path.name} cannot be read: {what}.", "docs/sweep.md has an example.") from error
+    return parse_sweep_settings(content, path.name)
