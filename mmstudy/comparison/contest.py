@@ -77,7 +77,9 @@ def hold_contest(contenders: pl.DataFrame, reader: PredictionsReader) -> Contest
     """
     require_same(contenders)
     target, kind = contenders["target"][0], contenders["kind"][0]
-    runs = contenders.with_row_index("model").select("model", "run_id", "participants").explode("run_id", "participants")
+    runs = (
+        contenders.with_row_index("model").select("model", "run_id", "participants").explode("run_id", "participants")
+    )
     parts = [
         (_read_part(of_part["run_id"].to_list(), target, reader), _mean_over_runs(of_part["model"], contenders.height))
         for _, of_part in runs.group_by("participants", maintain_order=True)
@@ -140,9 +142,7 @@ def _measure_part(metric: str, part: _Part, mean_RM: Values, seed: int) -> Measu
     of_runs = contributions_of(metric, part.truth_N, part.predictions_NR)
     order, num_people = np.argsort(part.person_N, kind="stable"), part.person_N.max() + 1
     starts = np.searchsorted(part.person_N[order], np.arange(num_people))
-    draws = [
-        of_runs.of_draws(weights_DP[:, part.person_N]) for weights_DP in draw_people(num_people, len(order), seed)
-    ]
+    draws = [of_runs.of_draws(weights_DP[:, part.person_N]) for weights_DP in draw_people(num_people, len(order), seed)]
     return Measured(
         scores_M=of_runs.scores_M @ mean_RM,
         added_PM=np.add.reduceat(of_runs.added_NM[order], starts, axis=0) @ mean_RM,

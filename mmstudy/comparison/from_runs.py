@@ -62,7 +62,9 @@ def serve_alone(result: RunResult, dictionary: Dictionary) -> Served:
 
 def scores_of_runs(served: Sequence[Served], dictionary: Dictionary) -> pl.DataFrame:
     """Return the scores of runs, a row for each, in their order; what a run does not have is null."""
-    kept = {run.run_id: _read_comparable(run) for run in {of.result.run_id: of.result.directory for of in served}.values()}
+    kept = {
+        run.run_id: _read_comparable(run) for run in {of.result.run_id: of.result.directory for of in served}.values()
+    }
     rows = [_scores_of(of, kept[of.result.run_id], dictionary) for of in served]
     return pl.DataFrame(rows, schema=SCORES, orient="row")
 

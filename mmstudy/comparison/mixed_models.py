@@ -69,7 +69,9 @@ def domain_effects(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     for (domain, *series), rows in contenders.group_by("domain", *SERIES, maintain_order=True):
         found = _effects_of(rows)
         if isinstance(found, str):
-            notes.append(f"No mixed model of {domain or 'targets without a domain'} ({' '.join(filter(None, series))}): {found}.")
+            notes.append(
+                f"No mixed model of {domain or 'targets without a domain'} ({' '.join(filter(None, series))}): {found}."
+            )
         else:
             frames.append(found)
     return pl.concat(frames), notes
@@ -160,4 +162,3 @@ def _design(rows: pl.DataFrame) -> tuple[list[Unit], Values]:
             terms.append(unit)
             columns.append(column)
     return terms, np.stack(columns, axis=1)
-

@@ -106,9 +106,7 @@ def _read_lines(path: Path) -> Iterator[Mapping[str, str]]:
         raise TrainError(f"{path.name} cannot be read as a table: {first_line(error)}.", _WHAT_TO_DO) from error
 
 
-def _scores_of(
-    line: Mapping[str, str], is_continuous: bool, names: Mapping[str, str], path: Path
-) -> dict[str, Any]:
+def _scores_of(line: Mapping[str, str], is_continuous: bool, names: Mapping[str, str], path: Path) -> dict[str, Any]:
     target = names.get(line["Target"], line["Target"])
     inputs = _said_yes(line, {**INPUT_COLUMNS, "Metadata": METADATA}, path)
     blocks = in_order(_said_yes(line, BLOCK_COLUMNS, path))

@@ -98,9 +98,7 @@ def _solve(size_PK: Values, z_K: Values) -> Values:
         low_O, high_O = low_K[open_K], high_K[open_K]
         middle_O = np.where(np.isinf(high_O), 2 * t_O + 1, (low_O + high_O) / 2)
         is_open = np.abs(beyond_O) > _CLOSE
-        t_K[open_K] = np.where(
-            is_open, np.where((newton_O > low_O) & (newton_O < high_O), newton_O, middle_O), t_O
-        )
+        t_K[open_K] = np.where(is_open, np.where((newton_O > low_O) & (newton_O < high_O), newton_O, middle_O), t_O)
         open_K = open_K[is_open]
         if not len(open_K):
             break

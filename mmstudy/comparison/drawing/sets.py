@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmbase.names import METADATA, MODALITIES
+from mmbase.names import MODALITIES
+from mmstudy.comparison.elements import elements_of
 from mmtrain.drawing.figures import GREY, INK
 
 _FAINT = "#e3e6ea"
@@ -25,7 +26,7 @@ class SetOfInputs:
     @property
     def elements(self) -> frozenset[str]:
         """Return inputs and groups of features by name, without the word metadata."""
-        return frozenset(self.inputs) - {METADATA} | frozenset(self.blocks)
+        return elements_of(self.inputs, self.blocks)
 
 
 def elements_in_order(sets: Sequence[SetOfInputs]) -> list[str]:
