@@ -13,6 +13,7 @@ from mmcli import ingest, sweep, synth, weights
 from mmcli.bench import bench
 from mmcli.catalogue import export, query
 from mmcli.commands import Command, CommandGroup
+from mmcli.compare import compare
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
 from mmcli.evaluate import evaluate
@@ -32,7 +33,7 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, page, evaluate, explain, predict, export_model),
+    *(init, verify, repair, qc, precompute_augs, train, runs, compare, page, evaluate, explain, predict, export_model),
     *(bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )

@@ -10,7 +10,7 @@ _MINUTES = 60
 
 def total_hours(scores: pl.DataFrame) -> float:
     """Return the hours that the runs of a table were trained; a run that several cells share counts once."""
-    return float(_each_run_once(scores)["minutes"].sum()) / _MINUTES
+    return float(each_run_once(scores)["minutes"].sum()) / _MINUTES
 
 
 def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
@@ -19,7 +19,7 @@ def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
         lambda row: inputs_in_words(row["inputs"], row["blocks"]), return_dtype=pl.String
     )
     return (
-        _each_run_once(scores)
+        each_run_once(scores)
         .with_columns(set=words)
         .group_by(*SERIES, "set", "inputs", "blocks", maintain_order=True)
         .agg(
@@ -31,7 +31,7 @@ def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _each_run_once(scores: pl.DataFrame) -> pl.DataFrame:
+def each_run_once(scores: pl.DataFrame) -> pl.DataFrame:
     """Return one row of each run; every row where a table does not say which runs it is of."""
     unnamed = pl.col("run_id").is_null()
     return scores.filter(unnamed | pl.col("run_id").is_first_distinct())

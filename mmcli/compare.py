@@ -1,0 +1,74 @@
+"""`mm compare`: the models of a sweep, or of a published table, side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmcli.console import report, warn
+from mmcli.options import JsonOption, study_at_hand, study_of
+from mmcli.sweep import NameOption
+
+if TYPE_CHECKING:
+    from mmstudy.comparison.compare import Comparison
+
+
+def compare(
+    context: typer.Context,
+    name: NameOption = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Compare the models of this table in the published 23 columns instead.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for tables and pictures; left out: results/ of the sweep.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the models of a sweep: best sets, differences and how sure they are, what each input adds.
+
+    \b
+    mm compare                              the sweep of this study
+    mm compare --table TABLE.csv --output DIR    a published table
+    """  # noqa: D301 - click wants the control character itself
+    from mmstudy.comparison.files import write_comparison
+    from mmstudy.comparison.tables import comparison_lines, plain_comparison
+
+    comparison, folder = _of_table(context, table, output) if table else _of_sweep(context, name, output)
+    files = write_comparison(comparison, folder)
+    lines = [*comparison_lines(comparison), f"Wrote {len(files)} files to {folder}."]
+    report(as_json, {"folder": str(folder), "files": files, **plain_comparison(comparison)}, lines)
+
+
+def _of_table(context: typer.Context, table: Path, output: Path | None) -> "tuple[Comparison, Path]":
+    if output is None:
+        raise typer.BadParameter("is needed with --table", param_hint="--output")
+    from catalog.fields import load_dictionary
+    from mmstudy.comparison.compare import compare as compare_scores
+    from mmstudy.comparison.published_table import read_published
+    from mmstudy.dictionary import study_dictionary
+
+    study = study_at_hand(context)
+    dictionary = load_dictionary() if study is None else study_dictionary(study)
+    return compare_scores(read_published(table, dictionary), None), output
+
+
+def _of_sweep(context: typer.Context, name: str | None, output: Path | None) -> "tuple[Comparison, Path]":
+    from mmstudy.comparison.compare import compare as compare_scores
+    from mmstudy.comparison.from_runs import scores_of_runs
+    from mmstudy.comparison.predictions import RunPredictions
+    from mmstudy.dictionary import study_dictionary
+    from mmstudy.sweep.directory import find_sweep
+    from mmstudy.sweep.results import require_results, served_cells
+    from mmstudy.sweep.stored_plan import read_plan
+
+    study = study_of(context)
+    sweep = find_sweep(study.layout, name)
+    plan, _ = read_plan(sweep)
+    served, problems = served_cells(study, sweep, plan)
+    for problem in problems:
+        warn(problem)
+    require_results(sweep, plan, served, warn)
+    scores = scores_of_runs(served, study_dictionary(study))
+    reader = RunPredictions({of.result.run_id: of.result.directory for of in served})
+    comparison = compare_scores(scores, reader, each_its_own=plan.settings.each_its_own)
+    return comparison, output or sweep.results

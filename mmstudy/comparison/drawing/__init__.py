@@ -1,0 +1,1 @@
+"""Pictures of many models side by side."""

@@ -1,0 +1,74 @@
+"""What each input adds in each domain: coefficients of the mixed models with their intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import polars as pl
+from matplotlib.figure import Figure
+
+from mmstudy.comparison.drawing.sets import title_of
+from mmstudy.comparison.mixed_models import INTERCEPT
+from mmtrain.drawing.figures import BLUE, GREY, INK
+
+_LINE, _HEAD, _PANEL_EXTRA, _WIDTH, _LEFT = 0.27, 0.75, 0.75, 7.6, 2.1
+"""In inches."""
+_LEVEL = 0.05
+
+
+def draw_effects(effects: pl.DataFrame, title: str) -> Figure:
+    """Draw the effects of one method and network, a panel for each domain.
+
+    Parameters
+    ----------
+    effects
+        `mmstudy.comparison.mixed_models.EFFECTS` of one method and network.
+    title
+        Which models these are.
+    """
+    shown = effects.filter(pl.col("term") != INTERCEPT)
+    panels = [frame for _, frame in shown.group_by("domain", maintain_order=True)]
+    heights = [_LINE * frame.height + _PANEL_EXTRA for frame in panels]
+    height = _HEAD + sum(heights)
+    figure = Figure(figsize=(_WIDTH, height), dpi=150, facecolor="white")
+    ends = _ends(shown)
+    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
+        figure.text(0.15 / _WIDTH, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
+        told = "change of performance with the input, with 95 % intervals; filled: p < 0.05, each by itself"
+        figure.text(0.15 / _WIDTH, 1 - 0.48 / height, told, fontsize=8, color=GREY)
+        top = height - _HEAD
+        for frame, tall in zip(panels, heights, strict=True):
+            lines = _LINE * frame.height
+            place = (_LEFT / _WIDTH, (top - 0.2 - lines) / height, 1 - (_LEFT + 0.3) / _WIDTH, lines / height)
+            _draw_panel(figure.add_axes(place), frame, ends)
+            top -= tall
+    return figure
+
+
+def _ends(shown: pl.DataFrame) -> tuple[float, float]:
+    """Return the ends of the axis that all panels have, so that they can be compared."""
+    low, high = (float(of) if isinstance(of, float) else 0.0 for of in (shown["low"].min(), shown["high"].max()))
+    room = 0.06 * (high - low or 1.0)
+    return min(low, 0.0) - room, max(high, 0.0) + room
+
+
+def _draw_panel(axes: Any, frame: pl.DataFrame, ends: tuple[float, float]) -> None:
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    for line, row in enumerate(frame.iter_rows(named=True)):
+        axes.plot((row["low"], row["high"]), (line, line), color=BLUE, linewidth=1.6, solid_capstyle="butt")
+        face = BLUE if row["p"] is not None and row["p"] < _LEVEL else "white"
+        axes.plot(row["estimate"], line, "o", color=BLUE, markerfacecolor=face, markersize=5)
+    axes.set_yticks(range(frame.height), _labels(frame["term"].to_list()))
+    axes.set(xlim=ends, ylim=(frame.height - 0.4, -0.6))
+    axes.set_title(
+        f"{frame['domain'][0]}: {_OUTCOMES.get(frame['outcome'][0], frame['outcome'][0])}", loc="left", fontsize=9
+    )
+    axes.tick_params(length=2, labelcolor=INK)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+_OUTCOMES = {"balanced_accuracy": "balanced accuracy", "r2": "R²"}
+
+
+def _labels(terms: Sequence[str]) -> list[str]:
+    return [" + ".join(map(title_of, term.split("+"))) for term in terms]

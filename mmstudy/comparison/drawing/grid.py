@@ -1,0 +1,148 @@
+"""The performance grid: targets × sets of inputs, a panel for each domain, the best set of each target outlined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mmstudy.comparison.drawing.sets import SetOfInputs, draw_sets, elements_in_order, sort_sets
+from mmtrain.drawing.figures import GREY, INK, ORANGE
+
+_CELL, _LEFT, _RIGHT, _HEAD, _GAP, _LINE = 0.27, 1.55, 0.35, 0.85, 0.42, 0.19
+"""In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots."""
+_SHADES = LinearSegmentedColormap.from_list("score", ["#f3f5f8", "#a9c6e8", "#2563a8", "#12233a"])
+_NO_SCORE = "#ffffff"
+_KINDS = {"binary": ("balanced accuracy", Normalize(0.5, 1.0)), "continuous": ("R²", Normalize(0.0, 1.0))}
+_DARK = 0.55
+"""Of the shades, from which marks are white."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridCell:
+    """One square of the grid."""
+
+    score: float | None
+    is_best: bool = False
+    one_class: bool = False
+    """The model predicts one class alone."""
+    not_better: bool = False
+    """Than the best baseline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridPanel:
+    """One domain."""
+
+    domain: str
+    sets: tuple[SetOfInputs, ...]
+    targets: tuple[tuple[str, str], ...]
+    """Name and kind of each."""
+    cells: Mapping[tuple[str, SetOfInputs], GridCell]
+
+
+def panels_of(results: pl.DataFrame, best: pl.DataFrame) -> list[GridPanel]:
+    """Return the panels of one series.
+
+    Parameters
+    ----------
+    results, best
+        Of `mmstudy.comparison.compare.Comparison`, of one method and network. Several seeds or folds of a cell are
+        shown by their mean.
+    """
+    chosen = set(zip(best["target"], best["cell"], strict=True))
+    return [_panel(str(domain), frame, chosen) for (domain,), frame in results.group_by("domain", maintain_order=True)]
+
+
+def _panel(domain: str, frame: pl.DataFrame, chosen: set[tuple[str, str]]) -> GridPanel:
+    cells = {}
+    for (target, cell), rows in frame.group_by("target", "cell", maintain_order=True):
+        scores = rows["score"].drop_nulls()
+        key = (str(target), SetOfInputs(tuple(rows["inputs"][0]), tuple(rows["blocks"][0])))
+        cells[key] = GridCell(
+            score=float(np.mean(scores.to_numpy())) if len(scores) else None,
+            is_best=(target, cell) in chosen,
+            one_class=bool(rows["predicts_one_class"].any()),
+            not_better=bool(rows["not_better"].any()),
+        )
+    targets = dict(frame.select("target", "kind").iter_rows())
+    sets = sort_sets(list(dict.fromkeys(of for _, of in cells)))
+    return GridPanel(domain=domain, sets=tuple(sets), targets=tuple(targets.items()), cells=cells)
+
+
+def draw_grid(panels: Sequence[GridPanel], title: str) -> Figure:
+    """Draw the panels below each other.
+
+    Parameters
+    ----------
+    title
+        Which models these are, and where the best were chosen.
+    """
+    width = max(9.2, _LEFT + _RIGHT + _CELL * max(len(panel.sets) for panel in panels))
+    heights = [_height(panel) for panel in panels]
+    height = _HEAD + sum(heights) + _GAP * len(panels)
+    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
+        _draw_head(figure, title, width, height)
+        top = height - _HEAD
+        for panel, tall in zip(panels, heights, strict=True):
+            _draw_panel(figure, panel, top, (width, height))
+            top -= tall + _GAP
+    return figure
+
+
+def _height(panel: GridPanel) -> float:
+    return _CELL * len(panel.targets) + _LINE * len(elements_in_order(panel.sets)) + 0.3
+
+
+def _draw_head(figure: Figure, title: str, width: float, height: float) -> None:
+    figure.text(0.15 / width, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
+    legend = "outlined: best set      ×  predicts one class      ·  not better than a baseline      blank: no model"
+    figure.text(0.15 / width, 1 - 0.5 / height, legend, fontsize=8, color=GREY)
+    for index, (label, norm) in enumerate(_KINDS.values()):
+        place = ((width - 3.6 + index * 1.75) / width, 1 - 0.36 / height, 1.4 / width, 0.12 / height)
+        axes = figure.add_axes(place)
+        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_SHADES)
+        axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{norm.vmin:g}", f"{norm.vmax:g}"])
+        axes.set_title(label, fontsize=8, color=INK, pad=2)
+        axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
+        axes.spines[:].set_visible(False)
+
+
+def _draw_panel(figure: Figure, panel: GridPanel, top: float, size: tuple[float, float]) -> None:
+    """Draw a panel whose upper edge is so many inches above the lower edge of the figure."""
+    width, height = size
+    wide, tall = _CELL * len(panel.sets), _CELL * len(panel.targets)
+    axes = figure.add_axes((_LEFT / width, (top - 0.22 - tall) / height, wide / width, tall / height))
+    figure.text(0.15 / width, (top - 0.1) / height, panel.domain, fontsize=9, weight="bold", color=INK)
+    for line, (target, kind) in enumerate(panel.targets):
+        for column, of in enumerate(panel.sets):
+            cell = panel.cells.get((target, of))
+            if cell is not None:
+                _draw_cell(axes, column, line, cell, _KINDS[kind][1])
+    labels = [f"{name}  R²" if kind == "continuous" else name for name, kind in panel.targets]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlim=(-0.5, len(panel.sets) - 0.5), ylim=(len(labels) - 0.5, -0.5), xticks=[])
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    lines = _LINE * len(elements_in_order(panel.sets))
+    below = figure.add_axes((_LEFT / width, (top - 0.27 - tall - lines) / height, wide / width, lines / height))
+    draw_sets(below, panel.sets)
+
+
+def _draw_cell(axes: Any, column: int, line: int, cell: GridCell, norm: Normalize) -> None:
+    share = None if cell.score is None else float(np.clip(norm(cell.score), 0, 1))
+    corner = (column - 0.46, line - 0.46)
+    colour = _NO_SCORE if share is None else _SHADES(share)
+    axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=colour, edgecolor="none"))
+    mark = "×" if cell.one_class else "·" if cell.not_better else ""
+    if mark:
+        ink = "white" if share is not None and share > _DARK else INK
+        axes.text(column, line, mark, ha="center", va="center_baseline", color=ink, fontsize=9)
+    if cell.is_best:
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=ORANGE, linewidth=1.8, zorder=3))

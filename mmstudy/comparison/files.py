@@ -1,0 +1,43 @@
+"""The files of a comparison: tables and pictures in one folder, replaced as a whole by the next comparison."""
+
+from pathlib import Path
+
+import polars as pl
+
+from mmbase.files import SHARED_MODE, make_directory, replace_file, write_bytes
+from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.drawing.pictures import draw_pictures, picture_names
+from mmstudy.comparison.published_table import published_csv_of_scores
+from mmtrain.drawing.figures import to_png, to_svg
+
+RESULTS, PUBLISHED = "results.parquet", "results.csv"
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
+    """Write tables and pictures; return the names of the files. Pictures that no longer hold are removed.
+
+    results.parquet has every model, results.csv the same in the 23 published columns; best, paired, effects and hours
+    are tables of their own.
+    """
+    make_directory(folder)
+    with replace_file(folder / RESULTS, mode=SHARED_MODE) as file:
+        comparison.results.write_parquet(file)
+    write_bytes(folder / PUBLISHED, published_csv_of_scores(comparison.results).encode(), mode=SHARED_MODE)
+    written = [RESULTS, PUBLISHED]
+    for name in ("best", "paired", "effects", "hours"):
+        write_bytes(folder / f"{name}.csv", _csv(getattr(comparison, name)), mode=SHARED_MODE)
+        written.append(f"{name}.csv")
+    for name, figure in draw_pictures(comparison):
+        write_bytes(folder / f"{name}.png", to_png(figure), mode=SHARED_MODE)
+        write_bytes(folder / f"{name}.svg", to_svg(figure), mode=SHARED_MODE)
+        written += [f"{name}.png", f"{name}.svg"]
+    possible = [f"{name}.{form}" for name in picture_names(comparison) for form in ("png", "svg")]
+    for name in set(possible) - set(written):
+        (folder / name).unlink(missing_ok=True)
+    return written
+
+
+def _csv(frame: pl.DataFrame) -> bytes:
+    """Return a table as text; lists are joined by +."""
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    return frame.with_columns(pl.col(lists).list.join("+")).write_csv().encode()
