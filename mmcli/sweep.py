@@ -12,7 +12,7 @@ from mmcli.console import report, say, warn
 from mmcli.options import DryRunOption, JsonOption, given_options, study_of
 from mmcli.settings_options import with_settings
 from mmstudy.sweep.settings import OF_CELLS, SweepSettings
-from mmtrain.config.execution import DEVICE_NAMES, ExecutionConfig
+from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import SECTIONS
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def stop(context: typer.Context, name: NameOption = None, as_json: JsonOption = 
 def work(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Of the sweep.")],
-    device: Annotated[str, typer.Option(metavar=DEVICE_NAMES, help="Where to compute.")] = "auto",
+    execution: Annotated[str, typer.Argument(help="Settings of execution of its runs, as JSON.")] = "{}",
 ) -> None:
     """Do jobs of a sweep until none is left, as one of its workers."""
     from mmstudy.sweep.directory import find_sweep
@@ -194,9 +194,9 @@ def _work(study: "Study", directory: "SweepDirectory", given: dict[str, Any], wo
     from mmstudy.sweep.workers import Workers, places_here
 
     plan, _ = read_plan(directory)
-    device = {"device": "auto", **study.config.train, **given}["device"]
-    places = places_here(device, workers)
-    running = Workers(study, directory, places, lambda: num_ended(directory, plan))
+    execution = {name: value for name, value in given.items() if name in _EXECUTION}
+    places = places_here({"device": "auto", **study.config.train, **execution}["device"], workers)
+    running = Workers(study, directory, places, lambda: num_ended(directory, plan), execution)
     with show_sweep(study.layout, directory, plan) as look:
         running.run(look)
 

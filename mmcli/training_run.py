@@ -150,8 +150,7 @@ def _train(
         return
     rank = rank_of_process()
     if rank in (None, 0):
-        copies = f", {config.augmentation.copies} augmented copies" if config.data.volume_inputs else ""
-        say(f"run {run.run_id}{copies}")
+        say(f"run {run.run_id}, {config.augmentation.copies} augmented copies")
     keep_page = partial(live_page, tell=warn)
     with _naming_the_run(run, "--resume"):
         try:

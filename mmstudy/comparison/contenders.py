@@ -44,35 +44,45 @@ def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
             pl.col(*_AVERAGED).mean(),
             pl.len().alias("num_runs"),
             pl.col("predicts_one_class").any(),
-            pl.col("run_id", "participants", "regime"),
+            pl.col("run_id", "participants", "regime", "augmentation"),
         )
     )
 
 
 def require_same(contenders: pl.DataFrame) -> None:
-    """Refuse contenders of one target that differ in what must be equal: participants and settings.
+    """Refuse contenders of one target that differ in what must be equal: participants, settings, and augmentation.
+
+    Methods differ in augmentation by what they are; within one method and network it must be the same of all that
+    have volumes.
 
     Raises
     ------
     TrainError
         They differ, or it is not known of one of them; the message says in what.
     """
-    target = contenders["target"][0]
     for column, differ in _MADE_EQUAL.items():
-        kept = [frozenset(of_contender) for of_contender in contenders[column]]
-        if any(None in of_contender for of_contender in kept):
+        if contenders[column].list.contains(None).any():
             raise TrainError(
-                f"Models of {target} are of an older mm, which did not keep what must be equal of models that are "
-                f"compared ({column}).",
+                f"Models of {contenders['target'][0]} are of an older mm, which did not keep what must be equal of "
+                f"models that are compared ({column}).",
                 "Train them again, or leave them out.",
             )
-        [(usual, _)] = Counter(kept).most_common(1)
-        others = [cell for cell, of_contender in zip(contenders["cell"], kept, strict=True) if of_contender != usual]
-        if others:
-            raise TrainError(
-                f"Models of {target} cannot be compared: {_named(others)} {differ}, out of {len(kept)} models.",
-                _WHAT_TO_DO,
-            )
+        _require_equal(contenders, column, differ)
+    for _, series in contenders.group_by(SERIES, maintain_order=True):
+        augmented = series.filter(pl.col("augmentation").list.drop_nulls().list.len() > 0)
+        _require_equal(augmented, "augmentation", "had their volumes augmented in another way")
+
+
+def _require_equal(contenders: pl.DataFrame, column: str, differ: str) -> None:
+    kept = [frozenset(of_contender) for of_contender in contenders[column]]
+    usual = Counter(kept).most_common(1)
+    others = [cell for cell, own in zip(contenders["cell"], kept, strict=True) if own != usual[0][0]]
+    if others:
+        raise TrainError(
+            f"Models of {contenders['target'][0]} cannot be compared: {_named(others)} {differ}, out of {len(kept)} "
+            "models.",
+            _WHAT_TO_DO,
+        )
 
 
 def _named(cells: Iterable[str]) -> str:

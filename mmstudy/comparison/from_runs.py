@@ -27,7 +27,7 @@ _DECIDED = {
 }
 """Columns and the metrics in them, which have another name in front of a continuous target."""
 _AS_THEY_ARE = ("average_precision", "prevalence", "r2", "r", "mae")
-_OF_KIND = {"classification": BINARY, "regression": CONTINUOUS}
+_OF_KIND = {"classification": BINARY, "regression": CONTINUOUS, "binned": CONTINUOUS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +44,7 @@ class _Comparable:
     """What config.json says must be equal of runs that are compared; an older mm did not say it."""
 
     regime: str | None = None
+    augmentation: str | None = None
     participants: dict[str, str] = field(default_factory=dict)
 
 
@@ -107,6 +108,7 @@ def _scores_of(served: Served, kept: _Comparable, dictionary: Dictionary) -> Map
         "seed": result.config.optimisation.seed,
         "run_id": result.run_id,
         "regime": kept.regime,
+        "augmentation": kept.augmentation,
         "participants": kept.participants.get(cell.target),
         "n_test": result.n["test"],
         "score": score.value,

@@ -18,6 +18,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "seed": pl.Int64,
     "run_id": pl.String,
     "regime": pl.String,  # hash of what must be equal beside the participants; null where it is not known
+    "augmentation": pl.String,  # the same of how volumes are changed; null where there are none, or it is not known
     "participants": pl.String,  # hash of who trains, validates and tests; null where it is not known
     "n_test": pl.Int64,
     "score": pl.Float64,  # on test: R2 of a continuous target, balanced accuracy of a binary one

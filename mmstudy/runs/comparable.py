@@ -3,13 +3,14 @@
 Terms
 -----
 participants    who trains, validates and tests, among those who have a label of the target.
-regime          every setting by which two networks could come out differently, but for what the comparison is of:
-                inputs, network, and seed.
+regime          every setting by which two networks could come out differently, but for what the comparison is of
+                (inputs, network, and seed) and for augmentation.
+augmentation    how the volumes of training samples are changed; a run without volumes has none.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,6 +20,7 @@ from catalog.cohorts import TARGET, TARGET_PREFIX
 from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.config.run import RunConfig
+from mmtrain.models.registry import load_architecture
 
 _OF_DATA = (
     *("split", "side", "balance", "volume_scaling", "feature_scaling", "clamp_labels"),
@@ -29,9 +31,9 @@ _OF_SPEED = ("compile", "deterministic", "seed")
 EQUAL_SETTINGS = (
     *_OF_DATA,
     *(field.name for field in fields(OptimisationConfig) if field.name not in _OF_SPEED),
-    *(field.name for field in fields(AugmentationConfig)),
 )
 """Settings that a regime is made of."""
+_AUGMENTATION = tuple(field.name for field in fields(AugmentationConfig))
 _DIGEST_BYTES = 8
 
 
@@ -40,6 +42,8 @@ class Comparable:
     """What must be equal, as hashes that are kept with a run."""
 
     regime: str
+    augmentation: str | None
+    """None: no volumes, or a network that is fitted at once to the volumes as they are."""
     participants: Mapping[str, str]
     """By target."""
 
@@ -54,23 +58,27 @@ def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
     """
     names = [target.name for target in config.data.targets]
     return Comparable(
-        regime=regime_of(config),
+        regime=_digest_of_settings(config, EQUAL_SETTINGS),
+        augmentation=_digest_of_settings(config, _AUGMENTATION) if _augments(config) else None,
         participants={
             name: participants_of(cohort, TARGET_PREFIX + name if len(names) > 1 else TARGET) for name in names
         },
     )
 
 
-def regime_of(config: RunConfig) -> str:
-    """Return the hash of the settings that must be equal."""
-    settings = config.to_json()
-    return _digest({name: settings[name] for name in EQUAL_SETTINGS})
-
-
 def participants_of(cohort: pl.DataFrame, label: str) -> str:
     """Return the hash of who is in which split, among the samples that have a label in a column."""
     labelled = cohort.filter(pl.col(label).is_not_null()).select("sample_id", "split").sort("sample_id")
     return _digest(labelled.rows())
+
+
+def _augments(config: RunConfig) -> bool:
+    return bool(config.data.volume_inputs) and load_architecture(config.model.model).fit is None
+
+
+def _digest_of_settings(config: RunConfig, names: Collection[str]) -> str:
+    settings = config.to_json()
+    return _digest({name: settings[name] for name in names})
 
 
 def _digest(content: Any) -> str:

@@ -209,7 +209,7 @@ def _notes(study: Study, config: RunConfig, cohort: pl.DataFrame, preset: str | 
 
 def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
     """Return the settings with the number of copies that there are; make sure that all that is read exists."""
-    augment, copies, data = config.augmentation.augment, config.augmentation.copies, config.data
+    augment, copies = config.augmentation.augment, config.augmentation.copies
     if not config.augmentation.reads_copies:
         if copies:
             raise TrainError(f"--augment {augment} reads no copies; leave --copies {copies} out.")
@@ -222,8 +222,6 @@ def _settle_copies(study: Study, config: RunConfig) -> RunConfig:
         )
     if config.augmentation.copies is None and not stores.num_copies:
         _require_none_made(study, config)
-    if not data.volume_inputs:  # it reads none, and is compared with runs that read as many as it was asked for
-        return config.changed(copies=config.augmentation.copies or 0)
     return config.changed(copies=stores.num_copies)
 
 

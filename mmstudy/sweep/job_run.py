@@ -18,6 +18,8 @@ from mmstudy.sweep.plan import SweepPlan, scheme_of
 from mmstudy.sweep.state import JobState, write_state
 from mmstudy.sweep.watch import StopWatch
 from mmtrain.errors import TrainError
+from mmtrain.kept import Kept
+from mmtrain.page.live import without_page
 from mmtrain.run import RunDirectory
 from mmtrain.train import train
 
@@ -37,6 +39,8 @@ class Worker:
     command: str
     """Of whose workers it is one."""
     watch: StopWatch
+    kept: Kept
+    """What it keeps from run to run."""
 
 
 def train_job(worker: Worker, job: Job, state: JobState, trunk: JobState | None) -> RunDirectory:
@@ -62,7 +66,15 @@ def train_job(worker: Worker, job: Job, state: JobState, trunk: JobState | None)
         run = _begin(worker, job, state, trunk)
     if is_new or not run.metrics.exists():
         _, config = find_unfinished(worker.study, run.run_id, worker.execution)
-        train(run, worker.study.layout, config, resumed=not is_new, observers=[worker.watch])
+        train(
+            run,
+            worker.study.layout,
+            config,
+            resumed=not is_new,
+            observers=[worker.watch],
+            keep_page=without_page,  # mm page RUN writes it when somebody wants it
+            kept=worker.kept,
+        )
     for problem in enter_run(worker.study, run):
         _logger.warning("%s", problem)
     return run

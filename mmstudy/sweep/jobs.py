@@ -9,12 +9,15 @@ from itertools import product
 from typing import Any
 
 from mmbase.names import METADATA, VOLUME_MODALITIES
+from mmbase.settings import settings_of
 from mmstudy.runs.defaults import settings_that_apply
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.settings import BASELINE_METHOD, SweepSettings
+from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.model import ModelConfig
 
 FUSION = ModelConfig().model
+_OF_AUGMENTATION = {setting.name for setting in settings_of(AugmentationConfig)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,4 +155,7 @@ def settings_of_job(job: Job, settings: SweepSettings, required_inputs: Sequence
         "seed": job.seed,
         "required_inputs": tuple(required_inputs),
     }
-    return {**settings_that_apply(settings.train, {**settings.train, **own}), **own}
+    shared = settings_that_apply(settings.train, {**settings.train, **own})
+    if job.trunk:  # embeddings are of volumes as they are
+        shared = {name: value for name, value in shared.items() if name not in _OF_AUGMENTATION}
+    return {**shared, **own}

@@ -22,6 +22,7 @@ from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.state import JobState, read_state, write_state
 from mmstudy.sweep.stored_plan import read_plan
 from mmstudy.sweep.watch import StopWatch
+from mmtrain.kept import Kept
 from mmtrain.stopping import TrainingStopped, heed_signals
 
 MAX_ATTEMPTS = 3
@@ -65,6 +66,7 @@ def work(
         execution=execution,
         command=command,
         watch=StopWatch(sweep, parent),
+        kept=Kept(),
     )
     jobs = in_order(plan.jobs, expected_costs(plan))
     with heed_signals() as stop:

@@ -1,17 +1,23 @@
 """The workers of a sweep on this machine: processes that are started, watched, replaced when they die, and stopped."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from mmdata.study import Study
 from mmstudy.sweep.directory import SweepDirectory
+from mmtrain.data.cache_plan import free_bytes
+from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
 
 COMMAND, STOPPED = "MM_SWEEP_COMMAND", 75
@@ -30,6 +36,8 @@ class Place:
     device: str
     threads: int | None = None
     """Of the processor; None: as many as PyTorch takes."""
+    num_beside: int = 0
+    """Other workers whose memory is the same."""
 
 
 @dataclass(slots=True)
@@ -50,6 +58,8 @@ class Workers:
     places: Sequence[Place]
     num_done: Callable[[], int]
     """How many jobs have ended."""
+    execution: Mapping[str, Any]
+    """Settings of execution of every run, beside the device."""
     command: str = field(default_factory=lambda: uuid.uuid4().hex)
     _running: list[_Process] = field(default_factory=list)
 
@@ -85,7 +95,10 @@ class Workers:
         return _Process(place, log, self._spawn(place, log), done_before=self.num_done())
 
     def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
-        words = ["--study", str(self.study.layout.root), "sweep", "work", self.sweep.name, "--device", place.device]
+        execution = {**self.execution, "device": place.device}
+        if place.num_beside and "cache_bytes" not in execution:
+            execution["cache_bytes"] = free_bytes(choose_device(place.device)) // 2 // (place.num_beside + 1)
+        words = ["--study", str(self.study.layout.root), "sweep", "work", self.sweep.name, json.dumps(execution)]
         threads = {} if place.threads is None else {"OMP_NUM_THREADS": str(place.threads)}
         with open(log, "ab", opener=_open_private) as file:
             return subprocess.Popen(
@@ -162,16 +175,14 @@ def places_here(device: str, num_workers: int | None) -> list[Place]:
     TrainError
         There is no such device.
     """
-    import torch  # noqa: PLC0415 - seconds, and not every way here needs it
-
-    from mmtrain.device import choose_device  # noqa: PLC0415
-
     chosen = choose_device(device)
     if chosen.type == "cpu":
         number = num_workers or 1
         threads = None if number == 1 else max(1, torch.get_num_threads() // number)
-        return [Place(device="cpu", threads=threads)] * number
+        return [Place(device="cpu", threads=threads, num_beside=number - 1)] * number
     if device.startswith("cuda:"):
-        return [Place(device=device)] * (num_workers or 1)
-    number = torch.cuda.device_count()
-    return [Place(device=f"cuda:{index % number}") for index in range(num_workers or number)]
+        number = num_workers or 1
+        return [Place(device=device, num_beside=number - 1)] * number
+    num_gpus = torch.cuda.device_count()
+    number = num_workers or num_gpus
+    return [Place(device=f"cuda:{index % num_gpus}", num_beside=number - 1) for index in range(number)]
