@@ -131,6 +131,7 @@ def work(
     execution: Annotated[str, typer.Argument(help="Settings of execution of its runs, as JSON.")] = "{}",
 ) -> None:
     """Do jobs of a sweep until none is left, as one of its workers."""
+    from mmbase.json_text import parse_json
     from mmstudy.sweep.directory import find_sweep
     from mmstudy.sweep.work import work as do_jobs
     from mmstudy.sweep.workers import COMMAND, STOPPED
@@ -143,7 +144,7 @@ def work(
         do_jobs(
             study,
             find_sweep(study.layout, name),
-            execution={"device": device},
+            execution=parse_json(execution, dict[str, Any]),
             command=command,
             parent=parent,
             tell=say,
