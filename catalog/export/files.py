@@ -1,9 +1,13 @@
 """Files that somebody takes away: named as their format is, and over nothing unasked."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
+import polars as pl
+
 from catalog.errors import CatalogError
+from mmbase.files import write_bytes
 
 
 def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
@@ -21,3 +25,21 @@ def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) ->
         raise CatalogError(f"The folder {path.parent} does not exist.", "Make it, or give another name.")
     if path.exists() and not overwrite:
         raise CatalogError(f"{path} exists.", "Give another name, or --overwrite.")
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """Write a table as CSV or Parquet, as its name says, whole or not at all; its owner alone can read it.
+
+    It is made in memory first: what polars raises on a full disk does not say that it is full.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder cannot be written; `path` is as it was.
+    """
+    content = BytesIO()
+    if path.suffix == ".csv":
+        frame.write_csv(content)
+    else:
+        frame.write_parquet(content)
+    write_bytes(path, content.getvalue())
