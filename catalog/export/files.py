@@ -1,5 +1,6 @@
 """Files that somebody takes away: named as their format is, and over nothing unasked."""
 
+import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,10 @@ def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) ->
         raise CatalogError(f"Expected a file that ends in {' or '.join(suffixes)}; the name that was given {got}.")
     if not path.parent.is_dir():
         raise CatalogError(f"The folder {path.parent} does not exist.", "Make it, or give another name.")
+    if path.is_dir():
+        raise CatalogError(f"{path} is a folder; expected the name of a file.", "Give another name.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise CatalogError(f"No file can be made in the folder {path.parent}.", "Give a folder that you may write to.")
     if path.exists() and not overwrite:
         raise CatalogError(f"{path} exists.", "Give another name, or --overwrite.")
 

@@ -38,6 +38,20 @@ def test_a_file_that_is_there_is_kept_unless_told_otherwise(tmp_path: Path) -> N
     require_writable(path, (".csv",), overwrite=True)
 
 
+def test_a_folder_of_the_name_is_refused_before_work_begins(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(CatalogError, match="is a folder"):
+        require_writable(tmp_path / "out.csv", (".csv",), overwrite=True)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_work_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)  # of root the system asks no mode
+    with pytest.raises(CatalogError, match="you may write to"):
+        require_writable(tmp_path / "out.csv", (".csv",), overwrite=True)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_is_read_back_as_it_was_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
