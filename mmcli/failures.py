@@ -13,6 +13,10 @@ from mmtrain.ranks.environment import rank_of_process
 
 FREE_SOME_SPACE = "The disk is full, or your quota of it is. What was stored is intact: free some space, then run"
 DISK_IS_FULL = f"{FREE_SOME_SPACE} the same command again."
+FILE_IS_TOO_LARGE = (
+    "A file would be larger than it may be here: a limit of the shell (ulimit -f) or of the file system. Nothing of it "
+    "was kept: lift the limit, or write to another disk."
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -31,6 +35,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if is_full_disk(error):
         return DISK_IS_FULL
+    if any(isinstance(cause, OSError) and cause.errno == errno.EFBIG for cause in causes(error)):
+        return FILE_IS_TOO_LARGE
     if message := memory_message(causes(error)):
         return message
     if isinstance(error, OSError) and error.filename:

@@ -6,13 +6,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from catalog.export.files import require_writable
+from catalog.export.files import require_writable, write_frame
 from catalog.export.group_counts import GroupTable
 from catalog.features import feature_columns
 from catalog.fields import Dictionary
 from catalog.statements import fetch_frame
 from catalog.targets import choose_features
-from mmbase.files import replace_file
 
 SAMPLE_COLUMNS = ("sample_id", "row", "split")
 """What a sample has beside its features."""
@@ -51,7 +50,7 @@ def export_features(
     chosen = choose_features(dictionary, names)
     require_writable(path, SUFFIXES, overwrite=overwrite)
     frame = feature_frame(connection, chosen)
-    _write(frame, path)
+    write_frame(path, frame)
     return frame.height
 
 
@@ -72,7 +71,7 @@ def export_groups(tables: Sequence[GroupTable], path: Path, *, overwrite: bool =
     frame = group_frame(tables)
     if path.suffix == ".csv":
         frame = frame.with_columns(pl.col("number").cast(pl.String).str.strip_suffix(".0"))  # a count is no decimal
-    _write(frame, path)
+    write_frame(path, frame)
     return frame.height
 
 
@@ -110,11 +109,3 @@ def _numbers(table: GroupTable, column: int) -> Iterator[tuple[str, str, float |
     if table.is_measured:
         yield "mean", "", table.means_C[column]
         yield "sd", "", table.sds_C[column]
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    with replace_file(path) as file:
-        if path.suffix == ".csv":
-            frame.write_csv(file)
-        else:
-            frame.write_parquet(file)

@@ -1,9 +1,14 @@
 """Files that somebody takes away: named as their format is, and over nothing unasked."""
 
+import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
+import polars as pl
+
 from catalog.errors import CatalogError
+from mmbase.files import write_bytes
 
 
 def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
@@ -19,5 +24,27 @@ def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) ->
         raise CatalogError(f"Expected a file that ends in {' or '.join(suffixes)}; the name that was given {got}.")
     if not path.parent.is_dir():
         raise CatalogError(f"The folder {path.parent} does not exist.", "Make it, or give another name.")
+    if path.is_dir():
+        raise CatalogError(f"{path} is a folder; expected the name of a file.", "Give another name.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise CatalogError(f"No file can be made in the folder {path.parent}.", "Give a folder that you may write to.")
     if path.exists() and not overwrite:
         raise CatalogError(f"{path} exists.", "Give another name, or --overwrite.")
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """Write a table as CSV or Parquet, as its name says, whole or not at all; its owner alone can read it.
+
+    It is made in memory first: what polars raises on a full disk does not say that it is full.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder cannot be written; `path` is as it was.
+    """
+    content = BytesIO()
+    if path.suffix == ".csv":
+        frame.write_csv(content)
+    else:
+        frame.write_parquet(content)
+    write_bytes(path, content.getvalue())

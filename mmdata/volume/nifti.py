@@ -106,8 +106,8 @@ def _open_stream(content: bytes) -> io.BufferedIOBase:
         stream: io.BufferedIOBase = IGzipFile(fileobj=file, mode="rb")
         return stream
     if _header_size(content) is None:
-        found = content[:4].hex() or "none"
-        raise ScanRejected("not-gzip", f"expected a gzip stream or a NIfTI header, the first bytes are {found}")
+        found = f"the first bytes are {content[:4].hex()}" if content else "the file is empty"
+        raise ScanRejected("not-gzip", f"expected a gzip stream or a NIfTI header, {found}")
     return file
 
 

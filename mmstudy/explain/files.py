@@ -33,23 +33,25 @@ def require_new_folder(folder: Path) -> None:
 def write_files(
     layout: StudyLayout, folder: Path, files: Mapping[str, bytes], rows: Collection[int], *, of_one_person: bool
 ) -> None:
-    """Write files in their order; none of them stays if one of those they are made of has withdrawn meanwhile.
+    """Write files in their order; none stays if the disk is full or one of those they show has withdrawn meanwhile.
 
     Raises
     ------
     StudyError
         Somebody has, the folder's name holds a participant's number, or the study cannot be written.
+    OSError
+        The disk is full or the folder cannot be written.
     """
     paths = [folder / name for name in files]
     for path in paths if of_one_person else ():
         record_output(layout, path)
     require_present(layout, rows)
     make_directory(folder, mode=PRIVATE_FOLDER_MODE if of_one_person else SHARED_FOLDER_MODE)
-    for path, content in zip(paths, files.values(), strict=True):
-        write_bytes(path, content, mode=PRIVATE_MODE if of_one_person else SHARED_MODE)
     try:
+        for path, content in zip(paths, files.values(), strict=True):
+            write_bytes(path, content, mode=PRIVATE_MODE if of_one_person else SHARED_MODE)
         require_present(layout, rows)
-    except StudyError:
+    except BaseException:
         for path in paths:
             path.unlink(missing_ok=True)
         raise

@@ -6,7 +6,7 @@ Nothing is written before all is predicted; what is read of new people is kept n
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from catalog.export.files import require_writable
+from catalog.export.files import require_writable, write_frame
 from mmdata.readers.brain import require_extractor
 from mmdata.study import Study
 from mmstudy.outputs import keep_if_present, record_output
@@ -21,7 +21,7 @@ from mmstudy.predict.request import PredictRequest, require_named
 from mmstudy.predict.samples import Outcome
 from mmstudy.predict.stored import predict_stored, stored_memory_bytes
 from mmstudy.predict.summary import PredictionSummary, summarise
-from mmstudy.predict.table import SUFFIXES, prediction_frame, write_predictions
+from mmstudy.predict.table import SUFFIXES, prediction_frame
 from mmstudy.progress import Progress
 from mmtrain.device import choose_device
 
@@ -132,6 +132,6 @@ def _write(
     """Write the file, unless one of the study's participants whom it shows has withdrawn meanwhile."""
     rows = [outcome.sample.row for outcome in outcomes if outcome.sample.row is not None]
     frame = prediction_frame(outcomes, predictor, assumed, identify=request.identify)
-    write_predictions(request.output, frame)
+    write_frame(request.output, frame)
     if study is not None:
         keep_if_present(study.layout, request.output, rows)

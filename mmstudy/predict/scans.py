@@ -13,6 +13,7 @@ from mmdata.shard import describe_rejection, load_first_copy
 from mmdata.volume.nifti import MAX_VOXELS
 from mmdata.volume.resample import limit_threads
 from mmstudy.own_stores import ArrayKey
+from mmstudy.predict.remedies import REMEDIES
 from mmstudy.predict.samples import Fault
 
 WORKER_BYTES = BASE_WORKER_BYTES + MAX_VOXELS * NATIVE_BYTES_PER_VOXEL
@@ -70,7 +71,8 @@ def read_person(task: PersonTask) -> ReadPerson:
 
 def rejection_fault(modality: str, reason: str, detail: str) -> Fault:
     """Return why a rejected scan cannot be predicted from; it failed where the machine may be at fault."""
-    return Fault(name=reason, text=f"{reason} ({modality}): {detail}", is_failure=reason in RETRIED_REASONS)
+    remedy = f". {REMEDIES[reason]}" if reason in REMEDIES else ""
+    return Fault(name=reason, text=f"{reason} ({modality}): {detail}{remedy}", is_failure=reason in RETRIED_REASONS)
 
 
 def row_name(key: ArrayKey, settings: LoadSettings) -> str:

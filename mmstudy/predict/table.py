@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from mmbase.files import replace_file
 from mmstudy.predict.predictor import Predictor
 from mmstudy.predict.samples import Outcome
 from mmtrain.config.data import TargetConfig
@@ -50,15 +48,6 @@ def prediction_frame(
     frame = pl.concat([one.with_row_index("place") for one in frames]).sort("place", maintain_order=True).drop("place")
     unwanted = [*([] if identify else ["participant"]), *([] if len(targets) > 1 else ["target"])]
     return frame.drop(unwanted)
-
-
-def write_predictions(path: Path, frame: pl.DataFrame) -> None:
-    """Write a file that its owner alone can read, whole or not at all."""
-    with replace_file(path) as file:
-        if path.suffix == ".csv":
-            frame.write_csv(file)
-        else:
-            frame.write_parquet(file)
 
 
 def _target_frame(

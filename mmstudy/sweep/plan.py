@@ -22,7 +22,7 @@ from mmtrain.config.data import DataConfig
 from mmtrain.models.registry import load_architecture
 
 BALANCE = "weight"
-"""Of binary targets where nothing else is asked for: drawing classes anew cannot serve a network of several targets."""
+"""Of binary targets, unless the sweep itself is asked for another: drawing cannot serve a network of several targets."""
 _OWN_BLOCK = "The model would see the group of features that the target belongs to."
 
 
@@ -167,8 +167,8 @@ def _settings_of_all(
     """
     from_study = applicable_defaults(study, settings.train)
     of_cells = {"inputs", "metadata_blocks", "keep_own_block", "model", "seed"}
-    shared = {"balance": BALANCE, **{name: value for name, value in from_study.items() if name not in of_cells}}
-    shared |= settings.train
+    shared = {name: value for name, value in from_study.items() if name not in of_cells}
+    shared |= {"balance": BALANCE, **settings.train}
     if shared.get("augment", AugmentationConfig().augment) not in READING_COPIES or "copies" in shared:
         return shared
     side = shared.get("side", DataConfig.__dataclass_fields__["side"].default)

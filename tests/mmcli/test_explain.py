@@ -1,5 +1,6 @@
 """`mm explain` on trained runs of the study, from the command line."""
 
+import errno
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from matplotlib.image import imread
 import mmstudy.explain.files
 from catalog.database import open_catalog
 from catalog.statements import fetch_frame
+from mmbase.files import write_bytes
+from mmcli.failures import DISK_IS_FULL
 from mmdata.errors import StudyError
 from mmdata.ledger.receipts import read_outputs
 from mmdata.store.schema import StudyLayout
@@ -252,3 +255,18 @@ def test_files_of_somebody_who_has_withdrawn_meanwhile_do_not_stay(
     words = ("--sample", explaining.complete_sample(), "--device", "cpu")
     assert "have withdrawn" in complaint_last(explaining.explain(tmp_path / "out", *words))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_file_and_the_same_command_works_once_there_is_space(
+    explaining: Explaining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_at_the_second(path: Path, content: bytes, *, mode: int) -> None:
+        if any(path.parent.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_bytes(path, content, mode=mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mmstudy.explain.files, "write_bytes", full_at_the_second)
+        assert complaint_last(explaining.explain(tmp_path / "out", *FAST)) == f"error: {DISK_IS_FULL}"
+    assert list((tmp_path / "out").iterdir()) == []
+    assert "explanation.json" in explaining.written(tmp_path / "out", *FAST)["files"]

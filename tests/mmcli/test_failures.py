@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from catalog.errors import CohortError
 from mmbase.errors import MmError
 from mmcli.commands import CommandGroup
-from mmcli.failures import DISK_IS_FULL, explain
+from mmcli.failures import DISK_IS_FULL, FILE_IS_TOO_LARGE, explain
 from mmdata.errors import StoreError
 from mmtrain.errors import TrainError
 
@@ -71,6 +71,13 @@ def test_a_full_disk_is_known_by_its_number_wherever_it_was_met(run_failing: Fai
     for error in (full, wrapped, handled, raised_from(ValueError("deeper"), wrapped)):
         result = run_failing(error)
         assert (result.exit_code, result.stderr) == (1, f"error: {DISK_IS_FULL}\n")
+
+
+def test_a_limit_on_the_size_of_files_is_told(run_failing: Fails) -> None:
+    too_large = OSError(errno.EFBIG, "File too large")
+    for error in (too_large, raised_from(RuntimeError("cannot write"), too_large)):
+        result = run_failing(error)
+        assert (result.exit_code, result.stderr) == (1, f"error: {FILE_IS_TOO_LARGE}\n")
 
 
 def test_the_words_of_a_message_make_no_full_disk() -> None:

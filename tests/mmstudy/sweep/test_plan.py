@@ -57,7 +57,7 @@ def test_each_its_own_gives_a_cell_every_sample_that_has_its_inputs(study: Path)
 
 def test_a_cell_whose_scans_the_study_has_not_says_so_and_takes_no_samples_from_others(own_study: Study) -> None:
     with open_in_place(own_study.layout.catalog) as catalog:
-        catalog.execute("UPDATE scans SET status = 'rejected' WHERE modality = 'dwi'")
+        catalog.execute("UPDATE scan_outcome SET status = 'rejected' WHERE modality = 'dwi'")
     plan = plan_of(own_study, targets=("age",), input_sets=(("flair",), ("flair", "dwi")))
     assert plan.required_inputs == ("flair",)
     assert [of.population.reason for of in plan.cells] == ["", "The study has no dwi stored."]
