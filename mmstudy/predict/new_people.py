@@ -17,7 +17,7 @@ from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
 from mmstudy.predict.checking import Expectation, check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
+from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, lacking_inputs, missing_warnings
 from mmstudy.predict.model_set import ArrayKey, sample_bytes
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
@@ -147,6 +147,7 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
         sample=person.sample,
         faults=tuple(faults),
         warnings=(*person.warnings, *assumed, *lacking),
+        without=lacking_inputs(rules.wanted, present),
         allowed=allowed,
     )
 
