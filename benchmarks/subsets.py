@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from benchmarks.stand_ins import learned_stand_ins
 from cli import app
+from mmbase.names import METADATA
 from mmdata.study import load_study
 from mmstudy.evaluate.opened import open_results
 from mmstudy.evaluate.subsets import every_subset
@@ -36,10 +37,11 @@ from mmtrain.results import predicted_of
 PARTICIPANTS, SEEDS = 480, (1,)
 INPUTS = ("flair", "t1", "connectivity", "metadata")
 SEPARATE = (("connectivity",), ("metadata",), ("connectivity", "metadata"), ("t1",), INPUTS)
+BLOCKS = ("--metadata-block", "disease", "--metadata-block", "serology")
 DROPOUT = ("--modality-dropout", "0.3")
 SETTINGS = (
-    *("--target", "age,sex", "--metadata-block", "disease", "--metadata-block", "serology", "--augment", "none"),
-    *("--side", "32", "--channels", "4,8,16,32", "--epochs", "16", "--patience", "16", "--batch-size", "16"),
+    *("--target", "age,sex", "--augment", "none", "--side", "32"),
+    *("--channels", "4,8,16,32", "--epochs", "16", "--patience", "16", "--batch-size", "16"),
     *("--learning-rate", "2e-3", "--schedule", "cosine", "--device", "cpu"),
 )
 POOLED = ("mae", "brier")
@@ -83,7 +85,8 @@ def train(study: Path, seed: int, name: str, inputs: Sequence[str], *words: str)
     finished: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
     if name not in finished:
         known = {path.name for path in (study / "runs").glob("*")}
-        _run("--study", study, "train", "--inputs", ",".join(inputs), *SETTINGS, "--seed", seed, *words)
+        asked = ("--inputs", ",".join(inputs), *(BLOCKS if METADATA in inputs else ()))
+        _run("--study", study, "train", *asked, *SETTINGS, "--seed", seed, *words)
         (finished[name],) = {path.name for path in (study / "runs").glob("*")} - known
         record.write_text(json.dumps(finished, indent=2))
     return finished[name]
