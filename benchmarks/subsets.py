@@ -100,11 +100,11 @@ def compare(study: Path, runs: dict[str, str]) -> dict[str, Any]:
     found = {}
     for target, (metrics, ours) in one.items():
         usable = [metric for metric in metrics if metric.name in POOLED]
-        pooled = [_pool(of) for of in (learned[target][1], ours)]
-        ends = bootstrap_difference(usable, *pooled, np.tile(ours[0].participants, len(ours)), seed=1)
-        values = [measure(usable, scored) for scored in pooled]
+        of_learned, of_one = _pool(learned[target][1]), _pool(ours)
+        ends = bootstrap_difference(usable, of_learned, of_one, np.tile(ours[0].participants, len(ours)), seed=1)
+        values = {"learned": measure(usable, of_learned), "one": measure(usable, of_one)}
         found[target] = {
-            name: {"learned": values[0][name], "one": values[1][name], "interval of the difference": interval}
+            name: {"interval of the difference": interval, **{variant: of[name] for variant, of in values.items()}}
             for name, interval in ends.items()
         }
     return found
