@@ -126,7 +126,7 @@ def one_sample(study: Study, card: ModelCard, sample_id: str) -> People:
         columns = list(feature_columns(catalog, found["row"], shown))
     if lacking := [name for name in stored_inputs(card) if name not in stored]:
         raise StudyError(
-            f"This sample has no {', '.join(lacking)} stored, and the model needs it.",
+            f"This sample has no {', '.join(lacking)} stored, and an explanation needs every input of the model.",
             "mm query 'FROM scans' says why a scan was rejected.",
         )
     values = [column.cast(pl.Float64).fill_null(float("nan")).to_numpy() for column in columns]

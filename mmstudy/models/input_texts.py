@@ -114,7 +114,8 @@ def onnx_inputs(card: ModelCard) -> str:
         parts.append(f"`connectivity` (B, {card.shape.num_edges})")
     if card.shape.num_features:
         parts.append(f"`metadata` (B, {card.shape.num_features}), features scaled by `model.json`")
-    return "; ".join(parts)
+    needed = ", all of them for every person: it does not predict from fewer" if card.optional_inputs else ""
+    return "; ".join(parts) + needed
 
 
 def listed(names: Sequence[str]) -> str:

@@ -48,11 +48,16 @@ def find_faults(
     return faults
 
 
+def lacking_inputs(wanted: WantedInputs, present: Collection[str]) -> tuple[str, ...]:
+    """Return the inputs that a sample does not have."""
+    return tuple(name for name in wanted.every if name not in present)
+
+
 def missing_warnings(
     wanted: WantedInputs, present: Collection[str], rejected: Mapping[str, Fault], features: Mapping[str, float]
 ) -> list[str]:
     """Return what a prediction is made without."""
-    lacking = [name for name in wanted.every if name not in present]
+    lacking = lacking_inputs(wanted, present)
     told = [f"without {name} ({rejected[name].name})" if name in rejected else f"without {name}" for name in lacking]
     unknown = [name for name in wanted.features if not np.isfinite(features.get(name, np.nan))]
     if METADATA in present and unknown:

@@ -18,7 +18,7 @@ from mmdata.readers.scan import LoadSettings
 from mmstudy.own_stores import ArrayKey
 from mmstudy.predict.checking import Expectation, check_features, check_scan, divide
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
+from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, lacking_inputs, missing_warnings
 from mmstudy.predict.model_set import sample_bytes
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
@@ -148,6 +148,7 @@ def _judge(person: Person, read: ReadPerson, present: Collection[str], rules: Pe
         sample=person.sample,
         faults=tuple(faults),
         warnings=(*person.warnings, *assumed, *lacking),
+        without=lacking_inputs(rules.wanted, present),
         allowed=allowed,
     )
 

@@ -45,6 +45,8 @@ class Outcome:
     sample: Sample
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Inputs of the models that the sample does not have: their intervals, of samples that have all, are not its."""
     allowed: tuple[Deviation, ...] = ()
     """Deviations that the user let pass."""
     prediction_T: NDArray[np.float64] | None = None

@@ -13,7 +13,7 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.own_stores import ArrayKey, open_own_stores, store_attributes
 from mmstudy.predict.checking import Expectation, check_features, check_stores, divide
 from mmstudy.predict.deviation import Deviation
-from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, missing_warnings
+from mmstudy.predict.inputs import WantedInputs, find_faults, has_features, lacking_inputs, missing_warnings
 from mmstudy.predict.model_set import arrays_of, sample_bytes
 from mmstudy.predict.predictor import InputBatch, Member, Predictor, combine
 from mmstudy.predict.samples import LEARNT_FROM, Outcome, finish_all
@@ -99,7 +99,13 @@ def _judge(
         warnings = [] if faults else missing_warnings(rules.wanted, present, one.rejected, features)
         if one.sample.name in rules.learnt_from and not faults:
             warnings.append(LEARNT_FROM)
-        outcomes[position] = Outcome(sample=one.sample, faults=faults, warnings=tuple(warnings), allowed=allowed)
+        outcomes[position] = Outcome(
+            sample=one.sample,
+            faults=faults,
+            warnings=tuple(warnings),
+            without=lacking_inputs(rules.wanted, present),
+            allowed=allowed,
+        )
         if not faults:
             groups[present].append(position)
     return outcomes, groups

@@ -35,6 +35,8 @@ class PredictionSummary:
     """Continuous target to the number of calibration samples."""
     without_intervals: tuple[str, ...]
     """Continuous targets that have none."""
+    num_incomplete: int
+    """Predicted samples that lack an input, and have no interval."""
     assumed: Mapping[str, str] = field(default_factory=dict)
     """What is not known of how the model was trained, and what is taken in its place."""
     order: str = ""
@@ -59,6 +61,7 @@ class PredictionSummary:
             "half_widths": dict(self.half_widths),
             "calibration_samples": dict(self.num_calibration),
             "without_intervals": list(self.without_intervals),
+            "predicted_without_an_input": self.num_incomplete,
             "assumed": dict(self.assumed),
             "withdrawn_left_out": self.num_withdrawn,
             "image_files_not_understood": self.num_not_understood,
@@ -89,6 +92,7 @@ def summarise(outcomes: Sequence[Outcome], predictor: Predictor, **more: Any) ->
         },
         num_calibration={name: one.num_samples for name, one in intervals.items()},
         without_intervals=tuple(name for name in continuous if name not in intervals),
+        num_incomplete=sum(bool(outcome.without) for outcome in outcomes if outcome.status == "predicted"),
         **more,
     )
 
@@ -130,6 +134,11 @@ def _interval_lines(summary: PredictionSummary) -> Iterator[str]:
         yield (
             f"Intervals of {name}: {wide.strip()}. They cover {summary.level:.0%} of new samples on average, where "
             f"these are like the {number} validation samples that they are calibrated on."
+        )
+    if summary.num_calibration and summary.num_incomplete:
+        yield (
+            f"{summary.num_incomplete} of the samples were predicted without an input and have no interval: validation "
+            "samples have all inputs, so their errors do not say how far off such a prediction is."
         )
     for name in summary.without_intervals:
         yield (

@@ -58,7 +58,8 @@ def _target_frame(
     spreads_N = np.array([nothing if o.spread_T is None else o.spread_T[index] for o in outcomes], np.float64)
     lower_N, upper_N = np.full_like(values_N, nothing), np.full_like(values_N, nothing)
     if intervals := predictor.intervals.of.get(target.name):
-        lower_N, upper_N = intervals.bounds(predictor.level, values_N, spreads_N)
+        has_all_N = np.array([not outcome.without for outcome in outcomes])
+        lower_N, upper_N = intervals.bounds(predictor.level, np.where(has_all_N, values_N, nothing), spreads_N)
     threshold = predictor.thresholds.get(target.name)
     rows = [
         {

@@ -22,7 +22,7 @@ from mmtrain.config.data import DataConfig
 from mmtrain.models.registry import load_architecture
 
 BALANCE = "weight"
-"""Of binary targets, unless the sweep itself is asked for another: drawing cannot serve a network of several targets."""
+"""Of binary targets, unless the sweep is asked for another: drawing cannot serve a network of several targets."""
 _OWN_BLOCK = "The model would see the group of features that the target belongs to."
 
 

@@ -78,6 +78,18 @@ def test_a_model_predicts_from_arrays_what_it_predicts_from_stores(
     np.testing.assert_array_equal(predicted, expected[:, 0])
 
 
+@pytest.mark.parametrize("subset", [("t1",), ("flair", "metadata")], ids="+".join)
+def test_a_model_in_bins_predicts_from_arrays_what_it_predicts_from_stores(
+    tiny: TinyStudy, subset: tuple[str, ...]
+) -> None:
+    in_bins = {**SETTINGS, "regression": "bins"}
+    model, task = load_model(tiny.train(**in_bins).path), tiny.prepare(**in_bins)
+    (expected,) = predict_from_subsets(task, model.network, "test", [subset], lambda *_: None)
+    predicted = model.predict(**read_inputs(tiny, subset, TEST))["age"]
+    np.testing.assert_array_equal(predicted, expected[:, 0])
+    assert predicted.min() > 0 and len(set(predicted)) == len(TEST)
+
+
 def test_predictions_from_subsets_differ_and_progress_is_told(tiny: TinyStudy, model: TrainedModel) -> None:
     told: list[tuple[int, int]] = []
     task = tiny.prepare(**{**SETTINGS, "batch_size": 4})

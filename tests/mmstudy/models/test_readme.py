@@ -116,3 +116,11 @@ def test_lines_between_sections_are_single_and_no_template_is_left(bundle: Path)
     for text in (render(), render(results=None), BundleDirectory(bundle).readme.read_text()):
         assert "\n\n\n" not in text and "{{" not in text and "{%" not in text
         assert text.endswith(".\n")
+
+
+def test_an_onnx_file_is_said_to_need_what_the_model_itself_can_do_without() -> None:
+    assert "it does not predict from fewer" not in render()
+    optional = render(card=replace(CARD, optional_inputs=CARD.inputs))
+    assert (
+        "A person may lack" in optional and "all of them for every person: it does not predict from fewer" in optional
+    )

@@ -22,6 +22,7 @@ from mmstudy.predict.request import PredictRequest
 from mmstudy.predict.samples import LEARNT_FROM
 from mmstudy.predict.summary import summary_lines
 from mmtrain.data.cohort import read_cohort
+from mmtrain.intervals import Intervals, TargetIntervals, write_intervals
 from mmtrain.models.trained import load_model
 from tests.mmstudy.predict.conftest import Trained, silent
 
@@ -105,6 +106,28 @@ def test_too_few_validation_people_give_no_interval_and_the_summary_says_so(trai
     predicted, summary = trained.predict(tmp_path / "all.parquet")
     assert predicted["lower"].is_null().all()
     assert summary.without_intervals == ("age",)
+
+
+@pytest.mark.parametrize("source", ["stores", "files"])
+def test_a_sample_that_lacks_an_input_has_no_interval_and_the_summary_counts_it(
+    trained: Trained, tmp_path: Path, source: str
+) -> None:
+    bundle = trained.bundle(tmp_path / "optional")
+    card = json.loads(bundle.model_card.read_text())
+    bundle.model_card.write_text(json.dumps(card | {"optional_inputs": card["inputs"]}))
+    write_intervals(bundle.intervals, Intervals({"age": TargetIntervals(num_samples=20, half_widths={0.9: 3.0})}))
+    sources = [f"ukb:{trained.release}"] if source == "files" else []
+    predicted, summary = trained.predict(
+        tmp_path / "ages.parquet", *sources, model=str(bundle.path), study=trained.study
+    )
+    ages = predicted.filter(status="predicted", target="age")
+    lacks = pl.col("warnings").fill_null("").str.contains("without ", literal=True)
+    complete, incomplete = ages.filter(~lacks), ages.filter(lacks)
+    assert summary.num_incomplete == len(incomplete) > 0 and len(complete) > 0
+    assert incomplete["lower"].is_null().all() and incomplete["upper"].is_null().all()
+    np.testing.assert_allclose(complete["upper"] - complete["prediction"], 3.0)
+    told = f"{len(incomplete)} of the samples were predicted without an input and have no interval"
+    assert any(line.startswith(told) for line in summary_lines(summary))
 
 
 def test_samples_are_chosen_by_split_and_by_list(trained: Trained, tmp_path: Path) -> None:
