@@ -10,8 +10,9 @@ limit    the median and so many spreads to either side that a good scan passes a
          `FALSE_ALARM_RATE`, were its signs as normal ones are; times `MARGIN`, because their tails are longer.
 
 The factor is Student's t for one more observation of the same kind, at a rate that is divided by the number of limits
-(Bonferroni's bound), so that it widens where there were few people to learn from. No limit is nearer to the median than
-the sign's `least`, below which a difference does no harm.
+(Bonferroni's bound), so that it widens where there were few people to learn from. Its degrees of freedom are those of
+one spread: half of the people, where each side has its own; else the people less two, for the median and for the mean
+that a spread is. No limit is nearer to the median than the sign's `least`, below which a difference does no harm.
 
 Source: prediction interval of one more normal observation, e.g. Hahn and Meeker, Statistical Intervals, Wiley 1991.
 """
@@ -57,7 +58,8 @@ class Usual:
         least
             Distance from the median that is harmless, in the number's own unit.
         """
-        quantile = float(student_t.ppf(1 - FALSE_ALARM_RATE / num_limits, self.people - 1))
+        degrees = self.people - 2 if _shares_one_spread(self.people) else self.people // 2
+        quantile = float(student_t.ppf(1 - FALSE_ALARM_RATE / num_limits, degrees))
         factor = MARGIN * quantile * (1 + 1 / self.people) ** 0.5
         return self.median - max(least, factor * self.below), self.median + max(least, factor * self.above)
 
@@ -72,9 +74,7 @@ def usual_of(values: NDArray[np.float64]) -> Usual | None:
     if len(known) < SMALLEST_COUNT:
         return None
     median = float(np.median(known))
-    parts = [known[known <= median], known[known >= median]]
-    if min(map(len, parts)) < SMALLEST_COUNT or len(known) < 2 * SMALLEST_COUNT:
-        parts = [known, known]
+    parts = [known, known] if _shares_one_spread(len(known)) else [known[known <= median], known[known >= median]]
     below, above = (float(np.sqrt(np.mean((part - median) ** 2))) for part in parts)
     return Usual(people=len(known), median=_told(median), below=rounded(below), above=rounded(above))
 
@@ -82,6 +82,11 @@ def usual_of(values: NDArray[np.float64]) -> Usual | None:
 def usual_of_all(values: Mapping[str, NDArray[np.float64]]) -> dict[str, Usual]:
     """Return what is usual of several numbers, of those that ten people or more have."""
     return {name: usual for name, column in values.items() if (usual := usual_of(column)) is not None}
+
+
+def _shares_one_spread(people: int) -> bool:
+    """Return whether people are too few to tell of each half apart."""
+    return people < 2 * SMALLEST_COUNT
 
 
 def _told(median: float) -> float:
