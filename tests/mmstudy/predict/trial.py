@@ -69,7 +69,6 @@ def planted_scans(seed: int, index: int, voxel_mm: float) -> dict[str, Planted]:
         "inverted": (_inverted(rows["t1"]), "inverted-contrast"),
         "volume-clamp for brain-clamp, T1": (_row(t1, scan, VOLUME_CLAMP), "clamp-region"),
         "FLAIR as T1": (rows["flair"], "other-modality"),
-        "x flipped, T1": (rows["t1"][::-1], "x-flipped"),
     }
     found = {
         name: Planted(study="own", modality="t1", row=row, names=frozenset(names))
@@ -84,8 +83,6 @@ def planted_scans(seed: int, index: int, voxel_mm: float) -> dict[str, Planted]:
         "MD for FA": ("own", "dwi", rows["md"], "other-diffusion-map"),
         "192 mm data for a 183 mm model": ("reference", "t1", rows["t1"], "other-grid"),
         "brain-clamp for volume-clamp, T1": ("volume-clamp", "t1", rows["t1"], "clamp-region"),
-        "x flipped, FLAIR": ("own", "flair", rows["flair"][::-1], "x-flipped"),
-        "x flipped, FA": ("own", "dwi", rows["fa"][::-1], "x-flipped"),
     }
     return found | {
         name: Planted(study=study, modality=modality, row=row, names=frozenset([wanted]))
