@@ -60,7 +60,8 @@ def test_of_a_hundred_good_scans_one_is_refused_at_most_and_planted_deviations_a
             found.setdefault(what, Counter())[", ".join(sorted(names))] += 1
             named[what] += bool(names & plant.names)
     if file := os.environ.get("MM_REFUSALS"):
-        Path(file).write_text(json.dumps({"alarms": alarms, "mirrored": mirrored, "found": found}, indent=1), encoding="utf-8")
+        figures = {"alarms": alarms, "mirrored": mirrored, "found": found}
+        Path(file).write_text(json.dumps(figures, indent=1), encoding="utf-8")
     assert min(of[""] for of in alarms.values()) >= 99
     assert all(sum(told for names, told in of.items() if "x-flipped" in names) > 80 for of in mirrored.values())
     assert {what for what in found if named[what] < 11} <= RARELY_FOUND
