@@ -6,7 +6,8 @@ maps       shares of grey and white matter and of brain, and two smooth weights:
 pull       a smooth field in mm that points into the ventricles, at most 1 mm long. Anatomy is looked up at
            ``position + field``, so following the pull by k mm moves the ventricles' walls outwards by about k mm.
 
-Every participant's field is the pull times their ventricles' enlargement plus a smooth random field of their own.
+Every participant's field is the pull times their ventricles' enlargement, plus a smooth random field of their own, plus
+the asymmetry that people have in common in the amount that is theirs (`asymmetry`): the templates are symmetric.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from nilearn.datasets import load_mni152_brain_mask, load_mni152_gm_template, lo
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mmdata.synth.asymmetry import draw_petalias, forward_shares
 from mmdata.synth.participant import Brain
 from mmdata.synth.pose import Pose
 
@@ -44,6 +46,8 @@ class Template:
     """MNI152 mm of the first voxel, shape (3,); the axes run along R, A, S."""
     pull_XYZ3: Map
     """In mm, every fourth voxel of the 1 mm template."""
+    forward_2XYZ: Map
+    """How far forwards a frontal and an occipital petalia move anatomy, mm per mm, at the same voxels."""
     near_brain_XYZ: NDArray[np.bool_]
     """Brain and 8 mm around it, every fourth voxel of the 1 mm template."""
     brain_points_N3: NDArray[np.float64]
@@ -84,12 +88,15 @@ def load_template(voxel_mm: float) -> Template:
         ndimage.gaussian_filter(a, blur)[::step, ::step, ::step] for a in (gm, wm, brain, near_ventricles, near_sulci)
     ]
     coarse_brain = brain[::_FIELD_STEP, ::_FIELD_STEP, ::_FIELD_STEP] > 0.5
+    voxels = np.ogrid[*map(slice, coarse_brain.shape)]
+    x_mm, y_mm, z_mm = (axis * _FIELD_STEP + o for axis, o in zip(voxels, origin_mm, strict=True))
     points = np.argwhere(coarse_brain) * float(_FIELD_STEP)
     return Template(
         maps_CXYZ=torch.from_numpy(np.stack(maps)),
         step_mm=float(step),
         origin_mm=origin_mm,
         pull_XYZ3=_pull(ventricles),
+        forward_2XYZ=forward_shares(x_mm, y_mm, z_mm),
         near_brain_XYZ=ndimage.binary_dilation(coarse_brain, iterations=2),
         brain_points_N3=np.asarray(points + origin_mm, dtype=np.float64),
     )
@@ -102,6 +109,7 @@ def draw_field(rng: np.random.Generator, template: Template, brain: Brain) -> Ma
     sigma = _RANDOM_FIELD_SIGMA_MM / _FIELD_STEP
     noise = ndimage.gaussian_filter(noise, (sigma, sigma, sigma, 0.0), truncate=3.0)
     field: Map = noise * np.float32(_RANDOM_FIELD_SD_MM / noise.std()) + template.pull_XYZ3 * brain.ventricle_mm
+    field[..., 1] -= np.tensordot(draw_petalias(rng), template.forward_2XYZ, axes=1)  # looked up further back
     return field
 
 

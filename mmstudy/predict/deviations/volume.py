@@ -22,8 +22,8 @@ from mmstudy.predict.deviations.explanation import explain
 from mmstudy.predict.deviations.names import deviation
 from mmstudy.predict.deviations.parts import find_missing_part, part_missing, unstripped
 
-NUM_VOLUME_LIMITS = NUM_LIMITS + 1
-"""Those of the signs, and that of mirrored brains."""
+_SIGN_LIMITS, _FLIP_LIMITS = 2 * NUM_LIMITS, 2
+"""Half of the false alarms are the signs', half are for mirrored brains: these are the hardest to tell."""
 MIN_FLIP_POWER = 0.5
 """Where fewer of all mirrored brains would be found, none is looked for: it would be chance."""
 _EVERYBODY_ABOVE = 0.3
@@ -107,7 +107,7 @@ def flip_limit(asymmetry: Usual | None) -> float | None:
     """Return below which asymmetry a brain counts as mirrored; None where too few mirrored ones would be found."""
     if asymmetry is None or asymmetry.above <= 0:
         return None
-    low, _ = asymmetry.limits(NUM_VOLUME_LIMITS)
+    low, _ = asymmetry.limits(_FLIP_LIMITS, margin=1.0)  # a sum over the whole brain is nearly normal
     power = NormalDist().cdf((low + asymmetry.median) / asymmetry.above)
     return low if power >= MIN_FLIP_POWER and low > -asymmetry.median else None
 
@@ -115,7 +115,7 @@ def flip_limit(asymmetry: Usual | None) -> float | None:
 def _alarm(name: str, value: float, usual: Usual | None) -> _Alarm | None:
     if usual is None:
         return None
-    low, high = usual.limits(NUM_VOLUME_LIMITS, least=SIGNS[name].least)
+    low, high = usual.limits(_SIGN_LIMITS, least=SIGNS[name].least)
     low, high = low if "low" in SIGNS[name].sides else -np.inf, high if "high" in SIGNS[name].sides else np.inf
     return None if low <= value <= high else _Alarm(name, value, low, high)
 

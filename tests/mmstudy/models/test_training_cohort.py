@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from mmdata.volume.geometry import Grid
 from mmstudy.models import cohort_file
@@ -79,16 +80,17 @@ def test_the_mean_and_its_spread_are_those_of_numpy_and_a_persons_own_share_is_l
     assert described.usual["likeness"].median == pytest.approx(np.median(likeness), abs=1e-4)
 
 
-def test_limits_of_normal_numbers_raise_no_more_false_alarms_than_stated() -> None:
+@pytest.mark.parametrize(("people", "num_cohorts"), [(10, 2000), (20, 2000), (21, 2000), (200, 500)])
+def test_limits_of_normal_numbers_raise_as_many_false_alarms_as_stated(people: int, num_cohorts: int) -> None:
+    num_limits = 4
     rng = np.random.default_rng(3)
-    alarms = 0
-    for _ in range(400):
-        usual = usual_of(rng.normal(5.0, 2.0, 25))
+    rates = []
+    for _ in range(num_cohorts):
+        usual = usual_of(rng.normal(5.0, 2.0, people))
         assert usual is not None
-        low, high = usual.limits(2)
-        new = rng.normal(5.0, 2.0, 500)
-        alarms += int(((new < low) | (new > high)).sum())
-    assert alarms / (400 * 500) <= FALSE_ALARM_RATE
+        low, high = usual.limits(num_limits, margin=1.0)
+        rates.append(norm.cdf(low, 5.0, 2.0) + norm.sf(high, 5.0, 2.0))
+    assert np.mean(rates) == pytest.approx(2 * FALSE_ALARM_RATE / num_limits, rel=0.2)
 
 
 def test_limits_are_wider_the_fewer_people_and_never_nearer_than_what_is_harmless() -> None:

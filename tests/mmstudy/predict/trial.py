@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from mmdata.volume.preprocess import as_fractions
 from mmdata.volume.settings import VolumeSettings
@@ -17,9 +16,8 @@ from tests.mmstudy.predict.planted import IMAGES, REFERENCE_SETTINGS, SETTINGS, 
 
 SIDE = SETTINGS.sides[0]
 VOLUME_CLAMP = replace(SETTINGS, clamp_region="volume")
-STUDIES = {"own": SETTINGS, "reference": REFERENCE_SETTINGS, "volume-clamp": VOLUME_CLAMP, "asymmetric": SETTINGS}
-"""Settings of the studies whose models are tried; the last one's people have a torque of `TORQUE_MM`."""
-TORQUE_MM = 6.0
+STUDIES = {"own": SETTINGS, "reference": REFERENCE_SETTINGS, "volume-clamp": VOLUME_CLAMP}
+"""Settings of the studies whose models are tried."""
 Rows = dict[str, NDArray[Any]]
 
 
@@ -39,9 +37,7 @@ def good_scans(seed: int, index: int, voxel_mm: float) -> dict[tuple[str, str], 
     """Return a participant's scans as each study stores them, by study and modality."""
     scans = draw_scans(seed, index, voxel_mm, ("t1", "flair", "fa"))
     rows = {("own", IMAGES[name][0]): _row(*scan, SETTINGS) for name, scan in scans.items()}
-    rows |= {(study, "t1"): _row(*scans["t1"], STUDIES[study]) for study in ("reference", "volume-clamp")}
-    rows["asymmetric", "t1"] = with_torque(rows["own", "t1"], TORQUE_MM)
-    return rows
+    return rows | {(study, "t1"): _row(*scans["t1"], STUDIES[study]) for study in ("reference", "volume-clamp")}
 
 
 def describe_people(seed: int, people: Iterable[int], voxel_mm: float) -> dict[str, TrainingCohort]:
@@ -87,13 +83,6 @@ def planted_scans(seed: int, index: int, voxel_mm: float) -> dict[str, Planted]:
         "MD for FA": ("own", "dwi", rows["md"], "other-diffusion-map"),
         "192 mm data for a 183 mm model": ("reference", "t1", rows["t1"], "other-grid"),
         "brain-clamp for volume-clamp, T1": ("volume-clamp", "t1", rows["t1"], "clamp-region"),
-        "x flipped, of people with a torque": (
-            "asymmetric",
-            "t1",
-            with_torque(rows["t1"], TORQUE_MM)[::-1],
-            "x-flipped",
-        ),
-        "x flipped, of symmetric people": ("own", "t1", rows["t1"][::-1], "x-flipped"),
     }
     return found | {
         name: Planted(study=study, modality=modality, row=row, names=frozenset([wanted]))
@@ -106,18 +95,6 @@ def told(cohorts: dict[str, TrainingCohort], study: str, modality: str, row: NDA
     volumes = cohorts[study].volumes
     grid = STUDIES[study].grid(SIDE)
     return {one.name for one in find_volume_deviations(modality, row, grid, volumes)}
-
-
-def with_torque(row: NDArray[Any], mm: float) -> NDArray[np.float32]:
-    """Return a volume whose right frontal pole lies `mm` further forwards, its left occipital pole backwards."""
-    grid = SETTINGS.grid(SIDE)
-    i, j, k = np.indices(row.shape)
-    x, y = (index * grid.spacing_mm + grid.affine_44[axis, 3] for axis, index in enumerate((i, j)))
-    moved_mm = np.exp(-((x - 25) ** 2 + (y - 45) ** 2) / 1250) - np.exp(-((x + 25) ** 2 + (y + 80) ** 2) / 1250)
-    moved: NDArray[np.float32] = ndimage.map_coordinates(
-        as_fractions(row), [i, j - mm * moved_mm / grid.spacing_mm, k], order=1
-    )
-    return moved
 
 
 def _row(image: Any, scan: Any, settings: VolumeSettings, *, moved: bool = True) -> NDArray[Any]:
