@@ -41,10 +41,11 @@ class LearnedFusionNet(fusion.FusionNet):
         edges_BE: torch.Tensor | None,
         features_BF: torch.Tensor | None,
         given_BI: torch.Tensor | None = None,
+        embeddings_BD: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return outputs (B, num_outputs), as FusionNet does."""
         if given_BI is None:
-            return super().forward(volumes_BCXYZ, edges_BE, features_BF)
+            return super().forward(volumes_BCXYZ, edges_BE, features_BF, None, embeddings_BD)
         if volumes_BCXYZ is not None:
             given_BC = given_BI[:, : volumes_BCXYZ.shape[1]]
             hidden_BC = ~given_BC & given_BC.any(dim=1, keepdim=True)
