@@ -1,7 +1,9 @@
 """Begin a sweep, or go on with one: its plan is kept, and only a sweep of the same settings goes on under its name."""
 
+import json
 from collections.abc import Sequence
 
+from mmbase.files import to_json
 from mmdata.study import Study
 from mmstudy.results.compare import differences, short_value
 from mmstudy.sweep.directory import DEFAULT_NAME, SweepDirectory, sweep_directory
@@ -43,7 +45,7 @@ def begin_sweep(
 
 def _require_same(sweep: SweepDirectory, plan: SweepPlan) -> None:
     there, _ = read_plan(sweep)
-    plain = [of.settings.to_json() for of in (there, plan)]
+    plain = [json.loads(to_json(of.settings.to_json())) for of in (there, plan)]  # as a file has them: no tuples
     changed = differences([{**settings.pop("train"), **settings} for settings in plain])
     if changed:
         told = "; ".join(f"{name} {short_value(old)}, now {short_value(new)}" for name, (old, new) in changed.items())
