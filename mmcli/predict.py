@@ -80,7 +80,7 @@ def predict(
     Each sample gets a row with an interval, or why it has no prediction. What is read of new people is kept nowhere.
     """
     from mmdata.study import parse_config
-    from mmstudy.predict.request import PredictRequest, require_named
+    from mmstudy.predict.request import PredictRequest, require_feasible
 
     if check is not None:
         if model is not None or output is not None:
@@ -110,7 +110,7 @@ def predict(
         overwrite=overwrite,
     )
     study = study_at_hand(context)
-    require_named(study, request)  # before PyTorch is loaded, which takes seconds
+    require_feasible(study, request)  # before PyTorch is loaded, which takes seconds
     if dry_run:
         _preview(study, request, as_json=as_json)
     else:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from catalog.fields import Dictionary, FeatureDefinition
 from catalog.tables.headers import read_header
 from mmbase.names import AGE
-from mmbase.suggestion import did_you_mean
 from mmdata.readers.scan import LoadedScan
 from mmdata.study import Study
 from mmstudy.models.cohort_of_run import find_training_cohort
@@ -20,12 +19,10 @@ from mmstudy.models.training_cohort import TrainingCohort
 from mmstudy.predict.deviation import Deviation
 from mmstudy.predict.deviations.definitions import find_definition_deviations
 from mmstudy.predict.deviations.features import find_column_deviations, find_feature_deviations
-from mmstudy.predict.deviations.names import NAMES
 from mmstudy.predict.deviations.scan import CheckedScan, checked_scan, find_scan_deviations
 from mmstudy.predict.deviations.store import find_store_deviations
 from mmstudy.predict.deviations.table import find_table_deviations
 from mmstudy.predict.samples import Fault
-from mmtrain.errors import TrainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +125,6 @@ def check_stores(
         *find_store_deviations(expectation.model.card, attributes),
         *find_definition_deviations(expectation.fields, dictionary),
     ]
-
-
-def require_known(names: Collection[str]) -> None:
-    """Refuse to allow what no deviation is called.
-
-    Raises
-    ------
-    TrainError
-        Lists the names there are.
-    """
-    for name in names:
-        if name not in NAMES:
-            raise TrainError(
-                f"--allow {name}: there is no deviation of this name.{did_you_mean(name, NAMES)}",
-                f"There are {', '.join(NAMES)}.",
-            )
 
 
 def divide(deviations: Sequence[Deviation], allowed: Collection[str]) -> tuple[list[Fault], tuple[Deviation, ...]]:

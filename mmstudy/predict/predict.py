@@ -6,22 +6,21 @@ Nothing is written before all is predicted; what is read of new people is kept n
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from catalog.export.files import require_writable, write_frame
+from catalog.export.files import write_frame
 from mmdata.readers.brain import require_extractor
 from mmdata.study import Study
 from mmstudy.outputs import keep_if_present, record_output
 from mmstudy.own_stores import store_attributes
-from mmstudy.predict.checking import require_known
 from mmstudy.predict.gathering import NewPeople, StudySamples, gather
 from mmstudy.predict.model_set import ModelSet, find_models
 from mmstudy.predict.new_people import memory_bytes, predict_people
 from mmstudy.predict.people import FoundPeople
 from mmstudy.predict.predictor import Affines, Predictor, load_predictor
-from mmstudy.predict.request import PredictRequest, require_named
+from mmstudy.predict.request import PredictRequest, require_feasible
 from mmstudy.predict.samples import Outcome
 from mmstudy.predict.stored import predict_stored, stored_memory_bytes
 from mmstudy.predict.summary import PredictionSummary, summarise
-from mmstudy.predict.table import SUFFIXES, prediction_frame
+from mmstudy.predict.table import prediction_frame
 from mmstudy.progress import Progress
 from mmtrain.device import choose_device
 
@@ -101,9 +100,7 @@ def run_prediction(study: Study | None, request: PredictRequest, progress: Progr
 
 def _prepare(study: Study | None, request: PredictRequest) -> ModelSet:
     """Refuse what cannot end well, before any work; return the models."""
-    require_writable(request.output, SUFFIXES, overwrite=request.overwrite)
-    require_known(request.allowed)
-    require_named(study, request)
+    require_feasible(study, request)
     if request.ingest.brain_extractor:
         require_extractor(request.ingest.brain_extractor)
     return find_models(study, request.models)

@@ -3,15 +3,20 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from catalog.export.files import require_writable
 from mmbase.names import SPLITS
+from mmbase.suggestion import did_you_mean
 from mmdata.errors import StudyError
 from mmdata.study import Study
 from mmdata.volume.settings import IngestSettings
 from mmstudy.models.place import locate_model
+from mmstudy.predict.deviations.names import NAMES
 
 DEFAULT_LEVEL = 0.9
 DEFAULT_BATCH_SIZE = 16
 ALL_SPLITS = "all"
+SUFFIXES = (".csv", ".parquet")
+"""Of the file that is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +55,12 @@ class PredictRequest:
             raise StudyError("A model has no name.", "Name one, or several with a comma between them.")
         if len(set(self.models)) < len(self.models):
             raise StudyError("A model is named twice.", "Name each once: their predictions are averaged.")
+        for name in self.allowed:
+            if name not in NAMES:
+                raise StudyError(
+                    f"--allow {name}: there is no deviation of this name.{did_you_mean(name, NAMES)}",
+                    f"There are {', '.join(NAMES)}.",
+                )
         of_study = self.split != ALL_SPLITS or self.sample_list is not None
         if self.sources and of_study:
             raise StudyError(
@@ -59,16 +70,19 @@ class PredictRequest:
             raise StudyError("--table is of new people: what the study's tables say is in its catalogue.")
 
 
-def require_named(study: Study | None, request: PredictRequest) -> None:
-    """Refuse a request that names nobody, or a model that is not there; loads nothing for it.
+def require_feasible(study: Study | None, request: PredictRequest) -> None:
+    """Refuse a file that cannot be written, and a request for nobody or of no model; loads nothing for it.
 
     Raises
     ------
+    CatalogError
+        The file cannot be written.
     StudyError
         There is neither a study nor a source.
     TrainError
         There is no model of a name.
     """
+    require_writable(request.output, SUFFIXES, overwrite=request.overwrite)
     if study is None and not request.sources:
         raise StudyError(
             "There is no study here to predict samples of, and no source was named.",

@@ -10,7 +10,6 @@ from mmstudy.predict.predictor import Predictor
 from mmstudy.predict.samples import Outcome
 from mmtrain.config.data import TargetConfig
 
-SUFFIXES = (".csv", ".parquet")
 _SCHEMA = {
     "participant": pl.String,
     "sample_id": pl.String,
