@@ -17,7 +17,10 @@ from tests.conftest import RunMm
 from tests.mmcli.conftest import SMALL_TRAINING
 from tests.mmcli.outcome import complaint
 
-HEAD = ("--target", "weight", "--inputs", "t1,metadata", "--metadata-block", "serology", "--epochs", 1)
+HEAD = (
+    *("--target", "weight", "--inputs", "t1,metadata", "--metadata-block", "serology"),
+    *("--data-size", 10, "--epochs", 1),
+)
 CPU = ("--device", "cpu")
 
 
@@ -78,7 +81,7 @@ def test_both_are_explained_for_each_target(made: Made, which: str, target: str,
 
 def test_samples_that_either_has_learnt_from_are_marked(made: Made, tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
-    made.mm("predict", "--model", made.head.run_id, "--split", "all", "--output", path, *CPU)
+    made.mm("predict", made.head.run_id, "--split", "all", "--output", path, *CPU)
     table = pl.read_parquet(path)
     marked = table.filter(pl.col("warnings").str.contains("learnt from"))
     predicted = set(table.filter(pl.col("status") == "predicted")["sample_id"])
@@ -90,7 +93,7 @@ def test_a_bundle_of_either_predicts_without_the_study_and_names_no_run(made: Ma
     for run in (made.shared, made.head):
         where = tmp_path / run.run_id.partition("_")[0]
         made.mm("export-model", run.run_id, where, "--no-onnx")
-        made.mm("predict", "--model", where, "--check", *CPU)
+        made.mm("predict", where, "--check", *CPU)
         for path in where.iterdir():
             assert not any(name.encode() in path.read_bytes() for name in (made.shared.run_id, made.head.run_id))
     told = json.loads((tmp_path / "weight" / "model.json").read_text())["trained_on"]["trunk"]
