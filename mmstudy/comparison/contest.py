@@ -136,7 +136,7 @@ def _runs_of_models(model_of_run: pl.Series, num_models: int) -> list[NDArray[np
 
 
 def _mean_over_runs(values_XR: Values, runs_M: Sequence[NDArray[np.int64]]) -> Values:
-    """Return the mean over the runs of each model, (X, M); what is not known of a run is not known of its model alone."""
+    """Return the mean over the runs of each model, (X, M); NaN of a run stays with its model."""
     return np.stack([values_XR[:, runs].mean(axis=1) for runs in runs_M], axis=1)
 
 
