@@ -81,7 +81,7 @@ def hold_contest(contenders: pl.DataFrame, reader: PredictionsReader) -> Contest
         contenders.with_row_index("model").select("model", "run_id", "participants").explode("run_id", "participants")
     )
     parts = [
-        (_read_part(of_part["run_id"].to_list(), target, reader), _mean_over_runs(of_part["model"], contenders.height))
+        (_read_part(of_part["run_id"].to_list(), target, reader), _runs_of_models(of_part["model"], contenders.height))
         for _, of_part in runs.group_by("participants", maintain_order=True)
     ]
     num_participants = sum(int(part.person_N.max(initial=-1)) + 1 for part, _ in parts)
@@ -91,8 +91,8 @@ def hold_contest(contenders: pl.DataFrame, reader: PredictionsReader) -> Contest
         )
     metrics = METRICS[kind]
     of_parts = [
-        _measure_part(part, metrics, mean_RM, derive_seed(SEED, "comparison", target, number))
-        for number, (part, mean_RM) in enumerate(parts)
+        _measure_part(part, metrics, runs_M, derive_seed(SEED, "comparison", target, number))
+        for number, (part, runs_M) in enumerate(parts)
     ]
     measured = map(_mean_over_parts, zip(*of_parts, strict=True))
     return Contest(
@@ -130,14 +130,19 @@ def _in_order_of(first: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
     return first.select("sample_id").join(table, on="sample_id", how="full", coalesce=True, maintain_order="left")
 
 
-def _mean_over_runs(model_of_run: pl.Series, num_models: int) -> Values:
-    """Return the matrix (R, M) that averages the runs of each model."""
-    is_run_RM = model_of_run.to_numpy()[:, None] == np.arange(num_models)
-    mean_RM: Values = is_run_RM / is_run_RM.sum(axis=0)
-    return mean_RM
+def _runs_of_models(model_of_run: pl.Series, num_models: int) -> list[NDArray[np.int64]]:
+    """Return which runs of a part are of each model."""
+    return [np.flatnonzero(model_of_run.to_numpy() == model) for model in range(num_models)]
 
 
-def _measure_part(part: _Part, metrics: Sequence[str], mean_RM: Values, seed: int) -> list[Measured]:
+def _mean_over_runs(values_XR: Values, runs_M: Sequence[NDArray[np.int64]]) -> Values:
+    """Return the mean over the runs of each model, (X, M); NaN of a run stays with its model."""
+    return np.stack([values_XR[:, runs].mean(axis=1) for runs in runs_M], axis=1)
+
+
+def _measure_part(
+    part: _Part, metrics: Sequence[str], runs_M: Sequence[NDArray[np.int64]], seed: int
+) -> list[Measured]:
     """Return each metric of one test split."""
     found = [contributions_of(metric, part.truth_N, part.predictions_NR) for metric in metrics]
     summed_PS = _sum_by_person(np.concatenate([of.summed_NS for of in found], axis=1), part.person_N)
@@ -147,9 +152,9 @@ def _measure_part(part: _Part, metrics: Sequence[str], mean_RM: Values, seed: in
     of_all = np.split(summed_PS.sum(axis=0, keepdims=True), ends, axis=1)
     return [
         Measured(
-            scores_M=(of.of_sums(all_1S) @ mean_RM)[0],
-            added_PM=_sum_by_person(of.added_NM, part.person_N) @ mean_RM,
-            draws_DM=of.of_sums(of_draws_DS) @ mean_RM,
+            scores_M=_mean_over_runs(of.of_sums(all_1S), runs_M)[0],
+            added_PM=_mean_over_runs(_sum_by_person(of.added_NM, part.person_N), runs_M),
+            draws_DM=_mean_over_runs(of.of_sums(of_draws_DS), runs_M),
         )
         for of, all_1S, of_draws_DS in zip(found, of_all, np.split(sums_DS, ends, axis=1), strict=True)
     ]

@@ -118,7 +118,7 @@ def _effects_of(rows: pl.DataFrame) -> pl.DataFrame | str:
         return f"{num_targets} target{'' if num_targets == 1 else 's'} with scores, and it needs {MIN_TARGETS}"
     terms, design_NT = _design(rows)
     if rows.height - num_targets - len(terms) < 1:
-        return f"{rows.height} cells are too few for {num_targets} targets and {len(terms)} effects"
+        return f"{rows.height} cells are too few to estimate it"
     outcome_N = rows[outcome].to_numpy()
     if _spread_about_fit(outcome_N, design_NT, rows["target"].to_numpy()) <= _ROUNDING:
         return "its scores leave nothing to chance"

@@ -16,7 +16,7 @@ from mmstudy.sweep.grid import reference_cells, reference_targets
 from mmtrain.errors import TrainError
 from mmtrain.metrics.bootstrap import bootstrap_difference
 from mmtrain.metrics.metric import Scored
-from mmtrain.metrics.regression import OF_VALUES
+from mmtrain.metrics.registry import METRICS
 from tests.mmstudy.comparison.made_up import MadeUp, Values, score_row, table
 
 N = 200
@@ -64,7 +64,7 @@ def test_the_interval_of_a_difference_is_that_of_the_metrics_own_bootstrap() -> 
     rows, reader = made_up()
     row = pairs_of(compare(table(rows), reader), LESS_ONE).filter(pl.col("other_cell") == "x_t1").row(0, named=True)
     one, other = (Scored(reader.truth, reader.predictions[name]) for name in ("both", "t1"))
-    expected = bootstrap_difference(OF_VALUES, one, other, np.arange(N), seed=3)["r2"]
+    expected = bootstrap_difference([METRICS["r2"]], one, other, np.arange(N), seed=3)["r2"]
     assert expected is not None and (row["low"], row["high"]) == pytest.approx(expected, abs=0.01)
     assert row["low"] < row["difference"] < row["high"]
 

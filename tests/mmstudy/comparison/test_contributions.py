@@ -27,7 +27,7 @@ def test_scores_and_differences_are_those_of_the_metric(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"), [("r2", 1e-12), ("mae", 1e-12), ("balanced_accuracy", 1e-12), ("auc", 0.01)]
+    ("name", "tolerance"), [("r2", 1e-12), ("mae", 1e-12), ("balanced_accuracy", 1e-12), ("auc", 0.02)]
 )
 def test_draws_are_those_of_the_metric_and_of_auc_to_first_order(name: str, tolerance: float) -> None:
     truth, predictions = (VALUES, OF_VALUES) if name in ("r2", "mae") else (CLASSES, OF_CLASSES)
