@@ -11,6 +11,7 @@ from mmbase.settings import settings_of
 from mmcli.console import report, say, warn
 from mmcli.options import DryRunOption, JsonOption, given_options, study_of
 from mmcli.settings_options import with_settings
+from mmcli.workers import ClusterSettings, worker_pool
 from mmstudy.sweep.settings import OF_CELLS, SweepSettings
 from mmtrain.config.execution import ExecutionConfig
 from mmtrain.config.run import SECTIONS
@@ -31,6 +32,7 @@ NameOption = Annotated[
 
 @app.callback()
 @with_settings(*SECTIONS.values(), only=_OF_ALL)
+@with_settings(ClusterSettings, into="cluster")
 def sweep(
     context: typer.Context,
     *,
@@ -62,8 +64,9 @@ def sweep(
     ] = None,
     given: dict[str, Any],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; left out: one for each GPU, without any one.")
+        int | None, typer.Option(min=1, help="Processes or jobs; left out: one for each GPU, without any one.")
     ] = None,
+    cluster: dict[str, Any],
     retry: Annotated[bool, typer.Option("--retry", help="Do again what has failed.")] = False,
     name: NameOption = None,
     dry_run: DryRunOption = False,
@@ -92,7 +95,7 @@ def sweep(
         report(as_json, plain_plan(plan), plan_lines(plan))
         return
     directory = begin_sweep(study, name, plan, accept or [], retry=retry)
-    _work(study, directory, given, workers)
+    _work(study, directory, given, workers, ClusterSettings(**cluster))
     _tell_end(study, directory, as_json=as_json)
 
 
@@ -134,7 +137,7 @@ def work(
     from mmbase.json_text import parse_json
     from mmstudy.sweep.directory import find_sweep
     from mmstudy.sweep.work import work as do_jobs
-    from mmstudy.sweep.workers import COMMAND, STOPPED
+    from mmstudy.sweep.worker_process import COMMAND, STOPPED
     from mmtrain.stopping import TrainingStopped
 
     study = study_of(context)
@@ -188,18 +191,25 @@ def _settings(file: Path | None, given: dict[str, Any], asked: dict[str, Any]) -
     return parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")
 
 
-def _work(study: "Study", directory: "SweepDirectory", given: dict[str, Any], workers: int | None) -> None:
+def _work(
+    study: "Study", directory: "SweepDirectory", given: dict[str, Any], workers: int | None, cluster: ClusterSettings
+) -> None:
+    """Let workers work, here or on other machines, and show how far they are."""
     from mmcli.sweep_progress import show_sweep
+    from mmstudy.sweep.cluster import run_on_cluster
     from mmstudy.sweep.status import num_ended
     from mmstudy.sweep.stored_plan import read_plan
     from mmstudy.sweep.workers import Workers, places_here
 
     plan, _ = read_plan(directory)
     execution = {name: value for name, value in given.items() if name in _EXECUTION}
-    places = places_here({"device": "auto", **study.config.train, **execution}["device"], workers)
-    running = Workers(study, directory, places, lambda: num_ended(directory, plan), execution)
+    pool = worker_pool(workers or 1, cluster, study.layout.slurm)
     with show_sweep(study.layout, directory, plan) as look:
-        running.run(look)
+        if cluster.scheduler or cluster.slurm:
+            run_on_cluster(study, directory, pool, workers or 1, execution, look)
+            return
+        places = places_here({"device": "auto", **study.config.train, **execution}["device"], workers)
+        Workers(study, directory, places, lambda: num_ended(directory, plan), execution).run(look)
 
 
 def _tell_end(study: "Study", directory: "SweepDirectory", *, as_json: bool) -> None:

@@ -1,27 +1,22 @@
 """The workers of a sweep on this machine: processes that are started, watched, replaced when they die, and stopped."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from mmdata.study import Study
 from mmstudy.sweep.directory import SweepDirectory
+from mmstudy.sweep.worker_process import STOPPED, WorkerOrder, last_words, start_worker
 from mmtrain.data.cache_plan import free_bytes
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
 
-COMMAND, STOPPED = "MM_SWEEP_COMMAND", 75
-"""Environment variable that tells a worker whose it is; exit code of one that was asked to stop."""
 MAX_DEATHS = 3
 """Of one worker without a job done between: something is wrong beside the jobs."""
 _LOOK_SECONDS = 0.5
@@ -42,8 +37,7 @@ class Place:
 
 @dataclass(slots=True)
 class _Process:
-    place: Place
-    log: Path
+    order: WorkerOrder
     process: subprocess.Popen[bytes]
     deaths: int = 0
     done_before: int = 0
@@ -91,24 +85,21 @@ class Workers:
                 signal.signal(number, handler)
 
     def _start(self, place: Place, number: int) -> _Process:
-        log = self.sweep.logs / f"worker-{number}.log"
-        return _Process(place, log, self._spawn(place, log), done_before=self.num_done())
+        order = WorkerOrder(
+            root=self.study.layout.root,
+            sweep=self.sweep.name,
+            execution=self._execution_at(place),
+            command=self.command,
+            log=self.sweep.logs / f"worker-{number}.log",
+            threads=place.threads,
+        )
+        return _Process(order, start_worker(order), done_before=self.num_done())
 
-    def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
+    def _execution_at(self, place: Place) -> dict[str, Any]:
         execution = {**self.execution, "device": place.device}
         if place.num_beside and "cache_bytes" not in execution:
             execution["cache_bytes"] = free_bytes(choose_device(place.device)) // 2 // (place.num_beside + 1)
-        words = ["--study", str(self.study.layout.root), "sweep", "work", self.sweep.name, json.dumps(execution)]
-        threads = {} if place.threads is None else {"OMP_NUM_THREADS": str(place.threads)}
-        with open(log, "ab", opener=_open_private) as file:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "cli", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env={**os.environ, **threads, COMMAND: self.command},
-                start_new_session=True,  # Ctrl-C is for the command, which then asks its workers to stop
-            )
+        return execution
 
     def _look_at(self, worker: _Process) -> _Process | None:
         """Return a worker that works on, perhaps in a new process; None of one that has ended."""
@@ -119,8 +110,8 @@ class Workers:
             return None
         if code > 0:
             raise TrainError(
-                f"A worker of the sweep has ended with exit code {code}: {_last_line(worker.log)}",
-                f"Its log is {worker.log}.",
+                f"A worker of the sweep has ended with exit code {code}: {last_words(worker.order.log)}",
+                f"Its log is {worker.order.log}.",
             )
         done = self.num_done()
         worker.deaths = worker.deaths + 1 if done == worker.done_before else 1
@@ -128,9 +119,9 @@ class Workers:
         if worker.deaths > MAX_DEATHS:
             raise TrainError(
                 f"A worker of the sweep was killed {worker.deaths} times by signal {-code}, no model done between.",
-                f"Its log is {worker.log}. Where memory is short, use fewer --workers.",
+                f"Its log is {worker.order.log}. Where memory is short, use fewer --workers.",
             )
-        worker.process = self._spawn(worker.place, worker.log)
+        worker.process = start_worker(worker.order)
         return worker
 
     def _stop_all(self) -> None:
@@ -149,15 +140,6 @@ class Workers:
 
 def _interrupt(number: int, _: object) -> None:
     raise KeyboardInterrupt(number)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-1:]
-    return lines[0][:500] if lines else "it said nothing."
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def places_here(device: str, num_workers: int | None) -> list[Place]:

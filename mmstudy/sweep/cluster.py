@@ -1,0 +1,92 @@
+"""The workers of a sweep on other machines: tasks of Dask, there or in SLURM jobs, that each start one and wait for it.
+
+A worker is a process of its own there too, so that it can be asked to stop with a checkpoint, and ends by itself when
+the task that started it is gone.
+"""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from mmdata.execution.pools import WorkerPool
+from mmdata.execution.tasks import run_tasks
+from mmdata.study import Study
+from mmstudy.sweep.directory import SweepDirectory
+from mmstudy.sweep.worker_process import STOPPED, WorkerOrder, last_words, start_worker
+from mmtrain.errors import TrainError
+
+MEMORY_BYTES = 8 << 30
+"""That a worker asks a cluster for, rows that it keeps among them."""
+CACHE_BYTES = 2 << 30
+"""Of these, for rows, where nothing else is asked for."""
+_LOOK_SECONDS = 1.0
+
+
+def run_on_cluster(
+    study: Study,
+    sweep: SweepDirectory,
+    pool: WorkerPool,
+    num_workers: int,
+    execution: Mapping[str, Any],
+    look: Callable[[], None],
+) -> None:
+    """Let workers on other machines work until nothing is left that they could begin.
+
+    Parameters
+    ----------
+    look
+        Called again and again meanwhile, from another thread.
+
+    Raises
+    ------
+    ClusterError, CapacityError
+        The cluster cannot be used, or loses workers again and again.
+    TrainError
+        A worker ended because of something that is no job's fault.
+    """
+    order = WorkerOrder(
+        root=study.layout.root.resolve(),
+        sweep=sweep.name,
+        execution={"cache_bytes": CACHE_BYTES, **execution},
+        command=uuid.uuid4().hex,
+        log=sweep.logs.resolve(),
+    )
+    orders = [replace(order, log=order.log / f"cluster-{number}") for number in range(num_workers)]
+    with _looking(look):
+        for said in run_tasks(work_in_child, orders, workers=pool, memory_bytes=MEMORY_BYTES):
+            if said:
+                raise TrainError(f"A worker of the sweep has ended: {said}", f"The logs are in {sweep.logs}.")
+
+
+def work_in_child(order: WorkerOrder) -> str:
+    """Start a worker where this task runs, and wait for it; return why it ended, empty where nothing was wrong."""
+    own = replace(order, log=order.log.with_name(f"{order.log.name}-{socket.gethostname()}-{os.getpid()}.log"))
+    process = start_worker(own)
+    try:
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+    return "" if code in (0, STOPPED) else f"exit code {code}, {last_words(own.log)}"
+
+
+@contextmanager
+def _looking(look: Callable[[], None]) -> Iterator[None]:
+    ended = threading.Event()
+
+    def look_again_and_again() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            look()
+
+    thread = threading.Thread(target=look_again_and_again, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

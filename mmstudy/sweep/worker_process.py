@@ -1,0 +1,55 @@
+"""One worker of a sweep as a process of its own, wherever it is started from."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COMMAND, STOPPED = "MM_SWEEP_COMMAND", 75
+"""Environment variable that tells a worker whose it is; exit code of one that was asked to stop."""
+_MAX_SAID = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOrder:
+    """What a worker process is started with; its `repr` names nothing of the study."""
+
+    root: Path = field(repr=False)
+    """Of the study."""
+    sweep: str = field(repr=False)
+    execution: Mapping[str, Any] = field(repr=False)
+    """Settings of execution of every run."""
+    command: str
+    """Whose worker it is."""
+    log: Path = field(repr=False)
+    threads: int | None = None
+    """Of the processor; None: as many as PyTorch takes."""
+
+
+def start_worker(order: WorkerOrder) -> subprocess.Popen[bytes]:
+    """Start a worker, which writes what it has to say to its log."""
+    words = ["--study", str(order.root), "sweep", "work", order.sweep, json.dumps(dict(order.execution))]
+    threads = {} if order.threads is None else {"OMP_NUM_THREADS": str(order.threads)}
+    with open(order.log, "ab", opener=_open_private) as file:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, **threads, COMMAND: order.command},
+            start_new_session=True,  # Ctrl-C is for the command, which then asks its workers to stop
+        )
+
+
+def last_words(log: Path) -> str:
+    """Return the last line that a worker wrote."""
+    lines = log.read_text(errors="replace").splitlines()[-1:]
+    return lines[0][:_MAX_SAID] if lines else "it said nothing."
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
