@@ -116,6 +116,7 @@ def find_cyst(
         rim = np.median(volume[(distance > 7) & (distance < 12)])
         depth = np.clip(rim - volume[distance < 9].astype(float), 0, None)
         assert depth.max() > 0.1 * rim
+        depth *= 1 - (distance[distance < 9] / 9) ** 2  # what darkens the ball's rim must not pull the centre outwards
         centre = (depth[:, None] * world[distance < 9]).sum(axis=0) / depth.sum()
     return centre
 
