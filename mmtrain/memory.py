@@ -79,14 +79,14 @@ def advise(config: RunConfig, num_ranks: int, *, is_gpu: bool = False) -> str:
     least = num_ranks * MIN_PART
     smaller = batch_size // 2
     choices = []
-    if is_gpu and config.execution.cache in ("auto", "device"):
-        choices.append("--cache host, which leaves no rows on the GPU")
     if batch_size // (2 * accumulate) >= least:
         choices.append(
             f"--accumulate {2 * accumulate}, which computes the same batch of {batch_size} in parts half as large"
         )
     if smaller // accumulate >= least and smaller >= MIN_BATCH_SIZE:
         choices.append(f"--batch-size {smaller}")
+    if is_gpu and config.execution.cache in ("auto", "device"):
+        choices.append("--cache host, which leaves no rows on the GPU")
     if not choices:
         return f"{says} Train on a smaller --side, or on a device with more memory."
     return f"{says} Try {', or '.join(choices)}."

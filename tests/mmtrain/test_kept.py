@@ -20,7 +20,15 @@ from tests.mmtrain.conftest import TinyStudy
 RUNS: list[dict[str, Any]] = [
     {"inputs": ("t1",), "copies": 2, "epochs": 4},
     {"inputs": ("t1", "flair", "connectivity"), "copies": 2, "epochs": 4},
-    {"inputs": ("t1",), "target": "sex", "kind": "classification", "unit": "", "augment": "none", "epochs": 2},
+    {
+        "inputs": ("t1",),
+        "target": "sex",
+        "kind": "classification",
+        "unit": "",
+        "augment": "none",
+        "copies": 0,
+        "epochs": 2,
+    },
     {"inputs": ("flair", "connectivity"), "model": "linear"},
 ]
 """Reading some of the same rows, with augmented copies and without, by steps and at once."""
@@ -80,7 +88,7 @@ def test_runs_from_memory_are_those_from_the_stores_to_the_bit(
 
 
 def test_a_run_whose_rows_another_has_read_reads_none(tiny: TinyStudy, rows_read: list[int]) -> None:
-    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "epochs": 1})
+    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "copies": 0, "epochs": 1})
     config = tiny.configure(**settings)
     train(tiny.begin(**settings), tiny.layout, config, keep_page=without_page, kept=kept)
     assert sum(rows_read) == len(tiny.splits)
@@ -110,7 +118,7 @@ def test_rows_are_kept_where_that_pays_or_is_asked_for(
 
 
 def test_a_run_that_streams_lets_go_of_rows_that_were_erased(fresh_tiny: TinyStudy) -> None:
-    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "epochs": 1})
+    kept, settings = Kept(), dict[str, Any]({"inputs": ("t1",), "augment": "none", "copies": 0, "epochs": 1})
     run = fresh_tiny.begin(**settings)
     train(run, fresh_tiny.layout, fresh_tiny.configure(**settings), keep_page=without_page, kept=kept)
     before = kept.rows[HOST].held_bytes
@@ -133,6 +141,7 @@ def test_the_budget_is_told_before_the_first_step(tiny: TinyStudy) -> None:
     settings: dict[str, Any] = {
         "inputs": ("t1",),
         "augment": "none",
+        "copies": 0,
         "epochs": 1,
         "cache": "host",
         "cache_bytes": 20_000,
@@ -145,7 +154,7 @@ def test_the_budget_is_told_before_the_first_step(tiny: TinyStudy) -> None:
 
 
 def test_rows_on_the_device_that_computes_are_put_in_behind_the_transfer(tiny: TinyStudy) -> None:
-    settings: dict[str, Any] = {"inputs": ("t1",), "cache": "device", "augment": "none"}
+    settings: dict[str, Any] = {"inputs": ("t1",), "cache": "device", "augment": "none", "copies": 0}
     task, plan = keep_rows(Kept(), tiny.prepare(**settings), runs_follow=True)
     assert task.rows is not None
     assert task.rows.device == torch.device("cpu")

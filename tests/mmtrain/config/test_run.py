@@ -89,6 +89,8 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
     assert stored.items() <= json.loads(json.dumps(config.to_json())).items()
     added = {"model", "volume_scaling", "feature_scaling", "clamp_labels", "keep_imaging", "copy_order", "regression"}
     assert config.to_json().keys() - stored.keys() == added | {
+        "cache",
+        "cache_bytes",
         "penalty_in_validation",
         "data_size",
         "required_inputs",
