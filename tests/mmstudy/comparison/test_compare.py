@@ -10,9 +10,11 @@ from scipy.stats import false_discovery_control
 from catalog.fields import load_dictionary
 from mmstudy.comparison.compare import EACH_ITS_OWN, Comparison, compare
 from mmstudy.comparison.contenders import find_contenders
+from mmstudy.comparison.contest import SEED
 from mmstudy.comparison.families import BASELINE, BEST, LESS_ONE, METHOD, find_pairs
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import reference_cells, reference_targets
+from mmtrain.data.order import derive_seed
 from mmtrain.errors import TrainError
 from mmtrain.metrics.bootstrap import bootstrap_difference
 from mmtrain.metrics.metric import Scored
@@ -64,8 +66,9 @@ def test_the_interval_of_a_difference_is_that_of_the_metrics_own_bootstrap() -> 
     rows, reader = made_up()
     row = pairs_of(compare(table(rows), reader), LESS_ONE).filter(pl.col("other_cell") == "x_t1").row(0, named=True)
     one, other = (Scored(reader.truth, reader.predictions[name]) for name in ("both", "t1"))
-    expected = bootstrap_difference([METRICS["r2"]], one, other, np.arange(N), seed=3)["r2"]
-    assert expected is not None and (row["low"], row["high"]) == pytest.approx(expected, abs=0.01)
+    same_draws = derive_seed(SEED, "comparison", "x", 0)
+    expected = bootstrap_difference([METRICS["r2"]], one, other, np.arange(N), same_draws)["r2"]
+    assert (row["low"], row["high"]) == pytest.approx(expected, rel=1e-9)
     assert row["low"] < row["difference"] < row["high"]
 
 
