@@ -27,6 +27,7 @@ _EPOCH = date(1970, 1, 1)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CODES_AND_COMMAS = re.compile(r"-?\d+(\s*,\s*-?\d+)+", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d.*)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _SLASHED_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: \d.*)?", re.ASCII)
 
 Meaning = tuple[float, ...] | None
@@ -123,9 +124,10 @@ def read_cells(cells: FieldCells) -> tuple[list[list[pl.Series]], int, int]:
     labels = find_labels(cells.field, cells.codes, is_date=cells.is_date)
     decode = _date_decoder(cells, labels, counts) if cells.is_date else _code_decoder(cells, labels)
     meanings = {text: decode(text.strip()) for text in counts}
-    num_unreadable = sum(counts[text] for text, meaning in meanings.items() if meaning is None)
+    unreadable = {text: count for text, count in counts.items() if meanings[text] is None}
+    num_unreadable = sum(unreadable.values())
     num_values = sum(counts.values()) + num_plain
-    _require_readable(cells, labels, num_unreadable, num_values)
+    _require_readable(cells, labels, unreadable, num_values)
     return [_answers(text, numbers, meanings) for text, numbers in columns], num_unreadable, num_values
 
 
@@ -206,8 +208,9 @@ def _days(year: int, month: int, day: int) -> float | None:
         return None
 
 
-def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int, num_values: int) -> None:
+def _require_readable(cells: FieldCells, labels: Labels, unreadable: Mapping[str, int], num_values: int) -> None:
     """Refuse what would be a silent loss: labels that may stand for codes, or more than a few odd values."""
+    num_unreadable = sum(unreadable.values())
     may_be_codes = labels.is_known or not (cells.is_date or labels.can_tell(cells.codes))
     if num_unreadable <= (0 if may_be_codes else TOLERATED_SHARE * num_values):
         return
@@ -216,6 +219,11 @@ def _require_readable(cells: FieldCells, labels: Labels, num_unreadable: int, nu
         raise TableError(
             f"{where} that are no dates of the form YYYY-MM-DD.",
             "Export the table again, without opening it in a spreadsheet.",
+        )
+    if all(_DECIMAL_COMMA.fullmatch(text.strip()) for text in unreadable):
+        raise TableError(
+            f"{where} with a decimal comma.",
+            "Expected a decimal point, as in 60.5: export the table again, without opening it in a spreadsheet.",
         )
     raise TableError(f"{where} that are neither numbers nor labels whose codes are known.", HOW_TO_EXPORT_CODES)
 

@@ -77,7 +77,7 @@ def decode_volume(content: bytes) -> Volume:
     try:
         return _read_volume(_open_stream(content))
     except EOFError as error:
-        raise ScanRejected("truncated", "the gzip stream ends before its checksum") from error
+        raise ScanRejected("truncated", "the gzip stream ends before its checksum, or stray bytes follow it") from error
     except (gzip.BadGzipFile, IsalError) as error:
         raise ScanRejected("corrupt", f"the gzip stream does not decode: {error}") from error
 

@@ -161,7 +161,10 @@ def _decide_columns(
     if len(names) != expected or len(set(names)) != len(names):
         raise TrainError(
             f"The checkpoint takes {expected} columns of metadata, each of its own name; got {len(set(names))} names.",
-            "Give the names in their order: --metadata-names sex,age,…",
+            "mm export-model passes on a run that was trained on z-scores, with two columns for each feature; such "
+            "columns cannot be imported."
+            if expected == 2 * len(names)
+            else "Give the names in their order: --metadata-names sex,age,…",
         )
     if unknown := [name for name in names if name not in dictionary]:
         raise TrainError(

@@ -50,8 +50,8 @@ def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:
     if model.card.network != "fusion" or shape.num_outputs > 2 or not set(shape.volumes) <= set(CHANNELS):
         raise TrainError(
             f"{model.name} cannot be written as a published checkpoint: that is the network fusion on any of flair, "
-            f"t1, dwi, connectivity and metadata, with one target; it is {model.card.network} on "
-            f"{', '.join(model.card.inputs)} with {len(model.card.targets)} targets.",
+            f"t1, dwi, connectivity and metadata, with one target; got {model.card.network} on "
+            f"{', '.join(model.card.inputs)} for {', '.join(target.name for target in model.card.targets)}.",
             "mm export-model writes any model.",
         )
     bundle = BundleDirectory(model.path)

@@ -42,9 +42,11 @@ def find_faults(
     missing = set(wanted.needed.difference(present)).union(
         *(inputs for inputs in wanted.of_models if inputs.isdisjoint(present))
     )
-    faults = [rejected.get(name, _lack(name)) for name in wanted.every if name in missing]
+    faults = [rejected.get(name, _lacks_input(name)) for name in wanted.every if name in missing]
     if METADATA in present:
-        faults += [_lack(name) for name in wanted.needed_features if not np.isfinite(features.get(name, np.nan))]
+        faults += [
+            _lacks_feature(name) for name in wanted.needed_features if not np.isfinite(features.get(name, np.nan))
+        ]
     return faults
 
 
@@ -71,5 +73,13 @@ def has_features(wanted: WantedInputs, features: Mapping[str, float]) -> bool:
     return any(np.isfinite(features.get(name, np.nan)) for name in wanted.features)
 
 
-def _lack(name: str) -> Fault:
-    return Fault(name=f"no {name}", text=f"no {name}")
+def _lacks_input(name: str) -> Fault:
+    return _lacks(name, "an input of the model", "Give it, or use a model that was trained without it.")
+
+
+def _lacks_feature(name: str) -> Fault:
+    return _lacks(name, "a value of this feature", "Give a table that has it.")
+
+
+def _lacks(name: str, expected: str, remedy: str) -> Fault:
+    return Fault(name=f"no {name}", text=f"no {name}: expected {expected}, got none. {remedy}")

@@ -100,8 +100,8 @@ def summarise(outcomes: Sequence[Outcome], predictor: Predictor, **more: Any) ->
 def summary_lines(summary: PredictionSummary) -> Iterator[str]:
     """Say what was predicted and what not, a fact a line."""
     yield (
-        f"Predicted {summary.num_predicted} samples with {', '.join(summary.models)}; {summary.num_refused} refused, "
-        f"{summary.num_failed} failed."
+        f"Samples predicted with {', '.join(summary.models)}: {summary.num_predicted}; refused: "
+        f"{summary.num_refused}; failed: {summary.num_failed}."
     )
     yield from _deviation_lines(summary)
     if summary.num_predicted:

@@ -145,6 +145,11 @@ def test_zeros_behind_the_gzip_stream_are_padding() -> None:
     np.testing.assert_array_equal(decode_volume(COMPRESSED + bytes(1000)).data_XYZ, voxels("float32"))
 
 
+def test_a_few_bytes_behind_the_gzip_stream_are_named_as_what_may_be_wrong() -> None:
+    with pytest.raises(ScanRejected, match="or stray bytes follow it"):
+        decode_volume(COMPRESSED + b"x" * 7)
+
+
 @pytest.mark.parametrize("garbage", [b"x", bytes(7) + b"x", b"\x1f\x8b\x07"])
 def test_anything_else_behind_the_gzip_stream_is_corrupt(garbage: bytes) -> None:
     assert reason_of(COMPRESSED + garbage * 100) == "corrupt"

@@ -239,6 +239,11 @@ REFUSED: dict[str, tuple[Described, Stated, str]] = {
         Stated(target="age", metadata_names=("sex", "LDL"), metadata_blocks=BLOCKS),
         "24 columns of metadata, each of its own name; got 2 names",
     ),
+    "columns of z-scores": (
+        Described(inputs=("metadata",), columns=48),
+        AGE,
+        "48 columns of metadata, each of its own name; got 24 names.*mm export-model",
+    ),
     "an unknown column": (
         Described(inputs=("metadata",), columns=1),
         Stated(target="age", metadata_names=("LDLL",), metadata_blocks=BLOCKS),

@@ -9,7 +9,7 @@ from torch import nn
 from mmstudy.predict.deviations.names import deviation
 from mmstudy.predict.predictor import Member, Predictor
 from mmstudy.predict.samples import Outcome, Sample
-from mmstudy.predict.summary import summarise
+from mmstudy.predict.summary import summarise, summary_lines
 from mmtrain.intervals import Intervals
 from mmtrain.models.trained import TrainedModel
 from tests.mmstudy.predict.models import model
@@ -26,6 +26,8 @@ def test_what_was_allowed_is_counted_by_name_and_nobodys_value_is_told() -> None
     found = model("brain-age", ("t1",))
     trained = TrainedModel(found.card, nn.Identity(), torch.device("cpu"), torch.float32)
     predictor = Predictor(members=(Member(found, trained, {}),), intervals=Intervals(), level=0.9, thresholds={})
-    told = summarise([predicted(91.5), predicted(93.25)], predictor, output="ages.csv").to_json()
+    summary = summarise([predicted(91.5), predicted(93.25)], predictor, output="ages.csv")
+    assert next(summary_lines(summary)) == "Samples predicted with brain-age: 2; refused: 0; failed: 0."
+    told = summary.to_json()
     assert told["warnings"] == {"without t1": 2} and told["allowed_by_name"] == {"outside-age-range": 2}
     assert not any(value in json.dumps(told) for value in ("91.5", "93.25", "1234567"))
