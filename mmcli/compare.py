@@ -58,7 +58,7 @@ def _of_sweep(context: typer.Context, name: str | None, output: Path | None) -> 
     from mmstudy.comparison.predictions import RunPredictions
     from mmstudy.dictionary import study_dictionary
     from mmstudy.sweep.directory import find_sweep
-    from mmstudy.sweep.results import require_results, served_cells
+    from mmstudy.sweep.results import require_results, served_cells, trunk_hours
     from mmstudy.sweep.stored_plan import read_plan
 
     study = study_of(context)
@@ -70,5 +70,7 @@ def _of_sweep(context: typer.Context, name: str | None, output: Path | None) -> 
     require_results(sweep, plan, served, warn)
     scores = scores_of_runs(served, study_dictionary(study))
     reader = RunPredictions({of.result.run_id: of.result.directory for of in served})
-    comparison = compare_scores(scores, reader, each_its_own=plan.settings.each_its_own)
+    comparison = compare_scores(
+        scores, reader, each_its_own=plan.settings.each_its_own, trunk_hours=trunk_hours(study, sweep, plan)
+    )
     return comparison, output or sweep.results

@@ -85,7 +85,8 @@ def sweep(
     if context.invoked_subcommand is not None:
         return
     study = study_of(context)
-    settings = _settings(file, given, _asked(target, inputs, method, network, baselines, seeds, folds, each_its_own))
+    asked = _asked(target, inputs, method, network, baselines, seeds, folds, each_its_own)
+    settings = _settings(study, name, file, given, asked)
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.plan import plain_plan, plan_sweep
     from mmstudy.sweep.tables import plan_lines
@@ -137,12 +138,12 @@ def work(
     from mmbase.json_text import parse_json
     from mmstudy.sweep.directory import find_sweep
     from mmstudy.sweep.work import work as do_jobs
-    from mmstudy.sweep.worker_process import COMMAND, STOPPED
+    from mmstudy.sweep.worker_process import COMMAND, STARTER, STOPPED
     from mmtrain.stopping import TrainingStopped
 
     study = study_of(context)
-    command = os.environ.get(COMMAND, "")
-    parent = os.getppid() if command else None
+    command, starter = os.environ.get(COMMAND, ""), os.environ.get(STARTER)
+    parent = None if starter is None else int(starter)
     try:
         do_jobs(
             study,
@@ -183,11 +184,19 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
-def _settings(file: Path | None, given: dict[str, Any], asked: dict[str, Any]) -> SweepSettings:
+def _settings(
+    study: "Study", name: str | None, file: Path | None, given: dict[str, Any], asked: dict[str, Any]
+) -> SweepSettings:
+    """Return what is asked for; where nothing is, and there is such a sweep, what that was asked for."""
+    from mmstudy.sweep.directory import DEFAULT_NAME, sweep_directory
     from mmstudy.sweep.settings import parse_sweep_settings, read_sweep_toml
+    from mmstudy.sweep.stored_plan import read_plan
 
-    base = SweepSettings() if file is None else read_sweep_toml(file)
     train = {name: value for name, value in given.items() if name not in _EXECUTION}
+    there = sweep_directory(study.layout, name or DEFAULT_NAME)
+    if not (file or train or asked) and there.plan.exists():
+        return read_plan(there)[0].settings
+    base = SweepSettings() if file is None else read_sweep_toml(file)
     return parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")
 
 
@@ -202,7 +211,8 @@ def _work(
     from mmstudy.sweep.workers import Workers, places_here
 
     plan, _ = read_plan(directory)
-    execution = {name: value for name, value in given.items() if name in _EXECUTION}
+    settings = {**plan.settings.train, **given}
+    execution = {name: value for name, value in settings.items() if name in _EXECUTION}
     pool = worker_pool(workers or 1, cluster, study.layout.slurm)
     with show_sweep(study.layout, directory, plan) as look:
         if cluster.scheduler or cluster.slurm:

@@ -36,8 +36,8 @@ def show_sweep(layout: "StudyLayout", sweep: "SweepDirectory", plan: "SweepPlan"
     def look(seconds: float, show: Callable[[], None]) -> None:
         nonlocal looked_at
         if time.monotonic() - looked_at >= seconds:
-            looked_at = time.monotonic()
             show()
+            looked_at = time.monotonic()
 
     if not err.is_terminal:
         told = ""

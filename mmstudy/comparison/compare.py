@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mmstudy.comparison.best import best_sets
-from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, require_same
+from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, leave_incomplete_out, require_same
 from mmstudy.comparison.contest import Contest, PredictionsReader, hold_contest
 from mmstudy.comparison.families import find_pairs, with_q_values
 from mmstudy.comparison.flags import baselines_as_good, with_one_class
@@ -57,7 +57,13 @@ class Comparison:
         }
 
 
-def compare(scores: pl.DataFrame, reader: PredictionsReader | None, *, each_its_own: bool = False) -> Comparison:
+def compare(
+    scores: pl.DataFrame,
+    reader: PredictionsReader | None,
+    *,
+    each_its_own: bool = False,
+    trunk_hours: float = 0.0,
+) -> Comparison:
     """Compare many models.
 
     Parameters
@@ -69,6 +75,8 @@ def compare(scores: pl.DataFrame, reader: PredictionsReader | None, *, each_its_
     each_its_own
         Let cells of a target differ in participants or settings. None is then tested against another, and a note
         says so.
+    trunk_hours
+        Of training imaging networks that models share and that are no models of a cell themselves.
 
     Raises
     ------
@@ -76,13 +84,17 @@ def compare(scores: pl.DataFrame, reader: PredictionsReader | None, *, each_its_
         Models of a target differ in participants or settings, and `each_its_own` is not given.
     """
     scores = with_one_class(scores)
-    contenders = find_contenders(scores)
+    contenders, incomplete = find_contenders(scores), list[str]()
     if not each_its_own:
+        contenders, incomplete = leave_incomplete_out(contenders)
         _require_same(contenders)
     contests, untested = ({}, {}) if reader is None or each_its_own else _hold_contests(contenders, reader)
     best = best_sets(contenders)
     intervals = [INTERVALS.to_frame(), *map(optimism_intervals, contests.values())]
     effects, notes = domain_effects(contenders)
+    notes += incomplete
+    if trunk_hours:
+        notes.append(f"{trunk_hours:,.1f} hours of the training are those of trunks, which models share.")
     if (best["chosen_on"] == "test").any():
         notes.insert(0, ON_TEST)
     if each_its_own:
@@ -93,7 +105,7 @@ def compare(scores: pl.DataFrame, reader: PredictionsReader | None, *, each_its_
         paired=with_q_values(pl.concat([PAIRED.to_frame(), *_paired(contests)])),
         effects=effects,
         hours=hours_by_set(scores),
-        hours_in_all=total_hours(scores),
+        hours_in_all=total_hours(scores) + trunk_hours,
         notes=tuple(notes),
         untested=untested,
     )

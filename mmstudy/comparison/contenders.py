@@ -49,6 +49,22 @@ def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def leave_incomplete_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Return the contenders that were tested in every fold that others of their target were, and who is left out.
+
+    A contender that lacks a fold has fewer participants and the same ones otherwise; it is no mistake, but not finished.
+    """
+    kept, notes = [], []
+    for (target,), of_target in contenders.group_by("target", maintain_order=True):
+        tested = [frozenset(of_contender) for of_contender in of_target["participants"]]
+        largest = max(tested, key=len)
+        is_whole = [not own < largest for own in tested]
+        kept.append(of_target.filter(is_whole))
+        if number := is_whole.count(False):
+            notes.append(f"{number} models of {target} are left out: they are not finished in every fold.")
+    return (pl.concat(kept) if kept else contenders), notes
+
+
 def require_same(contenders: pl.DataFrame) -> None:
     """Refuse contenders of one target that differ in what must be equal: participants, settings, and augmentation.
 

@@ -1,16 +1,24 @@
 """Begin a sweep, or go on with one: its plan is kept, and only a sweep of the same settings goes on under its name."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 
-from mmbase.files import to_json
+from mmbase.files import make_directory, to_json
+from mmbase.lock import LockHeldError, hold_lock
 from mmdata.study import Study
 from mmstudy.results.compare import differences, short_value
 from mmstudy.sweep.directory import DEFAULT_NAME, SweepDirectory, sweep_directory
 from mmstudy.sweep.plan import SweepPlan
-from mmstudy.sweep.state import forget_failures
+from mmstudy.sweep.state import try_again
 from mmstudy.sweep.stored_plan import read_plan, write_plan
+from mmtrain.config.execution import ExecutionConfig
 from mmtrain.errors import TrainError
+
+_WAIT_SECONDS = 60.0
+"""For another command that begins a sweep of the study."""
+_OF_EXECUTION = {field.name for field in fields(ExecutionConfig)}
 
 
 def begin_sweep(
@@ -20,6 +28,8 @@ def begin_sweep(
 
     Parameters
     ----------
+    accepted
+        Codes of critical findings of the audit that the user accepts, from now on for all jobs that are begun.
     retry
         Let what has failed be done again.
 
@@ -29,29 +39,47 @@ def begin_sweep(
         Nothing can be trained, or there is a sweep of that name with other settings.
     """
     sweep = sweep_directory(study.layout, name or DEFAULT_NAME)
-    if sweep.plan.exists():
-        _require_same(sweep, plan)
-    elif not plan.jobs:
-        reasons = sorted({of.population.reason for of in plan.cells})
-        raise TrainError(f"None of the {len(plan.cells)} models can be trained. {' '.join(reasons[:3])}")
-    else:
+    with _alone(study):
+        if sweep.plan.exists():
+            there, before = read_plan(sweep)
+            _require_same(sweep, there, plan)
+            accepted = tuple(dict.fromkeys((*before, *accepted)))
+            plan = there
+        elif not plan.jobs:
+            reasons = sorted({of.population.reason for of in plan.cells})
+            raise TrainError(f"None of the {len(plan.cells)} models can be trained. {' '.join(reasons[:3])}")
         sweep.make()
         write_plan(sweep, plan, accepted)
-    sweep.stop.unlink(missing_ok=True)
-    if retry:
-        forget_failures(sweep, {job.name: job for job in plan.jobs})
+        sweep.stop.unlink(missing_ok=True)
+        if retry:
+            try_again(sweep, {job.name: job for job in plan.jobs}, study.layout.runs)
     return sweep
 
 
-def _require_same(sweep: SweepDirectory, plan: SweepPlan) -> None:
-    there, _ = read_plan(sweep)
+@contextmanager
+def _alone(study: Study) -> Iterator[None]:
+    """Keep two commands from beginning a sweep at once."""
+    make_directory(study.layout.sweeps)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(study.layout.sweeps / "lock", wait_seconds=_WAIT_SECONDS))
+        except LockHeldError as error:
+            raise TrainError(
+                f"Another command, process {error.holder}, is beginning a sweep of this study.",
+                "Try again when it has.",
+            ) from error
+        yield
+
+
+def _require_same(sweep: SweepDirectory, there: SweepPlan, plan: SweepPlan) -> None:
     plain = [json.loads(to_json(of.settings.to_json())) for of in (there, plan)]  # as a file has them: no tuples
-    changed = differences([{**settings.pop("train"), **settings} for settings in plain])
+    flat = [{**settings.pop("train"), **settings} for settings in plain]
+    changed = differences([{name: of[name] for name in of if name not in _OF_EXECUTION} for of in flat])
     if changed:
         told = "; ".join(f"{name} {short_value(old)}, now {short_value(new)}" for name, (old, new) in changed.items())
         raise TrainError(
             f"The sweep {sweep.name} was begun with other settings: {told}.",
-            "Leave them as they were to go on with it, or give another --name to begin another.",
+            f"Go on with it by mm sweep --name {sweep.name} alone, or give another --name to begin another.",
         )
     if [of.population.participants for of in there.cells] != [of.population.participants for of in plan.cells]:
         raise TrainError(

@@ -24,6 +24,8 @@ MEMORY_BYTES = 8 << 30
 """That a worker asks a cluster for, rows that it keeps among them."""
 CACHE_BYTES = 2 << 30
 """Of these, for rows, where nothing else is asked for."""
+MAX_DEATHS = 4
+"""Of the processes of one task: a job that kills them is given up before."""
 _LOOK_SECONDS = 1.0
 
 
@@ -57,7 +59,7 @@ def run_on_cluster(
         log=sweep.logs.resolve(),
     )
     orders = [replace(order, log=order.log / f"cluster-{number}") for number in range(num_workers)]
-    with _looking(look):
+    with _looking(look), _stopping(sweep):
         for said in run_tasks(work_in_child, orders, workers=pool, memory_bytes=MEMORY_BYTES):
             if said:
                 raise TrainError(f"A worker of the sweep has ended: {said}", f"The logs are in {sweep.logs}.")
@@ -66,13 +68,23 @@ def run_on_cluster(
 def work_in_child(order: WorkerOrder) -> str:
     """Start a worker where this task runs, and wait for it; return why it ended, empty where nothing was wrong."""
     own = replace(order, log=order.log.with_name(f"{order.log.name}-{socket.gethostname()}-{os.getpid()}.log"))
-    process = start_worker(own)
+    for _ in range(MAX_DEATHS):
+        code = start_worker(own).wait()
+        if code in (0, STOPPED):
+            return ""
+        if code > 0:
+            return f"exit code {code}, {last_words(own.log)}"
+    return f"killed {MAX_DEATHS} times, at last by signal {-code}."
+
+
+@contextmanager
+def _stopping(sweep: SweepDirectory) -> Iterator[None]:
+    """Ask all workers to stop where the block ends before they do: a task that is waited for no more goes on."""
     try:
-        code = process.wait()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-    return "" if code in (0, STOPPED) else f"exit code {code}, {last_words(own.log)}"
+        yield
+    except BaseException:
+        sweep.stop.touch(mode=0o600)
+        raise
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmbase.names import CONNECTIVITY
 from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan
-from mmtrain.config.run import parse_run_config
+from mmstudy.sweep.settings import require_settings
 from mmtrain.models.registry import load_architecture
 
 _EDGES = 64_620
@@ -34,15 +34,15 @@ def expected_costs(plan: SweepPlan) -> dict[str, float]:
     """Return what each job is expected to cost."""
     sizes = {of.cell.name: sum(of.population.n.values()) for of in plan.trainable}
     largest = max(sizes.values(), default=0)
-    sample = {"inputs": ("t1",), "targets": [{"name": "any", "kind": "regression"}]}
-    config = parse_run_config({**plan.settings.train, **sample})
+    config = require_settings(plan.settings)
+    is_fitted = {name: load_architecture(name).fit is not None for name in {job.network for job in plan.jobs}}
     return {
         job.name: expected_cost(
             job,
             num_samples=max((sizes[cell] for cells in job.serves.values() for cell in cells), default=largest),
             side=config.data.side,
             epochs=config.optimisation.epochs,
-            is_fitted=load_architecture(job.network).fit is not None,
+            is_fitted=is_fitted[job.network],
         )
         for job in plan.jobs
     }

@@ -15,8 +15,11 @@ from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.settings import BASELINE_METHOD, SweepSettings
 from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.model import ModelConfig
+from mmtrain.errors import TrainError
 
 FUSION = ModelConfig().model
+MAX_NAME_BYTES = 230
+"""Of a job; a file's name has 255 at most, its ending and that of a draft among them."""
 _OF_AUGMENTATION = {setting.name for setting in settings_of(AugmentationConfig)}
 
 
@@ -141,6 +144,23 @@ def _trunk(volumes: tuple[str, ...], part: _Part) -> str:
 
 def _volumes_of(inputs: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in inputs if name in VOLUME_MODALITIES)
+
+
+def require_short_names(jobs: Sequence[Job]) -> None:
+    """Refuse names of jobs that no file can have.
+
+    Raises
+    ------
+    TrainError
+        Names the targets of one.
+    """
+    for job in jobs:
+        if len(job.name.encode()) > MAX_NAME_BYTES:
+            raise TrainError(
+                f"The names of target, inputs and groups of a model of {', '.join(job.targets[:3])} have more than "
+                f"{MAX_NAME_BYTES} bytes together, too many for a file's name.",
+                "Shorten the names of features or groups in study.toml.",
+            )
 
 
 def settings_of_job(job: Job, settings: SweepSettings, required_inputs: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Plan a sweep: its cells, who each is trained on, why some cannot be, and the runs to be made. Nothing is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from catalog.database import Connection, open_catalog
@@ -14,11 +14,14 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.runs.defaults import applicable_defaults
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import own_cells, parse_input_set, reference_cells, reference_targets
-from mmstudy.sweep.jobs import Job, make_jobs
-from mmstudy.sweep.population import Population, find_population, missing_reason, stored_counts
-from mmstudy.sweep.settings import SweepSettings
+from mmstudy.sweep.jobs import Job, make_jobs, require_short_names
+from mmstudy.sweep.population import Population, differing_together, find_population, missing_reason, stored_counts
+from mmstudy.sweep.settings import OF_CELLS, SweepSettings, require_settings
 from mmtrain.config.augmentation import READING_COPIES, AugmentationConfig
 from mmtrain.config.data import DataConfig
+from mmtrain.config.execution import ExecutionConfig
+from mmtrain.config.optimisation import OptimisationConfig
+from mmtrain.errors import TrainError
 from mmtrain.models.registry import load_architecture
 
 BALANCE = "weight"
@@ -92,11 +95,19 @@ def plan_sweep(study: Study, settings: SweepSettings) -> SweepPlan:
         stored = stored_counts(catalog)
         required = () if settings.each_its_own else _required(cells, stored)
         planned = _plan_cells(catalog, dictionary, cells, stored, required, settings)
-    settings = settings.changed(train=_settings_of_all(study, cells, stored, settings))
+        if "shared" in settings.methods:
+            _require_shareable(catalog, dictionary, planned, required, settings)
+    own_seed = study.config.train.get("seed", OptimisationConfig().seed)
+    settings = settings.changed(
+        train=_settings_of_all(study, cells, stored, settings), seeds=settings.seeds or (own_seed,)
+    )
+    require_settings(settings)
     trainable = [of.cell for of in planned if of.can_be_trained]
     domains = {of.cell.target: of.domain for of in planned}
     jobs = make_jobs(trainable, domains, settings)
-    possible = [job for job in jobs if set(job.inputs) <= set(load_architecture(job.network).inputs)]
+    takes = {name: set(load_architecture(name).inputs) for name in {job.network for job in jobs}}
+    possible = [job for job in jobs if takes[job.network].issuperset(job.inputs)]
+    require_short_names(possible)
     return SweepPlan(
         settings=settings,
         cells=tuple(planned),
@@ -158,6 +169,35 @@ def _plan_cells(
     ]
 
 
+def _require_shareable(
+    catalog: Connection,
+    dictionary: Dictionary,
+    planned: Sequence[PlannedCell],
+    required: Sequence[str],
+    settings: SweepSettings,
+) -> None:
+    """Refuse shared networks whose targets would not have the samples that they have by themselves.
+
+    Raises
+    ------
+    TrainError
+        Names the targets.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+    for of in planned:
+        if of.can_be_trained:
+            needed = of.cell.volumes_and_connectivity if settings.each_its_own else tuple(required)
+            groups.setdefault((of.domain, needed), {})[of.cell.target] = of.population.participants
+    scheme = scheme_of(settings, min(settings.folds, 1))
+    for (domain, needed), expected in groups.items():
+        if differing := differing_together(catalog, dictionary, expected, needed, scheme):
+            raise TrainError(
+                f"One network for all targets of the domain {domain} would not have the samples that networks of "
+                f"{', '.join(differing)} have alone: relatives are in different splits.",
+                "Leave the method shared out.",
+            )
+
+
 def _settings_of_all(
     study: Study, cells: Sequence[Cell], stored: Mapping[str, int], settings: SweepSettings
 ) -> dict[str, Any]:
@@ -166,8 +206,8 @@ def _settings_of_all(
     Every cell reads as many augmented copies as there are of all volumes, so that none is augmented more than another.
     """
     from_study = applicable_defaults(study, settings.train)
-    of_cells = {"inputs", "metadata_blocks", "keep_own_block", "model", "seed"}
-    shared = {name: value for name, value in from_study.items() if name not in of_cells}
+    of_others = {*OF_CELLS, *(field.name for field in fields(ExecutionConfig))}
+    shared = {name: value for name, value in from_study.items() if name not in of_others}
     shared |= {"balance": BALANCE, **settings.train}
     if shared.get("augment", AugmentationConfig().augment) not in READING_COPIES or "copies" in shared:
         return shared

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from catalog.cohorts import TARGET, build_cohort
+from catalog.cohorts import TARGET, TARGET_PREFIX, build_cohort
 from catalog.database import Connection
 from catalog.errors import CohortError
 from catalog.fields import Dictionary
@@ -48,6 +48,29 @@ def find_population(
     except CohortError as error:
         return Population(reason=error.what_happened)
     return Population(n=_split_sizes(cohort), participants=participants_of(cohort, TARGET))
+
+
+def differing_together(
+    catalog: Connection,
+    dictionary: Dictionary,
+    expected: Mapping[str, str],
+    required: Sequence[str],
+    scheme: SplitScheme,
+) -> list[str]:
+    """Return the targets that have other samples in a network of several targets than in one of their own.
+
+    Relatives in different splits can do that: a tested person who has one target alone keeps a relative from being
+    trained on for all.
+
+    Parameters
+    ----------
+    expected
+        Target to the hash of its own participants, of all targets of the network.
+    """
+    if len(expected) < 2:
+        return []
+    cohort = build_cohort(catalog, dictionary, list(expected), required, [], scheme).frame
+    return [name for name, own in expected.items() if participants_of(cohort, TARGET_PREFIX + name) != own]
 
 
 def missing_reason(inputs: Sequence[str], stored: Collection[str]) -> str:

@@ -1,6 +1,7 @@
 """What the finished jobs of a sweep came to, cell by cell."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 
 from mmbase.errors import MmError
 from mmdata.study import Study
@@ -12,6 +13,8 @@ from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan
 from mmstudy.sweep.state import read_states
 from mmtrain.errors import TrainError
+
+_MINUTES_IN_HOUR = 60
 
 
 def served_cells(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> tuple[list[Served], list[str]]:
@@ -27,6 +30,17 @@ def served_cells(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> tuple[
             except MmError as error:
                 problems.append(f"{name}: {error}")
     return served, problems
+
+
+def trunk_hours(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> float:
+    """Return how long the finished trunks of a sweep were trained; those that cannot be read count nothing."""
+    trunks = {job.name: job for job in plan.jobs if not job.serves}
+    minutes = 0.0
+    for state in read_states(sweep, trunks).values():
+        if state.outcome == "finished":
+            with suppress(MmError):
+                minutes += read_run(study, state.run_id)[0].minutes or 0.0
+    return minutes / _MINUTES_IN_HOUR
 
 
 def require_results(

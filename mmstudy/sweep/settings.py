@@ -10,8 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbase.json_text import shortened
 from mmbase.settings import settings_of
-from mmtrain.config.optimisation import OptimisationConfig
-from mmtrain.config.run import SECTIONS
+from mmtrain.config.run import SECTIONS, RunConfig, parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.models.names import require_network
 
@@ -40,7 +39,8 @@ class SweepSettings:
     """Of the method separate; shared and frozen have the network fusion."""
     baselines: tuple[str, ...] = BASELINES
     """Networks that every cell is compared with."""
-    seeds: tuple[int, ...] = (OptimisationConfig().seed,)
+    seeds: tuple[int, ...] = ()
+    """None: the study's own."""
     folds: int = 0
     """0: the study's own split; otherwise every participant is tested in one of so many folds."""
     each_its_own: bool = False
@@ -57,8 +57,14 @@ class SweepSettings:
                 raise TrainError(f"Expected each of {name} once, got {', '.join(map(str, values))}.")
         if not (self.methods or self.baselines):
             raise TrainError("There is nothing to train: neither methods nor baselines.")
-        if self.methods and not (self.networks and self.seeds):
-            raise TrainError("There is nothing to train: expected one of networks and one of seeds at least.")
+        if "separate" in self.methods and not self.networks:
+            raise TrainError("There is nothing to train: expected one of networks at least.")
+        if "shared" in self.methods and self.train.get("data_size"):
+            raise TrainError(
+                "data_size takes some of the samples that have a label of any target of a network, so a shared network "
+                "would not have the samples of a separate one.",
+                "Leave it out, or leave the method shared out.",
+            )
         if self.folds and self.folds < 3:
             raise TrainError(f"Expected folds of 0, the study's own split, or at least 3, got {self.folds}.")
         if wrong := sorted(OF_CELLS.intersection(self.train)):
@@ -99,6 +105,18 @@ def parse_sweep_settings(settings: Mapping[str, Any], where: str) -> SweepSettin
             for fault in error.errors()
         ]
         raise TrainError(f"{where} cannot be used: {'; '.join(faults)}.") from error
+
+
+def require_settings(settings: SweepSettings) -> RunConfig:
+    """Return settings that all runs of a sweep share, with inputs and a target that are none of theirs.
+
+    Raises
+    ------
+    TrainError
+        One of them is wrong.
+    """
+    some = {"inputs": ("t1",), "targets": [{"name": "any", "kind": "regression"}]}
+    return parse_run_config({**settings.train, **some})
 
 
 def read_sweep_toml(path: Path) -> SweepSettings:

@@ -1,13 +1,15 @@
 """What became of each job of a sweep: a small file for each, written whole or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from mmbase.files import write_json
 from mmbase.json_text import Count, DamagedTextError, read_json
 from mmstudy.sweep.directory import SweepDirectory
 from mmstudy.sweep.jobs import Job
+from mmtrain.run import RunDirectory
 
 Outcome = Literal["begun", "finished", "failed"]
 
@@ -53,12 +55,19 @@ def read_states(sweep: SweepDirectory, jobs: Mapping[str, Job]) -> dict[str, Job
     return {name: state for name, state in found.items() if state is not None}
 
 
-def forget_failures(sweep: SweepDirectory, jobs: Mapping[str, Job]) -> list[str]:
-    """Let failed jobs be done again; return their names."""
-    failed = [name for name, state in read_states(sweep, jobs).items() if state.outcome == "failed"]
-    for name in failed:
-        (sweep.jobs / f"{name}.json").unlink(missing_ok=True)
-    return failed
+def try_again(sweep: SweepDirectory, jobs: Mapping[str, Job], runs: Path) -> None:
+    """Let jobs be done again that have failed, from where their runs are; and those whose finished run is gone.
+
+    Parameters
+    ----------
+    runs
+        The study's folder of runs.
+    """
+    for name, state in read_states(sweep, jobs).items():
+        if state.outcome == "failed":
+            write_state(sweep, name, replace(state, outcome="begun", attempts=0, command="", error="", remedy=""))
+        elif state.outcome == "finished" and not RunDirectory(runs / state.run_id).metrics.exists():
+            (sweep.jobs / f"{name}.json").unlink(missing_ok=True)
 
 
 def plain_state(state: JobState) -> dict[str, Any]:

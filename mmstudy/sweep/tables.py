@@ -60,7 +60,7 @@ def end_lines(name: str, status: SweepStatus) -> list[str]:
     unfinished = status.num_jobs - status.num_finished - len(status.failed)
     lines = [f"{status.num_finished} of {status.num_jobs} runs of the sweep {name} are finished."]
     if status.failed:
-        lines.append(f"{len(status.failed)} have failed; do them again with: mm sweep --retry")
+        lines.append(f"{len(status.failed)} have failed; do them again with: mm sweep --name {name} --retry")
     if unfinished:
         lines.append(f"{unfinished} are not done yet; go on with: mm sweep --name {name}")
     return [*lines, f"Compare them with: mm compare --name {name}"]

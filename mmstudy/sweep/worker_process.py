@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COMMAND, STOPPED = "MM_SWEEP_COMMAND", 75
-"""Environment variable that tells a worker whose it is; exit code of one that was asked to stop."""
+COMMAND, STARTER = "MM_SWEEP_COMMAND", "MM_SWEEP_STARTER"
+"""Environment variables that tell a worker whose it is, and which process started it: it may be gone already when the
+worker is able to ask."""
+STOPPED = 75
+"""Exit code of a worker that was asked to stop."""
 _MAX_SAID = 500
 
 
@@ -40,7 +43,7 @@ def start_worker(order: WorkerOrder) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            env={**os.environ, **threads, COMMAND: order.command},
+            env={**os.environ, **threads, COMMAND: order.command, STARTER: str(os.getpid())},
             start_new_session=True,  # Ctrl-C is for the command, which then asks its workers to stop
         )
 

@@ -32,7 +32,7 @@ class Place:
     threads: int | None = None
     """Of the processor; None: as many as PyTorch takes."""
     num_beside: int = 0
-    """Other workers whose memory is the same."""
+    """Other workers on the same device."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,11 @@ class Workers:
         KeyboardInterrupt
             From the terminal; workers have written their checkpoints.
         """
-        before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+        before = {
+            number: signal.signal(number, _interrupt)
+            for number in (signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN  # nohup
+        }
         try:
             self._running = [self._start(place, number) for number, place in enumerate(self.places)]
             while self._running:
@@ -97,7 +101,7 @@ class Workers:
 
     def _execution_at(self, place: Place) -> dict[str, Any]:
         execution = {**self.execution, "device": place.device}
-        if place.num_beside and "cache_bytes" not in execution:
+        if place.num_beside and "cache_bytes" not in {**self.study.config.train, **execution}:
             execution["cache_bytes"] = free_bytes(choose_device(place.device)) // 2 // (place.num_beside + 1)
         return execution
 
@@ -167,4 +171,5 @@ def places_here(device: str, num_workers: int | None) -> list[Place]:
         return [Place(device=device, num_beside=number - 1)] * number
     num_gpus = torch.cuda.device_count()
     number = num_workers or num_gpus
-    return [Place(device=f"cuda:{index % num_gpus}", num_beside=number - 1) for index in range(number)]
+    devices = [index % num_gpus for index in range(number)]
+    return [Place(device=f"cuda:{gpu}", num_beside=devices.count(gpu) - 1) for gpu in devices]
