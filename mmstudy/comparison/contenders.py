@@ -52,7 +52,7 @@ def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
 def leave_incomplete_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Return the contenders that were tested in every fold that others of their target were, and who is left out.
 
-    A contender that lacks a fold has fewer participants and the same ones otherwise; it is no mistake, but not finished.
+    A contender that lacks a fold has fewer participants and otherwise the same ones: no mistake, only unfinished.
     """
     kept, notes = [], []
     for (target,), of_target in contenders.group_by("target", maintain_order=True):

@@ -8,8 +8,9 @@ from catalog.fields import load_dictionary
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.cost import expected_cost, in_order
 from mmstudy.sweep.grid import reference_cells, reference_targets
-from mmstudy.sweep.jobs import Job, make_jobs, settings_of_job
+from mmstudy.sweep.jobs import Job, make_jobs, require_short_names, settings_of_job
 from mmstudy.sweep.settings import SweepSettings
+from mmtrain.errors import TrainError
 
 UKB = load_dictionary()
 CELLS = reference_cells(UKB, reference_targets(UKB))
@@ -18,7 +19,7 @@ DOMAINS = {name: definition.block for name, definition in UKB.items()}
 
 def jobs_of(cells: list[Cell] = CELLS, **settings: Any) -> list[Job]:
     """Return the jobs of some cells; without baselines where none are asked for."""
-    return make_jobs(cells, DOMAINS, SweepSettings(**{"baselines": (), **settings}))
+    return make_jobs(cells, DOMAINS, SweepSettings(**{"baselines": (), "seeds": (1337,), **settings}))
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,10 @@ def test_a_run_is_asked_for_with_the_settings_of_all_and_what_is_its_own() -> No
         **{"epochs": 7, "inputs": ("dwi", "metadata"), "metadata_blocks": ("constitutional", "disease")},
         **{"model": "fusion", "seed": 1337, "required_inputs": ("t1", "dwi")},
     }
+
+
+def test_names_that_no_file_can_have_are_refused() -> None:
+    jobs = jobs_of([Cell(target="x" * 240, inputs=("t1",))], methods=("separate",))
+    with pytest.raises(TrainError, match="too many for a file's name"):
+        require_short_names(jobs)
+    require_short_names(jobs_of(methods=("separate", "shared", "frozen"), baselines=("constant", "linear", "boosting")))

@@ -11,6 +11,7 @@ from mmdata.study import Study
 from mmstudy.settings import load_study
 from mmstudy.sweep.plan import SweepPlan, plain_plan, plan_sweep
 from mmstudy.sweep.settings import SweepSettings
+from mmtrain.errors import TrainError
 from tests.conftest import RunMm
 
 TWO_SETS = (("flair",), ("dwi",))
@@ -90,6 +91,32 @@ def test_a_network_that_cannot_take_a_cells_inputs_is_left_out_and_told(study: P
     ]
     assert plan.notes == ("1 models are left out: resnet18 cannot take their inputs",)
     assert plain_plan(plan)["networks"] == 3
+
+
+def test_a_sweep_has_the_studys_own_seed_unless_it_is_asked_for_others(own_study: Study) -> None:
+    own_study.config.train["seed"] = 7
+    assert plan_of(own_study, targets=("age",), input_sets=TWO_SETS).settings.seeds == (7,)
+    assert plan_of(own_study, targets=("age",), input_sets=TWO_SETS, seeds=(1, 2)).settings.seeds == (1, 2)
+
+
+def test_targets_that_would_lose_samples_by_sharing_a_network_are_refused(own_study: Study) -> None:
+    """A tested person without weight, whose relative trains, takes the relative from the training for both."""
+    from_age = plan_of(own_study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared",))
+    assert [job.targets for job in from_age.jobs] == [("age", "weight")]
+    with open_in_place(own_study.layout.catalog) as catalog:
+        people = "SELECT participant_key FROM samples JOIN splits USING (sample_id) JOIN scans USING (sample_id) "
+        people += "WHERE split = '{}' AND modality = 'flair' AND status = 'stored' ORDER BY row"
+        tested, trained = (catalog.execute(people.format(split)).fetchone() for split in ("test", "train"))
+        assert tested is not None
+        assert trained is not None
+        catalog.execute("INSERT INTO relative VALUES (?, ?, 0.25)", (tested[0], trained[0]))
+        catalog.execute(
+            "DELETE FROM feature WHERE name = 'weight' AND sample_id IN "
+            "(SELECT sample_id FROM samples WHERE participant_key = ?)",
+            tested,
+        )
+    with pytest.raises(TrainError, match=r"domain constitutional .* networks of weight have alone"):
+        plan_of(own_study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared",))
 
 
 def test_planning_writes_nothing(own_study: Study) -> None:

@@ -1,6 +1,8 @@
 """Workers bring every job of a sweep to its end, whatever becomes of one of them."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,49 @@ def test_a_sweep_of_other_settings_needs_another_name(own_study: Study) -> None:
     begin(own_study)
     with pytest.raises(TrainError, match=r"epochs 1, now 2"):
         begin(own_study, train={"epochs": 2, "channels": (2, 2), "augment": "none", "log": ()})
+
+
+def test_findings_that_are_accepted_later_are_kept_with_the_sweep(own_study: Study) -> None:
+    sweep = begin(own_study)
+    plan, _ = read_plan(sweep)
+    begin_sweep(own_study, sweep.name, plan, ("one-code",), retry=False)
+    begin_sweep(own_study, sweep.name, plan, ("another",), retry=False)
+    there, accepted = read_plan(sweep)
+    assert accepted == ("one-code", "another")
+    assert there.jobs == plan.jobs
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_kept(own_study: Study) -> None:
+    with pytest.raises(TrainError, match="batch_size must be at least 3"):
+        begin(own_study, train={"batch_size": 1})
+    assert not list(own_study.layout.sweeps.glob("*/plan.json"))
+
+
+def test_a_sweep_goes_on_by_its_name_alone(own_study: Study, run_mm: RunMm) -> None:
+    sweep = begin(own_study, baselines=())
+    do(own_study, sweep)
+    result = run_mm("--study", own_study.layout.root, "sweep", "--device", "cpu", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["finished"] == 2
+
+
+def test_a_failed_job_is_tried_again_from_where_its_run_is_and_a_lost_run_is_made_anew(own_study: Study) -> None:
+    sweep = begin(own_study, baselines=())
+    do(own_study, sweep)
+    first, second = (read_state(sweep, name) for name in (FLAIR, DWI))
+    assert first is not None
+    assert second is not None
+    write_state(sweep, FLAIR, replace(first, outcome="failed", error="a disk hiccup"))
+    shutil.rmtree(own_study.layout.runs / second.run_id)
+    plan, accepted = read_plan(sweep)
+    begin_sweep(own_study, sweep.name, plan, accepted, retry=True)
+    do(own_study, sweep)
+    again, anew = (read_state(sweep, name) for name in (FLAIR, DWI))
+    assert again is not None
+    assert anew is not None
+    assert again.run_id == first.run_id
+    assert anew.run_id != second.run_id
+    assert outcomes(sweep) == {FLAIR: "finished", DWI: "finished"}
 
 
 def test_commands_tell_of_a_sweep_and_stop_it(own_study: Study, run_mm: RunMm) -> None:
