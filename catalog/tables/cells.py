@@ -223,7 +223,7 @@ def _require_readable(cells: FieldCells, labels: Labels, unreadable: Mapping[str
     if all(_COMMA_IN_NUMBER.fullmatch(text.strip()) for text in unreadable):
         raise TableError(
             f"{where} that are neither numbers nor labels: each has a comma in it.",
-            "Expected a decimal point and no comma, as in 60.5: export the table again, without opening it in a spreadsheet.",
+            "Expected a decimal point and no comma: export the table again, without opening it in a spreadsheet.",
         )
     raise TableError(f"{where} that are neither numbers nor labels whose codes are known.", HOW_TO_EXPORT_CODES)
 
