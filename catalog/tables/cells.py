@@ -27,7 +27,7 @@ _EPOCH = date(1970, 1, 1)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CODES_AND_COMMAS = re.compile(r"-?\d+(\s*,\s*-?\d+)+", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d.*)?", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_COMMA_IN_NUMBER = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _SLASHED_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: \d.*)?", re.ASCII)
 
 Meaning = tuple[float, ...] | None
@@ -220,10 +220,10 @@ def _require_readable(cells: FieldCells, labels: Labels, unreadable: Mapping[str
             f"{where} that are no dates of the form YYYY-MM-DD.",
             "Export the table again, without opening it in a spreadsheet.",
         )
-    if all(_DECIMAL_COMMA.fullmatch(text.strip()) for text in unreadable):
+    if all(_COMMA_IN_NUMBER.fullmatch(text.strip()) for text in unreadable):
         raise TableError(
-            f"{where} with a decimal comma.",
-            "Expected a decimal point, as in 60.5: export the table again, without opening it in a spreadsheet.",
+            f"{where} that are neither numbers nor labels: each has a comma in it.",
+            "Expected a decimal point and no comma: export the table again, without opening it in a spreadsheet.",
         )
     raise TableError(f"{where} that are neither numbers nor labels whose codes are known.", HOW_TO_EXPORT_CODES)
 

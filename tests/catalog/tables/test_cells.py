@@ -171,8 +171,8 @@ def test_up_to_a_hundredth_of_odd_values_is_left_out_and_counted() -> None:
         read(["6O"] + ["60"] * 98)
 
 
-def test_decimal_commas_are_named_as_what_is_wrong_and_no_value_is_told() -> None:
-    with pytest.raises(TableError, match=r"holds 99 values with a decimal comma\..*Expected a decimal point") as caught:
+def test_commas_in_numbers_are_named_as_what_is_wrong_and_no_value_is_told() -> None:
+    with pytest.raises(TableError, match=r"99 values .*has a comma in it\. Expected a decimal point") as caught:
         read(["61,5"] * 99 + ["60"])
     assert "61" not in str(caught.value)
 
