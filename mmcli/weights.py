@@ -111,7 +111,7 @@ def export(
     from mmstudy.models.published_export import export_checkpoint
 
     found = find_model(study, model)
-    checkpoint = export_checkpoint(found, file.expanduser(), overwrite=overwrite)
+    checkpoint = export_checkpoint(study, found, file.expanduser(), overwrite=overwrite)
     content: dict[str, Any] = {"model": found.name, "file": str(file), "tensors": len(checkpoint.tensors)}
     report(as_json, content, [f"Wrote {file}: {len(checkpoint.tensors)} tensors of {found.name}."])
 

@@ -1,6 +1,5 @@
 """Make a bundle of a model: all that is needed to use it without the study, to judge it, and to prove it elsewhere."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,22 +14,19 @@ from mmstudy.models.cohort_of_run import find_training_cohort
 from mmstudy.models.contract import write_contract
 from mmstudy.models.find import FoundModel, find_model
 from mmstudy.models.new_bundle import new_bundle, require_place
+from mmstudy.models.passing_on import require_nobody_withdrawn, require_passable
 from mmstudy.models.readme import Readme, render_readme
 from mmstudy.on_record import today
-from mmstudy.runs.trunk import trunk_of
 from mmtrain.aggregates.people import shown_count
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import compute_outputs, draw_inputs, write_golden
 from mmtrain.bundles.onnx_file import OnnxError, can_write, write_onnx
 from mmtrain.bundles.results import ToldResults, read_results, tell_results, write_results
 from mmtrain.bundles.small_counts import find_small_counts
-from mmtrain.data.cohort import read_cohort
 from mmtrain.errors import TrainError
 from mmtrain.intervals import write_intervals
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.trained import TrainedModel, load_model
-from mmtrain.page.reading import read_facts
-from mmtrain.run import RunDirectory
 
 _TOLD_OF_TRAINING = ("split", "augment", "augmented_copies", "seed")
 """What a bundle's card repeats of a run's, beside the sizes of its splits."""
@@ -84,16 +80,18 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     """
     place = require_place(where, overwrite=options.overwrite)
     found = find_model(study, name)
+    results = None
     if found.is_run:
-        _require_sound(RunDirectory(found.path))
-        _require_nobody_withdrawn(study, found)
+        assert study is not None  # where there is none, no run is found
+        results = _results_of_run(study, found)
     with new_bundle(place, overwrite=options.overwrite) as bundle:
-        results = _write_model(bundle, found)
+        results = _write_model(bundle, found, results)
         _write_comparison(study, bundle, found)
         onnx_note = _write_proof(bundle, load_model(bundle.path, _CPU), options.onnx)
         write_bytes(bundle.readme, render_readme(_readme(found, results, onnx_note, options)))
         if found.is_run:
-            _require_nobody_withdrawn(study, found)  # after the writing: it may have happened meanwhile
+            assert study is not None
+            require_nobody_withdrawn(study, found)  # after the writing: it may have happened meanwhile
     num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     headline = results.headline if results else ""
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
@@ -111,19 +109,16 @@ def _readme(found: FoundModel, results: ToldResults | None, onnx_note: str, opti
     )
 
 
-def _write_model(bundle: BundleDirectory, found: FoundModel) -> ToldResults | None:
+def _write_model(bundle: BundleDirectory, found: FoundModel, results: ToldResults | None) -> ToldResults | None:
     """Write everything that says what the model is; return what may be told of its results, if they are known."""
     source = BundleDirectory(found.path)
     write_checked(bundle.model, source.model.read_bytes())
     write_card(bundle.model_card, _told_card(found.card) if found.is_run else found.card)
     write_contract(bundle.contract, found.contract)
-    if found.is_run:
-        results = _results_of_run(RunDirectory(found.path), found.card)
-    elif source.results.is_file():
+    if results is None and source.results.is_file():
         results = read_results(source.results)
-    else:
-        return None
-    write_results(bundle.results, results)
+    if results is not None:
+        write_results(bundle.results, results)
     return results
 
 
@@ -154,74 +149,31 @@ def _write_proof(bundle: BundleDirectory, model: TrainedModel, onnx: bool | None
     return ""
 
 
-def _require_sound(run: RunDirectory) -> None:
-    """Refuse a run that is no result, or that may not be passed on."""
-    if not run.metrics.exists():
+def _results_of_run(study: Study, found: FoundModel) -> ToldResults:
+    facts, cohort = require_passable(study, found)
+    if names := find_small_counts(cohort, found.card):
         raise TrainError(
-            f"Run {run.run_id} is not finished, so nothing is known of how good it is.",
-            f"Finish it first: mm train --resume {run.run_id}",
-        )
-    if missing := [path.name for path in (run.config, run.cohort, run.predictions) if not path.exists()]:
-        raise TrainError(
-            f"Run {run.run_id} lacks {', '.join(missing)}, so it is not known what may be told of it.",
-            "Put it back from a backup.",
-        )
-
-
-def _require_nobody_withdrawn(study: Study | None, found: FoundModel) -> None:
-    """Refuse a run of whose cohort, or of whose trunk's cohort, participants have withdrawn."""
-    assert study is not None  # where there is none, no run is found
-    for run in (RunDirectory(found.path), trunk_of(study.layout, found.card)):
-        if run is not None and run.withdrawn.exists():
-            raise TrainError(
-                f"Participants of run {run.run_id} have withdrawn since it was trained, and what it learnt from them "
-                "must not be passed on.",
-                "Train it again without them, then export the new run.",
-            )
-
-
-def _results_of_run(run: RunDirectory, card: ModelCard) -> ToldResults:
-    facts = read_facts(run, "finished")
-    if facts.settings.get("diagnostic"):
-        raise TrainError(
-            f"Run {run.run_id} is a wiring check: it was given its labels as inputs, and is no model to pass on."
-        )
-    if facts.problems:
-        raise TrainError(
-            f"Parts of run {run.run_id} cannot be read: {' '.join(facts.problems)}",
-            "Put them back from a backup (mm verify names damaged files).",
-        )
-    cohort = read_cohort(run.cohort)
-    if facts.counts["train"].participants < SMALLEST_COUNT:
-        raise TrainError(
-            f"Run {run.run_id} was trained on fewer than {SMALLEST_COUNT} participants: what it knows of its inputs "
-            "may tell of single persons, so it cannot be passed on."
-        )
-    if names := find_small_counts(cohort, card):
-        raise TrainError(
-            f"Run {run.run_id} was trained on fewer than {SMALLEST_COUNT} people with a value of {', '.join(names)}, "
-            "and their number would follow from what the model keeps of it: it cannot be passed on.",
-            "Train it again on more people, or without that feature: define it in study.toml with no block.",
+            f"Run {facts.run_id} was trained on fewer than {SMALLEST_COUNT} people who have, share, lack or differ in "
+            f"a value of {', '.join(names)}, and their number would follow from what the model keeps of it: it cannot "
+            "be passed on.",
+            "Train it again on more people, or without such a feature: define it in study.toml with no block.",
         )
     return tell_results(facts, cohort)
 
 
 def _told_card(card: ModelCard) -> ModelCard:
     """Return the card of a run with what may be told of its training, and nothing that predictions do not need."""
+    sizes: dict[str, int] = card.trained_on.get("n", {})
     told = {name: value for name, value in card.trained_on.items() if name in _TOLD_OF_TRAINING}
     if trunk := card.trained_on.get("trunk"):
-        told["trunk"] = {**trunk, "n": _told_sizes(trunk["n"])}
+        told["trunk"] = {name: value for name, value in trunk.items() if name != "n"}  # beside its own, n tells of few
     parameters = {name: value for name, value in card.shape.parameters.items() if name != "trunk"}
     return replace(
         card,
         shape=replace(card.shape, parameters=parameters),
-        trained_on={"n": _told_sizes(card.trained_on.get("n", {})), **told},
+        trained_on={"n": {split: _told_size(size) for split, size in sizes.items()}, **told},
         features=card.features.without_unseen(),
     )
-
-
-def _told_sizes(sizes: Mapping[str, int]) -> dict[str, int | str]:
-    return {split: _told_size(size) for split, size in sizes.items()}
 
 
 def _told_size(size: int) -> int | str:

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 
 from catalog.export.files import require_writable
 from mmbase.errors import first_line
+from mmdata.study import Study
 from mmdata.volume.connectome import CONNECTOMES
 from mmstudy.models.find import FoundModel
+from mmstudy.models.passing_on import require_nobody_withdrawn, require_passable
 from mmstudy.models.published_card import REFERENCE_COLUMNS
 from mmstudy.models.training_history import history_of
 from mmtrain.bundle import BundleDirectory
@@ -31,18 +33,37 @@ SUFFIXES = (".pt", ".pth")
 _SEED = 1337
 
 
-def export_checkpoint(model: FoundModel, path: Path, *, overwrite: bool) -> PublishedCheckpoint:
+def export_checkpoint(study: Study | None, model: FoundModel, path: Path, *, overwrite: bool) -> PublishedCheckpoint:
     """Write a model in the form of the published checkpoints; return what was written.
+
+    Parameters
+    ----------
+    study
+        That the model is a run of, if it is one.
 
     Raises
     ------
     TrainError, CatalogError
-        The model is of another network, or the file cannot be written.
+        The model is of another network or may not be passed on, or the file cannot be written.
     """
     require_writable(path, SUFFIXES, overwrite=overwrite)
+    if model.is_run:
+        assert study is not None  # where there is none, no run is found
+        require_passable(study, model)
     checkpoint = _checkpoint_of(model)
     write_checkpoint(path, checkpoint)
+    if model.is_run:
+        _require_nobody_withdrawn_meanwhile(study, model, path)
     return checkpoint
+
+
+def _require_nobody_withdrawn_meanwhile(study: Study | None, model: FoundModel, path: Path) -> None:
+    assert study is not None
+    try:
+        require_nobody_withdrawn(study, model)
+    except TrainError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:
@@ -67,9 +88,8 @@ def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:
         for name in CURVES
         if name in history.curves
     }
-    return PublishedCheckpoint(
-        tensors=tensors, shape=whole, inputs=model.card.inputs, epoch=history.epoch, curves=curves
-    )
+    inputs = () if "inputs" in model.contract.assumed else model.card.inputs  # what was guessed is no fact
+    return PublishedCheckpoint(tensors=tensors, shape=whole, inputs=inputs, epoch=history.epoch, curves=curves)
 
 
 def _whole(shape: NetworkShape, tensors: Mapping[str, torch.Tensor]) -> NetworkShape:

@@ -11,8 +11,8 @@ limit    the median and so many spreads to either side that a good scan passes a
 
 The factor is Student's t for one more observation of the same kind, at a rate that is divided by the number of limits
 (Bonferroni's bound), so that it widens where there were few people to learn from. Its degrees of freedom are those of
-one spread: half of the people, where each side has its own; else the people less two, for the median and for the mean
-that a spread is. No limit is nearer to the median than the sign's `least`, below which a difference does no harm.
+one spread: half of the people, where each side has its own; else the people less two. Both are choices that a
+simulation has checked. No limit is nearer to the median than the sign's `least`, below which a difference does no harm.
 
 Source: prediction interval of one more normal observation, e.g. Hahn and Meeker, Statistical Intervals, Wiley 1991.
 """

@@ -137,8 +137,8 @@ def _interval_lines(summary: PredictionSummary) -> Iterator[str]:
         )
     if summary.num_calibration and summary.num_incomplete:
         yield (
-            f"{summary.num_incomplete} of the samples were predicted without an input and have no interval: validation "
-            "samples have all inputs, so their errors do not say how far off such a prediction is."
+            f"Predicted without an input, and so without an interval: {summary.num_incomplete}. Validation samples "
+            "have all inputs, so their errors do not say how far off such a prediction is."
         )
     for name in summary.without_intervals:
         yield (

@@ -90,19 +90,21 @@ def trunk_of(layout: StudyLayout, card: ModelCard) -> RunDirectory | None:
     Raises
     ------
     TrainError
-        It has one, which is gone or cannot be reached: whom it has learnt from is not known then.
+        It has one, which is gone, cannot be reached or owes a withdrawal: whom it has learnt from is not known then.
     """
     run_id = card.shape.parameters.get("trunk")
     if run_id is None:
         return None
     try:
-        return find_run_of_study(layout, run_id)[0]
+        run, _ = find_run_of_study(layout, run_id)
     except TrainError as error:
         raise TrainError(
             f"The imaging network is that of run {run_id}, and it is not known whom it has learnt from: "
             f"{error.what_happened}",
             "Put that run back from a backup.",
         ) from error
+    require_cleaned(layout, run)
+    return run
 
 
 def _people_of_trunk(trunk: TrunkRun, people: Mapping[int, str]) -> dict[str, set[str]]:

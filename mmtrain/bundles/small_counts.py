@@ -3,7 +3,8 @@
 The card of a model has the exact mean and standard deviation of each feature that the model sees: predictions depend on
 them, so they can be neither rounded nor left out. With the number of people they are three equations.
 
-- Of a feature with three values or fewer, e.g. a diagnosis, they give the number of people with each value.
+- Of a feature with three values or fewer, e.g. a diagnosis, they give the number of people with each value, and so of
+  those without one.
 - Of any other feature they are nearly those of the people who differ from the most common value, where these are few.
 - They say nothing that may not be told of others: no equation is left for single people.
 
@@ -44,6 +45,8 @@ def count_values(values_N: NDArray[np.float64], people_N: NDArray[np.int64]) -> 
     --------
     >>> count_values(np.array([0.0, 0.0, 1.0]), np.array([1, 2, 3])).tolist()
     [2, 1]
+    >>> count_values(np.array([0.0, 0.0, 1.0, np.nan]), np.array([1, 2, 3, 4])).tolist()
+    [2, 1, 1]
     >>> count_values(np.array([5.0, 6.0, 7.0, 8.0, 8.0]), np.arange(5)).tolist()
     [5, 3]
     """
@@ -51,7 +54,8 @@ def count_values(values_N: NDArray[np.float64], people_N: NDArray[np.int64]) -> 
     found, codes = np.unique(values_N[known], return_inverse=True)
     counts = people_in_bins(codes, people_N[known], len(found))
     if len(found) <= _NUM_EQUATIONS:
-        return counts
+        num_without = len(np.unique(people_N[~known]))
+        return np.append(counts, num_without) if num_without else counts
     others = known & (values_N != found[counts.argmax()])
     return np.array([len(np.unique(people_N[chosen])) for chosen in (known, others)])
 

@@ -98,9 +98,14 @@ def steps_to_fade(num_weights: int, first: float, share: float) -> float:
 
 
 def _decide(name: str, said: Evidence, named: Collection[str]) -> Evidence:
-    """Return what is known of an input; what the file names decides where the weights do not say."""
-    if said != "unclear" or not named:
+    """Return what is known of an input; what the file names decides where the weights do not say.
+
+    Weights that look trained although the file does not name the input say nothing: they may be those of the start.
+    """
+    if not named or said == "untrained":
         return said
+    if said == "trained":
+        return "trained" if name in named else "unclear"
     return "trained" if name in named else "untrained"
 
 
