@@ -177,6 +177,7 @@ def test_a_run_is_written_with_untrained_blocks_for_what_it_does_not_have(tmp_pa
     kept = load_model(run.path).network.state_dict()
     assert all(torch.equal(checkpoint.tensors[name], tensor) for name, tensor in kept.items())
     assert (checkpoint.shape.num_edges, checkpoint.shape.num_features) == (GLASSER_EDGES, 24)
+    assert find_trained_inputs(checkpoint.tensors, checkpoint.inputs).of("trained") == ("t1",)
     counts = {name: int(x) for name, x in checkpoint.tensors.items() if name.endswith("num_batches_tracked")}
     assert {name.split(".")[0] for name, count in counts.items() if count == 0} == {"mlp_connectivity", "mlp_metadata"}
     assert len(checkpoint.curves["validation_losses"]) == 2 and checkpoint.epoch in (1, 2)
@@ -188,15 +189,14 @@ def test_a_run_is_written_with_untrained_blocks_for_what_it_does_not_have(tmp_pa
     np.testing.assert_allclose(load_model(run.path).predict(volumes=volumes)["age"], outputs, atol=1e-3)
 
 
-def test_a_run_that_was_exported_is_imported_with_its_inputs_and_nobody_is_asked(tmp_path: Path) -> None:
-    run = make_tiny_study(tmp_path / "study").train(inputs=("t1", "flair"), epochs=1)
-    card = read_model_card(run.path)
-    found = FoundModel(name="age", path=run.path, card=card, contract=InputContract(), is_run=True)
-    checkpoint = export_checkpoint(found, tmp_path / "run.pt", overwrite=False)
-    assert find_trained_inputs(checkpoint.tensors).of("unclear") == ("flair", "t1", "dwi")
-
-    import_checkpoint(tmp_path / "run.pt", tmp_path / "model", AGE, load_dictionary())
-    assert read_model_card(tmp_path / "model").inputs == ("flair", "t1")
+def test_what_mm_exported_is_imported_with_its_inputs_and_nobody_is_asked_where_the_weights_do_not_say(
+    tmp_path: Path,
+) -> None:
+    short = imported(tmp_path, Described(inputs=("t1",), batches=SHORT), Stated(target="age", inputs=("t1",)))
+    export_checkpoint(short, tmp_path / "mm.pt", overwrite=False)
+    assert find_trained_inputs(read_checkpoint(tmp_path / "mm.pt").tensors).of("unclear") == ("flair", "t1", "dwi")
+    import_checkpoint(tmp_path / "mm.pt", tmp_path / "again", AGE, load_dictionary())
+    assert read_model_card(tmp_path / "again").inputs == ("t1",)
 
 
 def test_a_model_of_another_network_is_not_written(tmp_path: Path) -> None:
