@@ -1,6 +1,7 @@
 """One model for any subset of its inputs beside models of one subset each: ``python -m benchmarks.subsets FOLDER``.
 
-On a synthetic release, for age and sex at once. It trains seven networks, so `make bench` leaves it out. What lies in FOLDER already (release, ingested study, finished runs) is used again. It prints one JSON object.
+On a synthetic release, for age and sex at once. It trains seven networks, so `make bench` leaves it out. What lies in
+FOLDER already (release, ingested study, finished runs) is used again. It prints one JSON object.
 
 Terms
 -----

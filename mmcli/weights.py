@@ -108,10 +108,14 @@ def export(
     study = study_at_hand(context)
     locate_model(study, model)  # before PyTorch is loaded, which takes seconds
     from mmstudy.models.find import find_model
-    from mmstudy.models.published_export import export_checkpoint
+    from mmstudy.models.published_export import export_checkpoint, export_run
 
     found = find_model(study, model)
-    checkpoint = export_checkpoint(study, found, file.expanduser(), overwrite=overwrite)
+    path = file.expanduser()
+    if found.is_run and study is not None:
+        checkpoint = export_run(study, found, path, overwrite=overwrite)
+    else:
+        checkpoint = export_checkpoint(found, path, overwrite=overwrite)
     content: dict[str, Any] = {"model": found.name, "file": str(file), "tensors": len(checkpoint.tensors)}
     report(as_json, content, [f"Wrote {file}: {len(checkpoint.tensors)} tensors of {found.name}."])
 

@@ -1,4 +1,4 @@
-"""Whether a run may be passed on: it is a result, nobody has withdrawn, and it has not learnt from a few people alone."""
+"""Whether a run may be passed on: it is a result, nobody has withdrawn, and it has not learnt from few people alone."""
 
 from mmbase.disclosure import SMALLEST_COUNT
 from mmdata.study import Study

@@ -33,37 +33,36 @@ SUFFIXES = (".pt", ".pth")
 _SEED = 1337
 
 
-def export_checkpoint(study: Study | None, model: FoundModel, path: Path, *, overwrite: bool) -> PublishedCheckpoint:
+def export_checkpoint(model: FoundModel, path: Path, *, overwrite: bool) -> PublishedCheckpoint:
     """Write a model in the form of the published checkpoints; return what was written.
-
-    Parameters
-    ----------
-    study
-        That the model is a run of, if it is one.
 
     Raises
     ------
     TrainError, CatalogError
-        The model is of another network or may not be passed on, or the file cannot be written.
+        The model is of another network, or the file cannot be written.
     """
     require_writable(path, SUFFIXES, overwrite=overwrite)
-    if model.is_run:
-        assert study is not None  # where there is none, no run is found
-        require_passable(study, model)
     checkpoint = _checkpoint_of(model)
     write_checkpoint(path, checkpoint)
-    if model.is_run:
-        _require_nobody_withdrawn_meanwhile(study, model, path)
     return checkpoint
 
 
-def _require_nobody_withdrawn_meanwhile(study: Study | None, model: FoundModel, path: Path) -> None:
-    assert study is not None
+def export_run(study: Study, run: FoundModel, path: Path, *, overwrite: bool) -> PublishedCheckpoint:
+    """Write a run of a study as `export_checkpoint` does, if it may be passed on.
+
+    Raises
+    ------
+    TrainError, CatalogError
+        As `export_checkpoint`; or the run may not be passed on, and no file is left.
+    """
+    require_passable(study, run)
+    checkpoint = export_checkpoint(run, path, overwrite=overwrite)
     try:
-        require_nobody_withdrawn(study, model)
+        require_nobody_withdrawn(study, run)  # after the writing: it may have happened meanwhile
     except TrainError:
-        path.unlink(missing_ok=True)
+        path.unlink()
         raise
+    return checkpoint
 
 
 def _checkpoint_of(model: FoundModel) -> PublishedCheckpoint:

@@ -189,14 +189,12 @@ def test_a_run_is_written_with_untrained_blocks_for_what_it_does_not_have(tmp_pa
     np.testing.assert_allclose(load_model(run.path).predict(volumes=volumes)["age"], outputs, atol=1e-3)
 
 
-def test_what_mm_exported_is_imported_with_its_inputs_and_nobody_is_asked_where_the_weights_do_not_say(
-    tmp_path: Path,
-) -> None:
+def test_what_a_user_had_to_say_of_a_checkpoint_is_not_written_as_if_it_were_known(tmp_path: Path) -> None:
     short = imported(tmp_path, Described(inputs=("t1",), batches=SHORT), Stated(target="age", inputs=("t1",)))
     export_checkpoint(short, tmp_path / "mm.pt", overwrite=False)
-    assert find_trained_inputs(read_checkpoint(tmp_path / "mm.pt").tensors).of("unclear") == ("flair", "t1", "dwi")
-    import_checkpoint(tmp_path / "mm.pt", tmp_path / "again", AGE, load_dictionary())
-    assert read_model_card(tmp_path / "again").inputs == ("t1",)
+    assert read_checkpoint(tmp_path / "mm.pt").inputs == ()
+    with pytest.raises(TrainError, match="--inputs"):
+        import_checkpoint(tmp_path / "mm.pt", tmp_path / "again", AGE, load_dictionary())
 
 
 def test_a_model_of_another_network_is_not_written(tmp_path: Path) -> None:
