@@ -6,7 +6,6 @@ for all signs that follow from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,6 @@ from mmstudy.predict.deviations.parts import find_missing_part, part_missing, un
 
 _SIGN_LIMITS, _FLIP_LIMITS = 2 * NUM_LIMITS, 2
 """Half of the false alarms are the signs', half are for mirrored brains: these are the hardest to tell."""
-MIN_FLIP_POWER = 0.5
-"""Where fewer of all mirrored brains would be found, none is looked for: it would be chance."""
 _EVERYBODY_ABOVE = 0.3
 """Share of the mean volume's largest value above which a voxel is brain in nearly everybody."""
 _INVERTED_BELOW = -0.3
@@ -104,12 +101,14 @@ def find_volume_deviations(
 
 
 def flip_limit(asymmetry: Usual | None) -> float | None:
-    """Return below which asymmetry a brain counts as mirrored; None where too few mirrored ones would be found."""
+    """Return below which asymmetry a brain counts as mirrored; None where fewer than half of mirrored ones would be.
+
+    Mirrored, people's asymmetries lie around the median's negative.
+    """
     if asymmetry is None or asymmetry.above <= 0:
         return None
     low, _ = asymmetry.limits(_FLIP_LIMITS, margin=1.0)  # a sum over the whole brain is nearly normal
-    power = NormalDist().cdf((low + asymmetry.median) / asymmetry.above)
-    return low if power >= MIN_FLIP_POWER and low > -asymmetry.median else None
+    return low if low > -asymmetry.median else None
 
 
 def _alarm(name: str, value: float, usual: Usual | None) -> _Alarm | None:

@@ -21,6 +21,7 @@ from mmstudy.models import export
 from mmstudy.models.contract import contract_of_study
 from mmstudy.models.export import ExportOptions, export_model
 from mmstudy.models.find import find_model
+from mmstudy.models.published_export import export_run
 from mmstudy.repair import find_files
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.results import read_results
@@ -170,6 +171,9 @@ def test_a_run_of_withdrawn_participants_is_refused_also_when_they_withdraw_mean
         with pytest.raises(TrainError, match=r"withdrawn since.*Train it again"):
             export_model(fresh_study, fresh_run.run_id, tmp_path / "bundle", PLAIN)
     assert list(tmp_path.glob("bundle*")) == []
+    with pytest.raises(TrainError, match="withdrawn since"):
+        export_run(fresh_study, find_model(fresh_study, fresh_run.run_id), tmp_path / "run.pt", overwrite=False)
+    assert not (tmp_path / "run.pt").exists()
 
 
 def test_a_run_of_fewer_than_ten_people_is_refused(

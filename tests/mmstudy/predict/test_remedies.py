@@ -22,7 +22,7 @@ def test_a_rejected_scan_is_refused_with_what_to_do() -> None:
     assert fault.text == "truncated (t1): the gzip stream ends before its checksum. Copy or download the file again."
 
 
-def test_every_reason_to_reject_a_scan_has_a_remedy_and_no_other_has() -> None:
+def test_every_reason_that_is_written_out_where_a_scan_is_rejected_has_a_remedy_and_no_other_has() -> None:
     reasons = set(re.findall(r'ScanRejected\(\s*"([a-z-]+)"', SOURCES))
     assert set(REMEDIES) == reasons - SAID_IN_DETAIL - OF_SOURCE
 
