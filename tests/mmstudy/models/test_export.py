@@ -193,7 +193,7 @@ def test_a_run_whose_features_would_count_few_people_is_refused_by_their_names(
     tiny = TinyStudy(tiny_of_models.layout, tiny_of_models.ages, tiny_of_models.classes, splits, tiny_of_models.side)
     tabular = {"metadata_blocks": ("constitutional",), "features": ("LDL", "sex"), "shown_features": ("LDL", "sex")}
     run = train_run(tiny, inputs=("connectivity", "metadata"), model="linear", channels=(), **tabular)
-    with pytest.raises(TrainError, match=r"fewer than 10 people with a value of sex,.*with no block"):
+    with pytest.raises(TrainError, match=r"fewer than 10 people who have, share.* value of sex,.*with no block"):
         export_model(study_of_models, run.run_id, tmp_path / "bundle", PLAIN)
     assert list(tmp_path.iterdir()) == []
 

@@ -201,7 +201,7 @@ def test_a_model_of_another_network_is_not_written(tmp_path: Path) -> None:
     run = make_tiny_study(tmp_path / "study").train(inputs=("connectivity",), model="constant", channels=())
     card = read_model_card(run.path)
     found = FoundModel(name="age", path=run.path, card=card, contract=InputContract(), is_run=True)
-    with pytest.raises(TrainError, match="it is constant on connectivity"):
+    with pytest.raises(TrainError, match="got constant on connectivity"):
         export_checkpoint(found, tmp_path / "run.pt", overwrite=False)
     assert not (tmp_path / "run.pt").exists()
 

@@ -100,19 +100,19 @@ def test_a_sweep_has_the_studys_own_seed_unless_it_is_asked_for_others(own_study
 
 
 def test_targets_that_would_lose_samples_by_sharing_a_network_are_refused(own_study: Study) -> None:
-    """A tested person without weight, whose relative validates, takes the relative from the validation of both."""
+    """A validated person without weight, whose relative trains, takes the relative from the training of both."""
     from_age = plan_of(own_study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared",))
     assert [job.targets for job in from_age.jobs] == [("age", "weight")]
     with open_in_place(own_study.layout.catalog) as catalog:
         people = "SELECT participant_key FROM samples JOIN splits USING (sample_id) JOIN scans USING (sample_id) "
         people += "WHERE split = '{}' AND modality = 'flair' AND status = 'stored' ORDER BY row"
-        tested, validated = (catalog.execute(people.format(split)).fetchone() for split in ("test", "val"))
-        assert tested is not None
+        validated, trained = (catalog.execute(people.format(split)).fetchone() for split in ("val", "train"))
+        assert trained is not None
         assert validated is not None
-        catalog.execute("INSERT INTO kinship VALUES (?, ?, 0.25)", (tested[0], validated[0]))
+        catalog.execute("INSERT INTO kinship VALUES (?, ?, 0.25)", (validated[0], trained[0]))
         catalog.execute(
             "DELETE FROM feature WHERE name = 'weight' AND row IN (SELECT row FROM samples WHERE participant_key = ?)",
-            tested,
+            validated,
         )
     with pytest.raises(TrainError, match=r"domain constitutional .* networks of weight have alone"):
         plan_of(own_study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared",))
