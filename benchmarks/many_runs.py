@@ -67,9 +67,9 @@ def bench_many_runs(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     return measured, ratios
 
 
-def live(study: Study, target: str, kept: Kept) -> dict[str, float]:
+def live(study: Study, target: str, kept: Kept, volume: str = "t1") -> dict[str, float]:
     """Plan, begin, train and enter a short run; return the seconds of each step, and the overhead."""
-    given = {"inputs": ["t1", "metadata"], "metadata_blocks": ["serology"], "augment": "none", "device": "cpu"}
+    given = {"inputs": [volume, "metadata"], "metadata_blocks": ["serology"], "augment": "none", "device": "cpu"}
     small = {"epochs": 2, "channels": [4, 4]}  # so that validation and the calibration of batch norm hardly count
     marks = [time.perf_counter()]
     plan = plan_run(study, [target], {**given, **small}, scheme=StudySplit())

@@ -7,7 +7,7 @@ from mmtrain.kept import HOST, Kept
 
 def test_a_short_run_is_timed_in_all_its_steps(study: Path) -> None:
     kept = Kept()
-    seconds = live(load_study(study), "age", kept)
+    seconds = live(load_study(study), "age", kept, "flair")
     assert seconds.keys() == {*STEPS, "overhead"}
     assert 0 < seconds["overhead"] < sum(seconds[step] for step in STEPS)
     assert kept.rows[HOST].held_bytes
