@@ -24,7 +24,9 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the models of a sweep: best sets, differences and how sure they are, what each input adds.
+    """Compare the models of a sweep, or of a published table.
+
+    Best sets, differences and how sure they are, and what each input adds.
 
     \b
     mm compare                              the sweep of this study

@@ -72,7 +72,7 @@ def sweep(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train all models of a study: every target from every set of inputs, fairly compared.
+    """Train every target from every set of inputs.
 
     \b
     mm sweep --dry-run               the reference's 700 models: what can be trained here

@@ -42,6 +42,10 @@ class CachePlan:
 STREAMED = CachePlan(place=None)
 
 
+_TOLD_BYTES = 10_000_000
+"""Below which it is told to nobody what rows take: less than the network beside them."""
+
+
 def plan_cache(
     choice: CacheChoice, needed_bytes: int, allowed_bytes: Mapping[CachePlace, int], *, is_read_again: bool
 ) -> CachePlan:
@@ -82,12 +86,12 @@ def plan_cache(
         place = choice if choice in allowed_bytes else "host"
     allowed = allowed_bytes[place]
     rest = "" if needed_bytes <= allowed else "; what does not fit is read from the stores in every epoch"
+    told = f"the rows of this run take {as_gb(needed_bytes)}; once read they stay in {_memory(place)}, up to "
     return CachePlan(
         place=place,
         needed_bytes=needed_bytes,
         allowed_bytes=allowed,
-        note=f"the rows of this run take {as_gb(needed_bytes)}; once read they stay in {_memory(place)}, up to "
-        f"{as_gb(allowed)}{rest}",
+        note=f"{told}{as_gb(allowed)}{rest}" if needed_bytes >= _TOLD_BYTES or rest else "",
     )
 
 

@@ -155,7 +155,8 @@ def test_the_study_may_be_named_by_the_environment(run_mm: RunMm, study: Path, m
 def commands_below(command: click.Command, name: str = "mm") -> Iterator[tuple[str, click.Command]]:
     yield name, command
     for word, below in getattr(command, "commands", {}).items():
-        yield from commands_below(below, f"{name} {word}")
+        if not below.hidden:  # those are for mm itself
+            yield from commands_below(below, f"{name} {word}")
 
 
 COMMANDS = dict(commands_below(typer.main.get_command(app)))

@@ -136,6 +136,8 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "copy_order": "by-epoch",
         "modality_dropout": 0.5,
         "trunk": "another",
+        "cache": "none",
+        "cache_bytes": 1,
     }
     others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):

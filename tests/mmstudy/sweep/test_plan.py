@@ -39,12 +39,12 @@ def test_a_plan_names_every_model_of_the_reference_and_counts_networks_and_basel
     )
 
 
-def test_all_cells_of_a_target_have_the_samples_that_a_run_of_their_union_has(study: Path, run_mm: RunMm) -> None:
-    plan = plan_of(study, targets=("age",), input_sets=TWO_SETS)
+def test_all_cells_of_a_target_have_the_samples_that_a_run_of_their_union_has(own_study: Study, run_mm: RunMm) -> None:
+    plan = plan_of(own_study, targets=("age",), input_sets=TWO_SETS)
     assert plan.required_inputs == ("flair", "dwi")
     assert len({of.population.participants for of in plan.cells}) == 1
     words = ("train", "--target", "age", "--inputs", "flair,dwi", "--dry-run", "--json")
-    result = run_mm("--study", study, *words)
+    result = run_mm("--study", own_study.layout.root, *words)
     assert result.exit_code == 0, result.output
     assert plan.cells[0].population.n == json.loads(result.stdout)["n"]
 
