@@ -97,7 +97,7 @@ def test_a_bundle_of_either_predicts_without_the_study_and_names_no_run(
         where = tmp_path / run.run_id.partition("_")[0]
         made.mm("export-model", run.run_id, where, "--no-onnx")
         made.mm("predict", "--check", where)
-        for path in where.iterdir():
+        for path in (path for path in where.rglob("*") if path.is_file()):
             assert not any(name.encode() in path.read_bytes() for name in (made.shared.run_id, made.head.run_id))
     told = json.loads((tmp_path / "weight" / "model.json").read_text())["trained_on"]["trunk"]
     assert told["targets"] == ["age", "sex"]
