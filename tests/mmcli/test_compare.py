@@ -29,7 +29,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plain |= {
             "inputs": list(cell.inputs),
             "blocks": list(cell.blocks),
-            "kind": "binary" if is_binary else "continuous",
+            "kind": kind,
         }
         rows.append({**dict.fromkeys(SCORES.names()), **plain, **known, **values})
     path = tmp_path_factory.mktemp("table") / "table.csv"
