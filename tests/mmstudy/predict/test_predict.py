@@ -126,7 +126,7 @@ def test_a_sample_that_lacks_an_input_has_no_interval_and_the_summary_counts_it(
     assert summary.num_incomplete == len(incomplete) > 0 and len(complete) > 0
     assert incomplete["lower"].is_null().all() and incomplete["upper"].is_null().all()
     np.testing.assert_allclose(complete["upper"] - complete["prediction"], 3.0)
-    told = f"{len(incomplete)} of the samples were predicted without an input and have no interval"
+    told = f"Predicted without an input, and so without an interval: {len(incomplete)}."
     assert any(line.startswith(told) for line in summary_lines(summary))
 
 
