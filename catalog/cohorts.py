@@ -100,6 +100,12 @@ def build_cohort(
     return CohortSelection(frame=frame.with_columns(*groups, *shown), left_out=left_out)
 
 
+def split_sizes(cohort: pl.DataFrame) -> dict[str, int]:
+    """Return the number of samples of each split."""
+    counts = dict(cohort.group_by("split").len().iter_rows())
+    return {split: counts.get(split, 0) for split in SPLITS}
+
+
 def write_cohort(cohort: pl.DataFrame, path: Path) -> None:
     """Write a cohort to a Parquet file, whole or not at all, and its checksum."""
     write_checked_table(path, cohort)

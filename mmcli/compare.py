@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmcli.console import report, warn
-from mmcli.options import JsonOption, study_at_hand, study_of
+from mmcli.options import JsonOption, OverwriteOption, study_at_hand, study_of
 from mmcli.sweep import NameOption
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures; left out: results/ of the sweep.")
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the models of a sweep, or of a published table.
@@ -32,10 +33,12 @@ def compare(
     mm compare                              the sweep of this study
     mm compare --table TABLE.csv --output DIR    a published table
     """  # noqa: D301 - click wants the control character itself
-    from mmstudy.comparison.files import write_comparison
+    from mmstudy.comparison.files import require_free, write_comparison
     from mmstudy.comparison.tables import comparison_lines, plain_comparison
 
     comparison, folder = _of_table(context, table, output) if table else _of_sweep(context, name, output)
+    if output is not None and not overwrite:
+        require_free(folder)
     files = write_comparison(comparison, folder)
     lines = [*comparison_lines(comparison), f"Wrote {len(files)} files to {folder}."]
     report(as_json, {"folder": str(folder), "files": files, **plain_comparison(comparison)}, lines)

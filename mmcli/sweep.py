@@ -1,7 +1,6 @@
 """`mm sweep`: many models as one piece of work."""
 
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,8 @@ from mmcli.console import report, say, warn
 from mmcli.options import DryRunOption, JsonOption, given_options, study_of
 from mmcli.settings_options import with_settings
 from mmcli.workers import ClusterSettings, worker_pool
-from mmstudy.sweep.settings import OF_CELLS, SweepSettings
-from mmtrain.config.execution import ExecutionConfig
+from mmstudy.sweep.settings import NONE, OF_CELLS, SweepSettings
+from mmtrain.config.changes import EXECUTION
 from mmtrain.config.run import SECTIONS
 
 if TYPE_CHECKING:
@@ -21,10 +20,9 @@ if TYPE_CHECKING:
     from mmstudy.sweep.directory import SweepDirectory
 
 app = typer.Typer(invoke_without_command=True)
-_SETTINGS_OF_RUNS = [setting.name for setting in settings_of(*SECTIONS.values()) if setting.option.is_option]
-_OF_ALL = [name for name in _SETTINGS_OF_RUNS if name not in OF_CELLS]
+_OPTIONS_OF_RUNS = [setting.name for setting in settings_of(*SECTIONS.values()) if setting.option.is_option]
+_OF_ALL = [name for name in _OPTIONS_OF_RUNS if name not in OF_CELLS]
 """Settings of runs that are the same for all cells."""
-_EXECUTION = {field.name for field in fields(ExecutionConfig)}
 NameOption = Annotated[
     str | None, typer.Option(help="Name of the sweep; left out: sweep, or the only one there is.", show_default=False)
 ]
@@ -32,6 +30,7 @@ NameOption = Annotated[
 
 @app.callback()
 @with_settings(*SECTIONS.values(), only=_OF_ALL)
+@with_settings(SweepSettings, into="asked")
 @with_settings(ClusterSettings, into="cluster")
 def sweep(
     context: typer.Context,
@@ -39,9 +38,7 @@ def sweep(
     file: Annotated[
         Path | None, typer.Option(help="Read targets, input sets and the rest from this sweep.toml.")
     ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Only these targets, with commas; left out: the reference's.")
-    ] = None,
+    asked: dict[str, Any],
     inputs: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,16 +46,6 @@ def sweep(
             "the reference's 7 or 32 sets."
         ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="separate, shared, frozen, or several with commas.")] = None,
-    network: Annotated[str | None, typer.Option(help="Networks of the method separate, with commas.")] = None,
-    baselines: Annotated[
-        str | None, typer.Option(help="Baselines of every cell, with commas: constant, linear, boosting; or none.")
-    ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, with commas: each model once for each.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Test every participant once, in so many folds.")] = None,
-    each_its_own: Annotated[
-        bool, typer.Option("--each-its-own", help="Let each model have all samples it can use: not comparable.")
-    ] = False,
     accept: Annotated[
         list[str] | None, typer.Option(help="Train in spite of this critical finding of mm audit; repeatable.")
     ] = None,
@@ -81,12 +68,13 @@ def sweep(
     mm sweep status                  how far it is
     mm sweep stop                    let its workers stop, with checkpoints
     mm compare                       what came out
+
+    Classes are balanced by weights unless --balance says otherwise. Settings of runs that are left out are the study's.
     """  # noqa: D301 - click wants the control character itself
     if context.invoked_subcommand is not None:
         return
     study = study_of(context)
-    asked = _asked(target, inputs, method, network, baselines, seeds, folds, each_its_own)
-    settings = _settings(study, name, file, given, asked)
+    settings = _settings(study, name, file, given, _with_sets(asked, inputs))
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.plan import plain_plan, plan_sweep
     from mmstudy.sweep.tables import plan_lines
@@ -157,31 +145,11 @@ def work(
         raise typer.Exit(STOPPED) from stopped
 
 
-def _asked(
-    target: str | None,
-    inputs: list[str] | None,
-    method: str | None,
-    network: str | None,
-    baselines: str | None,
-    seeds: str | None,
-    folds: int | None,
-    each_its_own: bool,
-) -> dict[str, Any]:
-    """Return the settings of the sweep that were given as options."""
-    return given_options(
-        targets=_names(target),
-        input_sets=None if inputs is None else tuple(tuple(words.split("+")) for words in inputs),
-        methods=_names(method),
-        networks=_names(network),
-        baselines=() if baselines == "none" else _names(baselines),
-        seeds=_names(seeds),
-        folds=folds,
-        each_its_own=each_its_own or None,
-    )
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(","))
+def _with_sets(asked: dict[str, Any], inputs: list[str] | None) -> dict[str, Any]:
+    """Return the settings of the sweep that were given as options, sets of inputs among them."""
+    sets = given_options(input_sets=inputs and [words.split("+") for words in inputs])
+    no_baselines = {"baselines": ()} if asked.get("baselines") == (NONE,) else {}
+    return {**asked, **sets, **no_baselines}
 
 
 def _settings(
@@ -192,7 +160,7 @@ def _settings(
     from mmstudy.sweep.settings import parse_sweep_settings, read_sweep_toml
     from mmstudy.sweep.stored_plan import read_plan
 
-    train = {name: value for name, value in given.items() if name not in _EXECUTION}
+    train = {name: value for name, value in given.items() if name not in EXECUTION}
     there = sweep_directory(study.layout, name or DEFAULT_NAME)
     if not (file or train or asked) and there.plan.exists():
         return read_plan(there)[0].settings
@@ -212,7 +180,7 @@ def _work(
 
     plan, _ = read_plan(directory)
     settings = {**plan.settings.train, **given}
-    execution = {name: value for name, value in settings.items() if name in _EXECUTION}
+    execution = {name: value for name, value in settings.items() if name in EXECUTION}
     pool = worker_pool(workers or 1, cluster, study.layout.slurm)
     with show_sweep(study.layout, directory, plan) as look:
         if cluster.scheduler or cluster.slurm:

@@ -37,7 +37,8 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
     Parameters
     ----------
     runs_follow
-        Whether the process may train other runs, for which rows are kept too.
+        Whether the process may train other runs, for which rows are kept too. Of a network that is fitted at once what
+        is made of rows is kept in their place.
     """
     places: dict[CachePlace, torch.device] = {} if task.device.type == "cpu" else {"device": task.device}
     places["host"] = HOST
@@ -49,7 +50,7 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
         task.config.execution.cache,
         sum(num_rows * array.row_bytes for array, num_rows in rows),
         allowed,
-        is_read_again=runs_follow or _reads_again(task),
+        is_read_again=task.architecture.fit is None and (runs_follow or _reads_again(task)),
     )
     for place, cache in caches.items():  # also where this run keeps none, what has changed is let go
         of_run = rows if place == plan.place else []
@@ -61,12 +62,12 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
 def _allowed_bytes(task: Task, cache: RowCache) -> int:
     free, num_sharing = free_bytes(cache.device), 1
     if cache.device.type == "cpu":
-        sizes, fit = task.cohort.split_sizes, task.architecture.fit
-        free -= 0 if fit is None else fit.memory_bytes(task.shape, sizes["train"], sizes["val"])
+        num_training, fit = task.cohort.split_sizes["train"], task.architecture.fit
+        free -= 0 if fit is None else fit.memory_bytes(task.shape, num_training, len(task.cohort.rows) - num_training)
         num_sharing = ranks_on_machine(task.ranks.size)
     return allowed_share(max(0, free), cache.held_bytes, task.config.execution.cache_bytes, num_sharing)
 
 
 def _reads_again(task: Task) -> bool:
     """Return whether a run by itself reads training rows more than once."""
-    return task.architecture.fit is not None or task.config.optimisation.epochs > num_versions(task.stores, task.config)
+    return task.config.optimisation.epochs > num_versions(task.stores, task.config)

@@ -23,6 +23,8 @@ from mmtrain.metrics.metric import Values
 LESS_ONE, BEST, BASELINE, METHOD = "less one input", "best against others", "best baseline", "separate"
 FALSE_DISCOVERIES = 0.05
 """Expected share of false ones among the differences that are called found."""
+FOUND = BETTER, WORSE = "better", "worse"
+"""Verdicts of a difference that is called found."""
 _SEPARATE, _CONSTANT = "separate", "constant"
 
 
@@ -46,7 +48,7 @@ def with_q_values(paired: pl.DataFrame) -> pl.DataFrame:
     within = ("family", *SERIES, "metric")
     q = pl.col("p").map_batches(_adjusted, return_dtype=pl.Float64).over(within)
     gain = pl.when(pl.col("metric") == "mae").then(-pl.col("difference")).otherwise(pl.col("difference"))
-    found = pl.when(gain > 0).then(pl.lit("better")).otherwise(pl.lit("worse"))
+    found = pl.when(gain > 0).then(pl.lit(BETTER)).otherwise(pl.lit(WORSE))
     verdict = (
         pl.when(pl.col("q").is_null())
         .then(None)

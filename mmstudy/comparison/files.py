@@ -1,16 +1,30 @@
 """The files of a comparison: tables and pictures in one folder, replaced as a whole by the next comparison."""
 
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from mmbase.files import SHARED_MODE, make_directory, replace_file, write_bytes
+from mmbase.files import SHARED_MODE, make_directory, write_bytes
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.drawing.pictures import draw_pictures, picture_names
 from mmstudy.comparison.published_table import published_csv_of_scores
 from mmtrain.drawing.figures import to_png, to_svg
+from mmtrain.errors import TrainError
 
 RESULTS, PUBLISHED = "results.parquet", "results.csv"
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder in which files would be replaced.
+
+    Raises
+    ------
+    TrainError
+        There is something in it, or it is a file.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise TrainError(f"{folder} is there already and is no empty folder.", "Give another --output, or --overwrite.")
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
@@ -20,8 +34,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
     are tables of their own.
     """
     make_directory(folder)
-    with replace_file(folder / RESULTS, mode=SHARED_MODE) as file:
-        comparison.results.write_parquet(file)
+    results = BytesIO()  # what polars raises on a full disk does not say that it is full
+    comparison.results.write_parquet(results)
+    write_bytes(folder / RESULTS, results.getvalue(), mode=SHARED_MODE)
     write_bytes(folder / PUBLISHED, published_csv_of_scores(comparison.results).encode(), mode=SHARED_MODE)
     written = [RESULTS, PUBLISHED]
     for name in ("best", "paired", "effects", "hours"):

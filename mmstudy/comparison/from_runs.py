@@ -1,22 +1,21 @@
 """Finished runs as scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from catalog.fields import Dictionary
-from mmbase.json_text import DamagedTextError, read_json
 from mmstudy.comparison.contributions import BINARY, CONTINUOUS, MAIN
 from mmstudy.comparison.elements import in_order
 from mmstudy.comparison.scores import SCORES
 from mmstudy.results.published import shown_blocks
 from mmstudy.results.read import RunResult
+from mmstudy.runs.comparable import Comparable, read_comparable
 from mmstudy.sweep.cells import Cell, ordered_inputs
 from mmstudy.sweep.settings import BASELINE_METHOD, BASELINES
 from mmtrain.errors import TrainError
-from mmtrain.run import RunDirectory
 
 _DECIDED = {
     "balanced_accuracy": "balanced_accuracy",
@@ -37,20 +36,6 @@ class Served:
     result: RunResult
     cell: Cell
     method: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Comparable:
-    """What config.json says must be equal of runs that are compared; an older mm did not say it."""
-
-    regime: str | None = None
-    augmentation: str | None = None
-    participants: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    comparable: _Comparable = _Comparable()
 
 
 def serve_alone(result: RunResult, dictionary: Dictionary) -> Served:
@@ -76,20 +61,13 @@ def scores_of_runs(served: Sequence[Served], dictionary: Dictionary) -> pl.DataF
             "Leave it out.",
         )
     kept = {
-        run.run_id: _read_comparable(run) for run in {of.result.run_id: of.result.directory for of in served}.values()
+        run.run_id: read_comparable(run) for run in {of.result.run_id: of.result.directory for of in served}.values()
     }
     rows = [_scores_of(of, kept[of.result.run_id], dictionary) for of in served]
     return pl.DataFrame(rows, schema=SCORES, orient="row")
 
 
-def _read_comparable(run: RunDirectory) -> _Comparable:
-    try:
-        return read_json(run.config, _Record).comparable
-    except (OSError, DamagedTextError):
-        return _Comparable()  # its settings were read: what is kept of an older mm is nothing
-
-
-def _scores_of(served: Served, kept: _Comparable, dictionary: Dictionary) -> Mapping[str, Any]:
+def _scores_of(served: Served, kept: Comparable, dictionary: Dictionary) -> Mapping[str, Any]:
     result, cell = served.result, served.cell
     kind = _OF_KIND[result.kind]
     in_front = "" if kind == BINARY else "median_split_"

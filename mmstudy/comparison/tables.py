@@ -6,9 +6,8 @@ import polars as pl
 
 from mmbase.plain_table import PlainTable, plain_table
 from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.families import FALSE_DISCOVERIES, FOUND
 from mmstudy.results.published import inputs_in_words
-
-_SHOWN_PAIRS = 20
 
 
 def comparison_lines(comparison: Comparison) -> list[Any]:
@@ -65,9 +64,9 @@ def _found(paired: pl.DataFrame) -> str:
     """Say how many differences of each family are found."""
     told = []
     for (family,), pairs in paired.group_by("family", maintain_order=True):
-        found = int((pairs["q"] < 0.05).sum())
+        found = int(pairs["verdict"].is_in(FOUND).sum())
         told.append(f"{family}: {found} of {pairs.height}")
-    return f"Differences found at a false discovery rate of 5 %: {'; '.join(told)}."
+    return f"Tests that find a difference, at a false discovery rate of {FALSE_DISCOVERIES:.0%}: {'; '.join(told)}."
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from catalog.cohorts import write_cohort
 from mmdata.study import Study
 from mmstudy.presence import require_present
-from mmstudy.runs.comparable import comparable_of
 from mmstudy.runs.folders import record_run, runs_elsewhere
 from mmstudy.runs.plan import RunPlan
 from mmtrain.run import RunDirectory, create_run, list_runs
@@ -44,7 +43,7 @@ def begin_run(
         plan.config,
         findings=[asdict(finding) for finding in plan.findings],
         preset=plan.preset,
-        comparable=asdict(comparable_of(plan.config, plan.cohort)),
+        comparable=asdict(plan.comparable),
         taken={other.run_id for other in others},
         put_on_record=partial(record_run, layout) if folder else noted,
     )

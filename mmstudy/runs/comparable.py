@@ -11,16 +11,18 @@ augmentation    how the volumes of training samples are changed; a run without v
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import polars as pl
 
 from catalog.cohorts import TARGET, TARGET_PREFIX
+from mmbase.json_text import DamagedTextError, read_json
 from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.config.run import RunConfig
 from mmtrain.models.registry import load_architecture
+from mmtrain.run import RunDirectory
 
 _OF_DATA = (
     *("split", "side", "balance", "volume_scaling", "feature_scaling", "clamp_labels"),
@@ -39,13 +41,20 @@ _DIGEST_BYTES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparable:
-    """What must be equal, as hashes that are kept with a run."""
+    """What must be equal, as hashes that are kept with a run; without any, a run of an older mm."""
 
-    regime: str
-    augmentation: str | None
+    regime: str | None = None
+    augmentation: str | None = None
     """None: no volumes, or a network that is fitted at once to the volumes as they are."""
-    participants: Mapping[str, str]
+    participants: Mapping[str, str] = field(default_factory=dict)
     """By target."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is read of config.json."""
+
+    comparable: Comparable = field(default_factory=Comparable)
 
 
 def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
@@ -64,6 +73,14 @@ def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
             name: participants_of(cohort, TARGET_PREFIX + name if len(names) > 1 else TARGET) for name in names
         },
     )
+
+
+def read_comparable(run: RunDirectory) -> Comparable:
+    """Return what a run kept; nothing where it kept nothing, or its config.json cannot be read."""
+    try:
+        return read_json(run.config, _Record).comparable
+    except (OSError, DamagedTextError):
+        return Comparable()
 
 
 def participants_of(cohort: pl.DataFrame, label: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 
 from catalog.audit.findings import Finding, sort_findings
-from catalog.cohorts import FEATURE_PREFIX, CohortSelection, build_cohort
+from catalog.cohorts import FEATURE_PREFIX, CohortSelection, build_cohort, split_sizes
 from catalog.database import Connection, open_catalog
 from catalog.fields import Dictionary, find_target, metadata_features, shown_features
 from catalog.splits.schemes import SplitScheme
-from mmbase.names import METADATA, SPLITS, VOLUME_MODALITIES
+from mmbase.names import METADATA, VOLUME_MODALITIES
 from mmdata.copies.stored import rows_with_every_copy
 from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
@@ -20,6 +20,7 @@ from mmdata.study_arrays import require_sides
 from mmstudy.audit import findings_for_run
 from mmstudy.dictionary import study_dictionary
 from mmstudy.remote_stores import require_own_stores
+from mmstudy.runs.comparable import Comparable, comparable_of
 from mmstudy.runs.defaults import applicable_defaults, require_known, require_network_settings
 from mmstudy.runs.reference import study_differences
 from mmstudy.runs.trunk import require_apart, settle_trunk
@@ -42,6 +43,7 @@ class RunPlan:
 
     config: RunConfig
     cohort: pl.DataFrame
+    comparable: Comparable
     left_out: Mapping[str, int]
     """Why samples that have everything are not in the cohort, and how many."""
     findings: tuple[Finding, ...]
@@ -56,7 +58,7 @@ class RunPlan:
     @property
     def split_sizes(self) -> dict[str, int]:
         """Return the number of samples of each split."""
-        return {split: self.cohort.filter(pl.col("split") == split).height for split in SPLITS}
+        return split_sizes(self.cohort)
 
 
 def plan_run(
@@ -108,6 +110,7 @@ def plan_run(
     return RunPlan(
         config=config,
         cohort=selection.frame,
+        comparable=comparable_of(config, selection.frame),
         left_out=selection.left_out,
         findings=tuple(findings),
         accepted_in_vain=tuple(code for code in accepted if code not in {finding.code for finding in findings}),

@@ -21,10 +21,7 @@ from mmtrain.models.card import ModelCard
 from mmtrain.run import RunDirectory
 from mmtrain.task import open_run_stores
 from mmtrain.trunks.fixed import require_one_rank
-from mmtrain.trunks.trunk import TrunkRun, leaking, open_trunk, require_fitting
-
-_HELD_OUT = (("val", ("train",)), ("test", ("train", "val")))
-"""Split of the head to the splits of the trunk that must have nobody of it: the last chose the trunk's best epoch."""
+from mmtrain.trunks.trunk import HELD_OUT, TrunkRun, leaking, open_trunk, require_fitting
 
 
 def settle_trunk(study: Study, config: RunConfig, given: Mapping[str, Any], num_ranks: int) -> RunConfig:
@@ -76,7 +73,7 @@ def require_apart(study: Study, catalog: Connection, config: RunConfig, cohort: 
     people = dict(fetch_frame(catalog, "SELECT row, participant_key FROM samples").iter_rows())
     related = related_keys(catalog)
     known = _people_of_trunk(trunk, people)
-    for split, seen_in in _HELD_OUT:
+    for split, seen_in in HELD_OUT:
         seen = set().union(*(known[name] for name in seen_in))
         close = seen | {other for pair in related for one, other in (pair, pair[::-1]) if one in seen}
         held_out = {people[row] for row in cohort.filter(pl.col("split") == split)["row"]}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
 
 from mmbase.files import make_directory, to_json
 from mmbase.lock import LockHeldError, hold_lock
@@ -13,12 +12,11 @@ from mmstudy.sweep.directory import DEFAULT_NAME, SweepDirectory, sweep_director
 from mmstudy.sweep.plan import SweepPlan
 from mmstudy.sweep.state import try_again
 from mmstudy.sweep.stored_plan import read_plan, write_plan
-from mmtrain.config.execution import ExecutionConfig
+from mmtrain.config.changes import EXECUTION
 from mmtrain.errors import TrainError
 
 _WAIT_SECONDS = 60.0
 """For another command that begins a sweep of the study."""
-_OF_EXECUTION = {field.name for field in fields(ExecutionConfig)}
 
 
 def begin_sweep(
@@ -74,7 +72,7 @@ def _alone(study: Study) -> Iterator[None]:
 def _require_same(sweep: SweepDirectory, there: SweepPlan, plan: SweepPlan) -> None:
     plain = [json.loads(to_json(of.settings.to_json())) for of in (there, plan)]  # as a file has them: no tuples
     flat = [{**settings.pop("train"), **settings} for settings in plain]
-    changed = differences([{name: of[name] for name in of if name not in _OF_EXECUTION} for of in flat])
+    changed = differences([{name: of[name] for name in of if name not in EXECUTION} for of in flat])
     if changed:
         told = "; ".join(f"{name} {short_value(old)}, now {short_value(new)}" for name, (old, new) in changed.items())
         raise TrainError(

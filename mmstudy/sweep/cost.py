@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmbase.names import CONNECTIVITY
 from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan
-from mmstudy.sweep.settings import require_settings
+from mmstudy.sweep.settings import settings_of_all
 from mmtrain.models.registry import load_architecture
 
 _EDGES = 64_620
@@ -34,7 +34,7 @@ def expected_costs(plan: SweepPlan) -> dict[str, float]:
     """Return what each job is expected to cost."""
     sizes = {of.cell.name: sum(of.population.n.values()) for of in plan.trainable}
     largest = max(sizes.values(), default=0)
-    config = require_settings(plan.settings)
+    config = settings_of_all(plan.settings.train)
     is_fitted = {name: load_architecture(name).fit is not None for name in {job.network for job in plan.jobs}}
     return {
         job.name: expected_cost(

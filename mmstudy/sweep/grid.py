@@ -1,6 +1,6 @@
 """Which cells a sweep has: the reference study's grid, or every target from each of one's own sets of inputs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -113,8 +113,3 @@ def parse_input_set(dictionary: Dictionary, words: Sequence[str]) -> InputSet:
         )
     inputs = frozenset(name for name in names if name in INPUTS) | ({METADATA} if blocks else frozenset())
     return InputSet(ordered_inputs(inputs), blocks)
-
-
-def own_block_cells(dictionary: Dictionary, cells: Sequence[Cell]) -> Iterator[Cell]:
-    """Yield the cells that would show a model the group of features that its target belongs to."""
-    yield from (cell for cell in cells if dictionary[cell.target].block in cell.blocks)

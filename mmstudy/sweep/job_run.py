@@ -8,7 +8,6 @@ from typing import Any
 
 from mmdata.study import Study
 from mmstudy.runs.begin import begin_run
-from mmstudy.runs.comparable import comparable_of
 from mmstudy.runs.enter import enter_run
 from mmstudy.runs.plan import RunPlan, plan_run
 from mmstudy.runs.train import find_unfinished
@@ -115,7 +114,7 @@ def _require_planned_participants(plan: SweepPlan, job: Job, planned: RunPlan) -
         The study has changed.
     """
     expected = _participants_of_cells(plan, job)
-    found = comparable_of(planned.config, planned.cohort).participants
+    found = planned.comparable.participants
     if changed := [target for target, digest in expected.items() if found[target] != digest]:
         raise TrainError(
             f"The samples with {', '.join(changed)} are not those of the sweep's plan: the study has changed since.",

@@ -1,7 +1,7 @@
 """Plan a sweep: its cells, who each is trained on, why some cannot be, and the runs to be made. Nothing is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from catalog.database import Connection, open_catalog
@@ -16,10 +16,8 @@ from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import own_cells, parse_input_set, reference_cells, reference_targets
 from mmstudy.sweep.jobs import Job, make_jobs, require_short_names
 from mmstudy.sweep.population import Population, differing_together, find_population, missing_reason, stored_counts
-from mmstudy.sweep.settings import OF_CELLS, SweepSettings, require_settings
-from mmtrain.config.augmentation import READING_COPIES, AugmentationConfig
-from mmtrain.config.data import DataConfig
-from mmtrain.config.execution import ExecutionConfig
+from mmstudy.sweep.settings import OF_CELLS, SweepSettings, settings_of_all
+from mmtrain.config.changes import EXECUTION
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.errors import TrainError
 from mmtrain.models.registry import load_architecture
@@ -99,9 +97,8 @@ def plan_sweep(study: Study, settings: SweepSettings) -> SweepPlan:
             _require_shareable(catalog, dictionary, planned, required, settings)
     own_seed = study.config.train.get("seed", OptimisationConfig().seed)
     settings = settings.changed(
-        train=_settings_of_all(study, cells, stored, settings), seeds=settings.seeds or (own_seed,)
+        train=_shared_settings(study, cells, stored, settings), seeds=settings.seeds or (own_seed,)
     )
-    require_settings(settings)
     trainable = [of.cell for of in planned if of.can_be_trained]
     domains = {of.cell.target: of.domain for of in planned}
     jobs = make_jobs(trainable, domains, settings)
@@ -198,7 +195,7 @@ def _require_shareable(
             )
 
 
-def _settings_of_all(
+def _shared_settings(
     study: Study, cells: Sequence[Cell], stored: Mapping[str, int], settings: SweepSettings
 ) -> dict[str, Any]:
     """Return the settings of runs that all cells share, the study's own among them.
@@ -206,13 +203,12 @@ def _settings_of_all(
     Every cell reads as many augmented copies as there are of all volumes, so that none is augmented more than another.
     """
     from_study = applicable_defaults(study, settings.train)
-    of_others = {*OF_CELLS, *(field.name for field in fields(ExecutionConfig))}
-    shared = {name: value for name, value in from_study.items() if name not in of_others}
+    shared = {name: value for name, value in from_study.items() if name not in (*OF_CELLS, *EXECUTION)}
     shared |= {"balance": BALANCE, **settings.train}
-    if shared.get("augment", AugmentationConfig().augment) not in READING_COPIES or "copies" in shared:
+    config = settings_of_all(shared)
+    if not config.augmentation.reads_copies or config.augmentation.copies is not None:
         return shared
-    side = shared.get("side", DataConfig.__dataclass_fields__["side"].default)
-    made = read_made_copies(study.layout.receipts)
+    made, side = read_made_copies(study.layout.receipts), config.data.side
     volumes = {name for cell in cells for name in cell.inputs if name in VOLUME_MODALITIES and name in stored}
     return shared | {"copies": min((made.get((name, side), 0) for name in volumes), default=0)}
 

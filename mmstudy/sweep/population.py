@@ -3,15 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import polars as pl
-
-from catalog.cohorts import TARGET, TARGET_PREFIX, build_cohort
+from catalog.cohorts import TARGET, TARGET_PREFIX, build_cohort, split_sizes
 from catalog.database import Connection
 from catalog.errors import CohortError
 from catalog.fields import Dictionary
 from catalog.splits.schemes import SplitScheme
 from catalog.statements import fetch_frame
-from mmbase.names import SPLITS
 from mmstudy.runs.comparable import participants_of
 
 _STORED_SQL = "SELECT modality, count(*) AS n FROM scans WHERE status = 'stored' GROUP BY modality"
@@ -47,7 +44,7 @@ def find_population(
         cohort = build_cohort(catalog, dictionary, [target], required, [], scheme, data_size=data_size).frame
     except CohortError as error:
         return Population(reason=error.what_happened)
-    return Population(n=_split_sizes(cohort), participants=participants_of(cohort, TARGET))
+    return Population(n=split_sizes(cohort), participants=participants_of(cohort, TARGET))
 
 
 def differing_together(
@@ -77,8 +74,3 @@ def missing_reason(inputs: Sequence[str], stored: Collection[str]) -> str:
     """Return why nobody has all inputs of a cell; empty where somebody may."""
     missing = [name for name in inputs if name not in stored]
     return f"The study has no {' and no '.join(missing)} stored." if missing else ""
-
-
-def _split_sizes(cohort: pl.DataFrame) -> dict[str, int]:
-    counts = dict(cohort.group_by("split").len().iter_rows())
-    return {split: counts.get(split, 0) for split in SPLITS}

@@ -4,20 +4,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from mmbase.json_text import shortened
-from mmbase.settings import settings_of
+from mmbase.json_text import DamagedTextError, parse_content, shortened
+from mmbase.settings import DERIVED, STRICT, Option, settings_of
 from mmtrain.config.run import SECTIONS, RunConfig, parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.models.names import require_network
 
 Method = Literal["separate", "shared", "frozen"]
-METHODS: tuple[Method, ...] = ("separate", "shared", "frozen")
 BASELINES = ("constant", "linear", "boosting")
 BASELINE_METHOD = "baseline"
+NONE = "none"
+"""As an option's value: no baselines."""
 OF_CELLS = frozenset(
     {"inputs", "metadata_blocks", "keep_own_block", "model", "seed", "required_inputs", "diagnostic", "trunk"}
 )
@@ -28,24 +29,25 @@ OF_CELLS = frozenset(
 class SweepSettings:
     """What is trained, and how; the same for all cells."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    targets: tuple[str, ...] = ()
-    """Names of the field dictionary; none: the reference study's 25."""
-    input_sets: tuple[tuple[str, ...], ...] = ()
+    targets: Annotated[tuple[str, ...], Option("--target")] = ()
+    """Train models of these targets; left out: the reference study's 25."""
+    input_sets: Annotated[tuple[tuple[str, ...], ...], DERIVED] = ()
     """Sets of inputs and groups of tabular features; none: the reference's grid."""
-    methods: tuple[Method, ...] = ("separate",)
-    networks: tuple[str, ...] = ("fusion",)
-    """Of the method separate; shared and frozen have the network fusion."""
+    methods: Annotated[tuple[Method, ...], Option("--method")] = ("separate",)
+    """How cells are trained: separate, shared, frozen, or several of them."""
+    networks: Annotated[tuple[str, ...], Option("--network")] = ("fusion",)
+    """Networks of the method separate; shared and frozen have the network fusion."""
     baselines: tuple[str, ...] = BASELINES
-    """Networks that every cell is compared with."""
+    """Networks that every cell is compared with; none: leave them out."""
     seeds: tuple[int, ...] = ()
-    """None: the study's own."""
+    """Train each model once for each of these seeds; left out: the study's own."""
     folds: int = 0
-    """0: the study's own split; otherwise every participant is tested in one of so many folds."""
+    """Test every participant once, in so many folds; 0: the study's own split."""
     each_its_own: bool = False
-    """Let every cell have all samples that it can use; their scores can then not be compared."""
-    train: dict[str, Any] = field(default_factory=dict)
+    """Let every model have all samples that it can use; their scores can then not be compared."""
+    train: Annotated[dict[str, Any], DERIVED] = field(default_factory=dict)
     """Settings of every run, by their names in study.toml."""
 
     def __post_init__(self) -> None:
@@ -97,18 +99,13 @@ def parse_sweep_settings(settings: Mapping[str, Any], where: str) -> SweepSettin
         Names each setting and what came.
     """
     try:
-        parsed: SweepSettings = TypeAdapter(SweepSettings).validate_python(dict(settings))
-        return parsed
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}, got {shortened(fault['input'])}"
-            for fault in error.errors()
-        ]
-        raise TrainError(f"{where} cannot be used: {'; '.join(faults)}.") from error
+        return parse_content(dict(settings), SweepSettings)
+    except DamagedTextError as error:
+        raise TrainError(f"{where} cannot be used: {error}.") from error
 
 
-def require_settings(settings: SweepSettings) -> RunConfig:
-    """Return settings that all runs of a sweep share, with inputs and a target that are none of theirs.
+def settings_of_all(train: Mapping[str, Any]) -> RunConfig:
+    """Return the settings that all runs of a sweep share, with inputs and a target that are none of theirs.
 
     Raises
     ------
@@ -116,7 +113,7 @@ def require_settings(settings: SweepSettings) -> RunConfig:
         One of them is wrong.
     """
     some = {"inputs": ("t1",), "targets": [{"name": "any", "kind": "regression"}]}
-    return parse_run_config({**settings.train, **some})
+    return parse_run_config({**train, **some})
 
 
 def read_sweep_toml(path: Path) -> SweepSettings:

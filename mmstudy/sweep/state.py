@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mmbase.files import write_json
 from mmbase.json_text import Count, DamagedTextError, read_json
@@ -68,8 +68,3 @@ def try_again(sweep: SweepDirectory, jobs: Mapping[str, Job], runs: Path) -> Non
             write_state(sweep, name, replace(state, outcome="begun", attempts=0, command="", error="", remedy=""))
         elif state.outcome == "finished" and not RunDirectory(runs / state.run_id).metrics.exists():
             (sweep.jobs / f"{name}.json").unlink(missing_ok=True)
-
-
-def plain_state(state: JobState) -> dict[str, Any]:
-    """Return what is told of a job in JSON."""
-    return {name: value for name, value in asdict(state).items() if name != "command"}

@@ -22,6 +22,8 @@ from mmtrain.models.card import ModelCard
 from mmtrain.models.trained import read_model_card
 from mmtrain.run import RunDirectory, find_run
 
+HELD_OUT = (("val", ("train",)), ("test", ("train", "val")))
+"""Split of a head to the splits of the trunk that must have nobody of it: the last chose the trunk's best epoch."""
 _TAKE_ANOTHER = "Give --trunk another run, or leave it out."
 
 
@@ -122,7 +124,7 @@ def require_unseen(trunk: TrunkRun, cohort: Cohort) -> None:
         Says how many samples it is.
     """
     learnt = read_cohort(trunk.directory.cohort)
-    for split, seen_in in (("val", ("train",)), ("test", ("train", "val"))):
+    for split, seen_in in HELD_OUT:
         seen = {learnt.sample_ids[i] for name in seen_in for i in learnt.members(name)}
         if shared := sum(cohort.sample_ids[i] in seen for i in cohort.members(split)):
             raise leaking(trunk, split, shared, "sample")

@@ -53,7 +53,10 @@ def test_a_table_becomes_tables_and_pictures(table: Path, run_mm: RunMm, tmp_pat
 
 def test_pictures_that_no_longer_hold_are_removed(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
     (tmp_path / "optimism-published.png").touch()
-    result = run_mm("compare", "--table", table, "--output", tmp_path)
+    refused = run_mm("compare", "--table", table, "--output", tmp_path)
+    assert refused.exit_code == 1
+    assert "no empty folder" in refused.output
+    result = run_mm("compare", "--table", table, "--output", tmp_path, "--overwrite")
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "optimism-published.png").exists()
     assert "hours of training in all" in result.output

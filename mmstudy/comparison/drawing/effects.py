@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import polars as pl
 from matplotlib.figure import Figure
 
 from mmstudy.comparison.drawing.sets import title_of
+from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.comparison.mixed_models import INTERCEPT
 from mmtrain.drawing.figures import BLUE, GREY, INK
 
-_LINE, _HEAD, _PANEL_EXTRA, _WIDTH, _LEFT = 0.27, 0.75, 0.75, 7.6, 2.1
+_LINE, _HEAD, _PANEL_EXTRA, _WIDTH, _LEFT, _RIGHT = 0.27, 0.75, 0.75, 7.6, 2.1, 0.3
 """In inches."""
 _LEVEL = 0.05
 
@@ -30,19 +30,14 @@ def draw_effects(effects: pl.DataFrame, title: str) -> Figure:
     panels = [frame for _, frame in shown.group_by("domain", maintain_order=True)]
     heights = [_LINE * frame.height + _PANEL_EXTRA for frame in panels]
     height = _HEAD + sum(heights)
-    figure = Figure(figsize=(_WIDTH, height), dpi=150, facecolor="white")
-    ends = _ends(shown)
-    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
-        figure.text(0.15 / _WIDTH, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
-        told = "change of performance with the input, with 95 % intervals; filled: p < 0.05, each by itself"
-        figure.text(0.15 / _WIDTH, 1 - 0.48 / height, told, fontsize=8, color=GREY)
-        top = height - _HEAD
+    ends, top = _ends(shown), height - _HEAD
+    told = "change of performance with the input, with 95 % intervals; filled: p < 0.05, each by itself"
+    with new_sheet(_WIDTH, height, title, told) as sheet:
         for frame, tall in zip(panels, heights, strict=True):
             lines = _LINE * frame.height
-            place = (_LEFT / _WIDTH, (top - 0.2 - lines) / height, 1 - (_LEFT + 0.3) / _WIDTH, lines / height)
-            _draw_panel(figure.add_axes(place), frame, ends)
+            _draw_panel(sheet.axes(_LEFT, top - 0.2 - lines, _WIDTH - _LEFT - _RIGHT, lines), frame, ends)
             top -= tall
-    return figure
+    return sheet.figure
 
 
 def _ends(shown: pl.DataFrame) -> tuple[float, float]:

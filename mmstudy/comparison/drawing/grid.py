@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmstudy.comparison.drawing.sets import SetOfInputs, draw_sets, elements_in_order, sort_sets
+from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
+from mmstudy.comparison.drawing.sheet import FONT_POINTS, Sheet, new_sheet
+from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import GREY, INK, ORANGE
 
 _CELL, _LEFT, _RIGHT, _HEAD, _GAP, _LINE = 0.27, 1.55, 0.35, 0.85, 0.42, 0.19
-"""In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots."""
+_NARROWEST = 9.2
+"""In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots; width at least."""
 _SHADES = LinearSegmentedColormap.from_list("score", ["#f3f5f8", "#a9c6e8", "#2563a8", "#12233a"])
 _NO_SCORE = "#ffffff"
 _KINDS = {"binary": ("balanced accuracy", Normalize(0.5, 1.0)), "continuous": ("R²", Normalize(0.0, 1.0))}
@@ -40,10 +42,10 @@ class GridPanel:
     """One domain."""
 
     domain: str
-    sets: tuple[SetOfInputs, ...]
+    sets: tuple[InputSet, ...]
     targets: tuple[tuple[str, str], ...]
     """Name and kind of each."""
-    cells: Mapping[tuple[str, SetOfInputs], GridCell]
+    cells: Mapping[tuple[str, InputSet], GridCell]
 
 
 def panels_of(results: pl.DataFrame, best: pl.DataFrame) -> list[GridPanel]:
@@ -63,7 +65,7 @@ def _panel(domain: str, frame: pl.DataFrame, chosen: set[tuple[str, str]]) -> Gr
     cells = {}
     for (target, cell), rows in frame.group_by("target", "cell", maintain_order=True):
         scores = rows["score"].drop_nulls()
-        key = (str(target), SetOfInputs(tuple(rows["inputs"][0]), tuple(rows["blocks"][0])))
+        key = (str(target), InputSet(tuple(rows["inputs"][0]), tuple(rows["blocks"][0])))
         cells[key] = GridCell(
             score=float(np.mean(scores.to_numpy())) if len(scores) else None,
             is_best=(target, cell) in chosen,
@@ -83,43 +85,39 @@ def draw_grid(panels: Sequence[GridPanel], title: str) -> Figure:
     title
         Which models these are, and where the best were chosen.
     """
-    width = max(9.2, _LEFT + _RIGHT + _CELL * max(len(panel.sets) for panel in panels))
+    width = max(_NARROWEST, _LEFT + _RIGHT + _CELL * max(len(panel.sets) for panel in panels))
     heights = [_height(panel) for panel in panels]
     height = _HEAD + sum(heights) + _GAP * len(panels)
-    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
-    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
-        _draw_head(figure, title, width, height)
+    told = "outlined: best set      ×  predicts one class      ·  not better than a baseline      blank: no model"
+    with new_sheet(width, height, title, told) as sheet:
+        _draw_scales(sheet)
         top = height - _HEAD
         for panel, tall in zip(panels, heights, strict=True):
-            _draw_panel(figure, panel, top, (width, height))
+            _draw_panel(sheet, panel, top)
             top -= tall + _GAP
-    return figure
+    return sheet.figure
 
 
 def _height(panel: GridPanel) -> float:
     return _CELL * len(panel.targets) + _LINE * len(elements_in_order(panel.sets)) + 0.3
 
 
-def _draw_head(figure: Figure, title: str, width: float, height: float) -> None:
-    figure.text(0.15 / width, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
-    legend = "outlined: best set      ×  predicts one class      ·  not better than a baseline      blank: no model"
-    figure.text(0.15 / width, 1 - 0.5 / height, legend, fontsize=8, color=GREY)
+def _draw_scales(sheet: Sheet) -> None:
+    """Draw what the shades mean, beside the title."""
     for index, (label, norm) in enumerate(_KINDS.values()):
-        place = ((width - 3.6 + index * 1.75) / width, 1 - 0.36 / height, 1.4 / width, 0.12 / height)
-        axes = figure.add_axes(place)
+        axes = sheet.axes(sheet.width - 3.6 + index * 1.75, sheet.height - 0.36, 1.4, 0.12)
         axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_SHADES)
         axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{norm.vmin:g}", f"{norm.vmax:g}"])
-        axes.set_title(label, fontsize=8, color=INK, pad=2)
+        axes.set_title(label, fontsize=FONT_POINTS, color=INK, pad=2)
         axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
         axes.spines[:].set_visible(False)
 
 
-def _draw_panel(figure: Figure, panel: GridPanel, top: float, size: tuple[float, float]) -> None:
-    """Draw a panel whose upper edge is so many inches above the lower edge of the figure."""
-    width, height = size
+def _draw_panel(sheet: Sheet, panel: GridPanel, top: float) -> None:
+    """Draw a panel whose upper edge is so many inches above the lower edge of the sheet."""
     wide, tall = _CELL * len(panel.sets), _CELL * len(panel.targets)
-    axes = figure.add_axes((_LEFT / width, (top - 0.22 - tall) / height, wide / width, tall / height))
-    figure.text(0.15 / width, (top - 0.1) / height, panel.domain, fontsize=9, weight="bold", color=INK)
+    axes = sheet.axes(_LEFT, top - 0.22 - tall, wide, tall)
+    sheet.write(panel.domain, sheet.height - top + 0.1, fontsize=9, weight="bold", color=INK)
     for line, (target, kind) in enumerate(panel.targets):
         for column, of in enumerate(panel.sets):
             cell = panel.cells.get((target, of))
@@ -131,8 +129,7 @@ def _draw_panel(figure: Figure, panel: GridPanel, top: float, size: tuple[float,
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)
     lines = _LINE * len(elements_in_order(panel.sets))
-    below = figure.add_axes((_LEFT / width, (top - 0.27 - tall - lines) / height, wide / width, lines / height))
-    draw_sets(below, panel.sets)
+    draw_sets(sheet.axes(_LEFT, top - 0.27 - tall - lines, wide, lines), panel.sets)
 
 
 def _draw_cell(axes: Any, column: int, line: int, cell: GridCell, norm: Normalize) -> None:

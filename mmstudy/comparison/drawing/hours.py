@@ -1,18 +1,22 @@
 """How long models of each set of inputs were trained: every run a point, means with intervals, and total hours."""
 
-import matplotlib as mpl
+from typing import Any
+
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from mmbase.names import METADATA
-from mmstudy.comparison.drawing.sets import SetOfInputs, draw_sets, elements_in_order, sort_sets
+from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
+from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.comparison.totals import each_run_once
-from mmtrain.drawing.figures import BLUE, GREY, INK, ORANGE
+from mmstudy.sweep.grid import InputSet
+from mmtrain.drawing.figures import BLUE, ORANGE
 
 _COLUMN, _LEFT, _RIGHT, _HEAD, _POINTS, _BARS, _LINE = 0.24, 1.3, 0.3, 0.7, 2.4, 1.0, 0.19
-"""In inches."""
+_NARROWEST = 6.4
+"""All in inches."""
 _SPREAD = 0.3
 """Of points beside each other, in columns."""
 _COVERAGE = 0.95
@@ -26,33 +30,26 @@ def draw_hours(results: pl.DataFrame, title: str) -> Figure | None:
     there is metadata.
     """
     timed = each_run_once(results).filter(pl.col("minutes").is_not_null())
-    by_set: dict[SetOfInputs, list[float]] = {}
+    by_set: dict[InputSet, list[float]] = {}
     for inputs, minutes in timed.select("inputs", "minutes").iter_rows():
         blocks = ("tabular",) if METADATA in inputs else ()
-        by_set.setdefault(SetOfInputs(tuple(inputs), blocks), []).append(minutes)
+        by_set.setdefault(InputSet(tuple(inputs), blocks), []).append(minutes)
     if not by_set:
         return None
     sets = sort_sets(list(by_set))
     lines = _LINE * len(elements_in_order(sets))
-    wide = _COLUMN * len(sets)
-    width, height = max(6.4, _LEFT + wide + _RIGHT), _HEAD + _POINTS + 0.3 + _BARS + 0.12 + lines + 0.1
-    wide = width - _LEFT - _RIGHT
-    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
-    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
-        figure.text(0.15 / width, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
-        total = sum(map(sum, by_set.values())) / _MINUTES
-        told = f"points: models; bars: means with 95 % intervals; {total:,.1f} hours in all"
-        figure.text(0.15 / width, 1 - 0.48 / height, told, fontsize=8, color=GREY)
-        place = (_LEFT / width, (height - _HEAD - _POINTS) / height, wide / width, _POINTS / height)
-        _draw_points(figure.add_axes(place), [by_set[of] for of in sets])
-        place = (_LEFT / width, (lines + 0.22) / height, wide / width, _BARS / height)
-        _draw_totals(figure.add_axes(place), [sum(by_set[of]) / _MINUTES for of in sets])
-        below = figure.add_axes((_LEFT / width, 0.1 / height, wide / width, lines / height))
-        draw_sets(below, sets)
-    return figure
+    width = max(_NARROWEST, _LEFT + _COLUMN * len(sets) + _RIGHT)
+    height, wide = _HEAD + _POINTS + 0.3 + _BARS + 0.12 + lines + 0.1, width - _LEFT - _RIGHT
+    total = sum(map(sum, by_set.values())) / _MINUTES
+    told = f"points: models; bars: means with 95 % intervals; {total:,.1f} hours in all"
+    with new_sheet(width, height, title, told) as sheet:
+        _draw_points(sheet.axes(_LEFT, height - _HEAD - _POINTS, wide, _POINTS), [by_set[of] for of in sets])
+        _draw_totals(sheet.axes(_LEFT, lines + 0.22, wide, _BARS), [sum(by_set[of]) / _MINUTES for of in sets])
+        draw_sets(sheet.axes(_LEFT, 0.1, wide, lines), sets)
+    return sheet.figure
 
 
-def _draw_points(axes: mpl.axes.Axes, minutes: list[list[float]]) -> None:
+def _draw_points(axes: Any, minutes: list[list[float]]) -> None:
     for column, values in enumerate(minutes):
         places = column + np.linspace(-_SPREAD, _SPREAD, len(values)) if len(values) > 1 else [column]
         axes.plot(places, sorted(values), ".", color=BLUE, alpha=0.45, markersize=3)
@@ -68,7 +65,7 @@ def _draw_points(axes: mpl.axes.Axes, minutes: list[list[float]]) -> None:
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def _draw_totals(axes: mpl.axes.Axes, hours: list[float]) -> None:
+def _draw_totals(axes: Any, hours: list[float]) -> None:
     axes.bar(range(len(hours)), hours, color=BLUE, width=0.7)
     axes.set(ylabel="hours in all", xlim=(-0.5, len(hours) - 0.5), xticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -1,12 +1,12 @@
 """By how much a study flatters itself that chooses its best models on the test set."""
 
-import matplotlib as mpl
 import polars as pl
 from matplotlib.figure import Figure
 
-from mmtrain.drawing.figures import BLUE, GREY, INK, ORANGE
+from mmstudy.comparison.drawing.sheet import new_sheet
+from mmtrain.drawing.figures import BLUE, ORANGE
 
-_LINE, _HEAD, _FOOT, _WIDTH, _LEFT = 0.25, 0.75, 0.55, 7.2, 1.5
+_LINE, _HEAD, _FOOT, _WIDTH, _LEFT, _RIGHT = 0.25, 0.75, 0.55, 7.2, 1.5, 0.3
 """In inches."""
 
 
@@ -24,13 +24,9 @@ def draw_optimism(best: pl.DataFrame, title: str) -> Figure | None:
     if known.is_empty():
         return None
     height = _HEAD + _LINE * known.height + _FOOT
-    figure = Figure(figsize=(_WIDTH, height), dpi=150, facecolor="white")
-    with mpl.rc_context({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "mm"}):
-        figure.text(0.15 / _WIDTH, 1 - 0.26 / height, title, fontsize=11, weight="bold", color=INK)
-        told = "test score of the set chosen on validation (filled), and the best test score of all sets (open)"
-        figure.text(0.15 / _WIDTH, 1 - 0.48 / height, told, fontsize=8, color=GREY)
-        place = (_LEFT / _WIDTH, _FOOT / height, 1 - (_LEFT + 0.3) / _WIDTH, _LINE * known.height / height)
-        axes = figure.add_axes(place)
+    told = "test score of the set chosen on validation (filled), and the best test score of all sets (open)"
+    with new_sheet(_WIDTH, height, title, told) as sheet:
+        axes = sheet.axes(_LEFT, _FOOT, _WIDTH - _LEFT - _RIGHT, _LINE * known.height)
         for line, row in enumerate(known.iter_rows(named=True)):
             axes.plot((row["score"], row["best_test_score"]), (line, line), color=ORANGE, linewidth=1.4)
             axes.plot(row["best_test_score"], line, "o", color=ORANGE, markerfacecolor="white", markersize=5)
@@ -39,4 +35,4 @@ def draw_optimism(best: pl.DataFrame, title: str) -> Figure | None:
         axes.set(ylim=(known.height - 0.4, -0.6), xlabel="R² of continuous targets, balanced accuracy of binary ones")
         axes.tick_params(length=2)
         axes.spines[["top", "right", "left"]].set_visible(False)
-    return figure
+    return sheet.figure

@@ -4,11 +4,11 @@ Thirty-two names of sets cannot be read side by side; dots can, and what two set
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mmbase.names import MODALITIES
 from mmstudy.comparison.elements import elements_of
+from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import GREY, INK
 
 _FAINT = "#e3e6ea"
@@ -16,37 +16,29 @@ _DOT = 16
 """Area of a dot in square points."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetOfInputs:
-    """What a model is given."""
-
-    inputs: tuple[str, ...]
-    blocks: tuple[str, ...]
-
-    @property
-    def elements(self) -> frozenset[str]:
-        """Return inputs and groups of features by name, without the word metadata."""
-        return elements_of(self.inputs, self.blocks)
-
-
-def elements_in_order(sets: Sequence[SetOfInputs]) -> list[str]:
+def elements_in_order(sets: Sequence[InputSet]) -> list[str]:
     """Return every input and group of some sets: modalities first, then groups in the order they come in."""
-    found = {name for of in sets for name in of.elements}
+    found = {name for of in sets for name in elements_of(of.inputs, of.blocks)}
     blocks = dict.fromkeys(block for of in sets for block in of.blocks)
     return [name for name in (*MODALITIES, *blocks) if name in found]
 
 
-def sort_sets(sets: Sequence[SetOfInputs]) -> list[SetOfInputs]:
+def sort_sets(sets: Sequence[InputSet]) -> list[InputSet]:
     """Return sets with the smaller first, and of equal size those with the same imaging beside each other."""
     order = elements_in_order(sets)
-    return sorted(sets, key=lambda of: (len(of.elements), [order.index(name) for name in order if name in of.elements]))
+
+    def place(of: InputSet) -> tuple[int, list[int]]:
+        elements = elements_of(of.inputs, of.blocks)
+        return len(elements), [number for number, name in enumerate(order) if name in elements]
+
+    return sorted(sets, key=place)
 
 
-def draw_sets(axes: Any, sets: Sequence[SetOfInputs]) -> None:
+def draw_sets(axes: Any, sets: Sequence[InputSet]) -> None:
     """Draw the dots of sets, one column for each, on axes that share their columns with the picture above."""
     elements = elements_in_order(sets)
     for line, name in enumerate(elements):
-        has = [column for column, of in enumerate(sets) if name in of.elements]
+        has = [column for column, of in enumerate(sets) if name in elements_of(of.inputs, of.blocks)]
         has_not = [column for column in range(len(sets)) if column not in has]
         axes.scatter(has_not, [line] * len(has_not), s=_DOT, color=_FAINT, linewidths=0)
         axes.scatter(has, [line] * len(has), s=_DOT, color=INK, linewidths=0)
