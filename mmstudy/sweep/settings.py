@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from mmbase.json_text import DamagedTextError, parse_content, shortened
+from mmbase.json_text import shortened
 from mmbase.settings import DERIVED, STRICT, Option, settings_of
-from mmtrain.config.run import SECTIONS, RunConfig, parse_run_config
+from mmtrain.config.run import SECTIONS, RunConfig, describe_faults, parse_run_config
 from mmtrain.errors import TrainError
 from mmtrain.models.names import require_network
 
@@ -99,9 +99,10 @@ def parse_sweep_settings(settings: Mapping[str, Any], where: str) -> SweepSettin
         Names each setting and what came.
     """
     try:
-        return parse_content(dict(settings), SweepSettings)
-    except DamagedTextError as error:
-        raise TrainError(f"{where} cannot be used: {error}.") from error
+        parsed: SweepSettings = TypeAdapter(SweepSettings).validate_python(dict(settings))
+        return parsed
+    except ValidationError as error:
+        raise TrainError(f"{where} cannot be used: {describe_faults(error)}.") from error
 
 
 def settings_of_all(train: Mapping[str, Any]) -> RunConfig:

@@ -85,7 +85,7 @@ def parse_run_config(settings: Mapping[str, Any]) -> RunConfig:
         try:
             sections[section] = _adapter(cls).validate_python({n: flat[n] for n in _names(cls) if n in flat})
         except ValidationError as error:
-            faults.append(_describe(error))
+            faults.append(describe_faults(error))
     if faults:
         raise TrainError(f"The settings of the run cannot be used: {'; '.join(faults)}")
     return RunConfig(**sections)
@@ -103,7 +103,7 @@ def parse_execution(settings: Mapping[str, Any]) -> ExecutionConfig:
         execution: ExecutionConfig = _adapter(ExecutionConfig).validate_python(dict(settings))
         return execution
     except ValidationError as error:
-        raise TrainError(f"execution.json of the run cannot be used: {_describe(error)}") from error
+        raise TrainError(f"execution.json of the run cannot be used: {describe_faults(error)}") from error
 
 
 @cache
@@ -112,7 +112,8 @@ def _adapter(section: type) -> TypeAdapter[Any]:
     return TypeAdapter(section)
 
 
-def _describe(error: ValidationError) -> str:
+def describe_faults(error: ValidationError) -> str:
+    """Return what is wrong with settings, each with what came."""
     return join_faults(
         [f"{'.'.join(map(str, f['loc']))}: {f['msg']}, got {shortened(f['input'])}" for f in error.errors()]
     )

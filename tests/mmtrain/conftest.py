@@ -22,6 +22,7 @@ from matplotlib.image import imread
 from torch.distributed import TCPStore
 
 from mmdata.store.array import open_array
+from mmdata.store.chunks import ChunkReader
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, VOLUME_DIMENSIONS, StudyLayout
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import create_study, parse_config
@@ -318,3 +319,17 @@ def on_ranks(start_ranks: StartRanks) -> OnRanks:
         return results
 
     return do
+
+
+@pytest.fixture
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the number of rows of each read from a store, in its order."""
+    reads: list[int] = []
+    start_read = ChunkReader.start_read
+
+    def counted(reader: ChunkReader, indices: np.ndarray, out: np.ndarray, targets: np.ndarray) -> object:
+        reads.append(len(indices))
+        return start_read(reader, indices, out, targets)
+
+    monkeypatch.setattr(ChunkReader, "start_read", counted)
+    return reads

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
 from mmdata.store.array import open_array
-from mmdata.store.chunks import ChunkReader
 from mmtrain.kept import HOST, Kept, keep_rows
 from mmtrain.observer import RunStart, TrainingObserver
 from mmtrain.page.live import without_page
@@ -40,20 +38,6 @@ class Notes(TrainingObserver):
 
     def on_begin(self, start: RunStart) -> None:
         self.notes = start.notes
-
-
-@pytest.fixture
-def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the numbers of rows that are read from the stores."""
-    reads: list[int] = []
-    start_read = ChunkReader.start_read
-
-    def counted(reader: ChunkReader, indices: np.ndarray, out: np.ndarray, targets: np.ndarray) -> object:
-        reads.append(len(indices))
-        return start_read(reader, indices, out, targets)
-
-    monkeypatch.setattr(ChunkReader, "start_read", counted)
-    return reads
 
 
 def train_in_turn(tiny: TinyStudy, kept: Kept | None, **settings: Any) -> list[RunDirectory]:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from mmdata.errors import StoreError
 from mmdata.store.array import StoredArray, open_array
-from mmdata.store.chunks import ChunkReader
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmtrain.data.row_cache import CUDA_BLOCK_BYTES, RowCache
@@ -84,20 +83,6 @@ def values(batches: Iterator[StoredBatch]) -> list[dict[str, np.ndarray]]:
     return [{name: rows.numpy().copy() for name, rows in batch.stored.items()} for batch in batches]
 
 
-@pytest.fixture
-def num_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the number of rows of each read from a store, in its order."""
-    reads: list[int] = []
-    start_read = ChunkReader.start_read
-
-    def counted(reader: ChunkReader, indices: np.ndarray, out: np.ndarray, targets: np.ndarray) -> object:
-        reads.append(len(indices))
-        return start_read(reader, indices, out, targets)
-
-    monkeypatch.setattr(ChunkReader, "start_read", counted)
-    return reads
-
-
 requests_of_an_epoch = st.lists(
     st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COPIES)), min_size=1, max_size=5),
     min_size=1,
@@ -126,27 +111,27 @@ def bytes_of(cache: RowCache) -> int:
     return sum(row.values.nbytes for held in cache._arrays.values() for row in held.rows.values())
 
 
-def test_a_row_is_read_from_the_store_once(stores: Stores, num_reads: list[int]) -> None:
+def test_a_row_is_read_from_the_store_once(stores: Stores, rows_read: list[int]) -> None:
     cache = allow(stores, 1 << 20)
     requests = [ask([0, 1, 2], [0, 1, 2]), ask([3, 4, 5])]
     values(read(stores, requests, cache))
-    assert sum(num_reads) == 2 * 6
-    num_reads.clear()
+    assert sum(rows_read) == 2 * 6
+    rows_read.clear()
     values(read(stores, requests, cache))
     values(read(only(stores, "flair"), [ask([5, 0])], cache))
-    assert num_reads == []
+    assert rows_read == []
     values(read(stores, [ask([0, 6], [0, 0])], cache))
-    assert sum(num_reads) == 2  # row 6 of both
+    assert sum(rows_read) == 2  # row 6 of both
 
 
-def test_what_does_not_fit_is_read_again_and_what_fits_is_not(stores: Stores, num_reads: list[int]) -> None:
+def test_what_does_not_fit_is_read_again_and_what_fits_is_not(stores: Stores, rows_read: list[int]) -> None:
     t1 = only(stores, "t1")
     cache = allow(t1, 5 * ROW_BYTES + ROW_BYTES // 2)
     epoch = [ask(range(start, start + 4)) for start in range(0, ROWS, 4)]
     for _ in range(3):
-        num_reads.clear()
+        rows_read.clear()
         values(read(t1, epoch, cache))
-    assert sum(num_reads) == ROWS - 5
+    assert sum(rows_read) == ROWS - 5
     assert cache.held_bytes == 5 * ROW_BYTES
 
 
@@ -186,7 +171,7 @@ def test_an_array_that_was_replaced_is_another(tmp_path: Path) -> None:
         assert (got["t1"] == expected["t1"]).all()
 
 
-def test_rows_that_a_run_does_not_read_make_room_for_its_own(stores: Stores, num_reads: list[int]) -> None:
+def test_rows_that_a_run_does_not_read_make_room_for_its_own(stores: Stores, rows_read: list[int]) -> None:
     t1, flair, whole = only(stores, "t1"), only(stores, "flair"), [ask(range(ROWS))]
     cache = allow(t1, 20 * ROW_BYTES)
     values(read(t1, whole, cache))
@@ -194,9 +179,9 @@ def test_rows_that_a_run_does_not_read_make_room_for_its_own(stores: Stores, num
     assert cache.held_bytes == 8 * ROW_BYTES
     values(read(flair, whole, cache))
     assert cache.held_bytes == 20 * ROW_BYTES
-    num_reads.clear()
+    rows_read.clear()
     values(read(flair, whole, cache))
-    assert num_reads == []
+    assert rows_read == []
     cache.begin_run(needs(flair), 5 * ROW_BYTES)  # less is free than before
     assert cache.held_bytes == 5 * ROW_BYTES
 
