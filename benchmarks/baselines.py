@@ -21,23 +21,24 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
 from benchmarks.made_study import SIDE, make_full_study
-from catalog.fields import REFERENCE_BLOCKS
+from catalog.fields import Dictionary
 from catalog.splits.schemes import StudySplit
-from mmbase.names import CONNECTIVITY, METADATA
 from mmdata.study import Study, load_study
 from mmstudy.dictionary import study_dictionary
 from mmstudy.runs.begin import begin_run
 from mmstudy.runs.enter import enter_run
 from mmstudy.runs.plan import plan_run
 from mmstudy.sweep.cells import Cell
+from mmstudy.sweep.grid import CONSTITUTIONAL, reference_cells, reference_targets
 from mmtrain.kept import Kept
 from mmtrain.page.live import without_page
 from mmtrain.train import train
@@ -46,12 +47,7 @@ NUM_SAMPLES = 5_000
 MODELS = ("constant", "linear", "boosting")
 TARGETS = ("age", "sex", "HDL", "asthma", "worry")
 """Two that are constitutional, three that are not; two are continuous."""
-NUM_TARGETS = {("constitutional", "continuous"): 2, ("constitutional", "binary"): 2, ("other", "continuous"): 6}
-NUM_TARGETS |= {("other", "binary"): 15}
-"""Of the reference's 25."""
-NUM_CELLS = {"constitutional": 7, "other": 32}
 NUM_CORES = 2
-_IMAGING = ((), ("dwi",), ("flair", "t1"), ("flair", "t1", "dwi"))
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _Result = TypeVar("_Result")
 _Sort = tuple[str, str]
@@ -92,17 +88,16 @@ def measure(study: Study) -> dict[str, Any]:
     for target in TARGETS:
         costs[target] = _measure_target(study, target, kept)
         print(target, costs[target], file=sys.stderr, flush=True)
-    sorts: dict[_Sort, list[Costs]] = {}
-    for target, of_target in costs.items():
-        definition = dictionary[target]
-        sorts.setdefault((_group(definition.block), definition.kind), []).append(of_target)
     once = {target: of_target.first - of_target.again for target, of_target in costs.items()}
     process = once[TARGETS[0]] - fmean(once[target] for target in TARGETS[1:])
+    sorts: dict[_Sort, list[float]] = {}
+    for target, of_target in costs.items():
+        whole = of_target.of_target(len(reference_cells(dictionary, [target])))
+        own = whole - process if target == TARGETS[0] else whole
+        sorts.setdefault(sort_of(dictionary, target), []).append(own)
+    num_targets = Counter(sort_of(dictionary, target) for target in reference_targets(dictionary))
     seconds = NUM_CORES * process  # each worker reads the rows
-    for (group, kind), of_sort in sorts.items():
-        own = [of_target.of_target(NUM_CELLS[group]) for of_target in of_sort]
-        own[0] -= process if costs[TARGETS[0]] in of_sort else 0.0
-        seconds += NUM_TARGETS[group, kind] * fmean(own)
+    seconds += sum(number * fmean(sorts[sort]) for sort, number in num_targets.items())
     return {
         "samples": NUM_SAMPLES,
         "side": SIDE,
@@ -123,16 +118,17 @@ def measure(study: Study) -> dict[str, Any]:
     }
 
 
-def sampled_cells(target: str, block: str) -> Iterator[Cell]:
-    """Yield a cell for every set of volumes and connectivity; groups of tabular features take turns."""
-    stored = [(*volumes, *edges) for edges, volumes in product(((), (CONNECTIVITY,)), _IMAGING)]
-    if _group(block) == "constitutional":
-        yield from (Cell(target=target, inputs=inputs) for inputs in stored if inputs)
-        return
-    first, second = (name for name in REFERENCE_BLOCKS[1:] if name != block)
-    blocks = cycle([(), (first,), (second,), (first, second), (first,)])
-    for inputs, more in zip(stored, blocks, strict=False):
-        yield Cell(target=target, inputs=(*inputs, METADATA), blocks=(REFERENCE_BLOCKS[0], *more))
+def sampled_cells(dictionary: Dictionary, target: str) -> list[Cell]:
+    """Return a cell of the reference's for every set of volumes and connectivity; groups of features take turns."""
+    by_set: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in reference_cells(dictionary, [target]):
+        by_set.setdefault(cell.volumes_and_connectivity, []).append(cell)
+    return [cells[number % len(cells)] for number, cells in enumerate(by_set.values())]
+
+
+def sort_of(dictionary: Dictionary, target: str) -> _Sort:
+    """Return what targets are alike in: whether they are constitutional, and their kind."""
+    return (CONSTITUTIONAL if dictionary[target].block == CONSTITUTIONAL else "other"), dictionary[target].kind
 
 
 def live(study: Study, cell: Cell, model: str, kept: Kept) -> dict[str, float]:
@@ -154,7 +150,7 @@ def live(study: Study, cell: Cell, model: str, kept: Kept) -> dict[str, float]:
 
 
 def _measure_target(study: Study, target: str, kept: Kept) -> Costs:
-    cells: Sequence[Cell] = list(sampled_cells(target, study_dictionary(study)[target].block))
+    cells = sampled_cells(study_dictionary(study), target)
     first, again = (sum(live(study, cells[-1], "linear", kept).values()) for _ in range(2))
     runs: dict[str, list[float]] = {model: [] for model in MODELS}
     steps: dict[str, list[float]] = {}
@@ -164,10 +160,6 @@ def _measure_target(study: Study, target: str, kept: Kept) -> Costs:
         for step, seconds in taken.items():
             steps.setdefault(f"{model}, {step}", []).append(seconds)
     return Costs(first, again, runs, steps)
-
-
-def _group(block: str) -> str:
-    return "constitutional" if block == REFERENCE_BLOCKS[0] else "other"
 
 
 def _timed(work: Callable[[], _Result]) -> tuple[_Result, float]:
