@@ -88,7 +88,9 @@ def _store_features(
     for name, definition in dictionary.items():
         if name in (BIRTH_YEAR, RECRUITMENT_AGE, SCAN_DATE):
             continue
-        values = 60 + 8 * (0.2 * factors_NL @ rng.normal(size=NUM_FACTORS) + rng.normal(size=num_samples))
+        spread = 0.2 * factors_NL @ rng.normal(size=NUM_FACTORS) + rng.normal(size=num_samples)
+        low, high = definition.plausible or (0.0, 120.0)
+        values = np.clip(low + (high - low) * (0.5 + spread / 15), low, high)
         if definition.kind == "binary":
             values = (values > np.quantile(values, rng.uniform(0.5, 0.9))).astype(float)
         elif definition.kind != "continuous":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmbase.settings import settings_of
-from mmcli.console import report, say, warn
+from mmcli.console import report, say, show_progress, warn
 from mmcli.options import DryRunOption, JsonOption, given_options, study_of
 from mmcli.settings_options import with_settings
 from mmcli.workers import ClusterSettings, worker_pool
@@ -75,7 +75,9 @@ def sweep(
         return
     study = study_of(context)
     settings = _settings(study, name, file, given, _with_sets(asked, inputs))
+    from mmstudy.sweep.audit import require_sound
     from mmstudy.sweep.begin import begin_sweep
+    from mmstudy.sweep.directory import sweep_directory
     from mmstudy.sweep.plan import plain_plan, plan_sweep
     from mmstudy.sweep.tables import plan_lines
 
@@ -83,14 +85,24 @@ def sweep(
     if dry_run:
         report(as_json, plain_plan(plan), plan_lines(plan))
         return
+    if not sweep_directory(study.layout, name).is_begun:
+        require_sound(study, plan, accept or [], show_progress)
     directory = begin_sweep(study, name, plan, accept or [], retry=retry)
     _work(study, directory, given, workers, ClusterSettings(**cluster))
     _tell_end(study, directory, as_json=as_json)
 
 
 @app.command()
-def status(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def status(
+    context: typer.Context,
+    name: NameOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep it up to date until no job is left, or until Ctrl-C.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show how far a sweep is."""
+    from mmcli.sweep_progress import watch_sweep
     from mmstudy.sweep.directory import find_sweep
     from mmstudy.sweep.status import sweep_status
     from mmstudy.sweep.stored_plan import read_plan
@@ -99,6 +111,8 @@ def status(context: typer.Context, name: NameOption = None, as_json: JsonOption 
     study = study_of(context)
     directory = find_sweep(study.layout, name)
     plan, _ = read_plan(directory)
+    if watch:
+        watch_sweep(study.layout, directory, plan)
     found = sweep_status(study.layout, directory, plan)
     report(as_json, {"name": directory.name, **found.to_json()}, status_lines(directory.name, found))
 
@@ -156,13 +170,13 @@ def _settings(
     study: "Study", name: str | None, file: Path | None, given: dict[str, Any], asked: dict[str, Any]
 ) -> SweepSettings:
     """Return what is asked for; where nothing is, and there is such a sweep, what that was asked for."""
-    from mmstudy.sweep.directory import DEFAULT_NAME, sweep_directory
+    from mmstudy.sweep.directory import sweep_directory
     from mmstudy.sweep.settings import parse_sweep_settings, read_sweep_toml
     from mmstudy.sweep.stored_plan import read_plan
 
     train = {name: value for name, value in given.items() if name not in EXECUTION}
-    there = sweep_directory(study.layout, name or DEFAULT_NAME)
-    if not (file or train or asked) and there.plan.exists():
+    there = sweep_directory(study.layout, name)
+    if not (file or train or asked) and there.is_begun:
         return read_plan(there)[0].settings
     base = SweepSettings() if file is None else read_sweep_toml(file)
     return parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -57,3 +57,13 @@ def show_sweep(layout: "StudyLayout", sweep: "SweepDirectory", plan: "SweepPlan"
             screen.update(Group(*status_lines(sweep.name, sweep_status(layout, sweep, plan))), refresh=True)
 
         yield lambda: look(SCREEN_SECONDS, draw)
+
+
+def watch_sweep(layout: "StudyLayout", sweep: "SweepDirectory", plan: "SweepPlan") -> None:
+    """Show a sweep that others work on until no job is left, or Ctrl-C."""
+    from mmstudy.sweep.status import num_ended
+
+    with suppress(KeyboardInterrupt), show_sweep(layout, sweep, plan) as look:
+        while num_ended(sweep, plan) < len(plan.jobs):
+            look()
+            time.sleep(SCREEN_SECONDS)

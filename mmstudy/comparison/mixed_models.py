@@ -64,16 +64,16 @@ class MixedModel:
 
 
 def domain_effects(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Return the effect of each input in each domain, and a sentence for each domain that has no model, with why."""
-    frames, notes = [EFFECTS.to_frame()], []
+    """Return the effect of each input in each domain, and for each domain without a model a sentence that says why."""
+    frames, missing = [EFFECTS.to_frame()], dict[tuple[str, str], list[str]]()
     for (domain, *series), rows in contenders.group_by("domain", *SERIES, maintain_order=True):
         found = _effects_of(rows)
         if isinstance(found, str):
-            notes.append(
-                f"No mixed model of {domain or 'targets without a domain'} ({' '.join(filter(None, series))}): {found}."
-            )
+            reason = (domain or "targets without a domain", found)
+            missing.setdefault(reason, []).append(" ".join(filter(None, series)))
         else:
             frames.append(found)
+    notes = [f"No mixed model of {of} ({', '.join(whose)}): {reason}." for (of, reason), whose in missing.items()]
     return pl.concat(frames), notes
 
 

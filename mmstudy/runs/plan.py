@@ -61,6 +61,19 @@ class RunPlan:
         return split_sizes(self.cohort)
 
 
+class CriticalFindingsError(TrainError):
+    """The audit has critical findings about a run, and the user has not accepted them."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.codes = tuple(dict.fromkeys(finding.code for finding in findings))
+        self.told = tuple(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
+        accept = " ".join(f"--accept {code}" for code in self.codes)
+        super().__init__(
+            f"The audit has {len(findings)} critical findings about this run. {' '.join(self.told)}",
+            f"Mend them (mm audit shows all), or train all the same with {accept}; the run records it.",
+        )
+
+
 def plan_run(
     study: Study,
     targets: Sequence[str],
@@ -277,9 +290,4 @@ def _audit(
 def _refuse_critical(findings: Collection[Finding], accepted: Collection[str]) -> None:
     critical = [finding for finding in findings if finding.severity == "critical" and finding.code not in accepted]
     if critical:
-        told = " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in critical)
-        codes = " ".join(f"--accept {code}" for code in dict.fromkeys(finding.code for finding in critical))
-        raise TrainError(
-            f"The audit has {len(critical)} critical findings about this run. {told}",
-            f"Mend them (mm audit shows all), or train all the same with {codes}; the run records it.",
-        )
+        raise CriticalFindingsError(critical)

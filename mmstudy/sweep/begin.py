@@ -8,7 +8,7 @@ from mmbase.files import make_directory, to_json
 from mmbase.lock import LockHeldError, hold_lock
 from mmdata.study import Study
 from mmstudy.results.compare import differences, short_value
-from mmstudy.sweep.directory import DEFAULT_NAME, SweepDirectory, sweep_directory
+from mmstudy.sweep.directory import SweepDirectory, sweep_directory
 from mmstudy.sweep.plan import SweepPlan
 from mmstudy.sweep.state import try_again
 from mmstudy.sweep.stored_plan import read_plan, write_plan
@@ -36,9 +36,9 @@ def begin_sweep(
     TrainError
         Nothing can be trained, or there is a sweep of that name with other settings.
     """
-    sweep = sweep_directory(study.layout, name or DEFAULT_NAME)
+    sweep = sweep_directory(study.layout, name)
     with _alone(study):
-        if sweep.plan.exists():
+        if sweep.is_begun:
             there, before = read_plan(sweep)
             _require_same(sweep, there, plan)
             accepted = tuple(dict.fromkeys((*before, *accepted)))

@@ -9,6 +9,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -89,16 +90,17 @@ def _stopping(sweep: SweepDirectory) -> Iterator[None]:
 
 @contextmanager
 def _looking(look: Callable[[], None]) -> Iterator[None]:
+    """Look again and again while the block lasts; what goes wrong with that is raised at its end, and stops nobody."""
     ended = threading.Event()
 
     def look_again_and_again() -> None:
         while not ended.wait(_LOOK_SECONDS):
             look()
 
-    thread = threading.Thread(target=look_again_and_again, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "looking") as threads:
+        looking = threads.submit(look_again_and_again)
+        try:
+            yield
+        finally:
+            ended.set()
+        looking.result()

@@ -25,8 +25,13 @@ class SweepDirectory:
 
     @property
     def plan(self) -> Path:
-        """Settings, cells and jobs; there is a sweep when this is there."""
+        """Settings, cells and jobs."""
         return self.path / "plan.json"
+
+    @property
+    def is_begun(self) -> bool:
+        """Return whether there is such a sweep."""
+        return self.plan.exists()
 
     @property
     def jobs(self) -> Path:
@@ -59,14 +64,15 @@ class SweepDirectory:
             make_directory(path)
 
 
-def sweep_directory(layout: StudyLayout, name: str) -> SweepDirectory:
-    """Return where a sweep lies or would lie.
+def sweep_directory(layout: StudyLayout, name: str | None) -> SweepDirectory:
+    """Return where a sweep lies or would lie; without a name, where that of the default name does.
 
     Raises
     ------
     TrainError
         That is no name for a sweep.
     """
+    name = DEFAULT_NAME if name is None else name
     if not _NAME.fullmatch(name):
         raise TrainError(f"Expected a name of letters, digits, '.', '-' and '_' for the sweep, got {name[:80]!r}.")
     return SweepDirectory(layout.sweeps / name)

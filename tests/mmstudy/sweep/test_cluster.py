@@ -35,3 +35,18 @@ def test_a_worker_that_cannot_work_is_told_of_with_its_last_words(own_study: Stu
     sweep.plan.write_text("{")
     with pytest.raises(TrainError, match=r"exit code 1, .*cannot be read"):
         run_on_cluster(own_study, sweep, LocalPool(processes=1), 1, {}, lambda: None)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_shown_of_a_sweep_stops_no_worker_and_is_told_at_the_end(own_study: Study) -> None:
+    train = {"epochs": 1, "channels": (2, 2), "augment": "none"}
+    asked = SweepSettings(targets=("age",), input_sets=(("flair",),), baselines=("constant",), train=train)
+    plan = plan_sweep(own_study, asked)
+    sweep = begin_sweep(own_study, None, plan, (), retry=False)
+
+    def look() -> None:
+        raise TrainError("The disk cannot be read.")
+
+    with pytest.raises(TrainError, match="The disk cannot be read"):
+        run_on_cluster(own_study, sweep, LocalPool(processes=1), 1, {"device": "cpu"}, look)
+    assert sweep_status(own_study.layout, sweep, plan).num_finished == 2

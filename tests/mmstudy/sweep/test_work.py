@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import duckdb
@@ -195,6 +196,17 @@ def test_commands_tell_of_a_sweep_and_stop_it(own_study: Study, run_mm: RunMm) -
     assert find_sweep(own_study.layout, None) == sweep
     with pytest.raises(TrainError, match="There is no sweep 'other'"):
         find_sweep(own_study.layout, "other")
+
+
+def test_a_sweep_is_watched_until_no_job_is_left(own_study: Study, run_mm: RunMm) -> None:
+    sweep = begin(own_study, baselines=())
+    write_state(sweep, FLAIR, JobState(outcome="failed", error="of its own"))
+    end = Timer(1.0, write_state, (sweep, DWI, JobState(outcome="finished")))
+    end.start()
+    result = run_mm("--study", own_study.layout.root, "sweep", "status", "--watch", "--json")
+    end.join()
+    assert "0 of 2 runs finished, 0 running, 1 failed" in result.stderr
+    assert json.loads(result.stdout)["finished"] == 1
 
 
 def test_nothing_of_a_sweep_names_a_sample(own_study: Study) -> None:
