@@ -36,13 +36,22 @@ _COARSE = 8
 
 def make_full_study(root: Path, num_samples: int) -> Study:
     """Make a study with as many finished ingests as it needs to train models of every set of inputs."""
-    factors_NL = np.random.default_rng(1).normal(size=(num_samples, NUM_FACTORS)).astype(np.float32)
-    config = StudyConfig(volumes=VolumeSettings(sides=(SIDE,)))
-    study = make_study(root, num_samples, 0, config=config, store_features=partial(_store_features, factors_NL))
+    study, factors_NL = make_labelled_study(root, num_samples), _factors(num_samples)
     for number, modality in enumerate(stored_modalities(study.config)):
         rng = np.random.default_rng(number)
         _fill(study, modality, factors_NL, _edges(rng) if modality == CONNECTIVITY else _volumes(rng), rng)
     return study
+
+
+def make_labelled_study(root: Path, num_samples: int) -> Study:
+    """Make a study whose catalogue and labels are whole, and whose arrays are empty."""
+    config = StudyConfig(volumes=VolumeSettings(sides=(SIDE,)))
+    store_features = partial(_store_features, _factors(num_samples))
+    return make_study(root, num_samples, 0, config=config, store_features=store_features)
+
+
+def _factors(num_samples: int) -> NDArray[np.float32]:
+    return np.random.default_rng(1).normal(size=(num_samples, NUM_FACTORS)).astype(np.float32)
 
 
 _Rows = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.generic]]

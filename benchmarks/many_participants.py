@@ -1,7 +1,9 @@
-"""What planning an ingest and a withdrawal take at the size of UK Biobank: ``python -m benchmarks.many_participants``.
+"""What planning takes at the size of UK Biobank: of an ingest, a withdrawal and a sweep.
 
-The release is a tree of empty files, four for each participant, and a study that has all of them stored by its
-receipts; no image is read. Each step runs in a process of its own, whose time and peak memory are printed as JSON.
+``python -m benchmarks.many_participants [PARTICIPANTS [FOLDER]]``. The release is a tree of empty files, four for each
+participant, and a study that has all of them stored by its receipts; no image is read. The sweep is that of the
+reference's 700 cells by all three methods, with baselines, on a made-up catalogue. Each step runs in a process of its
+own, whose time and peak memory are printed as JSON.
 """
 
 import json
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.made_study import make_labelled_study
 from catalog.database import open_catalog
 from mmbase.json_text import parse_content
 from mmdata.execution.pools import LocalPool
@@ -24,10 +27,12 @@ from mmdata.study import Study, StudyConfig, create_study
 from mmdata.study_arrays import stored_modalities
 from mmstudy.ingest import _register, preview_ingest, update_catalog
 from mmstudy.settings import load_study
+from mmstudy.sweep.plan import plan_sweep
+from mmstudy.sweep.settings import SweepSettings
 from mmstudy.withdraw import run_withdrawal
 
 FIELDS = ("20252_2_0.zip", "20253_2_0.zip", "20250_2_0.zip", "31016_2_0.zip")
-FIRST_EID, PER_FOLDER, NUM_WITHDRAWN = 1_000_000, 1000, 10
+FIRST_EID, PER_FOLDER, NUM_WITHDRAWN, NUM_CELLS = 1_000_000, 1000, 10, 700
 SALT = "salt-of-the-benchmark"
 
 
@@ -36,6 +41,7 @@ def main() -> None:
     num_participants = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as folder:
         make_release(Path(folder) / "release", num_participants)
+        make_labelled_study(Path(folder) / "labelled", num_participants)
         found = {step: _measure(step, folder) for step in STEPS}
     print(json.dumps({"participants": num_participants, **found}, indent=2))
 
@@ -101,11 +107,18 @@ def withdraw(folder: Path) -> None:
     assert result.samples == NUM_WITHDRAWN
 
 
+def sweep(folder: Path) -> None:
+    """Plan a sweep, as ``mm sweep --method separate,shared,frozen --dry-run`` does."""
+    planned = plan_sweep(load_study(folder / "labelled"), SweepSettings(methods=("separate", "shared", "frozen")))
+    assert len(planned.trainable) == NUM_CELLS
+
+
 STEPS: dict[str, Callable[[Path], None]] = {
     "plan": plan,
     "enrol": enrol,
     "plan_again": plan_again,
     "withdraw": withdraw,
+    "plan_sweep": sweep,
 }
 
 

@@ -5,11 +5,16 @@ Terms
 overhead  seconds from the planning of a run to its entry in the catalogue, less those of its training steps. The runs
           have no pages, as those of a sweep: `mm page` makes the page of a run when it is wanted, and is timed beside.
 epoch     all rows of a cohort read once, in batches, shuffled anew; nothing is computed with them.
+commands  one `mm train` for each short run, one after the other, against one `mm sweep` of them all with one worker;
+          processes, imports and the pages that `mm train` writes included.
 """
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +43,9 @@ from mmtrain.train import train
 PARTICIPANTS, SIDE, NUM_RUNS = 60, 16, 9
 TARGETS = ("age", "sex", "weight")
 """In turns."""
+VOLUMES = ("t1", "flair", "dwi")
+"""Of the commands, one each."""
+SHORT = ("--epochs", "2", "--channels", "4,4", "--augment", "none", "--device", "cpu")
 STEPS = ("plan", "begin", "train", "enter", "page")
 ROWS, ROWS_SIDE, BATCH_SIZE, REPEATS = 256, 64, 16, 5
 
@@ -48,6 +56,7 @@ def bench_many_runs(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     lives = [live(study, TARGETS[number % len(TARGETS)], kept) for number in range(NUM_RUNS)]
     later = lives[1:]
     epochs = race_epochs(folder / "epochs", ROWS_SIDE, ROWS, repeats=REPEATS)
+    commands = race_commands(study.layout.root)
     seconds = {name: median(of_name) for name, of_name in epochs.items()}
     measured = {
         "participants": PARTICIPANTS,
@@ -58,10 +67,12 @@ def bench_many_runs(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
         "epoch_rows": ROWS,
         "epoch_side": ROWS_SIDE,
         "median_epoch_s": rounded(seconds),
+        "commands_s": rounded(commands),
         "all_epoch_s": {name: [round(value, 4) for value in of_name] for name, of_name in epochs.items()},
     }
     ratios = {
         "sweep_overhead_s": round(median(life["overhead"] for life in later), 3),
+        "sweep_vs_separate_commands": round(commands["separate"] / commands["sweep"], 2),
         "cache_vs_stream": round(seconds["stream"] / seconds["memory"], 2),
     }
     return measured, ratios
@@ -101,6 +112,23 @@ def make_study(folder: Path, participants: int = PARTICIPANTS, side: int = SIDE)
         if result.exit_code:
             raise RuntimeError(result.output)
     return load_study(root)
+
+
+def race_commands(root: Path) -> dict[str, float]:
+    """Time the same short runs as commands of their own and as a sweep."""
+    started = time.perf_counter()
+    for target, volume in product(TARGETS, VOLUMES):
+        _mm(root, "train", "--target", target, "--inputs", volume, *SHORT)
+    between = time.perf_counter()
+    sets = [word for volume in VOLUMES for word in ("--inputs", volume)]
+    _mm(root, "sweep", "--target", ",".join(TARGETS), *sets, "--baselines", "none", "--workers", "1", *SHORT)
+    return {"separate": between - started, "sweep": time.perf_counter() - between}
+
+
+def _mm(root: Path, *words: str) -> None:
+    """Run a command in a process of its own."""
+    command = [sys.executable, "-m", "cli", "--study", str(root), *words]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def race_epochs(folder: Path, side: int, rows: int, *, repeats: int) -> dict[str, list[float]]:
