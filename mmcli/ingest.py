@@ -146,7 +146,7 @@ def _ingest(
 ) -> "IngestResult":
     from catalog.report import scan_table
     from mmstudy.ingest import IngestInterrupted, run_ingest
-    from mmstudy.report import ingest_content, ingest_lines, ingest_warnings, scans_sentence
+    from mmstudy.summaries import ingest_content, ingest_lines, ingest_warnings, scans_sentence
 
     try:
         result = run_ingest(study, sources, withdrawals, pool, show_progress, asking(yes=yes))

@@ -161,7 +161,7 @@ def _require_loggers(study: "Study", given: dict[str, Any]) -> None:
 
 
 def _show_plan(plan: "RunPlan", *, as_json: bool) -> None:
-    from mmstudy.report import run_notes
+    from mmstudy.summaries import run_notes
     from mmstudy.wording import sentence
 
     data = plan.config.data

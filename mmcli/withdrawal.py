@@ -25,7 +25,7 @@ def withdraw(
 
     Nothing of them is left in any file of the study.
     """
-    from mmstudy.report import removal_lines
+    from mmstudy.summaries import removal_lines
     from mmstudy.withdraw import preview_withdrawal, run_withdrawal
 
     study = study_of(context)

@@ -18,7 +18,7 @@ from catalog.tables.tables import read_tables
 from mmbase.records import FoundSources
 from mmdata.sources.bids import find_bids
 from mmdata.volume.settings import VolumeSettings
-from mmstudy.report import table_warnings
+from mmstudy.summaries import table_warnings
 
 Values = dict[str, dict[str, float]]
 """Feature to value by ``label/visit``."""

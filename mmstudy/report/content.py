@@ -1,0 +1,86 @@
+"""Everything that the report shows, as plain values: what the page is given, and what its figures are drawn from.
+
+Terms
+-----
+input      what a model can be given: a volume, connectivity, or a group of tabular features.
+set        of inputs; the columns of the grid.
+series     a method and a network: separate fusion, baseline linear, ...
+model      what one series makes of one target from one set; the mean over its runs where it has several.
+
+Lists of equal length under one name are the columns of a table. A model, target, series, set or input is named by its
+place in its table. What is not known is null. Nothing in it is about a single person, and no count is below ten.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.fields import Dictionary
+from mmbase.version import VERSION
+from mmstudy.comparison.compare import Comparison
+from mmstudy.report.edges import edges_of
+from mmstudy.report.models import best_columns, difference_columns, model_columns
+from mmstudy.report.names import Names, find_names
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What is said of the report as a whole."""
+
+    title: str
+    source: str
+    """runs or table."""
+    made_on: str
+    """A date."""
+
+
+def report_content(comparison: Comparison, dictionary: Dictionary, about: About) -> dict[str, Any]:
+    """Return what a report shows.
+
+    Parameters
+    ----------
+    dictionary
+        Units of targets that it knows.
+    """
+    names = find_names(comparison.results)
+    models = model_columns(comparison.results, names)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "about": {
+            "title": about.title,
+            "source": about.source,
+            "made_by": f"mm {VERSION}",
+            "made_on": about.made_on,
+            "notes": list(comparison.notes),
+            "counts": comparison.counts,
+            "hours": comparison.hours_in_all,
+        },
+        **_plain_names(names, dictionary),
+        "models": models,
+        "best": best_columns(comparison.best, names, models),
+        "differences": difference_columns(comparison.paired, names, models),
+        "edges": edges_of(models, names),
+    }
+
+
+def _plain_names(names: Names, dictionary: Dictionary) -> dict[str, Any]:
+    return {
+        "domains": list(names.domains),
+        "inputs": [{"name": name, "title": title} for name, title in names.inputs.items()],
+        "sets": names.sets_by_place,
+        "series": [
+            {"method": method, "network": network, "title": title} for (method, network), title in names.series.items()
+        ],
+        "targets": [
+            {
+                "name": name,
+                "title": name.replace("_", " "),
+                "domain": names.domains.index(target.domain),
+                "kind": target.kind,
+                "unit": dictionary[name].unit if name in dictionary else "",
+                "metric": target.metric,
+            }
+            for name, target in names.targets.items()
+        ],
+    }

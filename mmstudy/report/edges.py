@@ -1,0 +1,130 @@
+"""How alike targets are, by how well the same sets of inputs predict them.
+
+A target's profile is its balanced accuracy from each set; of a continuous target, that of the split at the training
+median. Profiles are those of one series.
+
+published distance   1 / mean over all sets of the table of |difference|, a score that is missing being 0. So two
+                     targets that were trained on the same sets are alike by that alone.
+corrected distance   the same mean over the sets that both targets have.
+profile correlation  Pearson's, over the sets that both have, of which it needs `MIN_SHARED`.
+
+Source of the first: the published page of Ruffle et al., NeuroImage 2024, doi 10.1016/j.neuroimage.2024.120600.
+
+Legend of shapes: T targets, S sets.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmstudy.report.models import Columns, shortened
+from mmstudy.report.names import Names
+from mmstudy.sweep.settings import BASELINE_METHOD
+from mmtrain.metrics.metric import Values
+
+MIN_SHARED = 3
+SCORE = "balanced_accuracy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EdgeMeasure:
+    """A way to say how alike two targets are."""
+
+    name: str
+    title: str
+    told: str
+    """What it is, in a sentence."""
+    of_profiles: Callable[[Values], Values]
+    """From profiles (T, S) with NaN where a score is missing to a symmetric (T, T); NaN where it is not defined."""
+
+
+def published_distance(profiles_TS: Values) -> Values:
+    """Return 1 / mean |difference| over all sets, what is missing being 0."""
+    return _inverse_distance(np.nan_to_num(profiles_TS, nan=0.0))
+
+
+def corrected_distance(profiles_TS: Values) -> Values:
+    """Return 1 / mean |difference| over the sets that both have."""
+    return _inverse_distance(profiles_TS)
+
+
+def profile_correlation(profiles_TS: Values) -> Values:
+    """Return the correlation over the sets that both have."""
+    masked_TS = np.ma.masked_invalid(profiles_TS)
+    shared_TT = (~np.isnan(profiles_TS)).astype(int) @ (~np.isnan(profiles_TS)).astype(int).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlations_TT: Values = np.ma.corrcoef(masked_TS, allow_masked=True).filled(np.nan)
+    return np.where(shared_TT >= MIN_SHARED, correlations_TT, np.nan)
+
+
+MEASURES = (
+    EdgeMeasure(
+        name="published_distance",
+        title="inverse distance, as published",
+        told="1 / mean over all sets of inputs of the difference in balanced accuracy; a model that does not exist "
+        "counts as 0, so targets that were trained on the same sets are alike by that alone.",
+        of_profiles=published_distance,
+    ),
+    EdgeMeasure(
+        name="corrected_distance",
+        title="inverse distance over shared sets",
+        told="1 / mean of the difference in balanced accuracy over the sets of inputs that both targets have.",
+        of_profiles=corrected_distance,
+    ),
+    EdgeMeasure(
+        name="profile_correlation",
+        title="correlation of profiles",
+        told="Pearson's correlation of balanced accuracy over the sets of inputs that both targets have.",
+        of_profiles=profile_correlation,
+    ),
+)
+
+
+def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
+    """Return the edges of each measure and series that is no baseline, as columns, the strongest first."""
+    found = []
+    for place, (method, _) in enumerate(names.series):
+        if method == BASELINE_METHOD and len(names.series) > 1:
+            continue
+        profiles_TS = profiles_of(models, names, place)
+        for measure in MEASURES:
+            found.append(
+                {
+                    "name": measure.name,
+                    "title": measure.title,
+                    "told": measure.told,
+                    "series": place,
+                    **edge_columns(measure.of_profiles(profiles_TS)),
+                }
+            )
+    return found
+
+
+def profiles_of(models: Columns, names: Names, series: int) -> Values:
+    """Return the profile of each target, (T, S)."""
+    profiles_TS = np.full((len(names.targets), len(names.sets)), np.nan)
+    for target, of, at, score in zip(*(models[name] for name in ("target", "series", "set", SCORE)), strict=True):
+        if of == series and score is not None:
+            profiles_TS[target, at] = score
+    return profiles_TS
+
+
+def edge_columns(strength_TT: Values) -> dict[str, list[Any]]:
+    """Return each pair of targets once, the strongest first; without those whose strength is not a finite number."""
+    one_E, other_E = np.triu_indices(len(strength_TT), k=1)
+    strength_E = strength_TT[one_E, other_E]
+    order = [place for place in np.argsort(-strength_E, kind="stable") if np.isfinite(strength_E[place])]
+    return {
+        "one": one_E[order].tolist(),
+        "other": other_E[order].tolist(),
+        "strength": [shortened(value) for value in strength_E[order].tolist()],
+    }
+
+
+def _inverse_distance(profiles_TS: Values) -> Values:
+    apart_TTS = np.abs(profiles_TS[:, None] - profiles_TS[None])
+    num_TT = (~np.isnan(apart_TTS)).sum(axis=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return num_TT / np.nansum(apart_TTS, axis=2)
