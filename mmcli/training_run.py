@@ -93,8 +93,8 @@ def finish_run(study: "Study", run_id: str, given: dict[str, Any], folder: Path 
 
 
 def _make(study: "Study", plan: "RunPlan", folder: Path | None) -> "RunDirectory":
-    from mmstudy.summaries import run_notes
     from mmstudy.runs.begin import begin_run
+    from mmstudy.summaries import run_notes
 
     for note in run_notes(plan):
         say(note)
