@@ -67,9 +67,9 @@ def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE_MODE) -> None
         file.write(content)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int = PRIVATE_MODE) -> None:
     """Write a UTF-8 text file in one step; see `replace_file`."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), mode=mode)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,6 +19,13 @@ def compare(
     table: Annotated[
         Path | None, typer.Option(help="Compare the models of this table in the published 23 columns instead.")
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Compare the models of these targets alone.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Compare these methods alone, of separate, shared, frozen, baseline."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures; left out: results/ of the sweep.")
     ] = None,
@@ -36,7 +43,10 @@ def compare(
     from mmstudy.comparison.files import require_free, write_comparison
     from mmstudy.comparison.tables import comparison_lines, plain_comparison
 
-    comparison, folder = _of_table(context, table, output) if table else _of_sweep(context, name, output)
+    chosen = {column: words.split(",") for column, words in (("target", target), ("method", method)) if words}
+    comparison, folder = (
+        _of_table(context, table, chosen, output) if table else _of_sweep(context, name, chosen, output)
+    )
     if output is not None and not overwrite:
         require_free(folder)
     files = write_comparison(comparison, folder)
@@ -44,23 +54,29 @@ def compare(
     report(as_json, {"folder": str(folder), "files": files, **plain_comparison(comparison)}, lines)
 
 
-def _of_table(context: typer.Context, table: Path, output: Path | None) -> "tuple[Comparison, Path]":
+def _of_table(
+    context: typer.Context, table: Path, chosen: dict[str, list[str]], output: Path | None
+) -> "tuple[Comparison, Path]":
     if output is None:
         raise typer.BadParameter("is needed with --table", param_hint="--output")
     from catalog.fields import load_dictionary
     from mmstudy.comparison.compare import compare as compare_scores
     from mmstudy.comparison.published_table import read_published
+    from mmstudy.comparison.scores import choose_rows
     from mmstudy.dictionary import study_dictionary
 
     study = study_at_hand(context)
     dictionary = load_dictionary() if study is None else study_dictionary(study)
-    return compare_scores(read_published(table, dictionary), None), output
+    return compare_scores(choose_rows(read_published(table, dictionary), chosen), None), output
 
 
-def _of_sweep(context: typer.Context, name: str | None, output: Path | None) -> "tuple[Comparison, Path]":
+def _of_sweep(
+    context: typer.Context, name: str | None, chosen: dict[str, list[str]], output: Path | None
+) -> "tuple[Comparison, Path]":
     from mmstudy.comparison.compare import compare as compare_scores
     from mmstudy.comparison.from_runs import scores_of_runs
     from mmstudy.comparison.predictions import RunPredictions
+    from mmstudy.comparison.scores import choose_rows
     from mmstudy.dictionary import study_dictionary
     from mmstudy.sweep.directory import find_sweep
     from mmstudy.sweep.results import require_results, served_cells, trunk_hours
@@ -73,7 +89,7 @@ def _of_sweep(context: typer.Context, name: str | None, output: Path | None) -> 
     for problem in problems:
         warn(problem)
     require_results(sweep, plan, served, warn)
-    scores = scores_of_runs(served, study_dictionary(study))
+    scores = choose_rows(scores_of_runs(served, study_dictionary(study)), chosen)
     reader = RunPredictions({of.result.run_id: of.result.directory for of in served})
     comparison = compare_scores(
         scores, reader, each_its_own=plan.settings.each_its_own, trunk_hours=trunk_hours(study, sweep, plan)

@@ -8,6 +8,7 @@ import polars as pl
 from mmstudy.comparison.best import best_sets
 from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, leave_incomplete_out, require_same
 from mmstudy.comparison.contest import Contest, PredictionsReader, hold_contest
+from mmstudy.comparison.disclosure import without_small_counts
 from mmstudy.comparison.families import find_pairs, with_q_values
 from mmstudy.comparison.flags import baselines_as_good, with_one_class
 from mmstudy.comparison.mixed_models import domain_effects
@@ -42,8 +43,12 @@ class Comparison:
     hours: pl.DataFrame
     """By method, network and set of inputs."""
     hours_in_all: float
+    each_its_own: bool
+    """Whether cells of a target differ in participants or settings, so that no table may be read across cells."""
     notes: tuple[str, ...]
     """What is to be said above every table."""
+    refused: Mapping[str, str]
+    """Targets that are in no table, for their models differ in what must be equal, and why."""
     untested: Mapping[str, str]
     """Targets whose models could not be tested against each other, and why."""
 
@@ -81,13 +86,14 @@ def compare(
     Raises
     ------
     TrainError
-        Models of a target differ in participants or settings, and `each_its_own` is not given.
+        Models of every target differ in participants or settings, and `each_its_own` is not given.
     """
-    scores = with_one_class(scores)
-    contenders, incomplete = find_contenders(scores), list[str]()
+    scores = without_small_counts(with_one_class(scores))
+    contenders, incomplete, refused = find_contenders(scores), list[str](), dict[str, str]()
     if not each_its_own:
         contenders, incomplete = leave_incomplete_out(contenders)
-        _require_same(contenders)
+        contenders, refused = _leave_differing_out(contenders)
+        scores = scores.filter(~pl.col("target").is_in(list(refused)))
     contests, untested = ({}, {}) if reader is None or each_its_own else _hold_contests(contenders, reader)
     best = best_sets(contenders)
     intervals = [INTERVALS.to_frame(), *map(optimism_intervals, contests.values())]
@@ -106,15 +112,30 @@ def compare(
         effects=effects,
         hours=hours_by_set(scores),
         hours_in_all=total_hours(scores) + trunk_hours,
+        each_its_own=each_its_own,
         notes=tuple(notes),
+        refused=refused,
         untested=untested,
     )
 
 
-def _require_same(contenders: pl.DataFrame) -> None:
-    """Refuse models of a target that differ in what must be equal; a table without runs does not say it."""
-    for _, of_target in _of_runs(contenders):
-        require_same(of_target)
+def _leave_differing_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Leave targets out whose models differ in what must be equal, and say why; a table without runs does not say it.
+
+    Raises
+    ------
+    TrainError
+        That leaves none.
+    """
+    refused = dict[str, TrainError]()
+    for target, of_target in _of_runs(contenders):
+        try:
+            require_same(of_target)
+        except TrainError as error:
+            refused[target] = error
+    if refused and len(refused) == contenders["target"].n_unique():
+        raise next(iter(refused.values()))
+    return contenders.filter(~pl.col("target").is_in(list(refused))), {of: str(why) for of, why in refused.items()}
 
 
 def _hold_contests(contenders: pl.DataFrame, reader: PredictionsReader) -> tuple[dict[str, Contest], dict[str, str]]:

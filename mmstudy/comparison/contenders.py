@@ -26,7 +26,7 @@ _MADE_EQUAL = {
 }
 _WHAT_TO_DO = (
     "Train them again as one sweep, which gives all cells of a target the same participants and settings, "
-    "or compare each of the two groups alone."
+    "or compare some of them alone (--method)."
 )
 _NAMED = 3
 
@@ -44,25 +44,25 @@ def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
             pl.col(*_AVERAGED).mean(),
             pl.len().alias("num_runs"),
             pl.col("predicts_one_class").any(),
-            pl.col("run_id", "participants", "regime", "augmentation"),
+            pl.col("run_id", "seed", "split", "participants", "regime", "augmentation"),
         )
     )
 
 
 def leave_incomplete_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Return the contenders that were tested in every fold that others of their target were, and who is left out.
+    """Return the contenders that have a run of every seed and fold that others of their target have, and who has not.
 
-    A contender that lacks a fold has fewer participants and otherwise the same ones: no mistake, only unfinished.
+    The mean over fewer seeds or folds is another quantity: a fold may be harder than the others.
     """
-    kept, notes = [], []
+    kept, notes = [contenders.clear()], []
     for (target,), of_target in contenders.group_by("target", maintain_order=True):
-        tested = [frozenset(of_contender) for of_contender in of_target["participants"]]
-        largest = max(tested, key=len)
-        is_whole = [not own < largest for own in tested]
+        runs = [frozenset(zip(*of, strict=True)) for of in of_target[["seed", "split"]].iter_rows()]
+        expected = frozenset().union(*runs)
+        is_whole = [own == expected for own in runs]
         kept.append(of_target.filter(is_whole))
         if number := is_whole.count(False):
-            notes.append(f"{number} models of {target} are left out: they are not finished in every fold.")
-    return (pl.concat(kept) if kept else contenders), notes
+            notes.append(f"{number} models of {target} are left out: they are not finished with every seed and fold.")
+    return pl.concat(kept), notes
 
 
 def require_same(contenders: pl.DataFrame) -> None:
@@ -81,7 +81,7 @@ def require_same(contenders: pl.DataFrame) -> None:
             raise TrainError(
                 f"Models of {contenders['target'][0]} are of an older mm, which did not keep what must be equal of "
                 f"models that are compared ({column}).",
-                "Train them again, or leave them out.",
+                "Train them again, or leave them out (--target).",
             )
         _require_equal(contenders, column, differ)
     for _, series in contenders.group_by(SERIES, maintain_order=True):

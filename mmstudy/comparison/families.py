@@ -97,7 +97,7 @@ def _in_a_cell(contenders: Sequence[Row], of_cell: Sequence[int]) -> Iterator[Pa
     separate = {contenders[index]["network"]: index for index in networks if methods[index] == _SEPARATE}
     for index in networks:
         other = separate.get(contenders[index]["network"])
-        if other is not None and other != index:
+        if other is not None and contenders[other]["run_id"] != contenders[index]["run_id"]:  # a run may serve both
             yield Pair(family=METHOD, one=index, other=other)
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from mmbase.files import SHARED_MODE, make_directory, write_bytes
+from mmbase.files import SHARED_MODE, make_directory, write_bytes, write_text
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.drawing.pictures import draw_pictures, picture_names
 from mmstudy.comparison.published_table import published_csv_of_scores
+from mmstudy.comparison.tables import told_notes
 from mmtrain.drawing.figures import to_png, to_svg
 from mmtrain.errors import TrainError
 
-RESULTS, PUBLISHED = "results.parquet", "results.csv"
+RESULTS, PUBLISHED, NOTES = "results.parquet", "results.csv", "notes.txt"
 
 
 def require_free(folder: Path) -> None:
@@ -31,16 +32,17 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
     """Write tables and pictures; return the names of the files. Pictures that no longer hold are removed.
 
     results.parquet has every model, results.csv the same in the 23 published columns; best, paired, effects and hours
-    are tables of their own.
+    are tables of their own, and notes.txt says what to know of all of them.
     """
     make_directory(folder)
     results = BytesIO()  # what polars raises on a full disk does not say that it is full
-    comparison.results.write_parquet(results)
+    _marked(comparison, comparison.results).write_parquet(results)
     write_bytes(folder / RESULTS, results.getvalue(), mode=SHARED_MODE)
     write_bytes(folder / PUBLISHED, published_csv_of_scores(comparison.results).encode(), mode=SHARED_MODE)
-    written = [RESULTS, PUBLISHED]
+    write_text(folder / NOTES, "".join(f"{note}\n" for note in told_notes(comparison)), mode=SHARED_MODE)
+    written = [RESULTS, PUBLISHED, NOTES]
     for name in ("best", "paired", "effects", "hours"):
-        write_bytes(folder / f"{name}.csv", _csv(getattr(comparison, name)), mode=SHARED_MODE)
+        write_bytes(folder / f"{name}.csv", _csv(_marked(comparison, getattr(comparison, name))), mode=SHARED_MODE)
         written.append(f"{name}.csv")
     for name, figure in draw_pictures(comparison):
         write_bytes(folder / f"{name}.png", to_png(figure), mode=SHARED_MODE)
@@ -50,6 +52,11 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
     for name in set(possible) - set(written):
         (folder / name).unlink(missing_ok=True)
     return written
+
+
+def _marked(comparison: Comparison, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table that says of itself whether its cells have participants of their own."""
+    return table.with_columns(each_its_own=pl.lit(True)) if comparison.each_its_own else table
 
 
 def _csv(frame: pl.DataFrame) -> bytes:

@@ -8,13 +8,10 @@ import polars as pl
 
 from catalog.fields import Dictionary
 from mmstudy.comparison.contributions import BINARY, CONTINUOUS, MAIN
-from mmstudy.comparison.elements import in_order
 from mmstudy.comparison.scores import SCORES
-from mmstudy.results.published import shown_blocks
 from mmstudy.results.read import RunResult
 from mmstudy.runs.comparable import Comparable, read_comparable
-from mmstudy.sweep.cells import Cell, ordered_inputs
-from mmstudy.sweep.settings import BASELINE_METHOD, BASELINES
+from mmstudy.sweep.cells import Cell
 from mmtrain.errors import TrainError
 
 _DECIDED = {
@@ -36,15 +33,6 @@ class Served:
     result: RunResult
     cell: Cell
     method: str
-
-
-def serve_alone(result: RunResult, dictionary: Dictionary) -> Served:
-    """Return which cell a run that belongs to no sweep is a model of, and by which method."""
-    data, network = result.config.data, result.config.model.model
-    blocks = in_order(shown_blocks(result, dictionary))
-    cell = Cell(target=result.target, inputs=ordered_inputs(frozenset(data.inputs)), blocks=blocks)
-    method = BASELINE_METHOD if network in BASELINES else "separate" if len(data.targets) == 1 else "shared"
-    return Served(result=result, cell=cell, method=method)
 
 
 def scores_of_runs(served: Sequence[Served], dictionary: Dictionary) -> pl.DataFrame:
@@ -84,6 +72,7 @@ def _scores_of(served: Served, kept: Comparable, dictionary: Dictionary) -> Mapp
         "method": served.method,
         "network": result.config.model.model,
         "seed": result.config.optimisation.seed,
+        "split": result.config.data.split,
         "run_id": result.run_id,
         "regime": kept.regime,
         "augmentation": kept.augmentation,

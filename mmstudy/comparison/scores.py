@@ -4,7 +4,11 @@ It is made of the runs of a study or of a table in the published columns; best s
 are made of it alone, but for paired tests, which need the runs' predictions too.
 """
 
+from collections.abc import Mapping, Sequence
+
 import polars as pl
+
+from mmtrain.errors import TrainError
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "cell": pl.String,  # name of the cell: mmstudy.sweep.cells.Cell.name
@@ -16,6 +20,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "method": pl.String,  # separate, shared or frozen; baseline; published
     "network": pl.String,  # fusion, linear, ...; empty where a table does not say
     "seed": pl.Int64,
+    "split": pl.String,  # study, fold-1/5, ...; null where a table does not say
     "run_id": pl.String,
     "regime": pl.String,  # hash of what must be equal beside the participants; null where it is not known
     "augmentation": pl.String,  # the same of how volumes are changed; null where there are none, or it is not known
@@ -42,3 +47,19 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 SCORES = pl.Schema(_COLUMNS)
 """Columns and types; what is not known is null. Scores are on the test split where a column does not say otherwise."""
+
+
+def choose_rows(scores: pl.DataFrame, wanted: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Return the models that have one of the wanted values in each column.
+
+    Raises
+    ------
+    TrainError
+        No model has one of them.
+    """
+    for column, values in wanted.items():
+        there = scores[column].unique(maintain_order=True).to_list()
+        if missing := [value for value in values if value not in there]:
+            raise TrainError(f"There are no models with the {column} {missing[0]!r}.", f"There are {', '.join(there)}.")
+        scores = scores.filter(pl.col(column).is_in(values))
+    return scores

@@ -13,8 +13,7 @@ from mmstudy.results.published import inputs_in_words
 def comparison_lines(comparison: Comparison) -> list[Any]:
     """Return what is printed: the best sets, how many differences are found, and what to beware of."""
     counts = comparison.counts
-    lines: list[Any] = [*comparison.notes, _best_table(comparison.best)]
-    lines += [f"{target}: {why}" for target, why in comparison.untested.items()]
+    lines: list[Any] = [*told_notes(comparison), _best_table(comparison.best)]
     if counts["predict_one_class"]:
         lines.append(f"{counts['predict_one_class']} of {counts['models']} models predict one class alone.")
     if counts["not_better_than_baseline"]:
@@ -27,6 +26,15 @@ def comparison_lines(comparison: Comparison) -> list[Any]:
     return lines
 
 
+def told_notes(comparison: Comparison) -> list[str]:
+    """Return what is to be known of every table, and of targets that are missing in some."""
+    return [
+        *comparison.notes,
+        *(f"{name} is in no table. {why}" for name, why in comparison.refused.items()),
+        *(f"Models of {name} are not tested against each other. {why}" for name, why in comparison.untested.items()),
+    ]
+
+
 def plain_comparison(comparison: Comparison) -> dict[str, Any]:
     """Return plain values for JSON."""
     frames = {name: getattr(comparison, name).to_dicts() for name in ("best", "paired", "effects", "hours")}
@@ -34,6 +42,8 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         **comparison.counts,
         "hours_in_all": comparison.hours_in_all,
         "notes": list(comparison.notes),
+        "each_its_own": comparison.each_its_own,
+        "refused": dict(comparison.refused),
         "untested": dict(comparison.untested),
         **frames,
     }

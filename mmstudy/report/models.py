@@ -5,7 +5,6 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from mmbase.disclosure import SMALLEST_COUNT
 from mmstudy.comparison.contenders import OF_CONTENDER, SERIES
 from mmstudy.comparison.contributions import MAIN
 from mmstudy.report.names import Names
@@ -40,13 +39,6 @@ def model_columns(results: pl.DataFrame, names: Names) -> Columns:
         pl.col("n_test").min(),
         pl.col("prevalence").first(),
         pl.col("run_id").drop_nulls(),
-    )
-    count = pl.col("n_test").cast(pl.Float64)
-    rarer = pl.min_horizontal(pl.col("prevalence"), 1 - pl.col("prevalence")) * count
-    may_be_told = count >= SMALLEST_COUNT
-    models = models.with_columns(
-        n_test=pl.when(may_be_told).then("n_test"),
-        prevalence=pl.when(may_be_told & ((rarer == 0) | (rarer.round() >= SMALLEST_COUNT))).then("prevalence"),
     )
     rows = models.rows(named=True)
     networks = {network: place for place, (method, network) in enumerate(names.series) if method == BASELINE_METHOD}

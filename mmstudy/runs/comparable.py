@@ -3,15 +3,16 @@
 Terms
 -----
 participants    who trains, validates and tests, among those who have a label of the target.
-regime          every setting by which two networks could come out differently, but for what the comparison is of
-                (inputs, network, and seed) and for augmentation.
+regime          the settings of data and optimisation by which two models could come out differently, but for what the
+                comparison is of (inputs, network with its own settings, and seed) and for augmentation. A run that was
+                changed or ended early after it had begun has a regime of its own.
 augmentation    how the volumes of training samples are changed; a run without volumes has none.
 """
 
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import polars as pl
@@ -51,10 +52,20 @@ class Comparable:
 
 
 @dataclass(frozen=True, slots=True)
+class _Change:
+    """What was changed of a run after it had begun."""
+
+    epoch: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Record:
     """What is read of config.json."""
 
     comparable: Comparable = field(default_factory=Comparable)
+    changes: list[_Change] = field(default_factory=list)
 
 
 def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
@@ -78,9 +89,19 @@ def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
 def read_comparable(run: RunDirectory) -> Comparable:
     """Return what a run kept; nothing where it kept nothing, or its config.json cannot be read."""
     try:
-        return read_json(run.config, _Record).comparable
+        record = read_json(run.config, _Record)
     except (OSError, DamagedTextError):
         return Comparable()
+    changes = [plain for change in record.changes if (plain := _changed_regime(change)) is not None]
+    if record.comparable.regime is None or not changes:
+        return record.comparable
+    return replace(record.comparable, regime=_digest([record.comparable.regime, changes]))
+
+
+def _changed_regime(change: _Change) -> list[Any] | None:
+    """Return what a change makes of the regime; None where it changes speed alone."""
+    settings = {name: value for name, value in change.settings.items() if name in EQUAL_SETTINGS}
+    return [change.epoch, settings, change.finished] if settings or change.finished else None
 
 
 def participants_of(cohort: pl.DataFrame, label: str) -> str:

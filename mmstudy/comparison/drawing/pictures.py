@@ -22,8 +22,9 @@ def picture_names(comparison: Comparison) -> list[str]:
 
 def draw_pictures(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
     """Yield the name and figure of each picture that there is something to show in, by method and network."""
+    own = "each cell has its own participants" if comparison.each_its_own else ""
     for of in _series(comparison):
-        words, title = _series_name(*of), " · ".join(name for name in of if name)
+        words, title = _series_name(*of), " · ".join(name for name in (*of, own) if name)
         results, best, effects = (_of(frame, of) for frame in (comparison.results, comparison.best, comparison.effects))
         where = ", ".join(best["chosen_on"].unique().sort().to_list()) or "nothing"
         figures = (

@@ -18,6 +18,7 @@ def score_row(cell: Cell, score: float | None = None, **more: Any) -> dict[str, 
     """Return a row of `SCORES`; what is not given is as of any model of a sweep."""
     unknown = dict.fromkeys(SCORES.names())
     usual = {"domain": "serology", "kind": "continuous", "method": "separate", "network": "fusion", "seed": 1}
+    usual |= {"split": "study"}
     of_cell = {"cell": cell.name, "target": cell.target, "inputs": list(cell.inputs), "blocks": list(cell.blocks)}
     same = {"regime": "r", "participants": "p", "run_id": cell.name}
     return {**unknown, **usual, **of_cell, **same, "score": score, "r2": score, **more}

@@ -12,6 +12,8 @@ from mmstudy.comparison.compare import EACH_ITS_OWN, Comparison, compare
 from mmstudy.comparison.contenders import find_contenders
 from mmstudy.comparison.contest import SEED
 from mmstudy.comparison.families import BASELINE, BEST, LESS_ONE, METHOD, find_pairs
+from mmstudy.comparison.scores import choose_rows
+from mmstudy.comparison.tables import told_notes
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import reference_cells, reference_targets
 from mmtrain.data.order import derive_seed
@@ -100,7 +102,8 @@ def test_seeds_of_a_cell_count_as_one_model_with_their_mean_score() -> None:
 
 def test_folds_of_a_cell_are_pooled_over_their_participants() -> None:
     rows, reader = made_up()
-    other = [{**row, "run_id": f"{row['run_id']}2", "participants": "q"} for row in rows]
+    rows = [{**row, "split": "fold-1/2"} for row in rows]
+    other = [{**row, "run_id": f"{row['run_id']}2", "participants": "q", "split": "fold-2/2"} for row in rows]
     doubled = MadeUp(reader.truth, reader.predictions | {f"{name}2": of for name, of in reader.predictions.items()})
     once = pairs_of(compare(table(rows), reader), LESS_ONE)
     pooled = pairs_of(compare(table(rows + other), doubled), LESS_ONE)
@@ -120,6 +123,53 @@ def test_models_that_differ_in_what_must_be_equal_are_refused(column: str, words
     assert "as one sweep" in refused.value.what_to_do
     found = compare(table(rows), reader, each_its_own=True)
     assert found.paired.is_empty() and found.notes[0] == EACH_ITS_OWN and found.best.height == 1
+
+
+def test_a_target_whose_models_differ_leaves_the_others_comparable() -> None:
+    rows, reader = made_up()
+    others = [{**row, "target": "y", "cell": row["cell"].replace("x_", "y_")} for row in rows]
+    others[1]["regime"] = "another"
+    found = compare(table([*rows, *others]), reader)
+    assert list(found.refused) == ["y"] and "trained by other settings" in found.refused["y"]
+    assert set(found.results["target"]) == set(found.best["target"]) == set(found.paired["target"]) == {"x"}
+    assert any("y is in no table" in note for note in told_notes(found))
+
+
+def test_a_model_that_lacks_a_seed_or_a_fold_is_compared_with_nothing() -> None:
+    rows, reader = made_up()
+    again = [{**row, "seed": 2} for row in rows]
+    folds = [{**row, "split": "fold-2/2", "participants": "q"} for row in rows]
+    for more in (again, folds):
+        found = compare(table([*rows, *more[:2]]), reader)
+        assert found.notes[-1] == "1 models of x are left out: they are not finished with every seed and fold."
+        assert "x_dwi" not in {*found.paired["cell"], *found.paired["other_cell"], *found.best["best_on_test"]}
+    half = compare(table([rows[0], again[1]]), reader)
+    assert half.paired.is_empty() and half.best.is_empty() and half.notes[-1].startswith("2 models of x are left out")
+
+
+def test_a_run_that_serves_two_methods_is_not_tested_against_itself() -> None:
+    rows, reader = made_up()
+    frozen = [{**row, "method": "frozen"} for row in rows]
+    frozen[1]["run_id"] = "dwi"
+    pairs = pairs_of(compare(table([*rows, *frozen]), reader), METHOD)
+    assert pairs["cell"].to_list() == ["x_t1"]
+
+
+def test_counts_below_ten_are_in_no_table() -> None:
+    rows, _ = made_up(kind="binary", n_test=200)
+    shares = (0.04, 0.06, 0.97)
+    found = compare(table([row | {"prevalence": of} for row, of in zip(rows, shares, strict=True)]), None)
+    assert found.results["prevalence"].to_list() == [None, 0.06, None]
+    assert compare(table([row | {"n_test": 9} for row in rows]), None).results["n_test"].to_list() == [None] * 3
+
+
+def test_some_targets_or_methods_are_chosen_and_what_there_is_not_is_refused() -> None:
+    rows, _ = made_up()
+    scores = table([*rows, {**rows[0], "target": "y", "method": "shared"}])
+    assert choose_rows(scores, {"target": ["y"], "method": ["shared"]}).height == 1
+    with pytest.raises(TrainError, match="no models with the method 'frozen'") as refused:
+        choose_rows(scores, {"method": ["frozen"]})
+    assert "separate, shared" in refused.value.what_to_do
 
 
 def test_models_of_an_older_mm_are_refused_for_it_is_not_known_who_they_were_tested_on() -> None:

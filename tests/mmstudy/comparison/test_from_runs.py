@@ -10,9 +10,12 @@ import pytest
 
 from catalog.fields import load_dictionary
 from mmdata.study import Study
-from mmstudy.comparison.from_runs import scores_of_runs, serve_alone
+from mmstudy.comparison.elements import in_order
+from mmstudy.comparison.from_runs import Served, scores_of_runs
 from mmstudy.comparison.predictions import RunPredictions
-from mmstudy.results.read import read_results
+from mmstudy.results.published import shown_blocks
+from mmstudy.results.read import RunResult, read_results
+from mmstudy.sweep.cells import Cell, ordered_inputs
 from mmtrain.errors import TrainError
 from tests.mmstudy.finished_runs import AGE, SEX, add_run, make_study
 
@@ -25,8 +28,16 @@ def study(tmp_path: Path) -> Study:
     return make_study(tmp_path / "study")
 
 
+def serve(result: RunResult) -> Served:
+    """Return the cell that a run is a model of."""
+    blocks = in_order(shown_blocks(result, DICTIONARY))
+    inputs = ordered_inputs(frozenset(result.config.data.inputs))
+    method = "baseline" if result.config.model.model == "linear" else "separate"
+    return Served(result=result, cell=Cell(target=result.target, inputs=inputs, blocks=blocks), method=method)
+
+
 def scores_of(study: Study) -> list[dict[str, Any]]:
-    served = [serve_alone(result, DICTIONARY) for result in read_results(study).results]
+    served = [serve(result) for result in read_results(study).results]
     return scores_of_runs(served, DICTIONARY).rows(named=True)
 
 
@@ -47,6 +58,20 @@ def test_a_run_is_the_scores_of_its_cell_and_what_must_be_equal_is_kept(study: S
     assert (row["regime"], row["participants"], row["threshold"]) == ("r", "p", 0.4)
     assert (row["recall"], row["average_precision"], row["r2"], row["minutes"]) == (0.75, 0.6, None, 5.0)
     assert row["predicts_one_class"] is False and row["domain"] == "constitutional"
+
+
+def test_a_run_that_was_changed_after_it_had_begun_has_a_regime_of_its_own(study: Study) -> None:
+    run = add_run(study, "a", SEX, {"test": DECIDED, "val": {}})
+    record = json.loads(run.config.read_text()) | {"comparable": {"regime": "r", "participants": {"sex": "p"}}}
+
+    def regime(*changes: dict[str, Any]) -> str:
+        run.config.write_text(json.dumps(record | {"changes": list(changes)}))
+        return str(scores_of(study)[0]["regime"])
+
+    faster = {"epoch": 3, "settings": {"compile": {"before": False, "after": True}}}
+    assert regime() == regime(faster) == "r"
+    batch = {"epoch": 3, "settings": {"batch_size": {"before": 64, "after": 32}}}
+    assert len({regime(), regime(batch), regime({"epoch": 9, "finished": True})}) == 3
 
 
 def test_a_continuous_target_is_scored_by_r2_and_an_older_run_says_not_what_must_be_equal(study: Study) -> None:
