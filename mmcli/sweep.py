@@ -24,7 +24,7 @@ _OPTIONS_OF_RUNS = [setting.name for setting in settings_of(*SECTIONS.values()) 
 _OF_ALL = [name for name in _OPTIONS_OF_RUNS if name not in OF_CELLS]
 """Settings of runs that are the same for all cells."""
 NameOption = Annotated[
-    str | None, typer.Option(help="Name of the sweep; left out: sweep, or the only one there is.", show_default=False)
+    str | None, typer.Option(help="Name of the sweep; left out: the only one there is, or sweep.", show_default=False)
 ]
 
 
@@ -74,7 +74,7 @@ def sweep(
     if context.invoked_subcommand is not None:
         return
     study = study_of(context)
-    settings = _settings(study, name, file, given, _with_sets(asked, inputs))
+    sweep_name, settings = _name_and_settings(study, name, file, given, _with_sets(asked, inputs))
     from mmstudy.sweep.audit import require_sound
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.directory import sweep_directory
@@ -85,9 +85,9 @@ def sweep(
     if dry_run:
         report(as_json, plain_plan(plan), plan_lines(plan))
         return
-    if not sweep_directory(study.layout, name).is_begun:
+    if not sweep_directory(study.layout, sweep_name).is_begun:
         require_sound(study, plan, accept or [], show_progress)
-    directory = begin_sweep(study, name, plan, accept or [], retry=retry)
+    directory = begin_sweep(study, sweep_name, plan, accept or [], retry=retry)
     _work(study, directory, given, workers, ClusterSettings(**cluster))
     _tell_end(study, directory, as_json=as_json)
 
@@ -166,20 +166,21 @@ def _with_sets(asked: dict[str, Any], inputs: list[str] | None) -> dict[str, Any
     return {**asked, **sets, **no_baselines}
 
 
-def _settings(
+def _name_and_settings(
     study: "Study", name: str | None, file: Path | None, given: dict[str, Any], asked: dict[str, Any]
-) -> SweepSettings:
-    """Return what is asked for; where nothing is, and there is such a sweep, what that was asked for."""
-    from mmstudy.sweep.directory import sweep_directory
+) -> tuple[str, SweepSettings]:
+    """Return which sweep it is and what is asked for; where nothing is, those of the sweep that is resumed."""
+    from mmstudy.sweep.directory import DEFAULT_NAME, sweep_to_resume
     from mmstudy.sweep.settings import parse_sweep_settings, read_sweep_toml
     from mmstudy.sweep.stored_plan import read_plan
 
     train = {name: value for name, value in given.items() if name not in EXECUTION}
-    there = sweep_directory(study.layout, name)
-    if not (file or train or asked) and there.is_begun:
-        return read_plan(there)[0].settings
+    resumed = None if file or train or asked else sweep_to_resume(study.layout, name)
+    if resumed is not None:
+        return resumed.name, read_plan(resumed)[0].settings
     base = SweepSettings() if file is None else read_sweep_toml(file)
-    return parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")
+    settings = parse_sweep_settings({**base.to_json(), **asked, "train": {**base.train, **train}}, "The sweep")
+    return name or DEFAULT_NAME, settings
 
 
 def _work(
@@ -207,12 +208,12 @@ def _work(
 def _tell_end(study: "Study", directory: "SweepDirectory", *, as_json: bool) -> None:
     from mmstudy.sweep.status import sweep_status
     from mmstudy.sweep.stored_plan import read_plan
-    from mmstudy.sweep.tables import end_lines
+    from mmstudy.sweep.tables import end_lines, failure_lines
 
     plan, _ = read_plan(directory)
     found = sweep_status(study.layout, directory, plan)
-    for failed in found.failed:
-        warn(f"{failed.name} has failed: {failed.error} {failed.remedy}".strip())
+    for line in failure_lines(found.failed):
+        warn(line)
     report(as_json, {"name": directory.name, **found.to_json()}, end_lines(directory.name, found))
     if found.num_finished < found.num_jobs:
         raise typer.Exit(1)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SCREEN_SECONDS, LINES_SECONDS = 1.0, 30.0
 """Between two looks at the files of a sweep."""
+_REST = 20
+"""Of a look's own time, at least, until the next one: on a slow file system thousands of files take seconds."""
 
 
 @contextmanager
@@ -31,13 +33,15 @@ def show_sweep(layout: "StudyLayout", sweep: "SweepDirectory", plan: "SweepPlan"
     from mmstudy.sweep.status import sweep_status
     from mmstudy.sweep.tables import status_lines
 
-    looked_at = float("-inf")
+    next_look = float("-inf")
 
     def look(seconds: float, show: Callable[[], None]) -> None:
-        nonlocal looked_at
-        if time.monotonic() - looked_at >= seconds:
+        nonlocal next_look
+        began = time.monotonic()
+        if began >= next_look:
             show()
-            looked_at = time.monotonic()
+            ended = time.monotonic()
+            next_look = ended + max(seconds, _REST * (ended - began))
 
     if not err.is_terminal:
         told = ""

@@ -11,7 +11,7 @@ augmentation    how the volumes of training samples are changed; a run without v
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -76,13 +76,10 @@ def comparable_of(config: RunConfig, cohort: pl.DataFrame) -> Comparable:
     cohort
         As `catalog.cohorts` makes it.
     """
-    names = [target.name for target in config.data.targets]
     return Comparable(
         regime=_digest_of_settings(config, EQUAL_SETTINGS),
         augmentation=_digest_of_settings(config, _AUGMENTATION) if _augments(config) else None,
-        participants={
-            name: participants_of(cohort, TARGET_PREFIX + name if len(names) > 1 else TARGET) for name in names
-        },
+        participants=participants_of(cohort, [target.name for target in config.data.targets]),
     )
 
 
@@ -104,10 +101,13 @@ def _changed_regime(change: _Change) -> list[Any] | None:
     return [change.epoch, settings, change.finished] if settings or change.finished else None
 
 
-def participants_of(cohort: pl.DataFrame, label: str) -> str:
-    """Return the hash of who is in which split, among the samples that have a label in a column."""
-    labelled = cohort.filter(pl.col(label).is_not_null()).select("sample_id", "split").sort("sample_id")
-    return _digest(labelled.rows())
+def participants_of(cohort: pl.DataFrame, targets: Sequence[str]) -> dict[str, str]:
+    """Return for each target of a cohort the hash of who is in which split, among the samples that have its label."""
+    labels = {name: TARGET_PREFIX + name if len(targets) > 1 else TARGET for name in targets}
+    return {
+        name: _digest(cohort.filter(pl.col(label).is_not_null()).select("sample_id", "split").sort("sample_id").rows())
+        for name, label in labels.items()
+    }
 
 
 def _augments(config: RunConfig) -> bool:

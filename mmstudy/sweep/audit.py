@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterator, Mapping
 from mmdata.study import Study
 from mmstudy.progress import Progress
 from mmstudy.runs.plan import CriticalFindingsError, plan_run
+from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.jobs import Job, settings_of_job
 from mmstudy.sweep.plan import SweepPlan, scheme_of
 from mmtrain.errors import TrainError
 
 
 def require_sound(study: Study, plan: SweepPlan, accepted: Collection[str], progress: Progress) -> None:
-    """Audit the targets of a sweep, each with the job that reads the most; every job audits itself when it begins.
+    """Audit the targets of a sweep, each with the cell that reads the most; every job audits itself when it begins.
 
     Parameters
     ----------
@@ -23,30 +24,32 @@ def require_sound(study: Study, plan: SweepPlan, accepted: Collection[str], prog
     TrainError
         There are critical findings; it says about which targets.
     """
-    jobs, refused = list(_widest_jobs(plan)), dict[str, CriticalFindingsError]()
+    cells, refused = list(_widest_cells(plan)), dict[str, CriticalFindingsError]()
     with progress("audited targets") as on_progress:
-        for number, job in enumerate(jobs, 1):
-            if (error := _refusal(study, plan, job, accepted)) is not None:
-                refused[job.targets[0]] = error
-            on_progress(number, len(jobs))
+        for number, cell in enumerate(cells, 1):
+            if (error := _refusal(study, plan, cell, accepted)) is not None:
+                refused[cell.target] = error
+            on_progress(number, len(cells))
     if refused:
         raise _error(refused)
 
 
-def _widest_jobs(plan: SweepPlan) -> Iterator[Job]:
-    """Yield of each target the job of one target that reads the most, and that needs no other job."""
-    alone = [job for job in plan.jobs if len(job.targets) == 1 and not job.trunk]
-    for target in dict.fromkeys(job.targets[0] for job in alone):
+def _widest_cells(plan: SweepPlan) -> Iterator[Cell]:
+    """Yield of each target the cell that reads the most."""
+    cells = [of.cell for of in plan.trainable]
+    for target in dict.fromkeys(cell.target for cell in cells):
         yield max(
-            (job for job in alone if job.targets[0] == target), key=lambda job: (len(job.blocks), len(job.inputs))
+            (cell for cell in cells if cell.target == target), key=lambda cell: (len(cell.blocks), len(cell.inputs))
         )
 
 
-def _refusal(study: Study, plan: SweepPlan, job: Job, accepted: Collection[str]) -> CriticalFindingsError | None:
-    """Return why the audit refuses a job; None: it does not. What else a job cannot do is told in its turn."""
+def _refusal(study: Study, plan: SweepPlan, cell: Cell, accepted: Collection[str]) -> CriticalFindingsError | None:
+    """Return why the audit refuses a model of a cell; None: it does not. What else cannot be is told by its job."""
+    job = Job(name="", targets=(cell.target,), inputs=cell.inputs, blocks=cell.blocks, seed=plan.settings.seeds[0])
     given = settings_of_job(job, plan.settings, plan.required_inputs)
+    scheme = scheme_of(plan.settings, min(plan.settings.folds, 1))
     try:
-        plan_run(study, job.targets, given, scheme=scheme_of(plan.settings, job.fold), accepted=accepted)
+        plan_run(study, job.targets, given, scheme=scheme, accepted=accepted)
     except CriticalFindingsError as error:
         return error
     except TrainError:

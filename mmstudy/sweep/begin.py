@@ -19,9 +19,7 @@ _WAIT_SECONDS = 60.0
 """For another command that begins a sweep of the study."""
 
 
-def begin_sweep(
-    study: Study, name: str | None, plan: SweepPlan, accepted: Sequence[str], *, retry: bool
-) -> SweepDirectory:
+def begin_sweep(study: Study, name: str, plan: SweepPlan, accepted: Sequence[str], *, retry: bool) -> SweepDirectory:
     """Return the directory of a sweep whose workers can begin.
 
     Parameters
@@ -79,7 +77,7 @@ def _require_same(sweep: SweepDirectory, there: SweepPlan, plan: SweepPlan) -> N
             f"The sweep {sweep.name} was begun with other settings: {told}.",
             f"Go on with it by mm sweep --name {sweep.name} alone, or give another --name to begin another.",
         )
-    if [of.population.participants for of in there.cells] != [of.population.participants for of in plan.cells]:
+    if {job.name: job.participants for job in there.jobs} != {job.name: job.participants for job in plan.jobs}:
         raise TrainError(
             f"The study's samples have changed since the sweep {sweep.name} was planned.",
             "Give another --name to begin another: models of different samples cannot be compared.",

@@ -64,15 +64,14 @@ class SweepDirectory:
             make_directory(path)
 
 
-def sweep_directory(layout: StudyLayout, name: str | None) -> SweepDirectory:
-    """Return where a sweep lies or would lie; without a name, where that of the default name does.
+def sweep_directory(layout: StudyLayout, name: str) -> SweepDirectory:
+    """Return where a sweep lies or would lie.
 
     Raises
     ------
     TrainError
         That is no name for a sweep.
     """
-    name = DEFAULT_NAME if name is None else name
     if not _NAME.fullmatch(name):
         raise TrainError(f"Expected a name of letters, digits, '.', '-' and '_' for the sweep, got {name[:80]!r}.")
     return SweepDirectory(layout.sweeps / name)
@@ -99,3 +98,17 @@ def find_sweep(layout: StudyLayout, name: str | None) -> SweepDirectory:
     if name is not None and name not in sweeps:
         raise TrainError(f"There is no sweep {name[:80]!r}.", f"There are {', '.join(sweeps)}.")
     return sweeps[next(iter(sweeps)) if name is None else name]
+
+
+def sweep_to_resume(layout: StudyLayout, name: str | None) -> SweepDirectory | None:
+    """Return the sweep that is resumed where nothing is asked for but perhaps its name; None: there is none.
+
+    Raises
+    ------
+    TrainError
+        There are several and no name, or it is no name for a sweep.
+    """
+    if name is not None:
+        named = sweep_directory(layout, name)
+        return named if named.is_begun else None
+    return find_sweep(layout, None) if list_sweeps(layout) else None

@@ -97,7 +97,7 @@ def _begin(worker: Worker, job: Job, state: JobState, trunk: JobState | None) ->
         given["trunk"] = trunk.run_id
     scheme = scheme_of(settings, job.fold)
     planned = plan_run(worker.study, job.targets, given, scheme=scheme, accepted=worker.accepted)
-    _require_planned_participants(plan, job, planned)
+    _require_planned_participants(job, planned)
 
     def note(run: RunDirectory) -> None:
         write_state(worker.sweep, job.name, replace(state, run_id=run.run_id))
@@ -105,7 +105,7 @@ def _begin(worker: Worker, job: Job, state: JobState, trunk: JobState | None) ->
     return begin_run(worker.study, planned, noted=note)
 
 
-def _require_planned_participants(plan: SweepPlan, job: Job, planned: RunPlan) -> None:
+def _require_planned_participants(job: Job, planned: RunPlan) -> None:
     """Refuse samples that are not those of the plan: the job's scores could not be compared with the others'.
 
     Raises
@@ -113,18 +113,9 @@ def _require_planned_participants(plan: SweepPlan, job: Job, planned: RunPlan) -
     TrainError
         The study has changed.
     """
-    expected = _participants_of_cells(plan, job)
     found = planned.comparable.participants
-    if changed := [target for target, digest in expected.items() if found[target] != digest]:
+    if changed := [target for target, digest in job.participants.items() if found.get(target) != digest]:
         raise TrainError(
             f"The samples with {', '.join(changed)} are not those of the sweep's plan: the study has changed since.",
             "Plan the sweep anew, under another --name: models of different samples cannot be compared.",
         )
-
-
-def _participants_of_cells(plan: SweepPlan, job: Job) -> dict[str, str]:
-    """Return the planned participants by target; nothing of folds that were not planned for, and of trunks."""
-    if job.fold > 1:
-        return {}
-    served = {name for cells in job.serves.values() for name in cells}
-    return {of.cell.target: of.population.participants for of in plan.cells if of.cell.name in served}

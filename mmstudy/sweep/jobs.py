@@ -40,6 +40,8 @@ class Job:
     """Job whose imaging network this one's head is trained on."""
     serves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Method to the names of the cells that the run is a model of; none of a trunk."""
+    participants: Mapping[str, str] = field(default_factory=dict)
+    """Target to the hash of who is in which split, as it was planned."""
 
     @property
     def volumes(self) -> tuple[str, ...]:

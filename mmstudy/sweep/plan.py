@@ -1,13 +1,13 @@
 """Plan a sweep: its cells, who each is trained on, why some cannot be, and the runs to be made. Nothing is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from catalog.database import Connection, open_catalog
+from catalog.database import open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.splits.schemes import Fold, SplitScheme, StudySplit
-from mmbase.names import INPUTS, VOLUME_MODALITIES
+from mmbase.names import INPUTS, METADATA, VOLUME_MODALITIES
 from mmdata.ledger.receipts import read_made_copies
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
@@ -15,7 +15,7 @@ from mmstudy.runs.defaults import applicable_defaults
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import own_cells, parse_input_set, reference_cells, reference_targets
 from mmstudy.sweep.jobs import Job, make_jobs, require_short_names
-from mmstudy.sweep.population import Population, differing_together, find_population, missing_reason, stored_counts
+from mmstudy.sweep.population import Population, Populations, missing_reason, stored_counts
 from mmstudy.sweep.settings import OF_CELLS, SweepSettings, settings_of_all
 from mmtrain.config.changes import EXECUTION
 from mmtrain.config.optimisation import OptimisationConfig
@@ -54,7 +54,7 @@ class PlannedCell:
             "inputs": list(self.cell.inputs),
             "blocks": list(self.cell.blocks),
             "n": dict(self.population.n),
-            "participants": self.population.participants,
+            "participants": self.population.participants.get(self.cell.target),
             "reason": self.population.reason or None,
         }
 
@@ -92,16 +92,11 @@ def plan_sweep(study: Study, settings: SweepSettings) -> SweepPlan:
     with open_catalog(study.layout.catalog) as catalog:
         stored = stored_counts(catalog)
         required = () if settings.each_its_own else _required(cells, stored)
-        planned = _plan_cells(catalog, dictionary, cells, stored, required, settings)
-        if "shared" in settings.methods:
-            _require_shareable(catalog, dictionary, planned, required, settings)
-    own_seed = study.config.train.get("seed", OptimisationConfig().seed)
-    settings = settings.changed(
-        train=_shared_settings(study, cells, stored, settings), seeds=settings.seeds or (own_seed,)
-    )
-    trainable = [of.cell for of in planned if of.can_be_trained]
-    domains = {of.cell.target: of.domain for of in planned}
-    jobs = make_jobs(trainable, domains, settings)
+        seeds = settings.seeds or (study.config.train.get("seed", OptimisationConfig().seed),)
+        settings = settings.changed(train=_shared_settings(study, cells, stored, settings), seeds=seeds)
+        populations = Populations(catalog=catalog, dictionary=dictionary, data_size=settings.train.get("data_size"))
+        planned = _plan_cells(populations, cells, stored, required, settings)
+        jobs = _plan_jobs(populations, planned, required, settings)
     takes = {name: set(load_architecture(name).inputs) for name in {job.network for job in jobs}}
     possible = [job for job in jobs if takes[job.network].issuperset(job.inputs)]
     require_short_names(possible)
@@ -133,27 +128,21 @@ def _required(cells: Sequence[Cell], stored: Mapping[str, int]) -> tuple[str, ..
 
 
 def _plan_cells(
-    catalog: Connection,
-    dictionary: Dictionary,
+    populations: Populations,
     cells: Sequence[Cell],
     stored: Mapping[str, int],
     required: Sequence[str],
     settings: SweepSettings,
 ) -> list[PlannedCell]:
-    scheme = scheme_of(settings, min(settings.folds, 1))
-    found: dict[tuple[str, tuple[str, ...]], Population] = {}
+    dictionary, scheme = populations.dictionary, scheme_of(settings, min(settings.folds, 1))
 
     def population_of(cell: Cell) -> Population:
         if reason := missing_reason(cell.volumes_and_connectivity, stored):
             return Population(reason=reason)
         if dictionary[cell.target].block in cell.blocks:
             return Population(reason=_OWN_BLOCK)
-        needed = cell.volumes_and_connectivity if settings.each_its_own else tuple(required)
-        key = (cell.target, needed)
-        if key not in found:
-            data_size = settings.train.get("data_size")
-            found[key] = find_population(catalog, dictionary, cell.target, needed, scheme, data_size)
-        return found[key]
+        needed = cell.volumes_and_connectivity if settings.each_its_own else required
+        return populations.of([cell.target], needed, scheme)
 
     return [
         PlannedCell(
@@ -166,33 +155,41 @@ def _plan_cells(
     ]
 
 
-def _require_shareable(
-    catalog: Connection,
-    dictionary: Dictionary,
-    planned: Sequence[PlannedCell],
-    required: Sequence[str],
-    settings: SweepSettings,
-) -> None:
-    """Refuse shared networks whose targets would not have the samples that they have by themselves.
+def _plan_jobs(
+    populations: Populations, planned: Sequence[PlannedCell], required: Sequence[str], settings: SweepSettings
+) -> list[Job]:
+    """Return the jobs of the cells that can be trained, each with who it is to be trained on.
 
     Raises
     ------
     TrainError
-        Names the targets.
+        The targets of a shared network would not have the samples that they have by themselves.
     """
-    groups: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
-    for of in planned:
-        if of.can_be_trained:
-            needed = of.cell.volumes_and_connectivity if settings.each_its_own else tuple(required)
-            groups.setdefault((of.domain, needed), {})[of.cell.target] = of.population.participants
-    scheme = scheme_of(settings, min(settings.folds, 1))
-    for (domain, needed), expected in groups.items():
-        if differing := differing_together(catalog, dictionary, expected, needed, scheme):
-            raise TrainError(
-                f"One network for all targets of the domain {domain} would not have the samples that networks of "
-                f"{', '.join(differing)} have alone: relatives are in different splits.",
-                "Leave the method shared out.",
-            )
+    trainable = [of.cell for of in planned if of.can_be_trained]
+    jobs = []
+    for job in make_jobs(trainable, {of.cell.target: of.domain for of in planned}, settings):
+        needed = [name for name in job.inputs if name != METADATA] if settings.each_its_own else required
+        scheme = scheme_of(settings, job.fold)
+        participants = populations.of(job.targets, needed, scheme).participants
+        if "shared" in job.serves and len(job.targets) > 1:
+            alone = {name: populations.of([name], needed, scheme).participants.get(name) for name in job.targets}
+            _require_shareable(participants, alone)
+        jobs.append(replace(job, participants=participants))
+    return jobs
+
+
+def _require_shareable(together: Mapping[str, str], alone: Mapping[str, str | None]) -> None:
+    """Refuse a shared network whose targets would not have the samples that they have by themselves.
+
+    Relatives in different splits can do that: a tested person who has one target alone keeps a relative from being
+    trained on for all.
+    """
+    if differing := [name for name, own in alone.items() if together.get(name) != own]:
+        raise TrainError(
+            f"One network for {', '.join(alone)} would not have the samples that networks of {', '.join(differing)} "
+            "have alone: relatives are in different splits.",
+            "Leave the method shared out.",
+        )
 
 
 def _shared_settings(

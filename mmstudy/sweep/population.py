@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from catalog.cohorts import TARGET, TARGET_PREFIX, build_cohort, split_sizes
+from catalog.cohorts import build_cohort, split_sizes
 from catalog.database import Connection
 from catalog.errors import CohortError
 from catalog.fields import Dictionary
@@ -16,12 +16,12 @@ _STORED_SQL = "SELECT modality, count(*) AS n FROM scans WHERE status = 'stored'
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Population:
-    """Who the models of one target use."""
+    """Who the models of some targets use."""
 
     n: Mapping[str, int] = field(default_factory=dict)
     """Samples by split; empty where no model can be trained."""
-    participants: str = ""
-    """Hash of who is in which split."""
+    participants: Mapping[str, str] = field(default_factory=dict)
+    """Target to the hash of who is in which split."""
     reason: str = ""
     """Why no model can be trained; empty where one can."""
 
@@ -31,43 +31,32 @@ def stored_counts(catalog: Connection) -> dict[str, int]:
     return dict(fetch_frame(catalog, _STORED_SQL).iter_rows())
 
 
-def find_population(
-    catalog: Connection,
-    dictionary: Dictionary,
-    target: str,
-    required: Sequence[str],
-    scheme: SplitScheme,
-    data_size: int | None,
-) -> Population:
-    """Return who has a label of a target and everything that is required."""
-    try:
-        cohort = build_cohort(catalog, dictionary, [target], required, [], scheme, data_size=data_size).frame
-    except CohortError as error:
-        return Population(reason=error.what_happened)
-    return Population(n=split_sizes(cohort), participants=participants_of(cohort, TARGET))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Populations:
+    """Finds who the models of targets use, and keeps it: most models of a sweep use the same samples."""
 
+    catalog: Connection
+    dictionary: Dictionary
+    data_size: int | None = None
+    """Training samples that are used; None: all."""
+    _found: dict[tuple[tuple[str, ...], tuple[str, ...], SplitScheme], Population] = field(default_factory=dict)
 
-def differing_together(
-    catalog: Connection,
-    dictionary: Dictionary,
-    expected: Mapping[str, str],
-    required: Sequence[str],
-    scheme: SplitScheme,
-) -> list[str]:
-    """Return the targets that have other samples in a network of several targets than in one of their own.
+    def of(self, targets: Sequence[str], required: Sequence[str], scheme: SplitScheme) -> Population:
+        """Return who has a label of one of the targets and everything that is required."""
+        key = (tuple(targets), tuple(required), scheme)
+        if key not in self._found:
+            self._found[key] = self._find(*key)
+        return self._found[key]
 
-    Relatives in different splits can do that: a tested person who has one target alone keeps a relative from being
-    trained on for all.
-
-    Parameters
-    ----------
-    expected
-        Target to the hash of its own participants, of all targets of the network.
-    """
-    if len(expected) < 2:
-        return []
-    cohort = build_cohort(catalog, dictionary, list(expected), required, [], scheme).frame
-    return [name for name, own in expected.items() if participants_of(cohort, TARGET_PREFIX + name) != own]
+    def _find(self, targets: Sequence[str], required: Sequence[str], scheme: SplitScheme) -> Population:
+        try:
+            selection = build_cohort(
+                self.catalog, self.dictionary, targets, required, [], scheme, data_size=self.data_size
+            )
+        except CohortError as error:
+            return Population(reason=error.what_happened)
+        cohort = selection.frame
+        return Population(n=split_sizes(cohort), participants=participants_of(cohort, targets))
 
 
 def missing_reason(inputs: Sequence[str], stored: Collection[str]) -> str:

@@ -1,16 +1,16 @@
 """A sweep in words and tables: its plan, how far it is, and how it ended."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmbase.duration import as_duration
 from mmbase.names import SPLITS
 from mmbase.plain_table import PlainTable, plain_table
 from mmstudy.sweep.plan import SweepPlan
-from mmstudy.sweep.status import SweepStatus
+from mmstudy.sweep.status import FailedJob, SweepStatus
 
-_SHOWN_RUNNING = 16
+_SHOWN_RUNNING, _SHOWN_REASONS, _SHOWN_JOBS = 16, 8, 3
 
 
 def plan_lines(plan: SweepPlan) -> list[Any]:
@@ -51,8 +51,25 @@ def status_lines(name: str, status: SweepStatus) -> list[Any]:
     return [
         _counts(name, status),
         *_running_table(status),
-        *(f"{of.name} has failed: {of.error}" for of in status.failed),
+        *failure_lines(status.failed),
     ]
+
+
+def failure_lines(failed: Sequence[FailedJob]) -> list[str]:
+    """Return why jobs have failed, the most frequent reason first, with some of the jobs that it has befallen."""
+    names: dict[str, list[str]] = {}
+    for of in failed:
+        names.setdefault(f"{of.error} {of.remedy}".strip(), []).append(of.name)
+    in_order = sorted(names.items(), key=lambda item: -len(item[1]))
+    lines = [f"{_some(jobs, _SHOWN_JOBS)} failed: {reason}" for reason, jobs in in_order[:_SHOWN_REASONS]]
+    if len(in_order) > _SHOWN_REASONS:
+        lines.append(f"{len(in_order) - _SHOWN_REASONS} more reasons are told by mm sweep status --json.")
+    return lines
+
+
+def _some(names: Sequence[str], number: int) -> str:
+    more = f" and {len(names) - number} more" if len(names) > number else ""
+    return ", ".join(names[:number]) + more
 
 
 def end_lines(name: str, status: SweepStatus) -> list[str]:

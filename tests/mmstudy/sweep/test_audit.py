@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pytest
@@ -32,10 +33,10 @@ def wrong_study(own_study: Study) -> Study:
     return own_study
 
 
-def plan(study: Study) -> SweepPlan:
+def plan(study: Study, **more: Any) -> SweepPlan:
     """Plan small models of two targets."""
     settings = {"epochs": 1, "channels": (2, 2), "augment": "none"}
-    return plan_sweep(study, SweepSettings(targets=("age", "weight"), input_sets=(("flair",),), train=settings))
+    return plan_sweep(study, SweepSettings(targets=("age", "weight"), input_sets=(("flair",),), train=settings, **more))
 
 
 def test_critical_findings_are_told_before_a_sweep_begins(wrong_study: Study, run_mm: RunMm) -> None:
@@ -51,6 +52,12 @@ def test_what_the_user_accepts_and_other_targets_are_not_refused(wrong_study: St
     with pytest.raises(TrainError, match="impossible-values"):
         require_sound(wrong_study, plan(wrong_study), (), unseen)
     require_sound(wrong_study, plan(wrong_study), ("impossible-values",), unseen)
+
+
+@pytest.mark.parametrize("method", ["shared", "frozen"])
+def test_targets_that_have_no_network_of_their_own_are_audited_too(wrong_study: Study, method: str) -> None:
+    with pytest.raises(TrainError, match="weight: impossible-values"):
+        require_sound(wrong_study, plan(wrong_study, methods=(method,), baselines=()), (), unseen)
 
 
 def test_each_target_is_audited_once_whatever_else_cannot_be_trained(own_study: Study) -> None:

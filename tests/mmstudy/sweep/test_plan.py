@@ -42,7 +42,7 @@ def test_a_plan_names_every_model_of_the_reference_and_counts_networks_and_basel
 def test_all_cells_of_a_target_have_the_samples_that_a_run_of_their_union_has(own_study: Study, run_mm: RunMm) -> None:
     plan = plan_of(own_study, targets=("age",), input_sets=TWO_SETS)
     assert plan.required_inputs == ("flair", "dwi")
-    assert len({of.population.participants for of in plan.cells}) == 1
+    assert plan.cells[0].population.participants == plan.cells[1].population.participants != {}
     words = ("train", "--target", "age", "--inputs", "flair,dwi", "--dry-run", "--json")
     result = run_mm("--study", own_study.layout.root, *words)
     assert result.exit_code == 0, result.output
@@ -53,7 +53,7 @@ def test_each_its_own_gives_a_cell_every_sample_that_has_its_inputs(study: Path)
     shared, own = (plan_of(study, targets=("age",), input_sets=TWO_SETS, each_its_own=of) for of in (False, True))
     assert own.required_inputs == ()
     assert sum(own.cells[0].population.n.values()) > sum(shared.cells[0].population.n.values())
-    assert len({of.population.participants for of in own.cells}) == 2
+    assert own.cells[0].population.participants != own.cells[1].population.participants
 
 
 def test_a_cell_whose_scans_the_study_has_not_says_so_and_takes_no_samples_from_others(own_study: Study) -> None:
@@ -114,8 +114,16 @@ def test_targets_that_would_lose_samples_by_sharing_a_network_are_refused(own_st
             "DELETE FROM feature WHERE name = 'weight' AND row IN (SELECT row FROM samples WHERE participant_key = ?)",
             validated,
         )
-    with pytest.raises(TrainError, match=r"domain constitutional .* networks of weight have alone"):
+    with pytest.raises(TrainError, match=r"One network for age, weight .* networks of weight have alone"):
         plan_of(own_study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared",))
+
+
+def test_every_job_has_the_participants_of_its_own_fold(study: Path) -> None:
+    plan = plan_of(study, targets=("age", "weight"), input_sets=(("flair",),), methods=("shared", "frozen"), folds=5)
+    folds = {(job.name.split("_")[0], job.fold): dict(job.participants) for job in plan.jobs}
+    assert all(set(of) <= {"age", "weight"} and of for of in folds.values())
+    assert len({folds["shared", fold]["age"] for fold in range(1, 6)}) == 5
+    assert all(folds["trunk", fold] == folds["shared", fold] for fold in range(1, 6))
 
 
 def test_planning_writes_nothing(own_study: Study) -> None:

@@ -32,7 +32,7 @@ def begin(study: Study, **settings: Any) -> SweepDirectory:
     asked = {"targets": ("age",), "input_sets": (("flair",), ("dwi",)), "baselines": ("constant",)}
     train = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
     plan = plan_sweep(study, SweepSettings(**{**asked, "train": train, **settings}))
-    return begin_sweep(study, None, plan, (), retry=False)
+    return begin_sweep(study, "sweep", plan, (), retry=False)
 
 
 def do(study: Study, sweep: SweepDirectory) -> list[str]:
@@ -69,7 +69,7 @@ def test_runs_keep_what_must_be_equal_of_them_as_it_was_planned(own_study: Study
         json.loads((own_study.layout.runs / state.run_id / "config.json").read_text())["comparable"]
         for state in read_states(sweep, {job.name: job for job in plan.jobs}).values()
     ]
-    assert {of["participants"]["age"] for of in kept} == {plan.cells[0].population.participants}
+    assert all(of["participants"] == plan.cells[0].population.participants for of in kept)
     assert len({of["regime"] for of in kept}) == 1
 
 
@@ -136,6 +136,19 @@ def test_a_study_that_has_changed_since_is_not_mixed_with_what_was_planned(own_s
         begin(own_study, baselines=())
 
 
+def test_every_fold_of_a_changed_study_and_every_trunk_is_told(own_study: Study) -> None:
+    settings = {"input_sets": (("flair",),), "baselines": (), "folds": 5, "methods": ("separate", "frozen")}
+    sweep = begin(own_study, **settings)
+    with duckdb.connect(str(own_study.layout.catalog)) as catalog:
+        last = "SELECT max(row) FROM feature WHERE name = 'age'"
+        catalog.execute(f"DELETE FROM feature WHERE name = 'age' AND row = ({last})")
+    do(own_study, sweep)
+    states = read_states(sweep, {job.name: job for job in read_plan(sweep)[0].jobs})
+    told = {name: state.error for name, state in states.items() if not name.startswith("frozen")}
+    assert len(told) == 10
+    assert all("the study has changed since" in error for error in told.values()), told
+
+
 def test_a_sweep_of_other_settings_needs_another_name(own_study: Study) -> None:
     begin(own_study)
     with pytest.raises(TrainError, match=r"epochs 1, now 2"):
@@ -196,6 +209,22 @@ def test_commands_tell_of_a_sweep_and_stop_it(own_study: Study, run_mm: RunMm) -
     assert find_sweep(own_study.layout, None) == sweep
     with pytest.raises(TrainError, match="There is no sweep 'other'"):
         find_sweep(own_study.layout, "other")
+
+
+def test_the_only_sweep_is_resumed_whatever_its_name_and_of_several_one_is_asked_for(
+    own_study: Study, run_mm: RunMm
+) -> None:
+    settings = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
+    asked = SweepSettings(targets=("age",), input_sets=(("flair",),), baselines=(), train=settings)
+    plan = plan_sweep(own_study, asked)
+    pilot = begin_sweep(own_study, "pilot", plan, (), retry=False)
+    words = ("--study", own_study.layout.root, "sweep", "--device", "cpu")
+    assert json.loads(run_mm(*words, "--json").stdout) | {"name": "pilot", "finished": 1} == json.loads(
+        run_mm(*words, "--json").stdout
+    )
+    assert outcomes(pilot) == {FLAIR: "finished"}
+    begin_sweep(own_study, "other", plan, (), retry=False)
+    assert "several sweeps: other, pilot" in run_mm(*words).output
 
 
 def test_a_sweep_is_watched_until_no_job_is_left(own_study: Study, run_mm: RunMm) -> None:
