@@ -1,15 +1,22 @@
 """Simulated studies: of what is called found, no larger share is false than is promised."""
 
+from itertools import combinations
+
 import numpy as np
 import polars as pl
+import pytest
+from scipy.special import expit
 from scipy.stats import binom
 
-from mmstudy.comparison.families import FALSE_DISCOVERIES, with_q_values
+from mmstudy.comparison.compare import compare
+from mmstudy.comparison.families import FALSE_DISCOVERIES, LESS_ONE, with_q_values
 from mmstudy.comparison.paired import PAIRED
 from mmstudy.comparison.sign_flips import p_values
+from mmstudy.sweep.cells import Cell
+from tests.mmstudy.comparison.made_up import MadeUp, Values, score_row, table
 
 NUM_STUDIES, N = 200, 400
-NUM_NULL, NUM_PLANTED = 24, 8
+NUM_NULL, NUM_PLANTED, NUM_PEOPLE = 24, 8, 300
 SURELY = 0.999
 """Of a study whose promise is kept, how often the margin holds."""
 
@@ -49,3 +56,48 @@ def test_planted_differences_are_found_and_few_others_with_them() -> None:
     margin = 3 * share_false.std() / np.sqrt(NUM_STUDIES)
     assert share_false.mean() <= FALSE_DISCOVERIES + margin
     assert planted.mean() > 0.9
+
+
+def compared(seed: int, gains: dict[str, float]) -> pl.DataFrame:
+    """Return the tests of a whole study that `compare` makes: what a binary target gains from each input of a set.
+
+    A model's error is of its own, and smaller for each input that gains something; every fifth person comes twice.
+    """
+    rng = np.random.default_rng(seed)
+    people = np.r_[np.arange(NUM_PEOPLE), np.arange(0, NUM_PEOPLE, 5)]
+    trait, hard = (rng.normal(0, sd, NUM_PEOPLE)[people] for sd in (1, 0.5))
+    truth = (trait + rng.normal(0, 0.5, len(people)) > 0.5).astype(float)
+    predictions, rows = dict[str, Values](), []
+    for size in range(1, len(gains) + 1):
+        for inputs in combinations(gains, size):
+            noise = 2 - sum(gains[name] for name in inputs)
+            cell = Cell(target="y", inputs=inputs)
+            predictions[cell.name] = expit(trait + hard - 0.5 + rng.normal(0, noise, len(people)))
+            rows.append(score_row(cell, 0.5, kind="binary", r2=None, val_score=0.5))
+    found = compare(table(rows), MadeUp(truth, predictions, people.tolist())).paired
+    return found.filter(pl.col("family") == LESS_ONE)
+
+
+@pytest.mark.slow
+def test_whole_studies_keep_the_promise_where_no_input_adds_anything() -> None:
+    nothing = dict.fromkeys(("t1", "dwi", "connectivity"), 0.0)
+    wrong = [
+        dict(compared(seed, nothing).group_by("metric").agg((pl.col("q") <= FALSE_DISCOVERIES).any()).iter_rows())
+        for seed in range(NUM_STUDIES)
+    ]
+    for metric in ("balanced_accuracy", "auc"):
+        num_wrong = sum(of_study[metric] for of_study in wrong)
+        assert num_wrong <= binom.ppf(SURELY, NUM_STUDIES, FALSE_DISCOVERIES)
+
+
+@pytest.mark.slow
+def test_whole_studies_find_the_inputs_that_add_something_and_hardly_others() -> None:
+    shares, found = [], []
+    for seed in range(NUM_STUDIES):
+        pairs = compared(seed, {"t1": 0.9, "dwi": 0.0, "connectivity": 0.9}).filter(pl.col("metric") == "auc")
+        discovered = (pairs["q"] <= FALSE_DISCOVERIES).to_numpy()
+        is_null = pairs["less"].list.first().to_numpy() == "dwi"
+        shares.append((discovered & is_null).sum() / max(discovered.sum(), 1))
+        found.append(discovered[~is_null].mean())
+    assert np.mean(shares) <= FALSE_DISCOVERIES + 3 * np.std(shares) / np.sqrt(NUM_STUDIES)
+    assert np.mean(found) > 0.7
