@@ -45,7 +45,7 @@ def make_full_study(root: Path, num_samples: int) -> Study:
 
 def make_labelled_study(root: Path, num_samples: int) -> Study:
     """Make a study whose catalogue and labels are whole, and whose arrays are empty."""
-    config = StudyConfig(volumes=VolumeSettings(sides=(SIDE,)))
+    config = StudyConfig(volumes=VolumeSettings(sides=(SIDE,)), train={"side": SIDE})
     store_features = partial(_store_features, _factors(num_samples))
     return make_study(root, num_samples, 0, config=config, store_features=store_features)
 
