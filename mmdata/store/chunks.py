@@ -81,9 +81,10 @@ class ChunkReader:
 
     def versions(self, indices: NDArray[np.int64]) -> list[Version | None]:
         """Return which version of its shard's file each row lies in now; None where there is no file."""
-        shards = [(*copies, row // self.rows_per_shard) for *copies, row in indices.tolist()]
-        found = {shard: self._find_version(shard) for shard in dict.fromkeys(shards)}
-        return [found[shard] for shard in shards]
+        of_rows = np.column_stack([indices[:, :-1], indices[:, -1] // self.rows_per_shard])
+        shards, of_row = np.unique(of_rows, axis=0, return_inverse=True)
+        found = [self._find_version(tuple(shard)) for shard in shards.tolist()]
+        return [found[number] for number in of_row.ravel().tolist()]
 
     def _find_version(self, shard: tuple[int, ...]) -> Version | None:
         *copies, index = shard

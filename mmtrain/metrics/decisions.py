@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights, ratio_of_draws
 
@@ -18,14 +17,12 @@ Decided: TypeAlias = tuple[Classes, Classes]
 Decide: TypeAlias = Callable[[Scored], Decided]
 Confusions: TypeAlias = NDArray[np.float64]
 """Confusion matrices of D draws, shape (D, 2, 2)."""
-_BOTH = (False, True)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """A number that decided classes have, and the same from confusion matrices."""
+    """A number that decided classes have."""
 
-    of: Callable[[Classes, Classes], float]
     of_confusions: Callable[[Confusions], Values]
     needs_both: bool = True
     """Whether both classes must be among the true ones."""
@@ -37,7 +34,8 @@ def decided_metric(
     """Return a score of decided classes as a metric; `more` are other fields of it."""
 
     def of(scored: Scored) -> float:
-        return float(score.of(*decide(scored)))
+        decided = decide(scored)
+        return float(score.of_confusions(confusions(decided, np.ones((1, len(decided[0])))))[0])
 
     def of_draws(scored: Scored, weights_DN: Weights) -> Values:
         return score.of_confusions(confusions(decide(scored), weights_DN))
@@ -51,39 +49,6 @@ def confusions(decided: Decided, weights_DN: Weights) -> Confusions:
     cells_N = 2 * decided[0] + decided[1]
     cells_N4 = (cells_N[:, None] == np.arange(4)).astype(np.float64)
     return np.reshape(weights_DN @ cells_N4, (-1, 2, 2))
-
-
-def _balanced_accuracy(truth: Classes, decided: Classes) -> float:
-    return float(sk.balanced_accuracy_score(truth, decided))
-
-
-def _precision(truth: Classes, decided: Classes) -> float:
-    return float(sk.precision_score(truth, decided, zero_division=0.0))
-
-
-def _recall(truth: Classes, decided: Classes) -> float:
-    return float(sk.recall_score(truth, decided, zero_division=0.0))
-
-
-def _f1(truth: Classes, decided: Classes) -> float:
-    return float(sk.f1_score(truth, decided, zero_division=0.0))
-
-
-def _macro_precision(truth: Classes, decided: Classes) -> float:
-    return float(sk.precision_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
-
-
-def _macro_recall(truth: Classes, decided: Classes) -> float:
-    return float(sk.recall_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
-
-
-def _macro_f1(truth: Classes, decided: Classes) -> float:
-    return float(sk.f1_score(truth, decided, labels=_BOTH, average="macro", zero_division=0.0))
-
-
-def _micro_auc(truth: Classes, decided: Classes) -> float:
-    """Return the area under the ROC of both classes' decisions together: the share that is right."""
-    return float(sk.roc_auc_score(np.concatenate([~truth, truth]), np.concatenate([~decided, decided])))
 
 
 def _precisions(counts_D22: Confusions) -> Values:
@@ -107,11 +72,12 @@ def _diagonal(counts_D22: Confusions) -> Values:
     return np.diagonal(counts_D22, axis1=1, axis2=2)
 
 
-BALANCED_ACCURACY = ClassScore(_balanced_accuracy, lambda counts: _recalls(counts).mean(axis=1))
-PRECISION = ClassScore(_precision, lambda counts: _precisions(counts)[:, 1])
-RECALL = ClassScore(_recall, lambda counts: _recalls(counts)[:, 1])
-F1 = ClassScore(_f1, lambda counts: _f1s(counts)[:, 1])
-MACRO_PRECISION = ClassScore(_macro_precision, lambda counts: _precisions(counts).mean(axis=1))
-MACRO_RECALL = ClassScore(_macro_recall, lambda counts: _recalls(counts).mean(axis=1))
-MACRO_F1 = ClassScore(_macro_f1, lambda counts: _f1s(counts).mean(axis=1))
-MICRO_AUC = ClassScore(_micro_auc, _share_right, needs_both=False)
+BALANCED_ACCURACY = ClassScore(lambda counts: _recalls(counts).mean(axis=1))
+PRECISION = ClassScore(lambda counts: _precisions(counts)[:, 1])
+RECALL = ClassScore(lambda counts: _recalls(counts)[:, 1])
+F1 = ClassScore(lambda counts: _f1s(counts)[:, 1])
+MACRO_PRECISION = ClassScore(lambda counts: _precisions(counts).mean(axis=1))
+MACRO_RECALL = ClassScore(lambda counts: _recalls(counts).mean(axis=1))
+MACRO_F1 = ClassScore(lambda counts: _f1s(counts).mean(axis=1))
+MICRO_AUC = ClassScore(_share_right, needs_both=False)
+"""The area under the ROC of both classes' decisions together is the share that is right."""
