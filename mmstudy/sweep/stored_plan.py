@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from mmbase.files import write_json
-from mmbase.json_text import Count, DamagedTextError, read_json
+from mmbase.json_text import Count, DamagedTextError, parse_content, read_json
 from mmbase.version import VERSION
 from mmstudy.sweep.directory import SweepDirectory
 from mmstudy.sweep.plan import SweepPlan
 from mmtrain.errors import TrainError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: a cell had one hash of its participants, and jobs had none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +57,22 @@ def read_plan(sweep: SweepDirectory) -> tuple[SweepPlan, tuple[str, ...]]:
             raise TrainError(
                 f"The sweep {sweep.name} was planned by a newer mm ({version.mm}; this is {VERSION}).", "Update mm."
             )
-        stored = read_json(sweep.plan, _Stored)
+        content = read_json(sweep.plan, dict[str, Any])
+        stored = parse_content(_upgraded(content) if version.schema_version == 1 else content, _Stored)
     except (OSError, DamagedTextError) as error:
         raise TrainError(
             f"{sweep.plan.name} of the sweep {sweep.name} cannot be read: {error}.",
             "Plan it again: its finished runs stay. Give mm sweep another --name.",
         ) from error
     return stored.plan, stored.accepted
+
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan of version 1 as one of version 2; what cannot be one is left for the parser to refuse."""
+    try:
+        for planned in content["plan"]["cells"]:
+            own = planned["population"].pop("participants", "")
+            planned["population"]["participants"] = {planned["cell"]["target"]: own} if own else {}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedTextError(f"expected the cells of a plan, and {error!r} came") from error
+    return content
