@@ -17,9 +17,13 @@ from typing import Any
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
 from mmstudy.comparison.compare import Comparison
+from mmstudy.report.communities import communities_of
 from mmstudy.report.edges import edges_of
+from mmstudy.report.effects import effect_columns
+from mmstudy.report.hours import hour_columns
 from mmstudy.report.models import best_columns, difference_columns, model_columns
 from mmstudy.report.names import Names, find_names
+from mmstudy.report.nodes import nodes_of
 
 SCHEMA_VERSION = 1
 
@@ -45,6 +49,7 @@ def report_content(comparison: Comparison, dictionary: Dictionary, about: About)
     """
     names = find_names(comparison.results)
     models = model_columns(comparison.results, names)
+    best, edges = best_columns(comparison.best, names, models), edges_of(models, names)
     return {
         "schema_version": SCHEMA_VERSION,
         "about": {
@@ -58,9 +63,13 @@ def report_content(comparison: Comparison, dictionary: Dictionary, about: About)
         },
         **_plain_names(names, dictionary),
         "models": models,
-        "best": best_columns(comparison.best, names, models),
+        "best": best,
         "differences": difference_columns(comparison.paired, names, models),
-        "edges": edges_of(models, names),
+        "edges": edges,
+        "nodes": nodes_of(models, best, edges, names),
+        "communities": communities_of(edges, names),
+        "effects": effect_columns(comparison.effects, names),
+        "hours": hour_columns(comparison.results, names),
     }
 
 

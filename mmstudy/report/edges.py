@@ -21,9 +21,9 @@ import numpy as np
 
 from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
-from mmstudy.sweep.settings import BASELINE_METHOD
 from mmtrain.metrics.metric import Values
 
+CORRECTED_DISTANCE = "corrected_distance"
 MIN_SHARED = 3
 SCORE = "balanced_accuracy"
 
@@ -68,7 +68,7 @@ MEASURES = (
         of_profiles=published_distance,
     ),
     EdgeMeasure(
-        name="corrected_distance",
+        name=CORRECTED_DISTANCE,
         title="inverse distance over shared sets",
         told="1 / mean of the difference in balanced accuracy over the sets of inputs that both targets have.",
         of_profiles=corrected_distance,
@@ -83,11 +83,9 @@ MEASURES = (
 
 
 def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
-    """Return the edges of each measure and series that is no baseline, as columns, the strongest first."""
+    """Return the edges of each measure and compared series, as columns, the strongest first."""
     found = []
-    for place, (method, _) in enumerate(names.series):
-        if method == BASELINE_METHOD and len(names.series) > 1:
-            continue
+    for place in names.compared_series:
         profiles_TS = profiles_of(models, names, place)
         for measure in MEASURES:
             found.append(
