@@ -17,13 +17,19 @@ from typing import Any
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
 from mmstudy.comparison.compare import Comparison
+from mmstudy.report.associations import label_edges
 from mmstudy.report.communities import communities_of
+from mmstudy.report.data import data_content
 from mmstudy.report.edges import edges_of
 from mmstudy.report.effects import effect_columns
+from mmstudy.report.facts import StudyFacts
 from mmstudy.report.hours import hour_columns
+from mmstudy.report.limits import limits_of
+from mmstudy.report.methods import methods_text
 from mmstudy.report.models import best_columns, difference_columns, model_columns
 from mmstudy.report.names import Names, find_names
 from mmstudy.report.nodes import nodes_of
+from mmstudy.report.tested import tested_columns
 
 SCHEMA_VERSION = 1
 
@@ -39,18 +45,23 @@ class About:
     """A date."""
 
 
-def report_content(comparison: Comparison, dictionary: Dictionary, about: About) -> dict[str, Any]:
+def report_content(
+    comparison: Comparison, dictionary: Dictionary, about: About, facts: StudyFacts | None = None
+) -> dict[str, Any]:
     """Return what a report shows.
 
     Parameters
     ----------
     dictionary
         Units of targets that it knows.
+    facts
+        Of the study that the models are of; None of a table, whose report has no data, calibration and subgroups.
     """
     names = find_names(comparison.results)
     models = model_columns(comparison.results, names)
-    best, edges = best_columns(comparison.best, names, models), edges_of(models, names)
-    return {
+    best = best_columns(comparison.best, names, models)
+    edges = [*edges_of(models, names), *(label_edges(facts.associations, names) if facts else ())]
+    content = {
         "schema_version": SCHEMA_VERSION,
         "about": {
             "title": about.title,
@@ -71,6 +82,12 @@ def report_content(comparison: Comparison, dictionary: Dictionary, about: About)
         "effects": effect_columns(comparison.effects, names),
         "hours": hour_columns(comparison.results, names),
     }
+    if facts is not None:
+        content["data"] = data_content(facts, names)
+        content |= tested_columns(facts.tested, names, models, best)
+    content["methods_text"] = methods_text(content, facts)
+    content["limits"] = limits_of(content, comparison.untested, facts)
+    return content
 
 
 def _plain_names(names: Names, dictionary: Dictionary) -> dict[str, Any]:
