@@ -40,19 +40,19 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
     write_bytes(folder / PUBLISHED, published_csv_of_scores(comparison.results).encode(), mode=SHARED_MODE)
     written = [RESULTS, PUBLISHED]
     for name in ("best", "paired", "effects", "hours"):
-        write_bytes(folder / f"{name}.csv", _csv(getattr(comparison, name)), mode=SHARED_MODE)
+        write_bytes(folder / f"{name}.csv", to_csv(getattr(comparison, name)), mode=SHARED_MODE)
         written.append(f"{name}.csv")
-    for name, figure in draw_pictures(comparison):
-        write_bytes(folder / f"{name}.png", to_png(figure), mode=SHARED_MODE)
-        write_bytes(folder / f"{name}.svg", to_svg(figure), mode=SHARED_MODE)
-        written += [f"{name}.png", f"{name}.svg"]
+    for picture in draw_pictures(comparison):
+        write_bytes(folder / f"{picture.name}.png", to_png(picture.figure), mode=SHARED_MODE)
+        write_bytes(folder / f"{picture.name}.svg", to_svg(picture.figure), mode=SHARED_MODE)
+        written += [f"{picture.name}.png", f"{picture.name}.svg"]
     possible = [f"{name}.{form}" for name in picture_names(comparison) for form in ("png", "svg")]
     for name in set(possible) - set(written):
         (folder / name).unlink(missing_ok=True)
     return written
 
 
-def _csv(frame: pl.DataFrame) -> bytes:
+def to_csv(frame: pl.DataFrame) -> bytes:
     """Return a table as text; lists are joined by +."""
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
     return frame.with_columns(pl.col(lists).list.join("+")).write_csv().encode()

@@ -16,6 +16,7 @@ from mmdata.qc.section import modality_title
 from mmdata.study import Study
 from mmdata.synth.marker import is_synthetic
 from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.contenders import OF_CONTENDER
 from mmstudy.comparison.contributions import BINARY, CONTINUOUS
 from mmstudy.progress import Progress
 from mmstudy.report.associations import SPLITS_OF_LABELS, associations_of
@@ -123,8 +124,9 @@ def _read_settings(runs: Runs) -> tuple[dict[str, Mapping[str, Any]], dict[str, 
 
 
 def _read_tested(study: Study, comparison: Comparison, runs: Runs) -> dict[tuple[str, str], TestedModel]:
-    """Return what may be told of the predictions of best sets' runs."""
-    chosen = comparison.results.join(comparison.best, on=("target", "cell", "method", "network"), how="semi")
+    """Return what may be told of the predictions of best sets; of several runs of a model, of the first."""
+    models = comparison.results.unique(OF_CONTENDER, keep="first", maintain_order=True)
+    chosen = models.join(comparison.best, on=OF_CONTENDER, how="semi", maintain_order="left")
     wanted: dict[str, set[str]] = {}
     for run_id, target in chosen.select("run_id", "target").drop_nulls().iter_rows():
         wanted.setdefault(run_id, set()).add(target)
