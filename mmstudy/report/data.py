@@ -27,10 +27,10 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
         "targets": _target_columns(tables, places, facts.splits),
         "distributions": [
             {
-                "target": places[table.feature],
-                "unit": table.unit,
                 "values": list(table.values),
                 **{split: [row[place] for row in table.counts_RC] for place, split in enumerate(SPLITS)},
+                "name": table.feature,
+                "title": f"{table.feature} ({table.unit})" if table.unit else table.feature,
             }
             for table in tables
         ],
@@ -60,8 +60,11 @@ def _target_columns(tables: list[GroupTable], places: Mapping[str, int], sizes: 
             for place, split in enumerate(SPLITS)
         },
         "missing_share": [_share(missing[table.feature], all_people) for table in tables],
-        "mean": [list(table.means_C) for table in tables],
-        "sd": [list(table.sds_C) for table in tables],
+        **{
+            f"{split}_{name}": [getattr(table, f"{name}s_C")[place] for table in tables]
+            for name in ("mean", "sd")
+            for place, split in enumerate(SPLITS)
+        },
     }
 
 

@@ -19,14 +19,14 @@ def draw_data_pictures(content: Content) -> Iterator[DrawnTable]:
     """Yield the pictures that a report with a study's facts has; none of a table's."""
     if "data" in content and content["data"]["distributions"]:
         yield _draw_distributions(content)
-    if "calibration" in content and any(content["calibration"]["curve"]):
+    if "calibration" in content and any(content["calibration"]["curves"]):
         yield _draw_calibration(content)
 
 
 def _draw_distributions(content: Content) -> DrawnTable:
     """Draw counts of training participants; bins that are hidden have a mark."""
     shown = content["data"]["distributions"]
-    names = [content["targets"][of["target"]]["name"] for of in shown]
+    names = [of["name"] for of in shown]
 
     def draw(number: int, axes: Any) -> None:
         values, counts = shown[number]["values"], shown[number]["train"]
@@ -50,8 +50,8 @@ def _draw_distributions(content: Content) -> DrawnTable:
 def _draw_calibration(content: Content) -> DrawnTable:
     """Draw the curve of each best model with the line of perfect calibration."""
     models = content["models"]
-    pairs = zip(content["calibration"]["model"], content["calibration"]["curve"], strict=True)
-    shown = [(model, curve) for model, curve in pairs if curve]
+    pairs = zip(content["calibration"]["model"], content["calibration"]["curves"], strict=True)
+    shown = [(model, list(zip(*curve.values(), strict=True))) for model, curve in pairs if curve]
     targets = [content["targets"][models["target"][model]] for model, _ in shown]
     series = [content["series"][models["series"][model]]["title"] for model, _ in shown]
 

@@ -1,7 +1,5 @@
 """What each input adds, as columns: the coefficients of the mixed models."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from mmstudy.comparison.mixed_models import INTERCEPT
@@ -26,12 +24,8 @@ def effect_columns(effects: pl.DataFrame, names: Names) -> Columns:
         "domain": [names.domains.index(row["domain"]) for row in rows],
         "series": [names.place_of_series(row["method"], row["network"]) for row in rows],
         "outcome": [row["outcome"] for row in rows],
-        "term": [_title(names, of) for of in inputs],
+        "term": [row["term"] for row in rows],
         "inputs": [places_of_inputs(names, of) for of in inputs],
         **{name: [shortened(row[name]) for row in rows] for name in _NUMBERS},
         **{name: [row[name] for row in rows] for name in _AS_THEY_ARE},
     }
-
-
-def _title(names: Names, inputs: Sequence[str]) -> str:
-    return " + ".join(names.inputs[name] for name in inputs) or INTERCEPT

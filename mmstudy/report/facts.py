@@ -58,6 +58,7 @@ class GroupScore:
 class TestedModel:
     """What the page of a run may tell of its predictions of one target."""
 
+    is_binary: bool
     metrics: Mapping[str, float]
     """Of calibration, on test."""
     curve: Sequence[tuple[float, float]]

@@ -21,7 +21,9 @@ def tested_model(target: TargetFacts) -> TestedModel:
     metrics = {name: value for name in CALIBRATION if (value := told.metric(name)) is not None}
     if not target.is_binary and (slope := calibration_slope(target)) is not None:
         metrics["slope"] = slope
-    return TestedModel(metrics=metrics, curve=list(_curve(target)), groups=list(_groups(told)))
+    return TestedModel(
+        is_binary=target.is_binary, metrics=metrics, curve=list(_curve(target)), groups=list(_groups(told))
+    )
 
 
 def tested_columns(
@@ -39,7 +41,7 @@ def tested_columns(
         "calibration": {
             "model": [model for model, _ in found],
             **{name: [shortened(of.metrics.get(name)) for _, of in found] for name in CALIBRATION},
-            "curve": [[[shortened(x), shortened(y)] for x, y in of.curve] for _, of in found],
+            "curves": [_named_curve(of) for _, of in found],
         },
         "subgroups": {
             "model": [model for model, _ in groups],
@@ -47,6 +49,11 @@ def tested_columns(
             **{name: [shortened(getattr(of, name)) for _, of in groups] for name in ("value", "low", "high")},
         },
     }
+
+
+def _named_curve(of: TestedModel) -> dict[str, list[float | None]]:
+    names = ("mean_probability", "share_of_class_1") if of.is_binary else ("true_value", "mean_prediction")
+    return {name: [shortened(point[axis]) for point in of.curve] for axis, name in enumerate(names)} if of.curve else {}
 
 
 def _curve(target: TargetFacts) -> Iterator[tuple[float, float]]:

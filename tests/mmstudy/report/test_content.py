@@ -132,6 +132,6 @@ def test_effects_name_domains_series_and_inputs_by_their_places() -> None:
     effects = content["effects"]
     assert effects["term"][0] == "intercept" and effects["inputs"][0] == []
     for term, inputs in zip(effects["term"][1:], effects["inputs"][1:], strict=True):
-        assert term == " + ".join(content["inputs"][place]["title"] for place in inputs)
+        assert term == "+".join(content["inputs"][place]["name"] for place in inputs)
     assert {content["domains"][place] for place in effects["domain"]} == {"constitutional"}
     assert len({len(column) for column in effects.values()}) == 1
