@@ -25,6 +25,8 @@ from mmtrain.metrics.metric import Values
 
 CORRECTED_DISTANCE = "corrected_distance"
 MIN_SHARED = 3
+_ROUNDING = 1e-12
+"""Of squared scores: what is less is no spread."""
 SCORE = "balanced_accuracy"
 
 
@@ -51,12 +53,16 @@ def corrected_distance(profiles_TS: Values) -> Values:
 
 
 def profile_correlation(profiles_TS: Values) -> Values:
-    """Return the correlation over the sets that both have."""
-    masked_TS = np.ma.masked_invalid(profiles_TS)
-    shared_TT = (~np.isnan(profiles_TS)).astype(int) @ (~np.isnan(profiles_TS)).astype(int).T
+    """Return the correlation over the sets that both have; means and spreads are of these sets too."""
+    has_TS = (~np.isnan(profiles_TS)).astype(float)
+    scores_TS = np.nan_to_num(profiles_TS - np.nanmean(profiles_TS), nan=0.0)
+    shared_TT = has_TS @ has_TS.T
+    sums_TT, squares_TT = scores_TS @ has_TS.T, scores_TS**2 @ has_TS.T  # of the first target, over the shared sets
+    spread_TT = np.maximum(shared_TT * squares_TT - sums_TT**2, 0.0)
+    together_TT = shared_TT * (scores_TS @ scores_TS.T) - sums_TT * sums_TT.T
+    is_defined_TT = (shared_TT >= MIN_SHARED) & (np.minimum(spread_TT, spread_TT.T) > _ROUNDING)
     with np.errstate(divide="ignore", invalid="ignore"):
-        correlations_TT: Values = np.ma.corrcoef(masked_TS, allow_masked=True).filled(np.nan)
-    return np.where(shared_TT >= MIN_SHARED, correlations_TT, np.nan)
+        return np.where(is_defined_TT, together_TT / np.sqrt(spread_TT * spread_TT.T), np.nan)
 
 
 MEASURES = (

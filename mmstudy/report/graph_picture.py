@@ -15,7 +15,6 @@ import networkx as nx
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, new_sheet
 from mmstudy.report.communities import SEED
@@ -134,7 +133,7 @@ def _draw_targets(axes: Any, graph: DrawnGraph) -> None:
         colour, form = _LOOKS[number % len(_LOOKS)]
         of = [place for place, name in enumerate(graph.targets["domain"]) if name == domain]
         x, y = (graph.targets[axis].gather(of).to_list() for axis in ("x", "y"))
-        axes.scatter(x, y, [areas[i] for i in of], colour, form, label=domain, edgecolors="white", zorder=2)
+        axes.scatter(x, y, s=[areas[i] for i in of], c=colour, marker=form, label=domain, edgecolors="white", zorder=2)
     for name, x, y in graph.targets.select("target", "x", "y").iter_rows():
         axes.annotate(
             name.replace("_", " "),
@@ -144,7 +143,7 @@ def _draw_targets(axes: Any, graph: DrawnGraph) -> None:
             ha="center",
             color=INK,
             fontsize=FONT_POINTS,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.4},
             zorder=3,
             parse_math=False,
         )

@@ -73,7 +73,7 @@ def _of_models(content: Content) -> Iterator[str]:
     if all(len(runs) == 1 for runs in models["runs"]):
         yield "Each model was trained once: how much its score would differ after another training is not known."
     if number := counts["predict_one_class"]:
-        yield f"{number:,} models predict one class alone. Their other scores mean nothing."
+        yield f"{number:,} models predict one class alone: they do not tell the classes apart."
     if not any(series["method"] == BASELINE_METHOD for series in content["series"]):
         yield "There are no baselines: whether a network is better than a linear model is not known."
     elif number := counts["not_better_than_baseline"]:

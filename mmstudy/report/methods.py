@@ -10,6 +10,7 @@ from typing import Any
 from mmbase.names import SPLITS
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
+from mmstudy.comparison.best import VALIDATION
 from mmstudy.report.facts import StudyFacts
 from mmstudy.sweep.settings import BASELINE_METHOD
 from mmtrain.aggregates.people import shown_count
@@ -112,7 +113,7 @@ def _models(content: Content) -> str:
     ]
     hours = content["about"]["hours"]
     took = f" Training took {hours:,.1f} hours in all." if hours else ""
-    return f"{len(models['target']):,} models are compared: {'; '.join(parts)}.{took}"
+    return f"Models that are compared: {'; '.join(parts)}.{took}"
 
 
 def _training(content: Content, facts: StudyFacts) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _training(content: Content, facts: StudyFacts) -> Iterator[str]:
 
 def _judgement(content: Content) -> str:
     chosen_on = set(content["best"]["chosen_on"])
-    where = "validation score" if chosen_on == {"val"} else "test score"
+    where = "validation score" if chosen_on == {VALIDATION} else "test score"
     if len(chosen_on) > 1:
         where = "validation score, or the best test score where there is none"
     intervals = any(low is not None for low in content["models"]["score_low"])

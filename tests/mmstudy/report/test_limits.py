@@ -14,7 +14,7 @@ def test_a_choice_on_test_is_told_where_it_was_made_and_there_alone() -> None:
 
 
 def test_few_test_samples_are_told_and_many_are_not() -> None:
-    assert "9 of 9 models were tested on fewer than 100" in limits(n_test=99)
+    assert "10 of 10 models were tested on fewer than 100" in limits(n_test=99)
     assert "fewer than 100" not in limits(n_test=100)
     assert "How many participants each model was tested on is not known" in limits(n_test=None)
 
