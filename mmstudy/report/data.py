@@ -17,6 +17,7 @@ NOT_SHOWN = "not shown"
 def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
     """Return what is shown of the data; targets that the study has no labels of are left out."""
     places = {name: place for place, name in enumerate(names.targets)}
+    totals = {table.feature: table for table in facts.totals}
     tables = sorted((of for of in facts.tables if of.feature in places), key=lambda of: places[of.feature])
     return {
         "splits": {
@@ -28,6 +29,7 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
         "distributions": [
             {
                 "values": list(table.values),
+                "all": [row[0] for row in totals[table.feature].counts_RC],
                 **{split: [row[place] for row in table.counts_RC] for place, split in enumerate(SPLITS)},
                 "name": table.feature,
                 "title": f"{table.feature} ({table.unit})" if table.unit else table.feature,

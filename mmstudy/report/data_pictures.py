@@ -13,6 +13,7 @@ from mmtrain.drawing.figures import BLUE, DASHED, GREY, ORANGE
 
 Content = Mapping[str, Any]
 _MAX_TICKS = 4
+_COUNTED = ("all", *SPLITS)
 
 
 def draw_data_pictures(content: Content) -> Iterator[DrawnTable]:
@@ -24,25 +25,25 @@ def draw_data_pictures(content: Content) -> Iterator[DrawnTable]:
 
 
 def _draw_distributions(content: Content) -> DrawnTable:
-    """Draw counts of training participants; bins that are hidden have a mark."""
+    """Draw counts of participants; bins that are hidden have a mark."""
     shown = content["data"]["distributions"]
     names = [of["name"] for of in shown]
 
     def draw(number: int, axes: Any) -> None:
-        values, counts = shown[number]["values"], shown[number]["train"]
+        values, counts = shown[number]["values"], shown[number]["all"]
         axes.bar(range(len(values)), [count or 0 for count in counts], color=BLUE, width=0.8)
         hidden = [place for place, count in enumerate(counts) if count is None]
         axes.plot(hidden, [0.0] * len(hidden), "x", color=ORANGE, markersize=4, clip_on=False)
         ticks = list(range(len(values)))[:: max(1, -(-len(values) // _MAX_TICKS))]
         axes.set_xticks(ticks, [values[place] for place in ticks], rotation=25, ha="right", fontsize=5)
 
-    told = "training participants by value, each once; ×: not shown, because few people could be worked out from it"
+    told = "participants by value, each once; ×: not shown, because few people could be worked out from it"
     rows = [
-        {"target": name, "value": value, **{split: of[split][place] for split in SPLITS}}
+        {"target": name, "value": value, **{name: of[name][place] for name in _COUNTED}}
         for name, of in zip(names, shown, strict=True)
         for place, value in enumerate(of["values"])
     ]
-    schema = {"target": pl.String, "value": pl.String, **dict.fromkeys(SPLITS, pl.Int64)}
+    schema = {"target": pl.String, "value": pl.String, **dict.fromkeys(_COUNTED, pl.Int64)}
     figure = draw_panels(names, draw, "Distributions of targets", told)
     return DrawnTable(name="distributions", figure=figure, table=pl.DataFrame(rows, schema=schema))
 
@@ -63,8 +64,8 @@ def _draw_calibration(content: Content) -> DrawnTable:
 
     titles = [f"{target['name']}, {of}" for target, of in zip(targets, series, strict=True)]
     told = (
-        "binary: share of class 1 against the mean probability of a bin; continuous: mean prediction against the true "
-        "value; dashed: perfect"
+        "binary: share of class 1 against the mean probability of a bin; continuous: mean true value against the "
+        "predicted one; dashed: perfect"
     )
     figure = draw_panels(titles, draw, "Calibration of the models of best sets, on test", told)
     return DrawnTable(name="calibration", figure=figure, table=_curve_table(shown, targets, series))

@@ -63,7 +63,7 @@ class TestedModel:
     """Of calibration, on test."""
     curve: Sequence[tuple[float, float]]
     """Of a binary target: mean probability and share of class 1 of bins; of a continuous one: the middle of a bin of
-    true values and the mean prediction."""
+    predicted values and the mean true value."""
     groups: Sequence[GroupScore]
 
 
@@ -72,8 +72,10 @@ class StudyFacts:
     """What a study says."""
 
     splits: Mapping[str, SplitSize]
+    totals: Sequence[GroupTable]
+    """Of each target: participants by value, as far as they may be told."""
     tables: Sequence[GroupTable]
-    """Of each target: participants by value and split, as far as they may be told."""
+    """The same by split. Both may be told: what is hidden in them cannot be worked out from their margins either."""
     associations: Sequence[Association]
     images: Sequence[MeanImage]
     tested: Mapping[tuple[str, str], TestedModel]

@@ -41,15 +41,14 @@ def _of_study(facts: StudyFacts | None) -> Iterator[str]:
 
 
 def _of_choice(content: Content) -> Iterator[str]:
-    notes = content["about"]["notes"]
-    if ON_TEST in notes:
+    if ON_TEST in content["about"]["notes"]:
         yield ON_TEST
-    if EACH_ITS_OWN in notes:
-        yield EACH_ITS_OWN
 
 
 def _of_tests(content: Content, untested: Mapping[str, str]) -> Iterator[str]:
-    if not content["differences"]["family"]:
+    if EACH_ITS_OWN in content["about"]["notes"]:
+        yield EACH_ITS_OWN
+    elif not content["differences"]["family"]:
         yield "No two models are tested against each other, so which of two scores is larger may be chance."
     elif untested:
         yield f"The models of {', '.join(untested)} are not tested against each other: {next(iter(untested.values()))}"
@@ -73,8 +72,12 @@ def _of_models(content: Content) -> Iterator[str]:
     if all(len(runs) == 1 for runs in models["runs"]):
         yield "Each model was trained once: how much its score would differ after another training is not known."
     if number := counts["predict_one_class"]:
-        yield f"{number:,} models predict one class alone: they do not tell the classes apart."
+        yield f"{_models(number)} predict one class alone, so they do not tell the classes apart."
     if not any(series["method"] == BASELINE_METHOD for series in content["series"]):
         yield "There are no baselines: whether a network is better than a linear model is not known."
     elif number := counts["not_better_than_baseline"]:
-        yield f"{number:,} models are not better than the best baseline of the same inputs."
+        yield f"{_models(number)} did not come out better than the best baseline of the same inputs."
+
+
+def _models(number: int) -> str:
+    return f"{number:,} of the models"

@@ -7,7 +7,7 @@ here, so nothing is said of it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmbase.names import SPLITS
+from mmbase.names import MODALITIES, SPLITS
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 from mmstudy.comparison.best import VALIDATION
@@ -89,13 +89,14 @@ def _preprocessing(facts: StudyFacts) -> Iterator[str]:
     volumes: VolumeSettings = facts.volumes
     low, high = volumes.clamp_percentiles
     region = "the brain" if volumes.clamp_region == "brain" else "the whole volume"
-    diffusion = f" Diffusion is {volumes.dwi_map}." if "dwi" in volumes.modalities else ""
+    maps = {name: volumes.map_of(name) for name in volumes.modalities}
+    images = _listed([MODALITIES[name].title + (f" ({of})" if of else "") for name, of in maps.items()])
     sides = _listed([f"{side}³ voxels of {volumes.extent_mm / side:g} mm" for side in volumes.sides])
+    coarser = "; coarser ones are block means" if len(volumes.sides) > 1 else ""
     yield (
-        f"Skull-stripped volumes were {_SPACES[volumes.space]}, and sampled once, by linear interpolation, on a cube "
-        f"of {volumes.extent_mm:g} mm ({sides}; coarser ones are block means). Intensities were clamped to the "
-        f"{low:g}th and {high:g}th percentile of {region}, divided by the upper one, and stored as "
-        f"{volumes.dtype}.{diffusion}"
+        f"Skull-stripped volumes of {images} were {_SPACES[volumes.space]}, and sampled once, by linear interpolation, "
+        f"on a cube of {volumes.extent_mm:g} mm ({sides}{coarser}). Intensities were clamped to the {low:g}th and "
+        f"{high:g}th percentile of {region}, divided by the upper one, and stored as {volumes.dtype}."
     )
     connectivity: ConnectivitySettings = facts.connectivity
     if connectivity.enabled:
@@ -169,7 +170,7 @@ def _tests(content: Content) -> Iterator[str]:
 
 def _graph(content: Content) -> str:
     measures = {edges["title"]: edges["told"] for edges in content["edges"]}
-    told = " ".join(f"{title[:1].upper()}{title[1:]}: {sentence}" for title, sentence in measures.items())
+    told = " ".join(f"{title[:1].upper()}{title[1:]}. {sentence}" for title, sentence in measures.items())
     communities = content["communities"]
     found = f" Communities of targets: {communities['method']}" if communities else ""
     return f"Edges of the graph of targets. {told}{found}"

@@ -49,7 +49,7 @@ def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionar
     targets = [name for name in comparison.results["target"].unique(maintain_order=True) if name in dictionary]
     with open_catalog(study.layout.catalog) as catalog:
         sizes = count_splits(catalog)
-        tables = count_groups(catalog, dictionary, targets, SPLIT) if targets else []
+        totals, tables = (count_groups(catalog, dictionary, targets, by) if targets else [] for by in ("", SPLIT))
         labels = label_frame(catalog, targets, SPLITS_OF_LABELS)
         rows = _training_rows(catalog, study)
     reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
@@ -58,6 +58,7 @@ def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionar
     settings, versions = _read_settings(runs)
     return StudyFacts(
         splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},
+        totals=totals,
         tables=tables,
         associations=_associations(labels, dictionary, progress),
         images=list(_images(study, rows, progress)),

@@ -1,6 +1,9 @@
 """Calibration and groups of the models of best sets, as far as the pages of their runs tell them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
 
 from mmstudy.report.facts import GroupScore, TestedModel
 from mmstudy.report.models import Columns, shortened
@@ -52,16 +55,20 @@ def tested_columns(
 
 
 def _named_curve(of: TestedModel) -> dict[str, list[float | None]]:
-    names = ("mean_probability", "share_of_class_1") if of.is_binary else ("true_value", "mean_prediction")
-    return {name: [shortened(point[axis]) for point in of.curve] for axis, name in enumerate(names)} if of.curve else {}
+    """Return the curve by what its points are; nothing where there is one point alone."""
+    if len(of.curve) < 2:
+        return {}
+    names = ("mean_probability", "share_of_class_1") if of.is_binary else ("predicted_value", "mean_true_value")
+    return {name: [shortened(point[axis]) for point in of.curve] for axis, name in enumerate(names)}
 
 
 def _curve(target: TargetFacts) -> Iterator[tuple[float, float]]:
     predicted = target.predicted.get("test")
-    if predicted is None or not len(predicted.truth):
+    if predicted is None or not len(predicted.truth) or not np.isfinite(predicted.prediction).all():
         return
     if not target.is_binary:
-        for of_bin in bin_truth(predicted):
+        turned = replace(predicted, truth=predicted.prediction, prediction=predicted.truth)
+        for of_bin in bin_truth(turned):  # bins of predicted values, and the mean true value of each
             yield (of_bin.low + of_bin.high) / 2, of_bin.mean_prediction
     elif bins := bin_scores(predicted, thresholds_of(target.threshold)):
         yield from map(tuple, bins.reliability.T.tolist())
