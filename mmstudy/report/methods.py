@@ -7,6 +7,7 @@ here, so nothing is said of it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.names import MODALITIES, SPLITS
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
@@ -59,7 +60,10 @@ def methods_text(content: Content, facts: StudyFacts | None) -> list[str]:
 
 def _participants(facts: StudyFacts) -> str:
     division, sizes = facts.division, facts.splits
-    num_samples, num_people = (sum(getattr(of, name) for of in sizes.values()) for name in ("samples", "participants"))
+    people = [of.participants for of in sizes.values()]
+    may_be_summed = all(number == 0 or number >= SMALLEST_COUNT for number in people)  # a small one would follow
+    num_samples = sum(of.samples for of in sizes.values())
+    total = f"{num_samples:,} imaging visits of {sum(people):,} participants" if may_be_summed else "participants"
     parts = ", ".join(f"{shown_count(sizes[split].participants)} for {SPLIT_WORDS[split]}" for split in SPLITS)
     how = (
         "Test participants were those of a given list"
@@ -69,10 +73,7 @@ def _participants(facts: StudyFacts) -> str:
     )
     strata = f", in equal shares of {_listed(division.stratify)}" if division.stratify else ""
     kin = ", with relatives in the same split" if division.kinship else ""
-    return (
-        f"The study has {shown_count(num_samples)} imaging visits of {shown_count(num_people)} participants: {parts}. "
-        f"{how}{strata}{kin}; all visits of a participant are in the same split."
-    )
+    return f"The study has {total}: {parts}. {how}{strata}{kin}; all visits of a participant are in the same split."
 
 
 def _targets(content: Content) -> str:
