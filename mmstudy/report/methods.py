@@ -71,7 +71,7 @@ def _participants(facts: StudyFacts) -> str:
         else "Participants were divided by a keyed hash "
         f"(shares {division.val:g} for validation, {division.test:g} for test)"
     )
-    strata = f", in equal shares of {_listed(division.stratify)}" if division.stratify else ""
+    strata = f", stratified by {_listed(division.stratify)}" if division.stratify else ""
     kin = ", with relatives in the same split" if division.kinship else ""
     return f"The study has {total}: {parts}. {how}{strata}{kin}; all visits of a participant are in the same split."
 

@@ -51,7 +51,7 @@ def test_participants_are_told_by_split_and_fewer_than_ten_follow_from_nothing()
     assert "1,221 imaging visits of 1,110 participants: 1,000 for training" in text_of(splits=enough)
     assert "keyed hash (shares 0.1 for validation, 0.1 for test);" in text
     listed = text_of(division=SplitSettings(test_list="list.txt", stratify=("sex", "age"), kinship="rel.dat"))
-    assert "Test participants were those of a given list, in equal shares of sex and age, with relatives" in listed
+    assert "Test participants were those of a given list, stratified by sex and age, with relatives" in listed
 
 
 def test_preprocessing_is_that_of_the_settings() -> None:
