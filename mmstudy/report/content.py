@@ -61,7 +61,7 @@ def report_content(
     models = model_columns(comparison.results, names)
     best = best_columns(comparison.best, names, models)
     edges = [*edges_of(models, names), *(label_edges(facts.associations, names) if facts else ())]
-    content = {
+    content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "about": {
             "title": about.title,
