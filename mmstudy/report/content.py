@@ -63,15 +63,7 @@ def report_content(
     edges = [*edges_of(models, names), *(label_edges(facts.associations, names) if facts else ())]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "about": {
-            "title": about.title,
-            "source": about.source,
-            "made_by": f"mm {VERSION}",
-            "made_on": about.made_on,
-            "notes": list(comparison.notes),
-            "counts": comparison.counts,
-            "hours": comparison.hours_in_all,
-        },
+        "about": _plain_about(about, comparison),
         **_plain_names(names, dictionary),
         "models": models,
         "best": best,
@@ -88,6 +80,18 @@ def report_content(
     content["methods_text"] = methods_text(content, facts)
     content["limits"] = limits_of(content, comparison.untested, facts)
     return content
+
+
+def _plain_about(about: About, comparison: Comparison) -> dict[str, Any]:
+    return {
+        "title": about.title,
+        "source": about.source,
+        "made_by": f"mm {VERSION}",
+        "made_on": about.made_on,
+        "notes": list(comparison.notes),
+        "counts": comparison.counts,
+        "hours": comparison.hours_in_all,
+    }
 
 
 def _plain_names(names: Names, dictionary: Dictionary) -> dict[str, Any]:

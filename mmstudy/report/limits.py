@@ -10,6 +10,13 @@ from mmstudy.sweep.settings import BASELINE_METHOD
 Content = Mapping[str, Any]
 FEW_SAMPLES = 100
 """On test: below that an interval of balanced accuracy is about 0.2 wide."""
+ALWAYS = (
+    "That an input predicts a target does not say that one causes the other.",
+    "All scores are of one cohort. How well its models predict participants of another is not known.",
+    "Edges and communities describe the targets of this report. Other targets would change them, and how certain they "
+    "are is not known.",
+)
+"""Of every report."""
 
 
 def limits_of(content: Content, untested: Mapping[str, str], facts: StudyFacts | None) -> list[str]:
@@ -23,14 +30,6 @@ def limits_of(content: Content, untested: Mapping[str, str], facts: StudyFacts |
         Targets whose models could not be tested against each other, and why.
     """
     return [*_of_study(facts), *_of_choice(content), *_of_tests(content, untested), *_of_models(content), *ALWAYS]
-
-
-ALWAYS = (
-    "That an input predicts a target does not say that one causes the other.",
-    "All scores are of one cohort. How well its models predict participants of another is not known.",
-    "Edges and communities describe the targets of this report. Other targets would change them, and how certain they "
-    "are is not known.",
-)
 
 
 def _of_study(facts: StudyFacts | None) -> Iterator[str]:
