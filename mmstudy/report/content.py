@@ -17,6 +17,7 @@ from typing import Any
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
 from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.contenders import find_contenders
 from mmstudy.report.associations import label_edges
 from mmstudy.report.communities import communities_of
 from mmstudy.report.data import data_content
@@ -60,7 +61,10 @@ def report_content(
     names = find_names(comparison.results)
     models = model_columns(comparison.results, names)
     best = best_columns(comparison.best, names, models)
-    edges = [*edges_of(models, names), *(label_edges(facts.associations, names) if facts else ())]
+    edges = [
+        *edges_of(find_contenders(comparison.results), names),
+        *(label_edges(facts.associations, names) if facts else ()),
+    ]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "about": _plain_about(about, comparison),

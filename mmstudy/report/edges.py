@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from mmstudy.report.models import Columns, shortened
+from mmstudy.report.models import shortened
 from mmstudy.report.names import Names
 from mmtrain.metrics.metric import Values
 
@@ -88,11 +89,17 @@ MEASURES = (
 )
 
 
-def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
-    """Return the edges of each measure and compared series, as columns, the strongest first."""
-    found = []
+def edges_of(contenders: pl.DataFrame, names: Names) -> list[Mapping[str, Any]]:
+    """Return the edges of each measure and compared series, as columns, the strongest first.
+
+    Parameters
+    ----------
+    contenders
+        Of `mmstudy.comparison.contenders.find_contenders`: a difference of two scores needs all their digits.
+    """
+    found: list[Mapping[str, Any]] = []
     for place in names.compared_series:
-        profiles_TS = profiles_of(models, names, place)
+        profiles_TS = profiles_of(contenders, names, place)
         for measure in MEASURES:
             found.append(
                 {
@@ -106,12 +113,13 @@ def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
     return found
 
 
-def profiles_of(models: Columns, names: Names, series: int) -> Values:
+def profiles_of(contenders: pl.DataFrame, names: Names, series: int) -> Values:
     """Return the profile of each target, (T, S)."""
     profiles_TS = np.full((len(names.targets), len(names.sets)), np.nan)
-    for target, of, at, score in zip(*(models[name] for name in ("target", "series", "set", SCORE)), strict=True):
-        if of == series and score is not None:
-            profiles_TS[target, at] = score
+    method, network = list(names.series)[series]
+    of_series = contenders.filter(pl.col("method") == method, pl.col("network") == network).drop_nulls(SCORE)
+    for target, inputs, blocks, score in of_series.select("target", "inputs", "blocks", SCORE).iter_rows():
+        profiles_TS[names.place_of_target(target), names.place_of_set(inputs, blocks)] = score
     return profiles_TS
 
 
@@ -131,4 +139,5 @@ def _inverse_distance(profiles_TS: Values) -> Values:
     apart_TTS = np.abs(profiles_TS[:, None] - profiles_TS[None])
     num_TT = (~np.isnan(apart_TTS)).sum(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return num_TT / np.nansum(apart_TTS, axis=2)
+        strength_TT: Values = num_TT / np.nansum(apart_TTS, axis=2)
+    return strength_TT

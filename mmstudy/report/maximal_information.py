@@ -30,7 +30,7 @@ def maximal_information(one_N: Values, other_N: Values) -> float:
     """Return the coefficient; the same for both orders of the variables.
 
     >>> line = np.arange(200.0)
-    >>> round(maximal_information(line, (line - 100) ** 2), 2), maximal_information(line, np.zeros(200))
+    >>> round(maximal_information(line, 5 - line), 2), maximal_information(line, np.zeros(200))
     (1.0, 0.0)
     """
     ranks = [(rankdata(values) - 0.5) / len(values) for values in (one_N, other_N)]
@@ -78,5 +78,6 @@ def _times_entropy(counts: Values) -> Values:
     of_all = counts.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.nan_to_num(counts * np.log(counts), nan=0.0)
-        whole: Values = np.nan_to_num(of_all * np.log(of_all), nan=0.0)
-    return whole - parts.sum(axis=-1)
+        whole = np.nan_to_num(of_all * np.log(of_all), nan=0.0)
+    found: Values = whole - parts.sum(axis=-1)
+    return found

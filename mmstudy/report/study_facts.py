@@ -131,7 +131,7 @@ def _read_tested(study: Study, comparison: Comparison, runs: Runs) -> dict[tuple
     wanted: dict[str, set[str]] = {}
     for run_id, target in chosen.select("run_id", "target").drop_nulls().iter_rows():
         wanted.setdefault(run_id, set()).add(target)
-    found = {}
+    found: dict[tuple[str, str], TestedModel] = {}
     for run_id, targets in wanted.items():
         if run_id in runs:
             require_cleaned(study.layout, runs[run_id])

@@ -51,7 +51,7 @@ def profiles(path: Path) -> dict[str, dict[str, float]]:
     """Return balanced accuracy by target, as the report names it, and by the columns that say Yes."""
     known = {published_target(name): name for name in DICTIONARY}
     found: dict[str, dict[str, float]] = {}
-    for line in csv.DictReader(path.open()):
+    for line in csv.DictReader(path.read_text().splitlines()):
         inputs = "".join(line[column][0] for column in (*BLOCK_COLUMNS, *INPUT_COLUMNS))
         found.setdefault(known.get(line["Target"], line["Target"]), {})[inputs] = float(line["Balanced accuracy"])
     return found
