@@ -128,7 +128,7 @@ def _training(content: Content, facts: StudyFacts) -> Iterator[str]:
             continue
         told = {name: _values(settings, name) for name in settings[0]}
         yield (
-            f"Series {series['title']}: volumes of side {told['side']}, {_words(settings, 'augment', _AUGMENTATION)}; "
+            f"Series {series['title']}: volumes of side {told['side']}, {_augmentation(settings)}; "
             f"Adam with learning rate {told['learning_rate']} ({told['schedule']} schedule), batches of "
             f"{told['batch_size']}, at most {told['epochs']} epochs, stopped after {told['patience']} without a lower "
             f"validation loss; the epoch with the lowest validation loss was tested. The penalty of weights was "
@@ -199,6 +199,16 @@ def _values(settings: Sequence[Mapping[str, Any]], name: str) -> str:
     """
     values = list(dict.fromkeys(str(of.get(name)) for of in settings))
     return _listed(values)
+
+
+def _augmentation(settings: Sequence[Mapping[str, Any]]) -> str:
+    """Say how volumes were changed; a run that reads copies of which there are none changes nothing by that."""
+    without_copies = {"precomputed": "none", "hybrid": "on-device"}
+    modes = [
+        {"augment": without_copies.get(of["augment"], of["augment"]) if of.get("copies") == 0 else of["augment"]}
+        for of in settings
+    ]
+    return _words(modes, "augment", _AUGMENTATION)
 
 
 def _words(settings: Sequence[Mapping[str, Any]], name: str, words: Mapping[str, str]) -> str:

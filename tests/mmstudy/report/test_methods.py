@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mmdata.study import SplitSettings
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 from mmstudy.comparison.compare import compare
@@ -74,6 +76,21 @@ def test_training_is_told_with_all_values_that_its_runs_have() -> None:
     assert "Seeds: 2 and 1." in text
     assert "left as frequent as they are and the loss weighted the classes" in text
     assert "torch 2.10.0 and 2.11.0" in text
+
+
+@pytest.mark.parametrize(
+    ("augment", "copies", "words"),
+    [
+        ("precomputed", 4, "from precomputed augmented copies;"),
+        ("precomputed", 0, "without augmentation;"),
+        ("hybrid", 0, "augmented anew in each epoch;"),
+        ("on-device", 0, "augmented anew in each epoch;"),
+        ("none", 0, "without augmentation;"),
+    ],
+)
+def test_copies_that_do_not_exist_are_no_augmentation(augment: str, copies: int, words: str) -> None:
+    settings = {run: {**SETTINGS, "augment": augment, "copies": copies} for run in FACTS.settings}
+    assert words in text_of(settings=settings)
 
 
 def test_associations_of_labels_become_edges_and_communities_follow_mutual_information() -> None:
