@@ -15,6 +15,7 @@ import duckdb
 from catalog.errors import CatalogError
 from catalog.export.bins import as_date, bin_labels, round_edges, year_edges
 from catalog.fields import Dictionary, FeatureDefinition
+from catalog.first_visits import FIRST_VISITS_SQL
 from catalog.targets import choose_features
 from mmbase.disclosure import SMALLEST_COUNT, hidden_cells, hidden_places, rounded
 from mmbase.names import SPLITS
@@ -114,12 +115,7 @@ def count_groups(
 
 _SPLIT_AXIS = _Axis(SPLITS, {place + 1: place for place in range(len(SPLITS))}, 0)
 _ONE_COLUMN = _Axis(("",), {}, 0)
-_VISITS_SQL = """
-    visit AS (
-        SELECT row, split FROM samples JOIN splits USING (sample_id)
-        QUALIFY row_number() OVER (PARTITION BY participant_key ORDER BY instance) = 1
-    )
-"""
+_VISITS_SQL = f"visit AS ({FIRST_VISITS_SQL})"
 _BULKS_SQL = f"""
     WITH {_VISITS_SQL}
     SELECT name, quantile_cont(value, 0.05), quantile_cont(value, 0.95), bool_and(value = floor(value))

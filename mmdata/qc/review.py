@@ -90,7 +90,7 @@ def review_modality(
     StoreError
         There is no array of this modality, or it is of another version.
     """
-    array = open_array(_array_path(study, modality))
+    array = open_array(array_path(study, modality))
     rows = stored["row"].to_list()
     averaged = spread_evenly(rows, limits.max_volumes)
     mean = average_rows(read_batches(array, averaged, on_read))
@@ -103,7 +103,7 @@ def review_modality(
     ranking = rank_scans(measures)
     return ModalityReview(
         modality=modality,
-        unit=_unit(array),
+        unit=unit_of(array),
         affine_44=None if modality == CONNECTIVITY else np.asarray(array.attributes["affine_ras"]),
         mean=mean and _in_unit(mean, array),
         measures=measures,
@@ -119,11 +119,26 @@ def planes_of(values: NDArray[np.float64]) -> tuple[Plane, ...]:
     return (matrix_of_edges(values),) if values.ndim == 1 else centre_planes(values)
 
 
-def _array_path(study: Study, modality: str) -> Path:
+def array_path(study: Study, modality: str) -> Path:
+    """Return the array of a modality that is looked at: of volumes, the level that `LEAST_SIDE` says."""
     if modality == CONNECTIVITY:
         return study.layout.connectivity_array(study.config.connectivity.name)
     sides = study.config.volumes.sides
     return study.layout.volume_array(modality, min((side for side in sides if side >= LEAST_SIDE), default=sides[0]))
+
+
+def decoded(stored: NDArray[Any], array: StoredArray) -> NDArray[np.float64]:
+    """Return stored numbers in the unit of `unit_of`."""
+    intensity = array.attributes.get("intensity", {"scale": 1.0, "offset": 0.0})
+    values: NDArray[np.float64] = stored.astype(np.float64) * float(intensity["scale"]) + float(intensity["offset"])
+    return values
+
+
+def unit_of(array: StoredArray) -> str:
+    """Return what the numbers of an array are once they are decoded."""
+    if "intensity" in array.attributes:
+        return "fraction of the scan's upper clamp"
+    return str(array.attributes.get("measure", "edge"))
 
 
 def _measures(stored: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -136,7 +151,7 @@ def _read_shown(array: StoredArray, stored: pl.DataFrame, ranking: Sequence[Unus
     for scan in ranking:
         sample_id, row = stored.select("sample_id", "row").row(scan.position)
         try:
-            planes = planes_of(_decoded(array.read_rows([(row,)])[0], array))
+            planes = planes_of(decoded(array.read_rows([(row,)])[0], array))
         except StoreError:
             planes = ()
         shown.append(ShownScan(sample_id=sample_id, scan=scan, planes=planes))
@@ -145,16 +160,4 @@ def _read_shown(array: StoredArray, stored: pl.DataFrame, ranking: Sequence[Unus
 
 def _in_unit(mean: CohortMean, array: StoredArray) -> CohortMean:
     scale = float(array.attributes.get("intensity", {}).get("scale", 1.0))
-    return CohortMean(mean.rows, _decoded(mean.mean, array), mean.deviation * scale)
-
-
-def _decoded(stored: NDArray[Any], array: StoredArray) -> NDArray[np.float64]:
-    intensity = array.attributes.get("intensity", {"scale": 1.0, "offset": 0.0})
-    decoded: NDArray[np.float64] = stored.astype(np.float64) * float(intensity["scale"]) + float(intensity["offset"])
-    return decoded
-
-
-def _unit(array: StoredArray) -> str:
-    if "intensity" in array.attributes:
-        return "fraction of the scan's upper clamp"
-    return str(array.attributes.get("measure", "edge"))
+    return CohortMean(mean.rows, decoded(mean.mean, array), mean.deviation * scale)

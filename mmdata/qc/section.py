@@ -66,12 +66,20 @@ def format_number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def mean_shading(values: NDArray[np.float64], unit: str, *, is_volume: bool) -> Shading:
+    """Return how a mean is drawn: volumes from 0 in grey, edges from blue to red about 0."""
+    high = _high_end(values)
+    if is_volume:
+        return Shading(colormap="gray", low=0.0, high=high, label=unit)
+    return Shading(colormap="RdBu_r", low=-high, high=high, label=unit)
+
+
 def _describe_means(review: ModalityReview) -> Iterator[dict[str, str]]:
     if review.mean is None:
         return
     number = len(review.mean.rows)
     for what, values in (("Mean", review.mean.mean), ("Standard deviation", review.mean.deviation)):
-        shading = _mean_shading(what, values, review)
+        shading = _shading_of(what, values, review)
         if review.affine_44 is None:
             picture = draw_matrix(planes_of(values)[0], shading)
             alt = f"{what} of the connectivity matrices of {number:,} scans."
@@ -85,20 +93,21 @@ def _describe_means(review: ModalityReview) -> Iterator[dict[str, str]]:
         yield {"title": what, "picture": _data_uri(picture), "alt": alt}
 
 
-def _mean_shading(what: str, values: NDArray[np.float64], review: ModalityReview) -> Shading:
-    high = float(np.percentile(np.abs(values), 99.8)) or 1.0
-    if what != "Mean":
-        return Shading(colormap="inferno", low=0.0, high=high, label="standard deviation")
-    if review.affine_44 is None:
-        return Shading(colormap="RdBu_r", low=-high, high=high, label=review.unit)
-    return Shading(colormap="gray", low=0.0, high=high, label=review.unit)
+def _shading_of(what: str, values: NDArray[np.float64], review: ModalityReview) -> Shading:
+    if what == "Mean":
+        return mean_shading(values, review.unit, is_volume=review.affine_44 is not None)
+    return Shading(colormap="inferno", low=0.0, high=_high_end(values), label="standard deviation")
+
+
+def _high_end(values: NDArray[np.float64]) -> float:
+    return float(np.percentile(np.abs(values), 99.8)) or 1.0
 
 
 def _shown_shading(review: ModalityReview) -> Shading:
     """Return one scale for all scans of the sheet, so that they can be compared."""
     if review.affine_44 is not None or review.mean is None:
         return _SCAN_SHADING
-    return _mean_shading("Mean", review.mean.mean, review)
+    return mean_shading(review.mean.mean, review.unit, is_volume=False)
 
 
 def _describe_measure(review: ModalityReview, name: str) -> dict[str, Any]:

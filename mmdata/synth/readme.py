@@ -3,6 +3,7 @@
 from mmbase.names import MODALITIES
 from mmdata.sources.volume_files import ONLY_IMAGE, VOLUME_FILES
 from mmdata.synth.layout import LAYOUTS, LayoutName
+from mmdata.synth.marker import FIRST_WORDS
 from mmdata.synth.table_form import TableForm, table_name
 
 _DESCRIBED = ("t1", "flair", "dwi")
@@ -142,7 +143,7 @@ def readme_text(layout: LayoutName, table_form: TableForm | None, *, has_extras:
         table = f"{table_name(form):<22}{described}\n{_KINSHIP}"
     return "".join(
         [
-            "SYNTHETIC DATA. Nobody in this release exists. ",
+            f"{FIRST_WORDS} ",
             f"It was made by `mm synth ukb`, laid out as {likeness}.\n\n",
             scans,
             f"{_ITEMS}{_other_items()}" if has_items else "",

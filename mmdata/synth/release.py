@@ -31,6 +31,7 @@ from mmdata.execution.tasks import run_tasks
 from mmdata.synth.faults.participants import add_faults, limit_plan, write_faults
 from mmdata.synth.kinship import write_kinship
 from mmdata.synth.layout import LAYOUTS, LayoutName
+from mmdata.synth.marker import README_NAME
 from mmdata.synth.plan import (
     ALL_FIELDS,
     EXTRA_FIELDS,
@@ -170,7 +171,7 @@ def write_release(
     readme = readme_text(
         config.layout, config.table_form, has_extras=config.extras, has_every_fault=config.faults == "every"
     )
-    (dest / "README.txt").write_text(readme, encoding="utf-8")
+    (dest / README_NAME).write_text(readme, encoding="utf-8")
     return _summarise(plan, config, table_rows)
 
 

@@ -42,12 +42,12 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[str]:
     write_text(folder / NOTES, "".join(f"{note}\n" for note in told_notes(comparison)), mode=SHARED_MODE)
     written = [RESULTS, PUBLISHED, NOTES]
     for name in ("best", "paired", "effects", "hours"):
-        write_bytes(folder / f"{name}.csv", _csv(_marked(comparison, getattr(comparison, name))), mode=SHARED_MODE)
+        write_bytes(folder / f"{name}.csv", to_csv(_marked(comparison, getattr(comparison, name))), mode=SHARED_MODE)
         written.append(f"{name}.csv")
-    for name, figure in draw_pictures(comparison):
-        write_bytes(folder / f"{name}.png", to_png(figure), mode=SHARED_MODE)
-        write_bytes(folder / f"{name}.svg", to_svg(figure), mode=SHARED_MODE)
-        written += [f"{name}.png", f"{name}.svg"]
+    for picture in draw_pictures(comparison):
+        write_bytes(folder / f"{picture.name}.png", to_png(picture.figure), mode=SHARED_MODE)
+        write_bytes(folder / f"{picture.name}.svg", to_svg(picture.figure), mode=SHARED_MODE)
+        written += [f"{picture.name}.png", f"{picture.name}.svg"]
     possible = [f"{name}.{form}" for name in picture_names(comparison) for form in ("png", "svg")]
     for name in set(possible) - set(written):
         (folder / name).unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def _marked(comparison: Comparison, table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(each_its_own=pl.lit(True)) if comparison.each_its_own else table
 
 
-def _csv(frame: pl.DataFrame) -> bytes:
+def to_csv(frame: pl.DataFrame) -> bytes:
     """Return a table as text; lists are joined by +."""
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
     return frame.with_columns(pl.col(lists).list.join("+")).write_csv().encode()

@@ -1,16 +1,21 @@
 """How long all models were trained: in all, by method, and by set of inputs."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import polars as pl
+from scipy.stats import t as student
 
 from mmstudy.comparison.contenders import SERIES
 from mmstudy.results.published import inputs_in_words
+from mmtrain.metrics.bootstrap import COVERAGE
 
-_MINUTES = 60
+MINUTES_OF_HOUR = 60
 
 
 def total_hours(scores: pl.DataFrame) -> float:
     """Return the hours that the runs of a table were trained; a run that several cells share counts once."""
-    return float(each_run_once(scores)["minutes"].sum()) / _MINUTES
+    return float(each_run_once(scores)["minutes"].sum()) / MINUTES_OF_HOUR
 
 
 def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
@@ -24,7 +29,7 @@ def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
         .group_by(*SERIES, "set", "inputs", "blocks", maintain_order=True)
         .agg(
             pl.len().alias("runs"),
-            (pl.col("minutes").sum() / _MINUTES).alias("hours"),
+            (pl.col("minutes").sum() / MINUTES_OF_HOUR).alias("hours"),
             pl.col("minutes").mean().alias("mean_minutes"),
             pl.col("minutes").null_count().alias("runs_without_minutes"),
         )
@@ -35,3 +40,17 @@ def each_run_once(scores: pl.DataFrame) -> pl.DataFrame:
     """Return one row of each run; every row where a table does not say which runs it is of."""
     unnamed = pl.col("run_id").is_null()
     return scores.filter(unnamed | pl.col("run_id").is_first_distinct())
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return both ends of the 95 % interval of a mean, by the t distribution; None of fewer than two values.
+
+    >>> [round(end, 3) for end in mean_interval([1.0, 3.0])]
+    [-10.706, 14.706]
+    """
+    if len(values) < 2:
+        return None
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    half = float(error * student.ppf((1 + COVERAGE) / 2, len(values) - 1))
+    mean = float(np.mean(values))
+    return mean - half, mean + half

@@ -17,9 +17,20 @@ from typing import Any
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
 from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.contenders import find_contenders
+from mmstudy.report.associations import label_edges
+from mmstudy.report.communities import communities_of
+from mmstudy.report.data import data_content
 from mmstudy.report.edges import edges_of
+from mmstudy.report.effects import effect_columns
+from mmstudy.report.facts import StudyFacts
+from mmstudy.report.hours import hour_columns
+from mmstudy.report.limits import limits_of
+from mmstudy.report.methods import methods_text
 from mmstudy.report.models import best_columns, difference_columns, model_columns
 from mmstudy.report.names import Names, find_names
+from mmstudy.report.nodes import nodes_of
+from mmstudy.report.tested import tested_columns
 
 SCHEMA_VERSION = 1
 
@@ -35,32 +46,55 @@ class About:
     """A date."""
 
 
-def report_content(comparison: Comparison, dictionary: Dictionary, about: About) -> dict[str, Any]:
+def report_content(
+    comparison: Comparison, dictionary: Dictionary, about: About, facts: StudyFacts | None = None
+) -> dict[str, Any]:
     """Return what a report shows.
 
     Parameters
     ----------
     dictionary
         Units of targets that it knows.
+    facts
+        Of the study that the models are of; None of a table, whose report has no data, calibration and subgroups.
     """
     names = find_names(comparison.results)
     models = model_columns(comparison.results, names)
-    return {
+    best = best_columns(comparison.best, names, models)
+    edges = [
+        *edges_of(find_contenders(comparison.results), names),
+        *(label_edges(facts.associations, names) if facts else ()),
+    ]
+    content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "about": {
-            "title": about.title,
-            "source": about.source,
-            "made_by": f"mm {VERSION}",
-            "made_on": about.made_on,
-            "notes": list(comparison.notes),
-            "counts": comparison.counts,
-            "hours": comparison.hours_in_all,
-        },
+        "about": _plain_about(about, comparison),
         **_plain_names(names, dictionary),
         "models": models,
-        "best": best_columns(comparison.best, names, models),
+        "best": best,
         "differences": difference_columns(comparison.paired, names, models),
-        "edges": edges_of(models, names),
+        "edges": edges,
+        "nodes": nodes_of(models, best, edges, names),
+        "communities": communities_of(edges, names),
+        "effects": effect_columns(comparison.effects, names),
+        "hours": hour_columns(comparison.results, names),
+    }
+    if facts is not None:
+        content["data"] = data_content(facts, names)
+        content |= tested_columns(facts.tested, names, models, best)
+    content["methods_text"] = methods_text(content, facts)
+    content["limits"] = limits_of(content, comparison.untested, facts)
+    return content
+
+
+def _plain_about(about: About, comparison: Comparison) -> dict[str, Any]:
+    return {
+        "title": about.title,
+        "source": about.source,
+        "made_by": f"mm {VERSION}",
+        "made_on": about.made_on,
+        "notes": list(comparison.notes),
+        "counts": comparison.counts,
+        "hours": comparison.hours_in_all,
     }
 
 

@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from mmstudy.report.models import Columns, shortened
+from mmstudy.report.models import shortened
 from mmstudy.report.names import Names
-from mmstudy.sweep.settings import BASELINE_METHOD
 from mmtrain.metrics.metric import Values
 
+CORRECTED_DISTANCE = "corrected_distance"
 MIN_SHARED = 3
+_ROUNDING = 1e-12
+"""Of squared scores: what is less is no spread."""
 SCORE = "balanced_accuracy"
 
 
@@ -51,12 +54,16 @@ def corrected_distance(profiles_TS: Values) -> Values:
 
 
 def profile_correlation(profiles_TS: Values) -> Values:
-    """Return the correlation over the sets that both have."""
-    masked_TS = np.ma.masked_invalid(profiles_TS)
-    shared_TT = (~np.isnan(profiles_TS)).astype(int) @ (~np.isnan(profiles_TS)).astype(int).T
+    """Return the correlation over the sets that both have; means and spreads are of these sets too."""
+    has_TS = (~np.isnan(profiles_TS)).astype(float)
+    scores_TS = np.nan_to_num(profiles_TS - np.nanmean(profiles_TS), nan=0.0)
+    shared_TT = has_TS @ has_TS.T
+    sums_TT, squares_TT = scores_TS @ has_TS.T, scores_TS**2 @ has_TS.T  # of the first target, over the shared sets
+    spread_TT = np.maximum(shared_TT * squares_TT - sums_TT**2, 0.0)
+    together_TT = shared_TT * (scores_TS @ scores_TS.T) - sums_TT * sums_TT.T
+    is_defined_TT = (shared_TT >= MIN_SHARED) & (np.minimum(spread_TT, spread_TT.T) > _ROUNDING)
     with np.errstate(divide="ignore", invalid="ignore"):
-        correlations_TT: Values = np.ma.corrcoef(masked_TS, allow_masked=True).filled(np.nan)
-    return np.where(shared_TT >= MIN_SHARED, correlations_TT, np.nan)
+        return np.where(is_defined_TT, together_TT / np.sqrt(spread_TT * spread_TT.T), np.nan)
 
 
 MEASURES = (
@@ -68,7 +75,7 @@ MEASURES = (
         of_profiles=published_distance,
     ),
     EdgeMeasure(
-        name="corrected_distance",
+        name=CORRECTED_DISTANCE,
         title="inverse distance over shared sets",
         told="1 / mean of the difference in balanced accuracy over the sets of inputs that both targets have.",
         of_profiles=corrected_distance,
@@ -82,13 +89,17 @@ MEASURES = (
 )
 
 
-def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
-    """Return the edges of each measure and series that is no baseline, as columns, the strongest first."""
-    found = []
-    for place, (method, _) in enumerate(names.series):
-        if method == BASELINE_METHOD and len(names.series) > 1:
-            continue
-        profiles_TS = profiles_of(models, names, place)
+def edges_of(contenders: pl.DataFrame, names: Names) -> list[Mapping[str, Any]]:
+    """Return the edges of each measure and compared series, as columns, the strongest first.
+
+    Parameters
+    ----------
+    contenders
+        Of `mmstudy.comparison.contenders.find_contenders`: a difference of two scores needs all their digits.
+    """
+    found: list[Mapping[str, Any]] = []
+    for place in names.compared_series:
+        profiles_TS = profiles_of(contenders, names, place)
         for measure in MEASURES:
             found.append(
                 {
@@ -102,12 +113,13 @@ def edges_of(models: Columns, names: Names) -> list[Mapping[str, Any]]:
     return found
 
 
-def profiles_of(models: Columns, names: Names, series: int) -> Values:
+def profiles_of(contenders: pl.DataFrame, names: Names, series: int) -> Values:
     """Return the profile of each target, (T, S)."""
     profiles_TS = np.full((len(names.targets), len(names.sets)), np.nan)
-    for target, of, at, score in zip(*(models[name] for name in ("target", "series", "set", SCORE)), strict=True):
-        if of == series and score is not None:
-            profiles_TS[target, at] = score
+    method, network = list(names.series)[series]
+    of_series = contenders.filter(pl.col("method") == method, pl.col("network") == network).drop_nulls(SCORE)
+    for target, inputs, blocks, score in of_series.select("target", "inputs", "blocks", SCORE).iter_rows():
+        profiles_TS[names.place_of_target(target), names.place_of_set(inputs, blocks)] = score
     return profiles_TS
 
 
@@ -127,4 +139,5 @@ def _inverse_distance(profiles_TS: Values) -> Values:
     apart_TTS = np.abs(profiles_TS[:, None] - profiles_TS[None])
     num_TT = (~np.isnan(apart_TTS)).sum(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return num_TT / np.nansum(apart_TTS, axis=2)
+        strength_TT: Values = num_TT / np.nansum(apart_TTS, axis=2)
+    return strength_TT

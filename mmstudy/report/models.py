@@ -78,11 +78,17 @@ def difference_columns(paired: pl.DataFrame, names: Names, models: Columns) -> C
         "family": [row["family"] for row in rows],
         "model": [place_of[_key(names, row, row["inputs"], row["blocks"])] for row in rows],
         "other": [place_of[_key(names, row, row["other_inputs"], row["other_blocks"])] for row in others],
-        "less": [None if row["less"] is None else _places_of_inputs(names, row["less"]) for row in rows],
+        "less": [None if row["less"] is None else places_of_inputs(names, row["less"]) for row in rows],
         **{name: [shortened(row[name]) for row in rows] for name in ("difference", "low", "high", "p", "q")},
         "verdict": [row["verdict"] for row in rows],
         "num_participants": [row["num_participants"] for row in rows],
     }
+
+
+def places_of_inputs(names: Names, elements: Sequence[str]) -> list[int]:
+    """Return the places of inputs and groups of features."""
+    in_order = list(names.inputs)
+    return [in_order.index(name) for name in elements]
 
 
 def shortened(value: float | None) -> float | None:
@@ -105,8 +111,3 @@ def _key(names: Names, row: Mapping[str, Any], inputs: Sequence[str], blocks: Se
         names.place_of_series(row["method"], row["network"]),
         names.place_of_set(list(inputs), list(blocks)),
     )
-
-
-def _places_of_inputs(names: Names, elements: Sequence[str]) -> list[int]:
-    in_order = list(names.inputs)
-    return [in_order.index(name) for name in elements]

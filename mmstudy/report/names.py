@@ -9,6 +9,7 @@ from mmstudy.comparison.contributions import CONTINUOUS, MAIN
 from mmstudy.comparison.drawing.sets import elements_in_order, sort_sets, title_of
 from mmstudy.comparison.elements import Elements, elements_of
 from mmstudy.sweep.grid import InputSet
+from mmstudy.sweep.settings import BASELINE_METHOD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,12 @@ class Names:
     def sets_by_place(self) -> list[list[int]]:
         """Return the sets, each as the places of its inputs."""
         return [[place for place, name in enumerate(self.inputs) if name in of] for of in self.sets]
+
+    @property
+    def compared_series(self) -> list[int]:
+        """Return the places of the series by which targets are compared: no baselines, where there is another."""
+        others = [place for place, (method, _) in enumerate(self.series) if method != BASELINE_METHOD]
+        return others or list(range(len(self.series)))
 
     def place_of_set(self, inputs: list[str], blocks: list[str]) -> int:
         """Return the place of a set."""

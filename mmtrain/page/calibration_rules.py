@@ -26,11 +26,8 @@ def poor_calibration(target: TargetFacts) -> Verdict | None:
     """Say so where probabilities, or values, are not what they say."""
     if target.is_binary:
         return _poor_probabilities(target)
-    predicted = target.predicted.get("test")
-    if predicted is None or predicted.num_participants < MIN_PEOPLE or np.std(predicted.prediction) == 0:
-        return None
-    slope = float(np.polyfit(predicted.prediction, predicted.truth, 1)[0])
-    if slope <= 0 or SLOPES[0] <= slope <= SLOPES[1]:  # below 0 another rule speaks
+    slope = calibration_slope(target)
+    if slope is None or slope <= 0 or SLOPES[0] <= slope <= SLOPES[1]:  # below 0 another rule speaks
         return None
     what = "too far apart" if slope < 1 else "too close to their mean"
     return Verdict(
@@ -40,6 +37,14 @@ def poor_calibration(target: TargetFacts) -> Verdict | None:
         meaning=f"Where predictions differ by 1, true values differ by {slope:.2f} on average.",
         remedy="Use the ranking (r), or fit a line on the validation split and correct by it before use.",
     )
+
+
+def calibration_slope(target: TargetFacts) -> float | None:
+    """Return by how much true values of the test split differ where predictions differ by 1; None of too few people."""
+    predicted = target.predicted.get("test")
+    if predicted is None or predicted.num_participants < MIN_PEOPLE or np.std(predicted.prediction) == 0:
+        return None
+    return float(np.polyfit(predicted.prediction, predicted.truth, 1)[0])
 
 
 def _poor_probabilities(target: TargetFacts) -> Verdict | None:

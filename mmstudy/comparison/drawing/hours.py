@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from mmbase.names import METADATA
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
 from mmstudy.comparison.drawing.sheet import new_sheet
-from mmstudy.comparison.totals import each_run_once
+from mmstudy.comparison.totals import MINUTES_OF_HOUR, each_run_once, mean_interval
 from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import BLUE, ORANGE
 
@@ -19,8 +18,6 @@ _NARROWEST = 6.4
 """All in inches."""
 _SPREAD = 0.3
 """Of points beside each other, in columns."""
-_COVERAGE = 0.95
-_MINUTES = 60
 
 
 def draw_hours(results: pl.DataFrame, title: str) -> Figure | None:
@@ -40,11 +37,11 @@ def draw_hours(results: pl.DataFrame, title: str) -> Figure | None:
     lines = _LINE * len(elements_in_order(sets))
     width = max(_NARROWEST, _LEFT + _COLUMN * len(sets) + _RIGHT)
     height, wide = _HEAD + _POINTS + 0.3 + _BARS + 0.12 + lines + 0.1, width - _LEFT - _RIGHT
-    total = sum(map(sum, by_set.values())) / _MINUTES
+    total = sum(map(sum, by_set.values())) / MINUTES_OF_HOUR
     told = f"points: models; bars: means with 95 % intervals; {total:,.1f} hours in all"
     with new_sheet(width, height, title, told) as sheet:
         _draw_points(sheet.axes(_LEFT, height - _HEAD - _POINTS, wide, _POINTS), [by_set[of] for of in sets])
-        _draw_totals(sheet.axes(_LEFT, lines + 0.22, wide, _BARS), [sum(by_set[of]) / _MINUTES for of in sets])
+        _draw_totals(sheet.axes(_LEFT, lines + 0.22, wide, _BARS), [sum(by_set[of]) / MINUTES_OF_HOUR for of in sets])
         draw_sets(sheet.axes(_LEFT, 0.1, wide, lines), sets)
     return sheet.figure
 
@@ -55,11 +52,8 @@ def _draw_points(axes: Any, minutes: list[list[float]]) -> None:
         axes.plot(places, sorted(values), ".", color=BLUE, alpha=0.45, markersize=3)
         mean = float(np.mean(values))
         axes.plot((column - 0.38, column + 0.38), (mean, mean), color=ORANGE, linewidth=1.8)
-        if len(values) > 1:
-            half = float(
-                np.std(values, ddof=1) / np.sqrt(len(values)) * student.ppf((1 + _COVERAGE) / 2, len(values) - 1)
-            )
-            axes.plot((column, column), (mean - half, mean + half), color=ORANGE, linewidth=1.8)
+        if interval := mean_interval(values):
+            axes.plot((column, column), interval, color=ORANGE, linewidth=1.8)
     axes.set(ylabel="minutes of a model", xlim=(-0.5, len(minutes) - 0.5), xticks=[])
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -1,0 +1,91 @@
+"""What a study can say beside the scores of its models: aggregates alone, nothing about a single person."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.export.group_counts import GroupTable
+from mmdata.study import SplitSettings
+from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
+
+Pair = tuple[str, str]
+"""Two targets by name, the first in alphabetical order first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSize:
+    """How large a split is."""
+
+    samples: int
+    participants: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Association:
+    """How much the labels of two targets tell of each other, by one measure."""
+
+    name: str
+    title: str
+    told: str
+    strengths: Mapping[Pair, float]
+    """Of the pairs of which it may be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanImage:
+    """The mean of one modality over training samples."""
+
+    name: str
+    title: str
+    num_samples: int
+    png: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupScore:
+    """One metric of one group of the test split."""
+
+    by: str
+    group: str
+    n: int
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestedModel:
+    """What the page of a run may tell of its predictions of one target."""
+
+    is_binary: bool
+    metrics: Mapping[str, float]
+    """Of calibration, on test."""
+    curve: Sequence[tuple[float, float]]
+    """Of a binary target: mean probability and share of class 1 of bins; of a continuous one: the middle of a bin of
+    predicted values and the mean true value."""
+    groups: Sequence[GroupScore]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFacts:
+    """What a study says."""
+
+    splits: Mapping[str, SplitSize]
+    totals: Sequence[GroupTable]
+    """Of each target: participants by value, as far as they may be told."""
+    tables: Sequence[GroupTable]
+    """The same by split. Both may be told: what is hidden in them cannot be worked out from their margins either."""
+    associations: Sequence[Association]
+    images: Sequence[MeanImage]
+    tested: Mapping[tuple[str, str], TestedModel]
+    """Run and target, of models of best sets."""
+    settings: Mapping[str, Mapping[str, Any]]
+    """Run to its settings by name."""
+    versions: Mapping[str, Sequence[str]]
+    """Package to the versions of it that runs were made with."""
+    volumes: VolumeSettings
+    connectivity: ConnectivitySettings
+    division: SplitSettings
+    is_synthetic: bool
+    """A source of the study is a synthetic release."""

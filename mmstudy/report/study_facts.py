@@ -1,0 +1,145 @@
+"""Read what a study says beside the scores of its models: from the catalogue, its stores and the runs of best sets."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from catalog.database import Connection, open_catalog
+from catalog.export.group_counts import SPLIT, count_groups
+from catalog.fields import Dictionary
+from catalog.first_visits import count_splits, first_visits, label_frame
+from catalog.scans import stored_training_rows
+from mmbase.json_text import read_json
+from mmdata.qc.mean_picture import MOST_SAMPLES, draw_mean
+from mmdata.qc.section import modality_title
+from mmdata.study import Study
+from mmdata.synth.marker import is_synthetic
+from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.contenders import OF_CONTENDER
+from mmstudy.comparison.contributions import BINARY, CONTINUOUS
+from mmstudy.progress import Progress
+from mmstudy.report.associations import SPLITS_OF_LABELS, associations_of
+from mmstudy.report.facts import Association, MeanImage, SplitSize, StudyFacts, TestedModel
+from mmstudy.report.tested import tested_model
+from mmstudy.runs.folders import require_cleaned, study_runs
+from mmstudy.sources import parse_sources
+from mmtrain.page.page import find_state
+from mmtrain.page.reading import read_facts
+from mmtrain.run import RunDirectory
+
+Runs = Mapping[str, RunDirectory]
+
+
+def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionary, progress: Progress) -> StudyFacts:
+    """Return what a study says.
+
+    Parameters
+    ----------
+    comparison
+        Of models of the study: whose targets are looked at, and whose runs are read.
+
+    Raises
+    ------
+    CatalogError, StoreError
+        The catalogue or a store cannot be read.
+    TrainError
+        Participants withdrew while a run could not be reached.
+    """
+    targets = [name for name in comparison.results["target"].unique(maintain_order=True) if name in dictionary]
+    with open_catalog(study.layout.catalog) as catalog:
+        sizes = count_splits(catalog)
+        totals, tables = (count_groups(catalog, dictionary, targets, by) if targets else [] for by in ("", SPLIT))
+        labels = label_frame(catalog, targets, SPLITS_OF_LABELS)
+        rows = _training_rows(catalog, study)
+    reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
+    used = comparison.results["run_id"].drop_nulls().unique(maintain_order=True)
+    runs = {run_id: reachable[run_id] for run_id in used if run_id in reachable}
+    settings, versions = _read_settings(runs)
+    return StudyFacts(
+        splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},
+        totals=totals,
+        tables=tables,
+        associations=_associations(labels, dictionary, progress),
+        images=list(_images(study, rows, progress)),
+        tested=_read_tested(study, comparison, runs),
+        settings=settings,
+        versions=versions,
+        volumes=study.config.volumes,
+        connectivity=study.config.connectivity,
+        division=study.config.splits,
+        is_synthetic=any(is_synthetic(source.path) for source in parse_sources(study)),
+    )
+
+
+def _associations(labels: pl.DataFrame, dictionary: Dictionary, progress: Progress) -> list[Association]:
+    kinds = {name: dictionary[name].kind for name in labels.columns if dictionary[name].kind in (BINARY, CONTINUOUS)}
+    with progress("pairs of targets") as on_progress:
+        return associations_of(labels, kinds, _counting(len(kinds) * (len(kinds) - 1) // 2, on_progress))
+
+
+def _training_rows(catalog: Connection, study: Study) -> dict[str, list[int]]:
+    """Return the stored training scans of each modality, one of each participant."""
+    modalities = [*study.config.volumes.modalities, *(["connectivity"] if study.config.connectivity.enabled else [])]
+    first = set(first_visits(catalog)["row"])
+    stored = stored_training_rows(catalog, modalities)
+    return {modality: sorted(first.intersection(of_modality)) for modality, of_modality in stored.items()}
+
+
+def _images(study: Study, rows: Mapping[str, list[int]], progress: Progress) -> Iterator[MeanImage]:
+    """Yield the mean of each modality that enough participants have."""
+    total = sum(min(len(of_modality), MOST_SAMPLES) for of_modality in rows.values())
+    with progress("scans") as on_progress:
+        on_read = _counting(total, on_progress)
+        for modality, of_modality in rows.items():
+            picture = draw_mean(study, modality, of_modality, on_read) if of_modality else None
+            if picture is not None:
+                title = modality_title(modality, study.config)
+                yield MeanImage(name=modality, title=title, num_samples=picture.num_samples, png=picture.png)
+
+
+def _counting(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
+    """Return a function that is told how many more are done, and tells how many are done in all."""
+    done = 0
+
+    def on_done(number: int) -> None:
+        nonlocal done
+        done += number
+        on_progress(done, total)
+
+    on_progress(0, total)
+    return on_done
+
+
+def _read_settings(runs: Runs) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:
+    """Return the settings of runs, and the versions that they were made with."""
+    settings: dict[str, Mapping[str, Any]] = {}
+    versions: dict[str, list[str]] = {}
+    for run_id, run in runs.items():
+        recorded = read_json(run.config, dict[str, Any])
+        settings[run_id] = recorded.get("train", {})
+        for package, version in recorded.get("environment", {}).items():
+            if version not in versions.setdefault(package, []):
+                versions[package].append(version)
+    return settings, versions
+
+
+def _read_tested(study: Study, comparison: Comparison, runs: Runs) -> dict[tuple[str, str], TestedModel]:
+    """Return what may be told of the predictions of best sets; of several runs of a model, of the first."""
+    models = comparison.results.unique(OF_CONTENDER, keep="first", maintain_order=True)
+    chosen = models.join(comparison.best, on=OF_CONTENDER, how="semi", maintain_order="left")
+    wanted: dict[str, set[str]] = {}
+    for run_id, target in chosen.select("run_id", "target").drop_nulls().iter_rows():
+        wanted.setdefault(run_id, set()).add(target)
+    found: dict[tuple[str, str], TestedModel] = {}
+    for run_id, targets in wanted.items():
+        if run_id in runs:
+            require_cleaned(study.layout, runs[run_id])
+            found |= {(run_id, name): model for name, model in _models_of(runs[run_id], targets)}
+    return found
+
+
+def _models_of(run: RunDirectory, targets: Collection[str]) -> Iterator[tuple[str, TestedModel]]:
+    for target in read_facts(run, find_state(run)).targets:
+        if target.name in targets:
+            yield target.name, tested_model(target)

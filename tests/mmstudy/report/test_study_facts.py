@@ -1,0 +1,149 @@
+"""What a study says for its report, read from a small study with two made-up runs."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from catalog.fields import load_dictionary
+from mmdata.study import Study
+from mmdata.synth.marker import FIRST_WORDS, is_synthetic
+from mmstudy.comparison.compare import Comparison, compare
+from mmstudy.report.content import report_content
+from mmstudy.report.facts import StudyFacts
+from mmstudy.report.figures import write_figures
+from mmstudy.report.study_facts import read_study_facts
+from mmstudy.settings import load_study
+from mmstudy.sweep.cells import Cell
+from tests.mmstudy.comparison.made_up import score_row, table
+from tests.mmstudy.report.test_content import ABOUT
+from tests.mmtrain.page.builder import SIZES, ages, build_run, classes, good_history, scores
+
+DICTIONARY = load_dictionary()
+KINDS = {"age": "continuous", "sex": "binary"}
+
+
+@contextmanager
+def silent(_: str) -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
+
+
+@pytest.fixture(scope="module")
+def own_study(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A copy of the tests' study with a run of age and one of sex."""
+    root = Path(shutil.copytree(study, tmp_path_factory.mktemp("report") / "study"))
+    truth = {split: ages(SIZES[split], 2) for split in ("val", "test")}
+    noise = np.random.default_rng(3)
+    near = {split: values + noise.normal(0, 4, len(values)) for split, values in truth.items()}
+    build_run(root / "runs" / "of-age", truth, near, good_history(), target="age", seed=5)
+    truth = {split: classes(SIZES[split], 4) for split in ("val", "test")}
+    build_run(
+        root / "runs" / "of-sex", truth, {split: scores(of, 1.5, 6) for split, of in truth.items()}, good_history()
+    )
+    return load_study(root)
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return compare(
+        table(
+            [
+                score_row(
+                    Cell(target=target, inputs=("t1",), blocks=()),
+                    0.7,
+                    kind=kind,
+                    domain="constitutional",
+                    run_id=f"of-{target}",
+                    val_score=0.7,
+                    balanced_accuracy=0.8,
+                    n_test=400,
+                )
+                for target, kind in KINDS.items()
+            ]
+        ),
+        None,
+    )
+
+
+@pytest.fixture(scope="module")
+def facts(own_study: Study, comparison: Comparison) -> StudyFacts:
+    return read_study_facts(own_study, comparison, DICTIONARY, silent)
+
+
+@pytest.fixture(scope="module")
+def content(facts: StudyFacts, comparison: Comparison) -> dict[str, Any]:
+    return report_content(comparison, DICTIONARY, ABOUT, facts)
+
+
+def test_participants_and_labels_are_counted_by_split_as_the_catalogue_has_them(
+    own_study: Study, content: dict[str, Any], status: dict[str, Any]
+) -> None:
+    splits = content["data"]["splits"]
+    told = dict(zip(splits["split"], splits["samples"], strict=True))
+    expected = {split: count if count == 0 or count >= 10 else "<10" for split, count in status["splits"].items()}
+    assert told == {split: str(count) for split, count in expected.items()}
+    assert [content["targets"][place]["name"] for place in content["data"]["targets"]["target"]] == ["age", "sex"]
+    for counts in content["data"]["distributions"]:
+        for split in splits["split"]:
+            assert all(count is None or count == 0 or count >= 10 for count in counts[split])
+
+
+def test_calibration_of_best_models_is_that_of_their_runs(content: dict[str, Any], own_study: Study) -> None:
+    calibration = content["calibration"]
+    by_target = {
+        content["targets"][content["models"]["target"][model]]["name"]: place
+        for place, model in enumerate(calibration["model"])
+    }
+    metrics = json.loads((own_study.layout.runs / "of-sex" / "metrics.json").read_text())
+    assert calibration["brier"][by_target["sex"]] == pytest.approx(metrics["test"]["brier"], rel=1e-4)
+    frame = pl.read_parquet(own_study.layout.runs / "of-age" / "predictions.parquet").filter(split="test")
+    slope = np.polyfit(frame["prediction"].to_numpy(), frame["truth"].to_numpy(), 1)[0]
+    assert calibration["slope"][by_target["age"]] == pytest.approx(slope, rel=1e-4)
+    assert calibration["slope"][by_target["sex"]] is None
+    for place in by_target.values():
+        x, y = calibration["curves"][place].values()
+        assert len(x) >= 4 and np.corrcoef(x, y)[0, 1] > 0.9
+
+
+def test_the_text_has_the_studys_own_numbers_settings_and_versions(content: dict[str, Any], own_study: Study) -> None:
+    text = " ".join(content["methods_text"])
+    assert "2 targets were predicted, 1 continuous and 1 binary" in text
+    assert "64³ voxels of 3 mm and 32³ voxels of 6 mm" in text
+    assert "at most 100 epochs, stopped after 20" in text
+    assert "torch 2.10.0" in text
+    assert "best validation score" in text
+    limits = " ".join(content["limits"])
+    assert "The data are synthetic" in limits
+    assert "Each model was trained once" in limits and "There are no baselines" in limits
+
+
+def test_nothing_of_a_single_person_or_of_the_studys_secrets_is_in_the_content(
+    content: dict[str, Any], own_study: Study
+) -> None:
+    text = json.dumps(content, allow_nan=False)
+    ids = [
+        sample_id
+        for path in own_study.layout.runs.glob("*/cohort.parquet")
+        for sample_id in pl.read_parquet(path)["sample_id"]
+    ]
+    assert ids and not any(sample_id in text for sample_id in ids)
+    assert own_study.config.salt not in text and str(own_study.layout.root) not in text
+
+
+def test_pictures_of_the_study_are_written_too(comparison: Comparison, content: dict[str, Any], tmp_path: Path) -> None:
+    written = set(write_figures(comparison, content, tmp_path))
+    assert {"distributions.png", "distributions.csv", "calibration.svg", "calibration.csv"} <= written
+    assert {f"mean-{image['name']}.png" for image in content["data"]["images"]} <= written
+
+
+def test_a_release_says_by_its_readme_that_it_is_synthetic(release: Path, tmp_path: Path) -> None:
+    assert is_synthetic(release)
+    assert not is_synthetic(tmp_path)
+    (tmp_path / "README.txt").write_text("Real. " + FIRST_WORDS)
+    assert not is_synthetic(tmp_path)
