@@ -78,6 +78,7 @@ def sweep(
     from mmstudy.sweep.audit import require_sound
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.directory import sweep_directory
+    from mmstudy.sweep.locking import allowed_workers
     from mmstudy.sweep.plan import plain_plan, plan_sweep
     from mmstudy.sweep.tables import plan_lines
 
@@ -85,10 +86,12 @@ def sweep(
     if dry_run:
         report(as_json, plain_plan(plan), plan_lines(plan))
         return
+    on = ClusterSettings(**cluster)
+    workers = allowed_workers(study, workers, on_cluster=bool(on.scheduler or on.slurm))
     if not sweep_directory(study.layout, name).is_begun:
         require_sound(study, plan, accept or [], show_progress)
     directory = begin_sweep(study, name, plan, accept or [], retry=retry)
-    _work(study, directory, given, workers, ClusterSettings(**cluster))
+    _work(study, directory, given, workers, on)
     _tell_end(study, directory, as_json=as_json)
 
 
