@@ -129,9 +129,9 @@ def test_a_crash_ends_the_work_where_tasks_cannot_be_isolated() -> None:
 
 
 def kill_unless_marked_often(folder: Path) -> int:
-    """Leave a mark and kill this process, unless there are six marks."""
+    """Leave a mark and kill this process, unless there are four marks."""
     marks = len(list(folder.iterdir()))
-    if marks < 6:
+    if marks < 4:
         (folder / str(marks)).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return marks
@@ -141,7 +141,7 @@ def kill_unless_marked_often(folder: Path) -> int:
 def test_a_task_that_loses_its_workers_is_done_again_while_work_comes_further(tmp_path: Path, *, further: bool) -> None:
     results = run_tasks(kill_unless_marked_often, [tmp_path], workers=1, came_further=lambda: further)
     if further:
-        assert list(results) == [6]
+        assert list(results) == [4]
         return
     with pytest.raises(CapacityError, match="killed again and again"):
         list(results)
