@@ -83,7 +83,28 @@ def hold_lock(path: Path, *, wait_seconds: float = 0.0, shared: bool = False) ->
         yield
 
 
-def _flock(file: IO[str], kind: int) -> None:
+def has_locks(path: Path) -> bool:
+    """Return whether the file system of a file has locks.
+
+    Parameters
+    ----------
+    path
+        A lock file; it is made where there is none, and stays.
+
+    Raises
+    ------
+    NoLocksError
+        It has none, and the user has not said to go on without.
+    """
+    with open(path, "a+", opener=_open_private) as file:
+        try:
+            return _flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+
+
+def _flock(file: IO[str], kind: int) -> bool:
+    """Lock a file; return False where the file system has no locks and the user goes on without."""
     try:
         fcntl.flock(file, kind)
     except BlockingIOError:
@@ -98,6 +119,8 @@ def _flock(file: IO[str], kind: int) -> None:
                 "Mount it with locks (Lustre: -o flock; NFS: with a lock manager), or give mm --no-lock and take care "
                 "that one command works at a time.",
             ) from error
+        return False
+    return True
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -78,6 +78,7 @@ def sweep(
     from mmstudy.sweep.audit import require_sound
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.directory import sweep_directory
+    from mmstudy.sweep.locking import allowed_workers
     from mmstudy.sweep.plan import plain_plan, plan_sweep
     from mmstudy.sweep.tables import plan_lines
 
@@ -85,10 +86,12 @@ def sweep(
     if dry_run:
         report(as_json, plain_plan(plan), plan_lines(plan))
         return
+    on = ClusterSettings(**cluster)
+    workers = allowed_workers(study, workers, on_cluster=bool(on.scheduler or on.slurm))
     if not sweep_directory(study.layout, sweep_name).is_begun:
         require_sound(study, plan, accept or [], show_progress)
     directory = begin_sweep(study, sweep_name, plan, accept or [], retry=retry)
-    _work(study, directory, given, workers, ClusterSettings(**cluster))
+    _work(study, directory, given, workers, on)
     _tell_end(study, directory, as_json=as_json)
 
 
@@ -134,13 +137,14 @@ def stop(context: typer.Context, name: NameOption = None, as_json: JsonOption = 
 def work(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Of the sweep.")],
-    execution: Annotated[str, typer.Argument(help="Settings of execution of its runs, as JSON.")] = "{}",
+    terms: Annotated[str, typer.Argument(help="How it may work, as JSON.")] = "{}",
 ) -> None:
     """Do jobs of a sweep until none is left, as one of its workers."""
     from mmbase.json_text import parse_json
     from mmstudy.sweep.directory import find_sweep
+    from mmstudy.sweep.health import BrokenWorkerError
     from mmstudy.sweep.work import work as do_jobs
-    from mmstudy.sweep.worker_process import COMMAND, STARTER, STOPPED
+    from mmstudy.sweep.worker_process import BROKEN, COMMAND, STARTER, STOPPED, WorkerTerms
     from mmtrain.stopping import TrainingStopped
 
     study = study_of(context)
@@ -150,13 +154,16 @@ def work(
         do_jobs(
             study,
             find_sweep(study.layout, name),
-            execution=parse_json(execution, dict[str, Any]),
+            terms=parse_json(terms, WorkerTerms),
             command=command,
             parent=parent,
             tell=say,
         )
     except TrainingStopped as stopped:
         raise typer.Exit(STOPPED) from stopped
+    except BrokenWorkerError as broken:
+        say(str(broken))
+        raise typer.Exit(BROKEN) from broken
 
 
 def _with_sets(asked: dict[str, Any], inputs: list[str] | None) -> dict[str, Any]:
@@ -189,9 +196,8 @@ def _work(
     """Let workers work, here or on other machines, and show how far they are."""
     from mmcli.sweep_progress import show_sweep
     from mmstudy.sweep.cluster import run_on_cluster
-    from mmstudy.sweep.status import num_ended
     from mmstudy.sweep.stored_plan import read_plan
-    from mmstudy.sweep.workers import Workers, places_here
+    from mmstudy.sweep.workers import Workers, worker_devices
 
     plan, _ = read_plan(directory)
     settings = {**plan.settings.train, **given}
@@ -201,8 +207,8 @@ def _work(
         if cluster.scheduler or cluster.slurm:
             run_on_cluster(study, directory, pool, workers or 1, execution, look)
             return
-        places = places_here({"device": "auto", **study.config.train, **execution}["device"], workers)
-        Workers(study, directory, places, lambda: num_ended(directory, plan), execution).run(look)
+        devices = worker_devices({"device": "auto", **study.config.train, **execution}["device"], workers)
+        Workers(study, directory, {job.name: job for job in plan.jobs}, devices, execution).run(look)
 
 
 def _tell_end(study: "Study", directory: "SweepDirectory", *, as_json: bool) -> None:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
-import psutil
 
 from catalog.splits.schemes import choose_scheme
+from mmbase.memory import available_bytes
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.pools import LocalPool
 from mmdata.study import Study
@@ -169,7 +169,7 @@ def judge_modes(
             copies_bytes=copies_bytes if has_copies else 0,
             copies_are_projected=has_copies and not num_copies,
             read_bytes=read_bytes,
-            stays_in_memory=read_bytes < psutil.virtual_memory().available,
+            stays_in_memory=read_bytes < available_bytes(),
             disk_samples_per_second=disk.samples_per_second if disk and disk.cache == "cold" else None,
         )
 

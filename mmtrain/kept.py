@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from mmtrain.data.cache_plan import (
-    CachePlace,
+    CacheDevice,
     CachePlan,
     allowed_share,
     free_bytes,
@@ -25,6 +25,10 @@ HOST = torch.device("cpu")
 class Kept:
     """What one process keeps for its next run."""
 
+    num_on_machine: int = 1
+    """Processes that train runs and share the memory of the machine, this one among them."""
+    num_on_device: int = 1
+    """Those of them that share the device too."""
     rows: dict[torch.device, RowCache] = field(default_factory=dict)
     """Rows of the stores, by the device whose memory holds them."""
     reductions: KeptValues = field(default_factory=KeptValues)
@@ -40,10 +44,10 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
         Whether the process may train other runs, for which rows are kept too. Of a network that is fitted at once what
         is made of rows is kept in their place.
     """
-    places: dict[CachePlace, torch.device] = {} if task.device.type == "cpu" else {"device": task.device}
-    places["host"] = HOST
-    caches = {place: kept.rows.setdefault(device, RowCache(device)) for place, device in places.items()}
-    allowed = {place: _allowed_bytes(task, cache) for place, cache in caches.items()}
+    devices: dict[CacheDevice, torch.device] = {} if task.device.type == "cpu" else {"device": task.device}
+    devices["host"] = HOST
+    caches = {name: kept.rows.setdefault(device, RowCache(device)) for name, device in devices.items()}
+    allowed = {name: _allowed_bytes(kept, task, cache) for name, cache in caches.items()}
     reads_copies = task.architecture.fit is None
     rows = needed_rows(task.cohort, task.stores, task.config, reads_copies=reads_copies, num_ranks=task.ranks.size)
     plan = plan_cache(
@@ -52,19 +56,20 @@ def keep_rows(kept: Kept, task: Task, *, runs_follow: bool) -> tuple[Task, Cache
         allowed,
         is_read_again=task.architecture.fit is None and (runs_follow or _reads_again(task)),
     )
-    for place, cache in caches.items():  # also where this run keeps none, what has changed is let go
-        of_run = rows if place == plan.place else []
+    for name, cache in caches.items():  # also where this run keeps none, what has changed is let go
+        of_run = rows if name == plan.device else []
         needed = {array.identity: num_rows * cache.size_of(array.row_bytes) for array, num_rows in of_run}
-        cache.begin_run(needed, allowed[place])
-    return (task if plan.place is None else replace(task, rows=caches[plan.place])), plan
+        cache.begin_run(needed, allowed[name])
+    return (task if plan.device is None else replace(task, rows=caches[plan.device])), plan
 
 
-def _allowed_bytes(task: Task, cache: RowCache) -> int:
-    free, num_sharing = free_bytes(cache.device), 1
+def _allowed_bytes(kept: Kept, task: Task, cache: RowCache) -> int:
+    free, num_sharing = free_bytes(cache.device), kept.num_on_device
     if cache.device.type == "cpu":
         num_training, fit = task.cohort.split_sizes["train"], task.architecture.fit
-        free -= 0 if fit is None else fit.memory_bytes(task.shape, num_training, len(task.cohort.rows) - num_training)
-        num_sharing = ranks_on_machine(task.ranks.size)
+        num_sharing = kept.num_on_machine * ranks_on_machine(task.ranks.size)
+        of_fit = 0 if fit is None else fit.memory_bytes(task.shape, num_training, len(task.cohort.rows) - num_training)
+        free -= num_sharing * of_fit  # each of them may be at one
     return allowed_share(max(0, free), cache.held_bytes, task.config.execution.cache_bytes, num_sharing)
 
 

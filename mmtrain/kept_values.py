@@ -9,18 +9,33 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psutil
+from mmbase.memory import available_bytes
 
 MOST_BYTES = 4 << 30
-"""Of what one process keeps, where its machine has several times as much free; a quarter of that otherwise."""
+"""Of what one process keeps, where it has several times as much available; a quarter of that otherwise."""
+_AVAILABLE_SHARE = 0.25
 _Value = TypeVar("_Value")
+
+
+def values_budget(num_sharing: int = 1, limit: int | None = None) -> int:
+    """Return how many bytes of values one process may keep.
+
+    Parameters
+    ----------
+    num_sharing
+        Processes that share the memory of the machine.
+    limit
+        What the user allows; None: nothing is said.
+    """
+    share = int(available_bytes() * _AVAILABLE_SHARE) // num_sharing
+    return min(MOST_BYTES, share) if limit is None else min(MOST_BYTES, share, limit)
 
 
 @dataclass(slots=True)
 class KeptValues:
     """Values by their keys, the one that was asked for last at the end."""
 
-    budget_bytes: int = field(default_factory=lambda: min(MOST_BYTES, psutil.virtual_memory().available // 4))
+    budget_bytes: int = field(default_factory=values_budget)
     held_bytes: int = 0
     """Of all values that are kept."""
     _entries: OrderedDict[Hashable, tuple[Any, int]] = field(default_factory=OrderedDict)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import torch
 
+from mmbase.memory import available_bytes
 from mmdata.execution.capacity import as_gb
 from mmtrain.config.optimisation import MIN_BATCH_SIZE, MIN_PART
 from mmtrain.config.run import RunConfig
@@ -56,7 +56,7 @@ def require_memory(model: str, architecture: Architecture, shape: NetworkShape, 
         return
     num_training, num_samples = cohort.split_sizes["train"], len(cohort.rows)
     needed = architecture.fit.memory_bytes(shape, num_training, num_samples - num_training)
-    available = psutil.virtual_memory().available
+    available = available_bytes()
     if needed > available:
         raise TrainError(
             f"The model {model} needs up to {as_gb(needed)} of memory for {num_training} training and "

@@ -4,8 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from mmbase.memory import available_bytes
 from mmdata.errors import CapacityError
 
 BASE_WORKER_BYTES = 600 << 20
@@ -43,7 +42,7 @@ def require_capacity(projection: Projection, directory: Path, *, workers_are_her
     CapacityError
         Says how much is needed, how much there is, and what to change.
     """
-    available = psutil.virtual_memory().available
+    available = available_bytes()
     if workers_are_here and projection.memory_bytes > available:
         raise CapacityError(
             f"{projection.workers} workers need up to {as_gb(projection.memory_bytes)} of memory and "

@@ -22,7 +22,8 @@ DEFAULT_TASK_BYTES = 2 << 30
 """Of a task that does not say what it needs."""
 _HEADROOM = 1.25
 """Of a job over its task: what Python and the C library keep, and the files that the kernel counts to the job."""
-_WALLTIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
+_WALLTIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+_DAY, _HOUR, _MINUTE = 86_400.0, 3_600.0, 60.0
 _JOB_PROLOGUE = (
     "export DASK_DISTRIBUTED__WORKER__MEMORY__TARGET=False",
     "export DASK_DISTRIBUTED__WORKER__MEMORY__SPILL=False",
@@ -57,6 +58,26 @@ class SlurmPool:
                 raise ClusterError(f"Expected an option of sbatch such as --partition=cpu, got {option!r}.")
         if re.search(r"\s", str(self.directory)):
             raise ClusterError(f"SLURM jobs cannot be given a directory with spaces in its name: {self.directory}")
+
+    @property
+    def walltime_seconds(self) -> float:
+        """Return the walltime in seconds.
+
+        Source: sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes or
+        days-hours:minutes:seconds.
+
+        Examples
+        --------
+        >>> [SlurmPool(jobs=1, directory=Path(), walltime=of).walltime_seconds for of in ("90", "1:30", "1:0:0", "1-6")]
+        [5400.0, 90.0, 3600.0, 108000.0]
+        """
+        match = _WALLTIME.fullmatch(self.walltime)
+        assert match is not None
+        days, *numbers = (None if word is None else int(word) for word in match.groups())
+        parts = [number for number in numbers if number is not None]
+        begins_with_hours = days is not None or len(parts) == len(numbers)
+        units = (_HOUR, _MINUTE, 1.0) if begins_with_hours else (_MINUTE, 1.0)
+        return (days or 0) * _DAY + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ identifier: Dask writes it to the log when a worker dies.
 
 A worker that dies takes its tasks along, the one at fault and those that waited behind it. Each is run again; a task
 that loses its worker once more is given back as killed, and may then be replaced by one that runs what is dangerous in
-processes of its own.
+processes of its own. A task whose worker has no time left may leave it by itself (`leave_worker`): another does it.
 """
 
 import logging
@@ -17,9 +17,9 @@ from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
-from distributed import Future
+from distributed import Future, Reschedule, Status, get_worker
 from distributed.scheduler import KilledWorker
 
 from mmdata.errors import CapacityError, ClusterError
@@ -38,6 +38,8 @@ PATIENCE_SECONDS = 300.0
 TELL_SECONDS = 10.0
 """Without workers, after which the log says so."""
 POLL_SECONDS = 1.0
+LEAVE_SECONDS = 30.0
+"""How long a worker may take to get no more tasks, once it has said that it leaves."""
 FETCH_SECONDS = 10.0
 """How long a result may take to come over; one that was lost with its worker is computed again."""
 
@@ -57,6 +59,7 @@ def run_tasks(
     workers: int | WorkerPool,
     memory_bytes: int | None = None,
     on_crash: Callable[[Task], Task] | None = None,
+    came_further: Callable[[], bool] = lambda: False,
 ) -> Generator[Result, None, None]:
     """Yield ``function(task)`` for every task, in the order they finish.
 
@@ -71,6 +74,9 @@ def run_tasks(
     on_crash
         Replaces a task whose worker died twice, its own fault or not, by one that outlives a crash. Left out, the
         second death is the end.
+    came_further
+        Asked when a task has lost its workers: whether work has come further since this was asked last. Then its deaths
+        are counted anew; for tasks that keep what they have done elsewhere, and may take longer than a worker lives.
 
     Raises
     ------
@@ -86,7 +92,23 @@ def run_tasks(
         yield from map(function, tasks)
         return
     with connect(pool, num_tasks=len(tasks), memory_bytes=memory_bytes) as connection:
-        yield from _run_on(connection, function, tasks, on_crash)
+        yield from _run_on(connection, function, tasks, on_crash, came_further)
+
+
+def leave_worker() -> NoReturn:
+    """End the worker that the calling task runs on, and let another worker do the task from its beginning.
+
+    Raises
+    ------
+    distributed.Reschedule
+        Always: the task is to let it pass.
+    """
+    worker = get_worker()
+    worker.loop.add_callback(worker.close_gracefully, reason="its time is over")
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while worker.status == Status.running and time.monotonic() < deadline:  # before, it would get the task again
+        time.sleep(POLL_SECONDS / 10)
+    raise Reschedule
 
 
 def keep_results(
@@ -119,6 +141,7 @@ def _run_on(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
     on_crash: Callable[[Task], Task] | None,
+    came_further: Callable[[], bool],
 ) -> Iterator[Result]:
     waiting = deque(_Attempt(task=task) for task in tasks)
     running: dict[Future[Result], _Attempt[Task]] = {}
@@ -139,7 +162,9 @@ def _run_on(
         try:
             result = future.result(timeout=FETCH_SECONDS)
         except KilledWorker as error:
-            waiting.appendleft(_next_attempt(running.pop(future), on_crash, error))
+            attempt = running.pop(future)
+            again = _Attempt(task=attempt.task) if came_further() else _next_attempt(attempt, on_crash, error)
+            waiting.appendleft(again)
         except (CancelledError, OSError) as error:
             _raise_if_final(future, connection, error)
             future.add_done_callback(finished.put)

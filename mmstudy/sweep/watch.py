@@ -1,4 +1,4 @@
-"""What makes a worker stop between steps: a request to the sweep, or the death of the command that started it."""
+"""What makes a worker stop between steps: a request to the sweep, the death of its command, the end of its time."""
 
 import os
 import signal
@@ -18,11 +18,15 @@ class StopWatch(TrainingObserver):
     sweep: SweepDirectory
     parent: int | None
     """Process that started this one; None: nobody's death matters."""
+    ends_at: float | None = None
+    """On the monotonic clock; None: its time is not limited."""
     looked_at: float = field(default=float("-inf"))
 
     def must_stop(self) -> bool:
         """Return whether no more work is to be begun."""
-        return self.sweep.stop.exists() or (self.parent is not None and os.getppid() != self.parent)
+        is_orphan = self.parent is not None and os.getppid() != self.parent
+        is_over = self.ends_at is not None and time.monotonic() >= self.ends_at
+        return is_orphan or is_over or self.sweep.stop.exists()
 
     def on_step(self, position: EpochPosition) -> None:
         """Look now and then."""

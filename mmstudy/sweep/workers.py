@@ -12,35 +12,42 @@ import torch
 
 from mmdata.study import Study
 from mmstudy.sweep.directory import SweepDirectory
-from mmstudy.sweep.worker_process import STOPPED, WorkerOrder, last_words, start_worker
-from mmtrain.data.cache_plan import free_bytes
+from mmstudy.sweep.jobs import Job
+from mmstudy.sweep.losses import Losses, SweepProgress, reached
+from mmstudy.sweep.worker_process import (
+    BROKEN,
+    STOPPED,
+    WorkerOrder,
+    WorkerTerms,
+    last_words,
+    log_name,
+    start_worker,
+)
 from mmtrain.device import choose_device
 from mmtrain.errors import TrainError
 
-MAX_DEATHS = 3
-"""Of one worker without a job done between: something is wrong beside the jobs."""
 _LOOK_SECONDS = 0.5
 _PATIENCE_SECONDS = 120.0
 """For workers to write their checkpoints before they are killed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where one worker computes."""
+class WorkerDevice:
+    """What one worker computes on."""
 
-    device: str
+    name: str
+    """As a run's setting."""
     threads: int | None = None
     """Of the processor; None: as many as PyTorch takes."""
-    num_beside: int = 0
-    """Other workers on the same device."""
+    num_sharing: int = 1
+    """Workers on the same device, this one among them."""
 
 
 @dataclass(slots=True)
 class _Process:
     order: WorkerOrder
     process: subprocess.Popen[bytes]
-    deaths: int = 0
-    done_before: int = 0
+    losses: Losses
 
 
 @dataclass(slots=True)
@@ -49,13 +56,15 @@ class Workers:
 
     study: Study
     sweep: SweepDirectory
-    places: Sequence[Place]
-    num_done: Callable[[], int]
-    """How many jobs have ended."""
+    jobs: Mapping[str, Job]
+    devices: Sequence[WorkerDevice]
+    """Of each worker."""
     execution: Mapping[str, Any]
     """Settings of execution of every run, beside the device."""
     command: str = field(default_factory=lambda: uuid.uuid4().hex)
     _running: list[_Process] = field(default_factory=list)
+    _given_up: list[TrainError] = field(default_factory=list)
+    """Why workers are not started again."""
 
     def run(self, look: Callable[[], None]) -> None:
         """Let workers work until nothing is left that they could begin.
@@ -68,7 +77,8 @@ class Workers:
         Raises
         ------
         TrainError
-            A worker dies again and again without a job done, or ends because of something that is no job's fault.
+            A worker is killed again and again while the sweep comes no further, or ends because of something that is
+            no job's fault. Where its device is broken, the others do what they can before.
         KeyboardInterrupt
             From the terminal; workers have written their checkpoints.
         """
@@ -78,32 +88,33 @@ class Workers:
             if signal.getsignal(number) is not signal.SIG_IGN  # nohup
         }
         try:
-            self._running = [self._start(place, number) for number, place in enumerate(self.places)]
+            self._running = [self._start(device, number) for number, device in enumerate(self.devices)]
             while self._running:
                 self._running = [running for worker in self._running if (running := self._look_at(worker)) is not None]
                 look()
                 time.sleep(_LOOK_SECONDS)
+            if self._given_up and reached(self.study, self.sweep, self.jobs).num_ended < len(self.jobs):
+                raise self._given_up[0]
         finally:
             self._stop_all()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _start(self, place: Place, number: int) -> _Process:
+    def _start(self, device: WorkerDevice, number: int) -> _Process:
         order = WorkerOrder(
             root=self.study.layout.root,
             sweep=self.sweep.name,
-            execution=self._execution_at(place),
+            terms=WorkerTerms(
+                execution={**self.execution, "device": device.name},
+                num_on_machine=len(self.devices),
+                num_on_device=device.num_sharing,
+            ),
             command=self.command,
-            log=self.sweep.logs / f"worker-{number}.log",
-            threads=place.threads,
+            log=self.sweep.logs / log_name(f"worker-{number}"),
+            threads=device.threads,
         )
-        return _Process(order, start_worker(order), done_before=self.num_done())
-
-    def _execution_at(self, place: Place) -> dict[str, Any]:
-        execution = {**self.execution, "device": place.device}
-        if place.num_beside and "cache_bytes" not in {**self.study.config.train, **execution}:
-            execution["cache_bytes"] = free_bytes(choose_device(place.device)) // 2 // (place.num_beside + 1)
-        return execution
+        losses = Losses(SweepProgress(self.study, self.sweep, self.jobs))
+        return _Process(order, start_worker(order), losses)
 
     def _look_at(self, worker: _Process) -> _Process | None:
         """Return a worker that works on, perhaps in a new process; None of one that has ended."""
@@ -112,19 +123,17 @@ class Workers:
             return worker
         if code in (0, STOPPED):
             return None
-        if code > 0:
+        if code > 0 and code != BROKEN:
             raise TrainError(
                 f"A worker of the sweep has ended with exit code {code}: {last_words(worker.order.log)}",
                 f"Its log is {worker.order.log}.",
             )
-        done = self.num_done()
-        worker.deaths = worker.deaths + 1 if done == worker.done_before else 1
-        worker.done_before = done
-        if worker.deaths > MAX_DEATHS:
-            raise TrainError(
-                f"A worker of the sweep was killed {worker.deaths} times by signal {-code}, no model done between.",
-                f"Its log is {worker.order.log}. Where memory is short, use fewer --workers.",
-            )
+        if worker.losses.is_hopeless(code):
+            hopeless = _hopeless(worker, code)
+            if code != BROKEN:
+                raise hopeless
+            self._given_up.append(hopeless)  # the others may be well
+            return None
         worker.process = start_worker(worker.order)
         return worker
 
@@ -142,12 +151,26 @@ class Workers:
                 worker.process.wait()
 
 
+def _hopeless(worker: _Process, code: int) -> TrainError:
+    """Return what to tell of a worker that is not started again."""
+    number, log = worker.losses.number, worker.order.log
+    if code == BROKEN:
+        return TrainError(
+            f"A worker of the sweep has ended {number} times because it cannot train: {last_words(log)}",
+            f"Its log is {log}.",
+        )
+    return TrainError(
+        f"A worker of the sweep was killed {number} times by signal {-code}, and no model came further between.",
+        f"Its log is {log}. Where memory is short, use fewer --workers.",
+    )
+
+
 def _interrupt(number: int, _: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def places_here(device: str, num_workers: int | None) -> list[Place]:
-    """Return where workers of this machine compute: one on each GPU, or some that share the processor.
+def worker_devices(device: str, num_workers: int | None) -> list[WorkerDevice]:
+    """Return what each worker of this machine computes on: each on a GPU of its own, or all on the processor.
 
     Parameters
     ----------
@@ -165,11 +188,11 @@ def places_here(device: str, num_workers: int | None) -> list[Place]:
     if chosen.type == "cpu":
         number = num_workers or 1
         threads = None if number == 1 else max(1, torch.get_num_threads() // number)
-        return [Place(device="cpu", threads=threads, num_beside=number - 1)] * number
+        return [WorkerDevice(name="cpu", threads=threads, num_sharing=number)] * number
     if device.startswith("cuda:"):
         number = num_workers or 1
-        return [Place(device=device, num_beside=number - 1)] * number
+        return [WorkerDevice(name=device, num_sharing=number)] * number
     num_gpus = torch.cuda.device_count()
     number = num_workers or num_gpus
-    devices = [index % num_gpus for index in range(number)]
-    return [Place(device=f"cuda:{gpu}", num_beside=devices.count(gpu) - 1) for gpu in devices]
+    gpus = [index % num_gpus for index in range(number)]
+    return [WorkerDevice(name=f"cuda:{gpu}", num_sharing=gpus.count(gpu)) for gpu in gpus]

@@ -2,9 +2,10 @@
 
 Terms
 -----
-place    memory of the host or of the device that computes.
-needed   bytes of all rows that this process may come to read in the run.
-allowed  bytes that it may keep at a place: half of what is free there, or as many as `--cache-mb` says.
+cache device  whose memory holds the rows: the host, or the device that computes.
+needed        bytes of all rows that this process may come to read in the run.
+allowed       bytes that it may keep on a cache device: half of its share of what is free there, or as many as
+              `--cache-mb` says.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import psutil
 import torch
 
+from mmbase.memory import available_bytes
 from mmdata.execution.capacity import as_gb
 from mmdata.store.array import StoredArray
 from mmtrain.config.execution import CacheChoice
@@ -22,7 +23,7 @@ from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.stream import Stores
 
-CachePlace = Literal["host", "device"]
+CacheDevice = Literal["host", "device"]
 FREE_SHARE = 0.5
 """Of free memory that rows may take: the rest is for what the network computes with, and for other programs."""
 
@@ -31,7 +32,7 @@ FREE_SHARE = 0.5
 class CachePlan:
     """Where rows are kept in a run."""
 
-    place: CachePlace | None
+    device: CacheDevice | None
     """None: rows are streamed from the stores in every epoch."""
     needed_bytes: int = 0
     allowed_bytes: int = 0
@@ -39,7 +40,7 @@ class CachePlan:
     """What is to be known of it before the run begins."""
 
 
-STREAMED = CachePlan(place=None)
+STREAMED = CachePlan(device=None)
 
 
 _TOLD_BYTES = 10_000_000
@@ -47,7 +48,7 @@ _TOLD_BYTES = 10_000_000
 
 
 def plan_cache(
-    choice: CacheChoice, needed_bytes: int, allowed_bytes: Mapping[CachePlace, int], *, is_read_again: bool
+    choice: CacheChoice, needed_bytes: int, allowed_bytes: Mapping[CacheDevice, int], *, is_read_again: bool
 ) -> CachePlan:
     """Decide where rows are kept.
 
@@ -59,13 +60,13 @@ def plan_cache(
     needed_bytes
         Of all rows; 0 where the run reads none.
     allowed_bytes
-        At each place that there is; a processor that computes has the host alone.
+        On each cache device that there is; a processor that computes has the host alone.
     is_read_again
         Whether rows are read more than once in the life of this process.
 
     Examples
     --------
-    >>> plan_cache("auto", 10**9, {"device": 10**8, "host": 10**10}, is_read_again=True).place
+    >>> plan_cache("auto", 10**9, {"device": 10**8, "host": 10**10}, is_read_again=True).device
     'host'
     """
     if choice == "none" or not needed_bytes:
@@ -73,22 +74,22 @@ def plan_cache(
     if choice == "auto":
         if not is_read_again:
             return STREAMED
-        places = [place for place, allowed in allowed_bytes.items() if needed_bytes <= allowed]
-        if not places:
-            told = " or ".join(f"{as_gb(allowed)} of {_memory(place)}" for place, allowed in allowed_bytes.items())
+        fitting = [device for device, allowed in allowed_bytes.items() if needed_bytes <= allowed]
+        if not fitting:
+            told = " or ".join(f"{as_gb(allowed)} of {_memory(device)}" for device, allowed in allowed_bytes.items())
             return CachePlan(
-                place=None,
+                device=None,
                 note=f"the rows of this run take {as_gb(needed_bytes)} and may take {told}: they are read from the "
                 "stores in every epoch",
             )
-        place = places[0]
+        device = fitting[0]
     else:
-        place = choice if choice in allowed_bytes else "host"
-    allowed = allowed_bytes[place]
+        device = choice if choice in allowed_bytes else "host"
+    allowed = allowed_bytes[device]
     rest = "" if needed_bytes <= allowed else "; what does not fit is read from the stores in every epoch"
-    told = f"the rows of this run take {as_gb(needed_bytes)}; once read they stay in {_memory(place)}, up to "
+    told = f"the rows of this run take {as_gb(needed_bytes)}; once read they stay in {_memory(device)}, up to "
     return CachePlan(
-        place=place,
+        device=device,
         needed_bytes=needed_bytes,
         allowed_bytes=allowed,
         note=f"{told}{as_gb(allowed)}{rest}" if needed_bytes >= _TOLD_BYTES or rest else "",
@@ -126,7 +127,7 @@ def num_versions(stores: Stores, config: RunConfig) -> int:
 def free_bytes(device: torch.device) -> int:
     """Return the memory of a device that nobody uses, in bytes; of the processor, that of the host."""
     if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
+        return available_bytes()
     free, _ = torch.cuda.mem_get_info(device)
     return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
@@ -152,5 +153,5 @@ def allowed_share(free: int, held: int, limit: int | None, num_sharing: int) -> 
     return int(available * FREE_SHARE) if limit is None else min(limit, available)
 
 
-def _memory(place: CachePlace) -> str:
-    return "the host's memory" if place == "host" else "the device's memory"
+def _memory(device: CacheDevice) -> str:
+    return "the host's memory" if device == "host" else "the device's memory"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbase.lock import NO_LOCK, LockHeldError, NoLocksError, hold_lock
+from mmbase.lock import NO_LOCK, LockHeldError, NoLocksError, has_locks, hold_lock
 
 HOLD = (
     "import pathlib, sys\n"
@@ -110,14 +110,18 @@ def test_a_file_system_without_locks_is_refused_unless_the_user_goes_on_without(
     monkeypatch.setattr(fcntl, "flock", without_locks)
     with pytest.raises(NoLocksError, match=r"has no file locks \(.*--no-lock"), hold_lock(path):
         pass
+    with pytest.raises(NoLocksError):
+        has_locks(path)
     monkeypatch.setenv(NO_LOCK, "1")
     with hold_lock(path), hold_lock(path, shared=True):
         pass
+    assert not has_locks(path)
 
 
 def test_going_on_without_locks_changes_nothing_where_there_are_some(
     path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(NO_LOCK, "1")
+    assert has_locks(path)
     with pytest.raises(LockHeldError), hold_lock(path):
         pass

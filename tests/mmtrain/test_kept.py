@@ -8,6 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from mmdata.store.array import open_array
+from mmtrain.data import cache_plan
 from mmtrain.kept import HOST, Kept, keep_rows
 from mmtrain.observer import RunStart, TrainingObserver
 from mmtrain.page.live import without_page
@@ -98,7 +99,7 @@ def test_rows_are_kept_where_that_pays_or_is_asked_for(
     tiny: TinyStudy, settings: dict[str, Any], *, is_kept: bool
 ) -> None:
     task, plan = keep_rows(Kept(), tiny.prepare(inputs=("t1",), **settings), runs_follow=False)
-    assert (task.rows is not None) == is_kept == (plan.place is not None)
+    assert (task.rows is not None) == is_kept == (plan.device is not None)
 
 
 def test_a_run_that_streams_lets_go_of_rows_that_were_erased(fresh_tiny: TinyStudy) -> None:
@@ -137,9 +138,23 @@ def test_the_budget_is_told_before_the_first_step(tiny: TinyStudy) -> None:
     assert "stay in the host's memory, up to 0.00 GB; what does not fit is read from the stores" in note
 
 
+def test_workers_of_one_machine_share_the_memory_of_the_host_also_where_each_has_its_own_device(
+    tiny: TinyStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 800_000_000
+    monkeypatch.setattr(cache_plan, "available_bytes", lambda: free)
+    settings: dict[str, Any] = {"inputs": ("t1",), "augment": "none", "copies": 0, "cache": "host"}
+    allowed = []
+    for num_on_machine in (1, 8):
+        kept = Kept(num_on_machine=num_on_machine)
+        keep_rows(kept, tiny.prepare(**settings), runs_follow=True)
+        allowed.append(kept.rows[HOST].allowed_bytes)
+    assert allowed == [free // 2, free // 2 // 8]
+
+
 def test_rows_on_the_device_that_computes_are_put_in_behind_the_transfer(tiny: TinyStudy) -> None:
     settings: dict[str, Any] = {"inputs": ("t1",), "cache": "device", "augment": "none", "copies": 0}
     task, plan = keep_rows(Kept(), tiny.prepare(**settings), runs_follow=True)
     assert task.rows is not None
     assert task.rows.device == torch.device("cpu")
-    assert plan.place == "host"
+    assert plan.device == "host"

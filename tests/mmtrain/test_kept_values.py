@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmtrain.kept_values import KeptValues
+from mmtrain import kept_values
+from mmtrain.kept_values import MOST_BYTES, KeptValues, values_budget
 
 
 def test_what_was_not_asked_for_the_longest_goes_first() -> None:
@@ -31,3 +32,21 @@ def test_a_value_takes_the_place_of_the_one_before_also_where_it_is_too_large() 
         kept.keep("a", size, size)
         assert kept.held_bytes == expected
     assert kept.find("a") is None
+
+
+@pytest.mark.parametrize(
+    ("available", "num_sharing", "limit", "expected"),
+    [
+        (1000, 1, None, 250),
+        (1000, 5, None, 50),
+        (1000, 5, 40, 40),
+        (1000, 5, 60, 50),
+        (64 * MOST_BYTES, 8, None, MOST_BYTES),
+        (8 * MOST_BYTES, 8, None, MOST_BYTES // 4),
+    ],
+)
+def test_the_bound_is_a_share_of_what_is_available_and_no_more_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, available: int, num_sharing: int, limit: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(kept_values, "available_bytes", lambda: available)
+    assert values_budget(num_sharing, limit) == expected

@@ -14,7 +14,7 @@ import pytest
 from mmdata.errors import ClusterError
 from mmdata.execution import pools, tasks
 from mmdata.execution.slurm import SlurmPool
-from mmdata.execution.tasks import run_tasks
+from mmdata.execution.tasks import leave_worker, run_tasks
 
 SBATCH = """#!/bin/sh
 if [ "$1" = --test-only ]; then
@@ -109,6 +109,26 @@ def test_work_goes_on_when_a_job_is_killed(jobs: Path, tmp_path: Path) -> None:
             kill_a_job(jobs)
         slept.append(result)
     assert len(slept) == 12
+
+
+def leave_once(left: Path) -> int:
+    """Leave the worker unless one was left before; return the number of the process that did not."""
+    if not left.exists():
+        left.write_text(str(os.getpid()))
+        leave_worker()
+    return os.getpid()
+
+
+def test_a_task_may_leave_its_job_and_is_done_by_the_next(
+    jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of the jobs, which import this file
+    monkeypatch.setitem(pools._OWN_CLUSTER_SETTINGS, "distributed.deploy.lost-worker-timeout", "1s")
+    left = tmp_path / "left"
+    (number,) = run_tasks(leave_once, [left], workers=SlurmPool(jobs=1, directory=tmp_path / "slurm"))
+    assert number != int(left.read_text())
+    assert len(list(jobs.iterdir())) == 2
 
 
 def test_a_job_that_is_gone_is_submitted_again(jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

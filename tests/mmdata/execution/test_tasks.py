@@ -128,6 +128,25 @@ def test_a_crash_ends_the_work_where_tasks_cannot_be_isolated() -> None:
         list(run_tasks(square_batch, [Batch(numbers=(CRASHING,))], workers=1))
 
 
+def kill_unless_marked_often(folder: Path) -> int:
+    """Leave a mark and kill this process, unless there are four marks."""
+    marks = len(list(folder.iterdir()))
+    if marks < 4:
+        (folder / str(marks)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return marks
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_a_task_that_loses_its_workers_is_done_again_while_work_comes_further(tmp_path: Path, *, further: bool) -> None:
+    results = run_tasks(kill_unless_marked_often, [tmp_path], workers=1, came_further=lambda: further)
+    if further:
+        assert list(results) == [4]
+        return
+    with pytest.raises(CapacityError, match="killed again and again"):
+        list(results)
+
+
 def test_a_task_that_kills_its_worker_though_isolated_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "MAX_KILLS", 1)
     isolated = []

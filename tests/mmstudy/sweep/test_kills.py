@@ -17,9 +17,11 @@ import polars as pl
 import pytest
 
 NUM_KILLS = 10
-JOBS = 8
+JOBS = 9
+"""A trunk, two heads on its embeddings, two networks without volumes, four baselines."""
 SWEEP = (
     *("sweep", "--target", "age,weight", "--inputs", "flair", "--inputs", "connectivity", "--baselines", "linear"),
+    *("--method", "frozen"),
     *("--epochs", "3", "--device", "cpu", "--checkpoint-minutes", "0.0001", "--workers", "2"),
 )
 

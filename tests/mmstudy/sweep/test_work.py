@@ -1,7 +1,11 @@
 """Workers bring every job of a sweep to its end, whatever becomes of one of them."""
 
+import errno
 import json
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
@@ -10,36 +14,77 @@ from typing import Any
 import duckdb
 import pytest
 
+from mmbase.json_text import read_json
 from mmbase.lock import hold_lock
 from mmdata.study import Study
+from mmstudy.sweep import health
+from mmstudy.sweep import state as state_module
+from mmstudy.sweep import work as module
 from mmstudy.sweep.begin import begin_sweep
 from mmstudy.sweep.directory import SweepDirectory, find_sweep
+from mmstudy.sweep.health import BrokenWorkerError
 from mmstudy.sweep.plan import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmstudy.sweep.state import JobState, read_state, read_states, write_state
 from mmstudy.sweep.status import sweep_status
 from mmstudy.sweep.stored_plan import read_plan
+from mmstudy.sweep.watch import StopWatch
 from mmstudy.sweep.work import MAX_ATTEMPTS, work
+from mmstudy.sweep.worker_process import BROKEN, WorkerTerms
+from mmtrain.checkpoint import read_progress
 from mmtrain.errors import TrainError
+from mmtrain.observer import EpochPosition
+from mmtrain.run import RunDirectory
 from mmtrain.stopping import TrainingStopped
 from tests.conftest import RunMm
 
+TRAIN = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
+LONGER = {**TRAIN, "epochs": 20}
 FLAIR, DWI = "fusion_age_flair_seed1337", "fusion_age_dwi_seed1337"
 
 
 def begin(study: Study, **settings: Any) -> SweepDirectory:
     """Begin a sweep of small models of age."""
     asked = {"targets": ("age",), "input_sets": (("flair",), ("dwi",)), "baselines": ("constant",)}
-    train = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
-    plan = plan_sweep(study, SweepSettings(**{**asked, "train": train, **settings}))
+    plan = plan_sweep(study, SweepSettings(**{**asked, "train": TRAIN, **settings}))
     return begin_sweep(study, "sweep", plan, (), retry=False)
 
 
-def do(study: Study, sweep: SweepDirectory) -> list[str]:
+def do(study: Study, sweep: SweepDirectory, seconds: float | None = None) -> list[str]:
     """Work in this process; return what was told."""
     told: list[str] = []
-    work(study, sweep, execution={"device": "cpu"}, command="test", parent=None, tell=told.append)
+    terms = WorkerTerms(execution={"device": "cpu"}, seconds=seconds)
+    work(study, sweep, terms=terms, command="test", parent=None, tell=told.append)
     return told
+
+
+def state_of(sweep: SweepDirectory, job: str) -> JobState:
+    """Return what became of a job that was begun."""
+    state = read_state(sweep, job)
+    assert state is not None
+    return state
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, sweep: SweepDirectory, num_steps: int) -> None:
+    """Ask the workers of a sweep to stop after so many steps of the first epoch of a run."""
+
+    def on_step(watch: StopWatch, position: EpochPosition) -> None:
+        del watch
+        if position.steps >= num_steps:
+            sweep.stop.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StopWatch, "on_step", on_step)
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception, before: Callable[[], object] = lambda: None) -> None:
+    """Let every job fail by an error."""
+
+    def fail(*_: object) -> None:
+        before()
+        raise error
+
+    monkeypatch.setattr(module, "train_job", fail)
 
 
 def outcomes(sweep: SweepDirectory) -> dict[str, str]:
@@ -103,9 +148,141 @@ def test_a_job_whose_process_dies_again_and_again_is_given_up(own_study: Study) 
     write_state(sweep, DWI, JobState(outcome="begun", attempts=MAX_ATTEMPTS, command="another"))
     do(own_study, sweep)
     assert outcomes(sweep) == {FLAIR: "failed", DWI: "finished"}
-    state = read_state(sweep, FLAIR)
-    assert state is not None
-    assert "has died 3 times" in state.error
+    assert "has died 3 times" in state_of(sweep, FLAIR).error
+
+
+def test_an_attempt_that_was_asked_to_stop_is_no_death_and_the_run_goes_on_from_its_checkpoint(
+    own_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = begin(own_study, input_sets=(("flair",),), baselines=(), train=LONGER)
+    with monkeypatch.context() as patched:
+        stop_after(patched, sweep, 1)
+        for _ in range(MAX_ATTEMPTS + 2):
+            sweep.stop.unlink(missing_ok=True)
+            with pytest.raises(TrainingStopped):
+                do(own_study, sweep)
+            state = state_of(sweep, FLAIR)
+            assert (state.outcome, state.attempts) == ("begun", 0)
+    sweep.stop.unlink()
+    do(own_study, sweep)
+    assert state_of(sweep, FLAIR).outcome == "finished"
+    assert state_of(sweep, FLAIR).run_id == state.run_id
+
+
+def test_a_job_that_was_further_whenever_its_process_died_is_not_given_up(
+    own_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = begin(own_study, input_sets=(("flair",),), baselines=(), train=LONGER)
+    with monkeypatch.context() as patched, pytest.raises(TrainingStopped):
+        stop_after(patched, sweep, 1)
+        do(own_study, sweep)
+    sweep.stop.unlink()
+    stopped = state_of(sweep, FLAIR)
+    progress = read_progress(RunDirectory(own_study.layout.runs / stopped.run_id).checkpoint)
+    reached = (progress.epoch, progress.part.steps)
+    assert reached > (0, 0)
+    write_state(sweep, FLAIR, replace(stopped, attempts=MAX_ATTEMPTS, reached=reached))
+    do(own_study, sweep)
+    assert state_of(sweep, FLAIR).outcome == "failed"
+    write_state(sweep, FLAIR, replace(stopped, attempts=MAX_ATTEMPTS, reached=(0, 0)))
+    do(own_study, sweep)
+    assert state_of(sweep, FLAIR).outcome == "finished"
+
+
+def test_a_worker_whose_time_is_over_begins_no_job(own_study: Study) -> None:
+    sweep = begin(own_study, baselines=())
+    with pytest.raises(TrainingStopped):
+        do(own_study, sweep, seconds=0.0)
+    assert outcomes(sweep) == {}
+
+
+def test_a_job_that_another_machine_has_finished_is_not_done_again_where_its_file_is_seen_late(
+    own_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plays a client of NFS that takes a file for missing until it asks the server to make it."""
+    sweep = begin(own_study, baselines=())
+    for name in (FLAIR, DWI):
+        write_state(sweep, name, JobState(outcome="finished", run_id="of_another_machine"))
+    asked: set[str] = set()
+
+    def open_file(path: Any, flags: int, mode: int = 0o777, **others: Any) -> int:
+        if flags & os.O_CREAT:
+            asked.add(str(path))
+        return plain_open(path, flags, mode, **others)
+
+    def read(path: Path, shape: Any) -> Any:
+        if str(path) not in asked:
+            raise FileNotFoundError(path)
+        return read_json(path, shape)
+
+    plain_open = os.open
+    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(state_module, "read_json", read)
+    runs = sorted(own_study.layout.runs.glob("*"))
+    assert do(own_study, sweep) == []
+    assert sorted(own_study.layout.runs.glob("*")) == runs
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA error: an illegal memory access was encountered"), TrainError("")]
+)
+def test_a_job_on_a_device_that_broke_is_left_as_begun_and_no_other_is_begun(
+    own_study: Study, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    sweep = begin(own_study, baselines=())
+
+    def break_device() -> None:
+        def fail(_: object) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        monkeypatch.setattr(health, "_compute_on", fail)
+
+    fail_with(monkeypatch, error, break_device)
+    with pytest.raises(BrokenWorkerError, match="device cpu cannot be used: CUDA error"):
+        do(own_study, sweep)
+    assert list(outcomes(sweep).values()) == ["begun"]
+    (begun,) = outcomes(sweep)
+    assert state_of(sweep, begun).attempts == 1
+    with pytest.raises(BrokenWorkerError):
+        do(own_study, sweep)  # which sees it before it begins a job
+    assert list(outcomes(sweep).values()) == ["begun"]
+
+
+def test_a_disk_that_goes_while_a_job_is_done_fails_no_job(own_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = begin(own_study, baselines=())
+    away = sweep.plan.with_name("away")
+    fail_with(monkeypatch, OSError(errno.ESTALE, "Stale file handle"), lambda: sweep.plan.rename(away))
+    with pytest.raises(BrokenWorkerError, match="disk cannot be read"):
+        do(own_study, sweep)
+    away.rename(sweep.plan)
+    assert list(outcomes(sweep).values()) == ["begun"]
+
+
+def test_files_of_the_sweep_that_cannot_be_written_are_no_jobs_failure(
+    own_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = begin(own_study, baselines=())
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module, "write_state", fail)
+    with pytest.raises(BrokenWorkerError, match="cannot be read or written: Input/output error"):
+        do(own_study, sweep)
+    assert outcomes(sweep) == {}
+
+
+def test_a_worker_to_whom_one_job_after_the_other_fails_without_a_known_reason_ends(
+    own_study: Study, run_mm: RunMm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = begin(own_study)
+    fail_with(monkeypatch, ZeroDivisionError("of nobody knows what"))
+    result = run_mm("--study", own_study.layout.root, "sweep", "work", sweep.name)
+    assert result.exit_code == BROKEN
+    assert result.stderr.splitlines()[-1].startswith(
+        "3 jobs in a row have failed, the last with ZeroDivisionError: of nobody knows what."
+    )
+    assert sorted(outcomes(sweep).values()) == ["begun", "failed", "failed"]
 
 
 def test_a_request_to_stop_ends_the_work_before_the_next_job(own_study: Study) -> None:

@@ -1,13 +1,13 @@
 import pytest
 
 from mmtrain.config.execution import CacheChoice
-from mmtrain.data.cache_plan import CachePlace, allowed_share, plan_cache
+from mmtrain.data.cache_plan import CacheDevice, allowed_share, plan_cache
 
-ALLOWED: dict[CachePlace, int] = {"device": 1000, "host": 3000}
+ALLOWED: dict[CacheDevice, int] = {"device": 1000, "host": 3000}
 
 
 @pytest.mark.parametrize(
-    ("choice", "needed", "place"),
+    ("choice", "needed", "device"),
     [
         ("auto", 900, "device"),
         ("auto", 1001, "host"),
@@ -21,11 +21,11 @@ ALLOWED: dict[CachePlace, int] = {"device": 1000, "host": 3000}
     ],
 )
 def test_rows_are_kept_where_they_fit_or_where_they_are_wanted(
-    choice: CacheChoice, needed: int, place: CachePlace | None
+    choice: CacheChoice, needed: int, device: CacheDevice | None
 ) -> None:
     plan = plan_cache(choice, needed, ALLOWED, is_read_again=True)
-    assert plan.place == place
-    assert plan.allowed_bytes == (ALLOWED[place] if place else 0)
+    assert plan.device == device
+    assert plan.allowed_bytes == (ALLOWED[device] if device else 0)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_rows_that_take_much_memory_are_told_of() -> None:
 
 
 def test_rows_that_are_read_once_are_kept_only_where_asked_for() -> None:
-    assert plan_cache("auto", 9, ALLOWED, is_read_again=False).place is None
-    assert plan_cache("host", 9, ALLOWED, is_read_again=False).place == "host"
+    assert plan_cache("auto", 9, ALLOWED, is_read_again=False).device is None
+    assert plan_cache("host", 9, ALLOWED, is_read_again=False).device == "host"
 
 
 def test_no_more_is_allowed_than_is_free() -> None:
