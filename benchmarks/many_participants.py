@@ -27,7 +27,7 @@ from mmdata.study import Study, StudyConfig, create_study
 from mmdata.study_arrays import stored_modalities
 from mmstudy.ingest import _register, preview_ingest, update_catalog
 from mmstudy.settings import load_study
-from mmstudy.sweep.plan import plan_sweep
+from mmstudy.sweep.planning import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmstudy.withdraw import run_withdrawal
 

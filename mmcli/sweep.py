@@ -79,7 +79,8 @@ def sweep(
     from mmstudy.sweep.begin import begin_sweep
     from mmstudy.sweep.directory import sweep_directory
     from mmstudy.sweep.locking import allowed_workers
-    from mmstudy.sweep.plan import plain_plan, plan_sweep
+    from mmstudy.sweep.plan import plain_plan
+    from mmstudy.sweep.planning import plan_sweep
     from mmstudy.sweep.tables import plan_lines
 
     plan = plan_sweep(study, settings)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from mmtrain.metrics.classification import DECISION_THRESHOLD
+from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.metrics.metric import Values
 
 CONTINUOUS, BINARY = "continuous", "binary"

@@ -22,7 +22,7 @@ from mmtrain.bundles.results import read_results
 from mmtrain.errors import TrainError
 from mmtrain.held_out import ensemble_intervals
 from mmtrain.intervals import Intervals
-from mmtrain.metrics.classification import DECISION_THRESHOLD
+from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.models.card import ModelCard
 from mmtrain.models.trained import TrainedModel
 from mmtrain.run import RunDirectory

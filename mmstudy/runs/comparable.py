@@ -22,7 +22,7 @@ from mmbase.json_text import DamagedTextError, read_json
 from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.optimisation import OptimisationConfig
 from mmtrain.config.run import RunConfig
-from mmtrain.models.registry import load_architecture
+from mmtrain.models.names import FITTED_AT_ONCE
 from mmtrain.run import RunDirectory
 
 _OF_DATA = (
@@ -111,7 +111,7 @@ def participants_of(cohort: pl.DataFrame, targets: Sequence[str]) -> dict[str, s
 
 
 def _augments(config: RunConfig) -> bool:
-    return bool(config.data.volume_inputs) and load_architecture(config.model.model).fit is None
+    return bool(config.data.volume_inputs) and config.model.model not in FITTED_AT_ONCE
 
 
 def _digest_of_settings(config: RunConfig, names: Collection[str]) -> str:

@@ -6,7 +6,8 @@ from mmdata.study import Study
 from mmstudy.progress import Progress
 from mmstudy.runs.plan import CriticalFindingsError, plan_run
 from mmstudy.sweep.cells import Cell
-from mmstudy.sweep.jobs import Job, settings_of_job
+from mmstudy.sweep.job_settings import settings_of_job
+from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan, scheme_of
 from mmtrain.errors import TrainError
 

@@ -77,7 +77,9 @@ def _require_same(sweep: SweepDirectory, there: SweepPlan, plan: SweepPlan) -> N
             f"The sweep {sweep.name} was begun with other settings: {told}.",
             f"Go on with it by mm sweep --name {sweep.name} alone, or give another --name to begin another.",
         )
-    if {job.name: job.participants for job in there.jobs} != {job.name: job.participants for job in plan.jobs}:
+    planned = {job.name: job.participants for job in plan.jobs}
+    others = [job for job in there.jobs if job.participants and planned.get(job.name) != job.participants]
+    if others or planned.keys() != {job.name for job in there.jobs}:
         raise TrainError(
             f"The study's samples have changed since the sweep {sweep.name} was planned.",
             "Give another --name to begin another: models of different samples cannot be compared.",

@@ -6,7 +6,7 @@ from mmbase.names import CONNECTIVITY
 from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan
 from mmstudy.sweep.settings import settings_of_all
-from mmtrain.models.registry import load_architecture
+from mmtrain.models.names import FITTED_AT_ONCE
 
 _EDGES = 10_000
 """What connectivity costs, in voxels: its 64,620 numbers meet one layer, a voxel meets many convolutions."""
@@ -38,14 +38,13 @@ def expected_costs(plan: SweepPlan) -> dict[str, float]:
     sizes = {of.cell.name: sum(of.population.n.values()) for of in plan.trainable}
     largest = max(sizes.values(), default=0)
     config = settings_of_all(plan.settings.train)
-    is_fitted = {name: load_architecture(name).fit is not None for name in {job.network for job in plan.jobs}}
     return {
         job.name: expected_cost(
             job,
             num_samples=max((sizes[cell] for cells in job.serves.values() for cell in cells), default=largest),
             side=config.data.side,
             epochs=config.optimisation.epochs,
-            is_fitted=is_fitted[job.network],
+            is_fitted=job.network in FITTED_AT_ONCE,
         )
         for job in plan.jobs
     }

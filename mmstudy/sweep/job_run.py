@@ -12,7 +12,8 @@ from mmstudy.runs.enter import enter_run
 from mmstudy.runs.plan import RunPlan, plan_run
 from mmstudy.runs.train import find_unfinished
 from mmstudy.sweep.directory import SweepDirectory
-from mmstudy.sweep.jobs import Job, settings_of_job
+from mmstudy.sweep.job_settings import settings_of_job
+from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan, scheme_of
 from mmstudy.sweep.state import JobState, write_state
 from mmstudy.sweep.watch import StopWatch

@@ -6,21 +6,16 @@ A job is one run. Methods share jobs where these are the same: a cell without vo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
 
-from mmbase.names import METADATA, VOLUME_MODALITIES
-from mmbase.settings import settings_of
-from mmstudy.runs.defaults import settings_that_apply
+from mmbase.names import VOLUME_MODALITIES
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.settings import BASELINE_METHOD, SweepSettings
-from mmtrain.config.augmentation import AugmentationConfig
 from mmtrain.config.model import ModelConfig
 from mmtrain.errors import TrainError
 
 FUSION = ModelConfig().model
 MAX_NAME_BYTES = 230
 """Of a job; a file's name has 255 at most, its ending and that of a draft among them."""
-_OF_AUGMENTATION = {setting.name for setting in settings_of(AugmentationConfig)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,21 +158,3 @@ def require_short_names(jobs: Sequence[Job]) -> None:
                 f"{MAX_NAME_BYTES} bytes together, too many for a file's name.",
                 "Shorten the names of features or groups in study.toml.",
             )
-
-
-def settings_of_job(job: Job, settings: SweepSettings, required_inputs: Sequence[str]) -> dict[str, Any]:
-    """Return what its run is asked for with, by the names of settings in study.toml.
-
-    Of the settings that all runs share it has those that its network knows.
-    """
-    own = {
-        "inputs": job.inputs,
-        **({"metadata_blocks": job.blocks} if METADATA in job.inputs else {}),
-        "model": job.network,
-        "seed": job.seed,
-        "required_inputs": tuple(required_inputs),
-    }
-    shared = settings_that_apply(settings.train, {**settings.train, **own})
-    if job.trunk:  # embeddings are of volumes as they are
-        shared = {name: value for name, value in shared.items() if name not in _OF_AUGMENTATION}
-    return {**shared, **own}

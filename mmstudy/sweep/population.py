@@ -1,6 +1,6 @@
 """Who the cells of a target are trained, validated and tested on, and which cells cannot be trained."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from catalog.cohorts import build_cohort, split_sizes
@@ -10,20 +10,9 @@ from catalog.fields import Dictionary
 from catalog.splits.schemes import SplitScheme
 from catalog.statements import fetch_frame
 from mmstudy.runs.comparable import participants_of
+from mmstudy.sweep.plan import Population
 
 _STORED_SQL = "SELECT modality, count(*) AS n FROM scans WHERE status = 'stored' GROUP BY modality"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Population:
-    """Who the models of some targets use."""
-
-    n: Mapping[str, int] = field(default_factory=dict)
-    """Samples by split; empty where no model can be trained."""
-    participants: Mapping[str, str] = field(default_factory=dict)
-    """Target to the hash of who is in which split."""
-    reason: str = ""
-    """Why no model can be trained; empty where one can."""
 
 
 def stored_counts(catalog: Connection) -> dict[str, int]:

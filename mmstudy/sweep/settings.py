@@ -12,10 +12,9 @@ from mmbase.json_text import shortened
 from mmbase.settings import DERIVED, STRICT, Option, settings_of
 from mmtrain.config.run import SECTIONS, RunConfig, describe_faults, parse_run_config
 from mmtrain.errors import TrainError
-from mmtrain.models.names import require_network
+from mmtrain.models.names import FITTED_AT_ONCE, require_network
 
 Method = Literal["separate", "shared", "frozen"]
-BASELINES = ("constant", "linear", "boosting")
 BASELINE_METHOD = "baseline"
 NONE = "none"
 """As an option's value: no baselines."""
@@ -39,7 +38,7 @@ class SweepSettings:
     """How cells are trained: separate, shared, frozen, or several of them."""
     networks: Annotated[tuple[str, ...], Option("--network")] = ("fusion",)
     """Networks of the method separate; shared and frozen have the network fusion."""
-    baselines: tuple[str, ...] = BASELINES
+    baselines: tuple[str, ...] = FITTED_AT_ONCE
     """Networks that every cell is compared with; none: leave them out."""
     seeds: tuple[int, ...] = ()
     """Train each model once for each of these seeds; left out: the study's own."""

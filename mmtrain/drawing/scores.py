@@ -10,7 +10,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from mmtrain.aggregates.decisions import Decisions, decide
 from mmtrain.aggregates.score_bins import ScoreBins, bin_scores
 from mmtrain.drawing.figures import BLUE, DASHED, GREY, INK, Picture, new_figure, new_note
-from mmtrain.metrics.classification import DECISION_THRESHOLD, auc, average_precision, prevalence
+from mmtrain.metrics.classification import auc, average_precision, prevalence
+from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.metrics.predicted import Predicted
 
 TOO_FEW = "Not shown: a class has fewer than ten\nparticipants in the test split."

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from mmtrain.metrics import decisions
-from mmtrain.metrics.decisions import ClassScore, Decided, decided_metric
+from mmtrain.metrics.decisions import DECISION_THRESHOLD, ClassScore, Decided, decided_metric
 from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights, means_of_draws, ratio_of_draws
 
-DECISION_THRESHOLD = 0.5
-"""Probability from which class 1 is decided."""
 NUM_BINS = 10
 """Of the probability, equally wide, for the calibration error."""
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from mmtrain.metrics.metric import Classes, Metric, Scored, Values, Weights, ratio_of_draws
 
+DECISION_THRESHOLD = 0.5
+"""Probability from which class 1 is decided."""
 Decided: TypeAlias = tuple[Classes, Classes]
 """True and decided class of each sample, shape (N,) each."""
 Decide: TypeAlias = Callable[[Scored], Decided]

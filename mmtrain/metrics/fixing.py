@@ -5,7 +5,8 @@ from sklearn import metrics as sk
 
 from mmbase.names import AGE
 from mmtrain.config.data import TargetConfig
-from mmtrain.metrics.classification import DECISION_THRESHOLD, true_classes
+from mmtrain.metrics.classification import true_classes
+from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.metrics.metric import AgeBias, Fixed, Metric, Scored, Values
 
 YEARS = "year"

@@ -5,6 +5,8 @@ from mmtrain.models import networks
 
 NETWORK = "network (--model)"
 """What a message calls it."""
+FITTED_AT_ONCE = ("constant", "linear", "boosting")
+"""Those that are not trained in epochs: the baselines of a sweep."""
 
 
 def network_names() -> tuple[str, ...]:

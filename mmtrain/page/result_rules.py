@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmbase.disclosure import SMALLEST_COUNT
-from mmtrain.metrics.classification import DECISION_THRESHOLD
+from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.metrics.registry import label_of, no_skill
 from mmtrain.page.facts import GroupFacts, Interval, TargetFacts
 from mmtrain.page.verdict import Verdict

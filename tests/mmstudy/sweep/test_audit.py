@@ -10,7 +10,8 @@ import pytest
 from mmdata.study import Study
 from mmstudy.sweep.audit import require_sound
 from mmstudy.sweep.directory import list_sweeps
-from mmstudy.sweep.plan import SweepPlan, plan_sweep
+from mmstudy.sweep.plan import SweepPlan
+from mmstudy.sweep.planning import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmtrain.errors import TrainError
 from tests.conftest import RunMm

@@ -15,7 +15,7 @@ from mmstudy.sweep import cluster
 from mmstudy.sweep.begin import begin_sweep
 from mmstudy.sweep.cluster import JOB_END, run_on_cluster, work_in_child
 from mmstudy.sweep.directory import find_sweep
-from mmstudy.sweep.plan import plan_sweep
+from mmstudy.sweep.planning import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmstudy.sweep.state import JobState, write_state
 from mmstudy.sweep.status import num_ended, sweep_status

@@ -8,7 +8,8 @@ from catalog.fields import load_dictionary
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.cost import expected_cost, in_order
 from mmstudy.sweep.grid import reference_cells, reference_targets
-from mmstudy.sweep.jobs import Job, make_jobs, require_short_names, settings_of_job
+from mmstudy.sweep.job_settings import settings_of_job
+from mmstudy.sweep.jobs import Job, make_jobs, require_short_names
 from mmstudy.sweep.settings import SweepSettings
 from mmtrain.errors import TrainError
 

@@ -9,7 +9,8 @@ import pytest
 from catalog.database import open_in_place
 from mmdata.study import Study
 from mmstudy.settings import load_study
-from mmstudy.sweep.plan import SweepPlan, plain_plan, plan_sweep
+from mmstudy.sweep.plan import SweepPlan, plain_plan
+from mmstudy.sweep.planning import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmtrain.errors import TrainError
 from tests.conftest import RunMm

@@ -23,7 +23,7 @@ from mmstudy.sweep import work as module
 from mmstudy.sweep.begin import begin_sweep
 from mmstudy.sweep.directory import SweepDirectory, find_sweep
 from mmstudy.sweep.health import BrokenWorkerError
-from mmstudy.sweep.plan import plan_sweep
+from mmstudy.sweep.planning import plan_sweep
 from mmstudy.sweep.settings import SweepSettings
 from mmstudy.sweep.state import JobState, read_state, read_states, write_state
 from mmstudy.sweep.status import sweep_status

@@ -4,7 +4,7 @@ import pytest
 
 from mmtrain.errors import TrainError
 from mmtrain.models import networks
-from mmtrain.models.names import network_names
+from mmtrain.models.names import FITTED_AT_ONCE, network_names
 from mmtrain.models.registry import load_architecture
 from mmtrain.models.trained import load_model
 
@@ -79,3 +79,8 @@ def test_a_network_that_is_fitted_at_once_learns_no_bins(tiny: Any) -> None:
     with pytest.raises(TrainError, match=r"linear is fitted at once and learns a value, not bins\. Leave --regression"):
         tiny.prepare(**given, regression="bins")
     tiny.prepare(**given, regression="value")
+
+
+def test_networks_that_are_fitted_at_once_are_known_without_loading_them() -> None:
+    fitted = [name for name in network_names() if load_architecture(name).fit is not None]
+    assert sorted(fitted) == sorted(FITTED_AT_ONCE)
