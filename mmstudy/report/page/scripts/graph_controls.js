@@ -33,7 +33,7 @@ function measureControls(settings, set) {
     makeSelect("Colour of nodes", groupings(), settings.grouping, set("grouping", false)),
     edges.length ? makeSelect("Edges", options(edges), edgeMeasure.name, chooseEdges) : make("p", {}, "This series has no edges."),
     told,
-    makeSlider("Edges shown", { low: 0, high: number, step: 1, value: Math.round(settings.share * number), shown }, (value) =>
+    makeSlider("Edges shown", { low: 0, high: number, step: 1, value: number ? numEdges(edgeMeasure, settings.share) : 0, shown }, (value) =>
       set("share", true)(number ? value / number : 0)),
   ].filter(Boolean);
 }

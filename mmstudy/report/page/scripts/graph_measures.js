@@ -26,10 +26,15 @@ function normalised(values, how) {
   return values.map((value) => (value === null ? null : share(value)));
 }
 
+/** Return how many edges a share of a measure's edges is; one at least, unless none are wanted. */
+function numEdges(measure, share) {
+  return share > 0 ? Math.max(1, Math.round(measure.strength.length * share)) : 0;
+}
+
 /** Return the strongest edges of a measure as links of d3, each with its strength and how strong it is among them. */
 function strongestLinks(measure, share, how) {
   if (!measure) return [];
-  const number = Math.round(measure.strength.length * share);
+  const number = numEdges(measure, share);
   const strengths = measure.strength.slice(0, number);
   const relative = normalised(strengths, how);
   return strengths.map((strength, edge) => ({
