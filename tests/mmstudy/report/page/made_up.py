@@ -43,14 +43,12 @@ def small_content(**more: Any) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "about": {
-            **{
-                "title": "Small",
-                "source": "runs",
-                "made_by": "mm",
-                "made_on": "2026-01-01",
-                "runs": "runs",
-                "hours": 1.5,
-            },
+            "title": "Small",
+            "source": "runs",
+            "made_by": "mm",
+            "made_on": "2026-01-01",
+            "runs": "runs",
+            "hours": 1.5,
             "notes": ["A note."],
             "counts": {"models": 5, "predict_one_class": 1, "not_better_than_baseline": 1},
         },
@@ -67,43 +65,64 @@ def small_content(**more: Any) -> dict[str, Any]:
         ],
         "models": _models(),
         "best": {
-            **{"model": [1, 2, 4], "chosen_on": ["validation"] * 3, "best_test_score": [0.6, 0.9, 0.55]},
-            **{"optimism": [0.0, 0.0, 0.0], "optimism_low": [None] * 3, "optimism_high": [None] * 3},
+            "model": [1, 2, 4],
+            "chosen_on": ["validation"] * 3,
+            "best_test_score": [0.6, 0.9, 0.55],
+            "optimism": [0.0, 0.0, 0.0],
+            "optimism_low": [None] * 3,
+            "optimism_high": [None] * 3,
         },
         "differences": {
-            **{
-                "family": ["less one input"],
-                "model": [1],
-                "other": [0],
-                "less": [[1]],
-                "difference": [0.1],
-                "low": [0.04],
-            },
-            **{"high": [0.16], "p": [0.001], "q": [0.002], "verdict": ["better"], "num_participants": [400]},
+            "family": ["less one input"],
+            "model": [1],
+            "other": [0],
+            "less": [[1]],
+            "difference": [0.1],
+            "low": [0.04],
+            "high": [0.16],
+            "p": [0.001],
+            "q": [0.002],
+            "verdict": ["better"],
+            "num_participants": [400],
         },
         "edges": [
-            {"name": "published_distance", "title": "inverse distance", "told": "Told.", "series": 0}
-            | {"one": [0], "other": [1], "strength": [3.5]}
+            {
+                "name": "published_distance",
+                "title": "inverse distance",
+                "told": "Told.",
+                "series": 0,
+                "one": [0],
+                "other": [1],
+                "strength": [3.5],
+            }
         ],
         "nodes": [
             {"name": "best_score", "title": "best score", "told": "Told.", "series": 0, "values": [0.6, 0.9]},
         ],
         "effects": {
-            **{
-                "domain": [0],
-                "series": [0],
-                "outcome": ["r2"],
-                "term": ["t1"],
-                "estimate": [0.2],
-                "se": [0.05],
-                "t": [4.0],
-            },
-            **{"df": [10], "p": [0.002], "low": [0.1], "high": [0.3], "num_cells": [12], "num_targets": [2]},
+            "domain": [0],
+            "series": [0],
+            "outcome": ["r2"],
+            "term": ["t1"],
+            "estimate": [0.2],
+            "se": [0.05],
+            "t": [4.0],
+            "df": [10],
+            "p": [0.002],
+            "low": [0.1],
+            "high": [0.3],
+            "num_cells": [12],
+            "num_targets": [2],
             "converged": [True],
         },
         "hours": {
-            **{"series": [0, 0], "set": [0, 1], "num_models": [1, 2], "mean": [10.0, 20.0], "low": [None, 15.0]},
-            **{"high": [None, 25.0], "hours": [0.2, 0.7]},
+            "series": [0, 0],
+            "set": [0, 1],
+            "num_models": [1, 2],
+            "mean": [10.0, 20.0],
+            "low": [None, 15.0],
+            "high": [None, 25.0],
+            "hours": [0.2, 0.7],
         },
         "data": {"targets": {"target": [0, 1], "train": ["1,000", "<10"]}},
         "methods_text": ["We trained models."],
@@ -135,7 +154,7 @@ def _models() -> dict[str, list[Any]]:
 
 
 def best_lines(content: Mapping[str, Any], target: int) -> tuple[str, str, str]:
-    """Return title, inputs and score of the best model of a target of a content with one series, as the page has them."""
+    """Return title, inputs and score of the best model of a target, of a content with one series, as the page says."""
     models, inputs = content["models"], content["inputs"]
     (model,) = [of for of in content["best"]["model"] if models["target"][of] == target]
     titles = " + ".join(inputs[place]["title"] for place in content["sets"][models["set"][model]])

@@ -1,4 +1,4 @@
-"""A report's page in a browser: what it asks for, what it says, and what can be done with it, also without a pointer."""
+"""A report's page in a browser: what it asks for, what it says, and what can be done, also without a pointer."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -258,7 +258,7 @@ def test_the_grid_has_every_model_and_marks_best_sets_and_flags(show: Show, publ
 def test_filters_of_the_grid_leave_what_they_say(show: Show, published: dict[str, Any]) -> None:
     shown = show(published, fragment="#grid")
     cells, models, sets = shown.page.locator("#panel-grid td.cell"), published["models"], published["sets"]
-    t1 = [place for place, of in enumerate(published["inputs"]) if of["name"] == "t1"][0]
+    t1 = next(place for place, of in enumerate(published["inputs"]) if of["name"] == "t1")
     shown.page.get_by_label("T1", exact=True).select_option("with")
     assert cells.count() == sum(t1 in sets[of] for of in models["set"])
     shown.page.get_by_label("T1", exact=True).select_option("without")
