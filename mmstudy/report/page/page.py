@@ -27,13 +27,15 @@ SCRIPTS = (
 STYLES = ("page", "table", "graph", "grid", "print")
 
 
-def report_page(content: Mapping[str, Any]) -> str:
+def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None) -> str:
     """Return the page of a report.
 
     Parameters
     ----------
     content
         Of `mmstudy.report.content.report_content`. A part that it lacks has no tab.
+    reload_seconds
+        After which the browser loads it again, while what it tells of still grows.
 
     Raises
     ------
@@ -48,6 +50,7 @@ def report_page(content: Mapping[str, Any]) -> str:
         scripts=Markup(scripts),
         style=Markup(style),
         content=Markup(embedded_json(content)),
+        reload_seconds=reload_seconds,
     )
 
 

@@ -10,11 +10,12 @@ const added = d3.group(differences.filter(({ family }) => family === LESS_ONE), 
  * two scores, without an interval.
  */
 function additionsOf(model) {
-  return added.get(model.index) ?? smallerModels(model).map((other) => ({
+  const additions = added.get(model.index) ?? smallerModels(model).map((other) => ({
     less: sets[model.set].filter((input) => !sets[other.set].includes(input)),
     difference: model.score === null || other.score === null ? null : model.score - other.score,
     low: null, high: null, q: null,
   }));
+  return d3.sort(additions, ({ less }) => less[0]);
 }
 
 /** Return the models from the largest sets that are part of a model's set. */

@@ -12,6 +12,14 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+let numControls = 0;
+
+/** Make a control with its label above it. */
+function makeControl(title, control) {
+  control.id ||= `control-${++numControls}`;
+  return make("div", { class: "control" }, make("label", { for: control.id }, title), control);
+}
+
 /** Make a labelled choice of one of some options, each {value, title}. */
 function makeSelect(title, options, value, changed) {
   const select = make(
@@ -20,19 +28,21 @@ function makeSelect(title, options, value, changed) {
     options.map((option) => make("option", { value: option.value }, option.title)),
   );
   select.value = value;
-  return make("label", { class: "control" }, make("span", {}, title), select);
+  return makeControl(title, select);
 }
 
 /** Make a labelled slider, which shows its value as text. */
 function makeSlider(title, { low, high, step, value, shown = String }, changed) {
-  const output = make("output", {}, shown(value));
   const input = make("input", { type: "range", min: low, max: high, step, value, "aria-valuetext": shown(value) });
+  const text = make("span", { class: "value", "aria-hidden": "true" }, shown(value));
   input.addEventListener("input", () => {
-    output.textContent = shown(Number(input.value));
-    input.setAttribute("aria-valuetext", output.textContent);
+    text.textContent = shown(Number(input.value));
+    input.setAttribute("aria-valuetext", text.textContent);
     changed(Number(input.value));
   });
-  return make("label", { class: "control" }, make("span", {}, title, " ", output), input);
+  const control = makeControl(title, input);
+  control.firstChild.after(text);
+  return control;
 }
 
 /** Make a labelled box to tick. */

@@ -12,7 +12,8 @@ function makeGraphTab() {
   const frame = make("div", { class: "frame" }, graph.drawing.node);
   const tools = make("div", { class: "tools" }, graphButtons(graph));
   const side = make("div", { class: "side" }, search.element, makeGraphControls(graph.settings, (mayMove) => graph.update(mayMove)));
-  frame.append(tools, legend);
+  frame.prepend(tools);
+  frame.append(legend);
   graph.whenRestyled = () => {
     legend.replaceChildren(...legendOf(graph).map(legendItem));
     table.fill();
@@ -30,7 +31,7 @@ function startGraph(graph) {
 }
 
 function makeGraph() {
-  const nodes = targets.map(() => ({}));
+  const nodes = targets.map((_, index) => ({ index }));
   const drawing = makeDrawing(nodes);
   const graph = { nodes, drawing, settings: { ...GRAPH_SETTINGS }, links: [], whenRestyled: () => {} };
   graph.forces = makeForces(nodes, drawing.move);
@@ -42,7 +43,7 @@ function makeGraph() {
   graph.restyle = () => restyle(graph);
   graph.update = (mayMove) => updateGraph(graph, mayMove);
   graph.open = (node) => graph.pane.show(node.index, neighboursOf(node.index, graph.links));
-  graph.showNode = (node, event = null) => showNode(graph, node, event);
+  graph.showNode = (node) => showNode(graph, node);
   graph.showNone = () => (hideHint(), drawing.light(null));
   graph.toggleFixed = (node) => {
     if (isFixed(node)) releaseNode(node);
@@ -92,12 +93,13 @@ function nodeLines(target) {
   return [title, domains[domain], `best from ${setTitle(best.set)}`, scoreText(best), choiceText(best), ...flagsOf(best)];
 }
 
-function showNode(graph, node, event) {
+/** Light a node and its neighbours, and say what it is in a corner, where no neighbour is covered. */
+function showNode(graph, node) {
   const neighbours = neighboursOf(node.index, graph.links);
   graph.drawing.light(new Set([node.index, ...neighbours.map(({ target }) => target)]), node.index);
   const lines = [...nodeLines(node.index), `${neighbours.length} neighbours`];
-  if (event) showHint(lines, event.clientX, event.clientY);
-  else showHintAt(lines, graph.drawing.dots.filter((other) => other === node).node());
+  const { left } = graph.drawing.dots.filter((other) => other === node).node().getBoundingClientRect();
+  showHintInCorner(lines, graph.drawing.node, left);
 }
 
 function legendOf(graph) {

@@ -76,5 +76,7 @@ function makeSearch(graph) {
     graph.focusNode(first);
   });
   const options = make("datalist", { id: "targets" }, targets.map(({ title }) => make("option", { value: title })));
-  return { element: make("label", { class: "control" }, make("span", {}, "Find a target"), input, options), input };
+  const element = makeControl("Find a target", input);
+  element.append(options);
+  return { element, input };
 }

@@ -15,7 +15,7 @@ function makeForces(nodes, moved) {
     links.links(ofLinks).distance(({ relative }) => settings.distance * (1.5 - relative));
     charge.strength(-settings.charge);
     x.strength(settings.gravity);
-    y.strength(settings.gravity * 1.35); // windows are wider than high
+    y.strength(settings.gravity * 2); // windows are wider than high
     apart.radius((node) => radiusOf(node) + 9);
   }
 

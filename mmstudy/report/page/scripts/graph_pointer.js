@@ -4,7 +4,7 @@
 function addPointer(graph) {
   const { drawing } = graph;
   drawing.dots
-    .on("pointerenter", (event, node) => graph.showNode(node, event))
+    .on("pointerenter", (event, node) => graph.showNode(node))
     .on("pointerleave", graph.showNone)
     .on("click", (event, node) => graph.open(node))
     .on("dblclick", (event, node) => graph.toggleFixed(node))

@@ -11,6 +11,16 @@ function showHint(lines, x, y) {
   box.style.top = `${Math.max(8, y + 18 > room.y ? y - height - 12 : y + 18)}px`;
 }
 
+/** Show lines in an upper corner of a frame, on the side where a point is not. */
+function showHintInCorner(lines, frame, x) {
+  const { left, right, top } = frame.getBoundingClientRect();
+  const isLeft = x - left < (right - left) / 2;
+  showHint(lines, isLeft ? right : left, top);
+  const box = document.getElementById("hint");
+  box.style.left = `${isLeft ? right - box.offsetWidth - 8 : left + 8}px`;
+  box.style.top = `${Math.max(8, top + 8)}px`;
+}
+
 /** Show lines below an element. */
 function showHintAt(lines, element) {
   const { left, bottom, width } = element.getBoundingClientRect();

@@ -6,7 +6,7 @@ function makeHoursTab() {
 }
 
 function hoursParts() {
-  const rows = rowsOf(content.hours).filter((row) => row.series === choice.series);
+  const rows = d3.sort(rowsOf(content.hours).filter((row) => row.series === choice.series), ({ set }) => set);
   const told = `${numberText(content.about.hours, 1)} hours of training in all. A run that several models share counts once in this sum.`;
   if (!rows.length) return [make("h2", {}, "Training time"), make("p", {}, told), make("p", {}, "Of this series no times are known.")];
   const minutes = d3.rollup(
@@ -30,7 +30,7 @@ function hoursParts() {
   return [
     make("h2", {}, "Training time"),
     make("p", {}, told),
-    make("p", { class: "small quiet" }, `Drawn from ${low} to ${high} minutes: points are models, the large one is the mean with its interval.`),
+    make("p", { class: "small quiet" }, `Drawn from ${numberText(low, 0)} to ${numberText(high, 0)} minutes: points are models, the large one is the mean with its interval.`),
     makeTable({ caption: "Training time by set of inputs", columns, rows }),
   ];
 }

@@ -9,13 +9,14 @@ const METRIC_TITLES = {
 /** Return a number with so many decimals, or a dash where it is not known. */
 function numberText(value, decimals = 3) {
   if (value === null || value === undefined) return UNKNOWN;
-  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "−");
+  const form = { minimumFractionDigits: decimals, maximumFractionDigits: decimals, signDisplay: "negative" }; // no −0.000
+  return value.toLocaleString("en", form).replace("-", "−");
 }
 
 /** Return a number with its sign. */
 function signedText(value, decimals = 3) {
   const text = numberText(value, decimals);
-  return value > 0 ? `+${text}` : text;
+  return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
 }
 
 /** Return an interval; nothing where it is not known. */

@@ -73,7 +73,7 @@ function modelsTable(target) {
     numberColumn("Minutes", "minutes", 0),
     { title: "Runs", value: (row) => row.runs.join(" "), show: runsCell },
   ];
-  const isEmpty = ({ title, value }) => title !== "Flags" && rows.every((row) => [null, undefined, ""].includes(value(row)));
+  const isEmpty = ({ value }) => rows.every((row) => [null, undefined, ""].includes(value(row)));
   const columns = all.filter((column) => column && !isEmpty(column));
   const sorted = columns.findIndex(({ title }) => title === metricTitle(target));
   const rowClass = (row) => [isBest(row) && "chosen", flagsOf(row).length && "flagged"].filter(Boolean).join(" ") || null;

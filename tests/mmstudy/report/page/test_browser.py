@@ -166,7 +166,7 @@ def test_the_search_lights_what_matches_and_enter_goes_there(show: Show, publish
     shown = show(published)
     titles = [target["title"] for target in published["targets"]]
     shown.page.locator("#search").fill("HBA1")
-    assert shown.page.locator(".node.is-lit").all_inner_texts() == [
+    assert shown.page.locator(".node.is-lit").all_text_contents() == [
         title for title in titles if "hba1" in title.lower()
     ]
     shown.page.keyboard.press("Enter")
