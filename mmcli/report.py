@@ -7,27 +7,36 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmcli.console import report as print_report
-from mmcli.console import warn
+from mmcli.console import say, warn
 from mmcli.options import JsonOption, OverwriteOption, dictionary_at_hand, study_of
-from mmcli.page import open_page
+from mmcli.page import open_address, open_page
 from mmcli.sweep import NameOption
 
 if TYPE_CHECKING:
+    from mmdata.study import Study
     from mmstudy.comparison.compare import Comparison
+    from mmstudy.sweep.directory import SweepDirectory
 
 SUFFIX = ".html"
 TITLE = "What can be predicted from what"
+RELOAD_SECONDS = 30
+"""After which a browser asks for a served page again."""
 
 
 def report(
     context: typer.Context,
-    output: Annotated[Path, typer.Option(help="File for the page, e.g. report.html.")],
+    output: Annotated[Path | None, typer.Option(help="File for the page, e.g. report.html.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Report the models of this table in the published 23 columns instead.")
     ] = None,
     name: NameOption = None,
     title: Annotated[str, typer.Option(help="What stands above the page.")] = TITLE,
     overwrite: OverwriteOption = False,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Serve the page to this machine's browser, and keep it up to date until Ctrl-C."),
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --serve; 0: any that is free.")] = 0,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,39 +48,96 @@ def report(
     \b
     mm report --output report.html                          the sweep of this study
     mm report --results TABLE.csv --output report.html      a published table
+    mm report --serve                                       while the sweep runs
     """  # noqa: D301 - click wants the control character itself
+    if results is not None and (name is not None or serve):
+        raise typer.BadParameter("is of a sweep, and a table has none", param_hint="--serve" if serve else "--name")
+    if (output is None) is not serve:
+        raise typer.BadParameter("or --serve is needed, and not both", param_hint="--output")
+    if output is None:
+        _serve(context, name, title, port, open_it=open_it, as_json=as_json)
+    else:
+        _write(context, output, results, name, title, overwrite=overwrite, open_it=open_it, as_json=as_json)
+
+
+def _write(
+    context: typer.Context,
+    output: Path,
+    results: Path | None,
+    name: str | None,
+    title: str,
+    *,
+    overwrite: bool,
+    open_it: bool,
+    as_json: bool,
+) -> None:
+    """Write the page to a file."""
     from catalog.export.files import require_writable
     from mmbase.files import write_text
-    from mmstudy.report.content import About, report_content
+    from mmstudy.comparison.origins import compare_sweep, compare_table
+    from mmstudy.report.content import About, address_of_runs, report_content
     from mmstudy.report.page.page import report_page
 
-    if results is not None and name is not None:
-        raise typer.BadParameter("a table has no sweep", param_hint="--name")
     require_writable(output, [SUFFIX], overwrite=overwrite)
-    comparison, runs = _of_sweep(context, name, output) if results is None else (_of_table(context, results), None)
-    source = "runs" if results is None else "table"
-    about = About(title=title, source=source, made_on=f"{datetime.now(UTC):%Y-%m-%d}", runs=runs)
-    content = report_content(comparison, dictionary_at_hand(context), about)
+    dictionary, runs = dictionary_at_hand(context), None
+    if results is None:
+        study, sweep = _sweep_of(context, name)
+        comparison, runs = compare_sweep(study, sweep, warn), address_of_runs(study.layout, output)
+    else:
+        comparison = compare_table(results, dictionary)
+    about = About(title=title, source="runs" if results is None else "table", made_on=_today(), runs=runs)
+    content = report_content(comparison, dictionary, about)
     write_text(output, report_page(content))
     if open_it:
         open_page(output)
-    told = {"page": str(output), **comparison.counts, "targets": len(content["targets"])}
+    told = {"page": str(output), **_counts_of(comparison)}
     line = f"Wrote {output}: {told['models']} models of {told['targets']} targets. Open it in a browser."
     print_report(as_json, told, [*comparison.notes, line])
 
 
-def _of_table(context: typer.Context, table: Path) -> "Comparison":
-    from mmstudy.comparison.origins import compare_table
-
-    return compare_table(table, dictionary_at_hand(context))
-
-
-def _of_sweep(context: typer.Context, name: str | None, output: Path) -> "tuple[Comparison, str | None]":
-    """Return a comparison, and the address of the study's runs as the page sees it."""
+def _serve(context: typer.Context, name: str | None, title: str, port: int, *, open_it: bool, as_json: bool) -> None:
+    """Serve the page of a sweep until Ctrl-C."""
     from mmstudy.comparison.origins import compare_sweep
-    from mmstudy.report.content import address_of_runs
+    from mmstudy.report.content import About, report_content
+    from mmstudy.report.page.page import report_page
+    from mmstudy.report.serving import LivePage, PageServer
+    from mmstudy.sweep.state import read_states
+    from mmstudy.sweep.stored_plan import read_plan
+
+    (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
+    jobs = {job.name: job for job in read_plan(sweep)[0].jobs}
+
+    def mark() -> frozenset[tuple[str, str]]:
+        return frozenset((job, state.outcome) for job, state in read_states(sweep, jobs).items())
+
+    def make() -> str:
+        about = About(title=title, source="runs", made_on=_today())
+        content = report_content(compare_sweep(study, sweep, warn), dictionary, about)
+        return report_page(content, reload_seconds=RELOAD_SECONDS)
+
+    page = LivePage(mark=mark, make=make)
+    page.text()  # what stands in the way is told before anybody is given an address
+    with PageServer(page, port) as server:
+        line = f"The page is at {server.address} for whoever has this address on this machine. End with Ctrl-C."
+        print_report(as_json, {"address": server.address}, [line])
+        if open_it:
+            open_address(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("The page is no longer served.")
+
+
+def _sweep_of(context: typer.Context, name: str | None) -> "tuple[Study, SweepDirectory]":
     from mmstudy.sweep.directory import find_sweep
 
     study = study_of(context)
-    sweep = find_sweep(study.layout, name)
-    return compare_sweep(study, sweep, warn), address_of_runs(study.layout, output)
+    return study, find_sweep(study.layout, name)
+
+
+def _counts_of(comparison: "Comparison") -> dict[str, int]:
+    return {**comparison.counts, "targets": comparison.results["target"].n_unique()}
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"

@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
+from mmbase.errors import MmError
+
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = (LOOPBACK, "localhost")
 _HEADERS = {
@@ -78,7 +80,11 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in _OWN_NAMES or not is_asked_for:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        content = self.server.page.text().encode()
+        try:
+            content = self.server.page.text().encode()
+        except MmError as error:
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
+            return
         self.send_response(HTTPStatus.OK)
         for header, value in _HEADERS.items():
             self.send_header(header, value)

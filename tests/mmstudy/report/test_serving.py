@@ -6,6 +6,7 @@ from threading import Thread
 
 import pytest
 
+from mmbase.errors import MmError
 from mmstudy.report.serving import LivePage, PageServer
 
 
@@ -16,6 +17,8 @@ class Told:
     times_made = 0
 
     def make(self) -> str:
+        if self.number < 0:
+            raise MmError("Nothing is <finished>.")
         self.times_made += 1
         return f"page {self.number} ✓"
 
@@ -69,3 +72,9 @@ def test_a_tunnel_to_this_machine_may_have_another_port(server: PageServer) -> N
 def test_nobody_outside_this_machine_can_ask(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1" and server.address.startswith("http://127.0.0.1:")
     assert len(server.token) >= 32
+
+
+def test_what_stands_in_the_way_of_the_page_is_told(server: PageServer, told: Told) -> None:
+    told.number = -1
+    status, text = ask(server, f"/{server.token}/")
+    assert status == 503 and "Nothing is &lt;finished&gt;." in text

@@ -60,7 +60,8 @@ function fixButton(graph, node) {
 
 function updateGraph(graph, mayMove) {
   graph.links = strongestLinks(graph.edgeMeasure(), graph.settings.share, graph.settings.edgeScale);
-  graph.forces.update(graph.settings, graph.links, restyle(graph));
+  const { clientWidth, clientHeight } = graph.drawing.node;
+  graph.forces.update(graph.settings, graph.links, restyle(graph), clientHeight > clientWidth);
   if (mayMove) graph.forces.warm();
   else graph.drawing.move();
   if (graph.pane.target !== null) graph.open(graph.nodes[graph.pane.target]);

@@ -2,6 +2,7 @@
 
 const NO_VALUE_RADIUS = 4;
 const FIT_MARGIN = 46;
+const LABEL_PIXELS = 12;
 
 /** Make the drawing in an element that the page lays out; it follows the element's size. */
 function makeDrawing(nodes) {
@@ -20,7 +21,7 @@ function makeDrawing(nodes) {
     drawing.lines = edges.selectAll("line").data(links).join("line").attr("stroke-width", widthOf);
     dots.attr("aria-label", labelOf).classed("fixed", isFixed);
     dots.select(".dot").attr("r", radiusOf).attr("fill", colourOf);
-    dots.select("text").attr("y", (node) => radiusOf(node) + 12);
+    dots.select("text").attr("dy", "0.9em").attr("y", (node) => radiusOf(node) + 2);
   };
 
   /** Put nodes and edges where they are now. */
@@ -46,7 +47,7 @@ function addZoom(drawing) {
   const zoom = d3.zoom().scaleExtent([0.2, 8]).on("zoom", ({ transform, sourceEvent }) => {
     drawing.transform = transform;
     drawing.wasZoomed = drawing.wasZoomed || Boolean(sourceEvent);
-    drawing.world.attr("transform", transform);
+    drawing.world.attr("transform", transform).style("font-size", `${LABEL_PIXELS / Math.min(1, transform.k)}px`);
   });
   drawing.svg.call(zoom).on("dblclick.zoom", null);
   drawing.zoomBy = (factor) => {

@@ -11,11 +11,11 @@ function makeForces(nodes, moved) {
   simulation.force("links", links).force("charge", charge).force("x", x).force("y", y).force("apart", apart);
 
   /** Take new settings and links; the nodes stay where they are until `settle` or `warm`. */
-  function update(settings, ofLinks, radiusOf) {
+  function update(settings, ofLinks, radiusOf, isTall) {
     links.links(ofLinks).distance(({ relative }) => settings.distance * (1.5 - relative));
     charge.strength(-settings.charge);
-    x.strength(settings.gravity);
-    y.strength(settings.gravity * 2); // windows are wider than high
+    x.strength(settings.gravity * (isTall ? 2 : 1)); // the graph gets the shape of its frame
+    y.strength(settings.gravity * (isTall ? 1 : 2));
     apart.radius((node) => radiusOf(node) + 9);
   }
 
