@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mmdata.store.schema import StudyLayout
+from mmstudy.report.content import address_of_runs
 from tests.conftest import RunMm
 from tests.mmcli.outcome import complaint
 
@@ -40,9 +42,20 @@ def test_a_table_that_is_none_is_refused_before_anything_is_written(run_mm: RunM
     assert "lacks the columns" in complaint(refused) and not (tmp_path / "report.html").exists()
 
 
-def test_a_table_has_no_sweep_to_name(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+def test_words_that_do_not_go_together_are_refused(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert run_mm("report", "--results", table, "--name", "sweep", "--output", page).exit_code == 2
+    assert run_mm("report", "--results", table, "--serve").exit_code == 2
+    assert run_mm("report", "--results", table).exit_code == 2
+    assert run_mm("report", "--serve", "--output", page).exit_code == 2
+
+
+def test_a_page_within_the_study_links_its_runs_and_a_page_elsewhere_does_not(tmp_path: Path) -> None:
+    layout = StudyLayout(tmp_path / "a study")
+    layout.root.mkdir()
+    assert address_of_runs(layout, layout.root / "report.html") == "runs"
+    assert address_of_runs(layout, layout.sweeps / "sweep" / "report.html") == "../../runs"
+    assert address_of_runs(layout, tmp_path / "report.html") is None
 
 
 def test_a_study_without_a_sweep_says_how_to_get_one(run_mm: RunMm, copy: Path, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 const choice = { series: Math.max(0, series.findIndex(({ method }) => method !== "baseline")), listeners: [] };
 
-/** Call somebody now, and again whenever another series is chosen or the colours change. */
+/** Call somebody now, and again whenever another series is chosen or the colours change; with whether things may move. */
 function whenChosen(listener) {
   choice.listeners.push(listener);
-  listener();
+  listener(true);
+}
+
+function tellListeners(mayMove) {
+  choice.listeners.forEach((listener) => listener(mayMove));
 }
 
 function chooseSeries(index) {
   choice.series = index;
-  choice.listeners.forEach((listener) => listener());
+  tellListeners(true);
 }
 
 /** Make the choice of the series; nothing where there is one alone. */
@@ -20,4 +24,6 @@ function makeSeriesChoice() {
   return [makeSelect("Models by", options, choice.series, (value) => chooseSeries(Number(value)))];
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chooseSeries(choice.series));
+for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(query).addEventListener("change", () => tellListeners(false));
+}

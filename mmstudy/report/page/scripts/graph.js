@@ -24,7 +24,7 @@ function makeGraphTab() {
 }
 
 function startGraph(graph) {
-  whenChosen(() => graph.update(true));
+  whenChosen((mayMove) => graph.update(mayMove));
   graph.forces.settle();
   graph.drawing.fit(graph.nodes);
   new ResizeObserver(() => graph.drawing.wasZoomed || graph.drawing.fit(graph.nodes)).observe(graph.drawing.node);

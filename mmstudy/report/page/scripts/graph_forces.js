@@ -31,7 +31,7 @@ function makeForces(nodes, moved) {
     else simulation.alpha(0.5).restart();
   }
 
-  return { update, settle, warm, stop: () => simulation.stop() };
+  return { update, settle, warm };
 }
 
 /** Hold a node where it is, or at a place. */

@@ -8,7 +8,7 @@ const KEYS_TOLD =
 
 /** Let keys do what the pointer does. */
 function addKeys(graph, search) {
-  const { drawing, nodes } = graph;
+  const { drawing } = graph;
   drawing.svg.on("keydown", (event) => {
     const node = d3.select(event.target.closest(".node")).datum();
     const act = ARROWS[event.key] && node ? () => goOrMove(graph, node, event) : keyActions(graph, node, search)[event.key];
@@ -21,7 +21,6 @@ function addKeys(graph, search) {
     graph.showNode(node);
   });
   drawing.dots.on("blur", graph.showNone);
-  return nodes;
 }
 
 function keyActions(graph, node, search) {

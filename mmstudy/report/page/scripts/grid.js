@@ -17,6 +17,7 @@ function makeGridTab() {
     panels.replaceChildren(...(made.length ? made : [make("p", {}, "No model is left by these filters.")]));
     const number = panels.querySelectorAll("td.cell").length;
     announce(`${number} models shown`);
+    if (pane.target !== null) pane.show(pane.target);
   }
 
   return { element, shown: () => whenChosen(fill) };

@@ -321,3 +321,13 @@ def test_printed_every_tab_is_there(show: Show) -> None:
     assert shown.page.locator("[role=tabpanel]:visible").count() == len(TABS)
     assert shown.page.locator("#panel-methods").inner_text().count("We trained models.") == 1
     assert not shown.page.locator("#tabs").is_visible()
+
+
+def test_a_dark_page_is_printed_in_light_colours(show: Show) -> None:
+    shown = show(small_content(), fragment="#grid", color_scheme="dark")
+    colour = "getComputedStyle(document.querySelectorAll('td.cell')[2]).backgroundColor"
+    dark = shown.page.evaluate(colour)
+    shown.page.emulate_media(media="print")
+    printed = shown.page.evaluate(colour)
+    shown.page.emulate_media(media="screen", color_scheme="light")
+    assert shown.page.evaluate(colour) == printed != dark
