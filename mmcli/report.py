@@ -40,7 +40,7 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what a sweep, or a published table, came to as one page.
+    """Write many models as one page to explore.
 
     A graph of the targets, the grid of all models, and what each input adds. The page loads nothing and shows no
     single person.

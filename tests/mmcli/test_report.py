@@ -16,8 +16,8 @@ def test_a_table_becomes_a_page(table: Path, run_mm: RunMm, tmp_path: Path) -> N
     page = tmp_path / "report.html"
     result = run_mm("report", "--results", table, "--output", page, "--title", "Mine & yours", "--json")
     assert result.exit_code == 0, result.output
-    counts = {"models": 2 * 7 + 2 * 32, "predict_one_class": 0, "not_better_than_baseline": 0}
-    assert json.loads(result.stdout) == {"page": str(page), **counts, "targets": 4}
+    told = json.loads(result.stdout)
+    assert (told["page"], told["models"], told["targets"]) == (str(page), 2 * 7 + 2 * 32, 4)
     text = page.read_text()
     assert "<title>Mine &amp; yours</title>" in text and '"title":"Mine & yours"' in text
     assert str(tmp_path) not in text and '"runs":null' in text

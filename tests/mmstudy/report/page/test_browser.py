@@ -325,7 +325,8 @@ def test_printed_every_tab_is_there(show: Show) -> None:
 
 def test_a_dark_page_is_printed_in_light_colours(show: Show) -> None:
     shown = show(small_content(), fragment="#grid", color_scheme="dark")
-    colour = "getComputedStyle(document.querySelectorAll('td.cell')[2]).backgroundColor"
+    colour = """new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() =>
+        tell(getComputedStyle(document.querySelectorAll("td.cell")[2]).backgroundColor))))"""
     dark = shown.page.evaluate(colour)
     shown.page.emulate_media(media="print")
     printed = shown.page.evaluate(colour)
