@@ -44,9 +44,9 @@ function termTitle(term) {
 
 function differenceParts() {
   if (!differences.length) return [];
-  const chosen = { family: differences[0].family, verdict: ANY };
   const table = make("div");
   const families = d3.sort(new Set(differences.map(({ family }) => family)));
+  const chosen = { family: families.includes(LESS_ONE) ? LESS_ONE : families[0], verdict: ANY };
   const verdicts = d3.sort(new Set(differences.map(({ verdict }) => verdict).filter(Boolean)));
   const choose = (name) => (value) => {
     chosen[name] = value;

@@ -1,5 +1,7 @@
 // The tab with the graph of targets.
 
+const SHARE_WITHOUT_MEASURE = 0.2;
+
 /** Make the tab; `shown` is called when it is seen for the first time, for only then has it a size. */
 function makeGraphTab() {
   const graph = makeGraph();
@@ -71,7 +73,7 @@ function updateGraph(graph, mayMove) {
 function restyle(graph) {
   const { settings } = graph;
   const measure = graph.nodeMeasure();
-  const shares = normalised(measure?.values ?? targets.map(() => 0.5), settings.nodeScale);
+  const shares = measure ? normalised(measure.values, settings.nodeScale) : targets.map(() => SHARE_WITHOUT_MEASURE);
   const radius = d3.scaleSqrt([0, 1], [settings.smallest, settings.largest]);
   const radiusOf = ({ index }) => (shares[index] === null ? NO_VALUE_RADIUS : radius(shares[index]));
   const { groups } = graph.grouping();
