@@ -24,6 +24,7 @@ from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
 from mmcli.predict import predict
+from mmcli.report import report
 from mmcli.runs import runs
 from mmcli.selftest import selftest
 from mmcli.study import init, status
@@ -33,8 +34,8 @@ from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, compare, page, evaluate, explain, predict, export_model),
-    *(bench, selftest),
+    *(init, verify, repair, qc, precompute_augs, train, runs, compare, report, page, evaluate, explain),
+    *(predict, export_model, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

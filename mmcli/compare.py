@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmcli.console import report, warn
-from mmcli.options import JsonOption, OverwriteOption, study_at_hand, study_of
+from mmcli.options import JsonOption, OverwriteOption, dictionary_at_hand, study_of
 from mmcli.sweep import NameOption
 
 if TYPE_CHECKING:
@@ -59,39 +59,17 @@ def _of_table(
 ) -> "tuple[Comparison, Path]":
     if output is None:
         raise typer.BadParameter("is needed with --table", param_hint="--output")
-    from catalog.fields import load_dictionary
-    from mmstudy.comparison.compare import compare as compare_scores
-    from mmstudy.comparison.published_table import read_published
-    from mmstudy.comparison.scores import choose_rows
-    from mmstudy.dictionary import study_dictionary
+    from mmstudy.comparison.origins import compare_table
 
-    study = study_at_hand(context)
-    dictionary = load_dictionary() if study is None else study_dictionary(study)
-    return compare_scores(choose_rows(read_published(table, dictionary), chosen), None), output
+    return compare_table(table, dictionary_at_hand(context), chosen), output
 
 
 def _of_sweep(
     context: typer.Context, name: str | None, chosen: dict[str, list[str]], output: Path | None
 ) -> "tuple[Comparison, Path]":
-    from mmstudy.comparison.compare import compare as compare_scores
-    from mmstudy.comparison.from_runs import scores_of_runs
-    from mmstudy.comparison.predictions import RunPredictions
-    from mmstudy.comparison.scores import choose_rows
-    from mmstudy.dictionary import study_dictionary
+    from mmstudy.comparison.origins import compare_sweep
     from mmstudy.sweep.directory import find_sweep
-    from mmstudy.sweep.results import require_results, served_cells, trunk_hours
-    from mmstudy.sweep.stored_plan import read_plan
 
     study = study_of(context)
     sweep = find_sweep(study.layout, name)
-    plan, _ = read_plan(sweep)
-    served, problems = served_cells(study, sweep, plan)
-    for problem in problems:
-        warn(problem)
-    require_results(sweep, plan, served, warn)
-    scores = choose_rows(scores_of_runs(served, study_dictionary(study)), chosen)
-    reader = RunPredictions({of.result.run_id: of.result.directory for of in served})
-    comparison = compare_scores(
-        scores, reader, each_its_own=plan.settings.each_its_own, trunk_hours=trunk_hours(study, sweep, plan)
-    )
-    return comparison, output or sweep.results
+    return compare_sweep(study, sweep, warn, chosen), output or sweep.results

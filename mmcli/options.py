@@ -12,6 +12,7 @@ from mmbase.version import VERSION
 from mmcli.console import warn
 
 if TYPE_CHECKING:
+    from catalog.fields import Dictionary
     from mmdata.study import Study
 
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -83,6 +84,21 @@ def study_at_hand(context: typer.Context) -> "Study | None":
     is_named = source is not None and source.name != "DEFAULT"
     root: Path = context.obj
     return study_of(context) if is_named or (root / "study.toml").exists() else None
+
+
+def dictionary_at_hand(context: typer.Context) -> "Dictionary":
+    """Return the features that the study at hand knows; where there is no study, those that mm knows.
+
+    Raises
+    ------
+    StudyError
+        There is no study where one was named, or its settings cannot be used.
+    """
+    from catalog.fields import load_dictionary
+    from mmstudy.dictionary import study_dictionary
+
+    study = study_at_hand(context)
+    return load_dictionary() if study is None else study_dictionary(study)
 
 
 def warn_of_salt(study: "Study") -> None:

@@ -45,6 +45,11 @@ def open_page(path: Path) -> None:
     if not path.exists():
         say(f"Run {path.parent.name} has no page yet. Write it with: mm page {path.parent.name}")
         return
+    open_address(path.resolve().as_uri(), shown=str(path))
+
+
+def open_address(address: str, *, shown: str | None = None) -> None:
+    """Open an address in the user's browser; where there is none with a window, say so and show it."""
     has_window = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if not (has_window and webbrowser.open(path.resolve().as_uri())):  # one without a window would take the terminal
-        say(f"There is no browser to open here. The page is {path}")
+    if not (has_window and webbrowser.open(address)):  # one without a window would take the terminal
+        say(f"There is no browser to open here. The page is {shown or address}")

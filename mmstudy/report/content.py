@@ -11,11 +11,15 @@ Lists of equal length under one name are the columns of a table. A model, target
 place in its table. What is not known is null. Nothing in it is about a single person, and no count is below ten.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
+from mmdata.store.schema import StudyLayout
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.contenders import find_contenders
 from mmstudy.report.associations import label_edges
@@ -44,6 +48,19 @@ class About:
     """runs or table."""
     made_on: str
     """A date."""
+    runs: str | None = None
+    """Address of the folder of runs as the page sees it; None: runs are named and not linked."""
+
+
+def address_of_runs(layout: StudyLayout, page: Path) -> str | None:
+    """Return the address of a study's runs relative to a page that lies in the study.
+
+    None for a page elsewhere: it would name folders of this machine, and what it names is not there once it is sent.
+    """
+    folder = page.resolve().parent
+    if not folder.is_relative_to(layout.root.resolve()):
+        return None
+    return quote(Path(os.path.relpath(layout.runs.resolve(), folder)).as_posix())
 
 
 def report_content(
@@ -92,6 +109,7 @@ def _plain_about(about: About, comparison: Comparison) -> dict[str, Any]:
         "source": about.source,
         "made_by": f"mm {VERSION}",
         "made_on": about.made_on,
+        "runs": about.runs,
         "notes": list(comparison.notes),
         "counts": comparison.counts,
         "hours": comparison.hours_in_all,

@@ -16,7 +16,6 @@ from mmstudy.report.edges import SCORE
 from mmstudy.report.graph_picture import DrawnGraph, draw_graph, lay_out
 from mmtrain.drawing.figures import to_png, to_svg
 
-FOLDER = "figures"
 Content = Mapping[str, Any]
 
 

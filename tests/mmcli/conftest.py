@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
+from catalog.fields import load_dictionary
+from mmstudy.comparison.published_table import published_csv_of_scores
+from mmstudy.comparison.scores import SCORES
+from mmstudy.sweep.grid import reference_cells
+
 SMALL_TRAINING = ("--inputs", "t1", "--channels", "2,2", "--epochs", 1, "--copies", 0, "--device", "cpu")
+TABLE_TARGETS = ("age", "sex", "Hb", "HDL")
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +53,25 @@ def umask() -> Iterator[None]:
     os.umask(old)
     yield
     os.umask(old)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up scores of the reference's cells of four targets; those with T1 are better by 0.1."""
+    dictionary = load_dictionary()
+    rows = []
+    for number, cell in enumerate(reference_cells(dictionary, TABLE_TARGETS)):
+        kind = dictionary[cell.target].kind
+        score = 0.5 + 0.1 * ("t1" in cell.inputs) + 0.001 * (number % 7)
+        known = {"balanced_accuracy": score, "auc": 0.7, "minutes": 10.0 + number % 5}
+        values = {} if kind == "binary" else {"r2": score, "r": score**0.5, "mae": 1.0}
+        plain = {"cell": cell.name, "target": cell.target, "domain": dictionary[cell.target].block}
+        plain |= {
+            "inputs": list(cell.inputs),
+            "blocks": list(cell.blocks),
+            "kind": kind,
+        }
+        rows.append({**dict.fromkeys(SCORES.names()), **plain, **known, **values})
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    path.write_text(published_csv_of_scores(pl.DataFrame(rows, schema=SCORES, orient="row")))
+    return path

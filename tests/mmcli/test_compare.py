@@ -3,38 +3,8 @@
 import json
 from pathlib import Path
 
-import polars as pl
-import pytest
-
-from catalog.fields import load_dictionary
-from mmstudy.comparison.published_table import published_csv_of_scores
-from mmstudy.comparison.scores import SCORES
-from mmstudy.sweep.grid import reference_cells
 from tests.conftest import RunMm
-
-TARGETS = ("age", "sex", "Hb", "HDL")
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made-up scores of the reference's cells of four targets; those with T1 are better by 0.1."""
-    dictionary = load_dictionary()
-    rows = []
-    for number, cell in enumerate(reference_cells(dictionary, TARGETS)):
-        kind = dictionary[cell.target].kind
-        score = 0.5 + 0.1 * ("t1" in cell.inputs) + 0.001 * (number % 7)
-        known = {"balanced_accuracy": score, "auc": 0.7, "minutes": 10.0 + number % 5}
-        values = {} if kind == "binary" else {"r2": score, "r": score**0.5, "mae": 1.0}
-        plain = {"cell": cell.name, "target": cell.target, "domain": dictionary[cell.target].block}
-        plain |= {
-            "inputs": list(cell.inputs),
-            "blocks": list(cell.blocks),
-            "kind": kind,
-        }
-        rows.append({**dict.fromkeys(SCORES.names()), **plain, **known, **values})
-    path = tmp_path_factory.mktemp("table") / "table.csv"
-    path.write_text(published_csv_of_scores(pl.DataFrame(rows, schema=SCORES, orient="row")))
-    return path
+from tests.mmcli.conftest import TABLE_TARGETS
 
 
 def test_a_table_becomes_tables_and_pictures(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
@@ -42,7 +12,7 @@ def test_a_table_becomes_tables_and_pictures(table: Path, run_mm: RunMm, tmp_pat
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["models"] == 2 * 7 + 2 * 32
-    assert {best["target"]: "t1" in best["inputs"] for best in told["best"]} == dict.fromkeys(TARGETS, True)
+    assert {best["target"]: "t1" in best["inputs"] for best in told["best"]} == dict.fromkeys(TABLE_TARGETS, True)
     assert "chosen on the test scores" in told["notes"][0]
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(told["files"])
     for name in ("grid-published", "training-time-published", "effects-published"):

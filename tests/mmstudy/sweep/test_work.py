@@ -415,13 +415,17 @@ def test_a_sweep_is_watched_until_no_job_is_left(own_study: Study, run_mm: RunMm
     assert json.loads(result.stdout)["finished"] == 1
 
 
-def test_nothing_of_a_sweep_names_a_sample(own_study: Study) -> None:
+def test_nothing_of_a_sweep_and_of_its_report_names_a_sample(own_study: Study, run_mm: RunMm) -> None:
     sweep = begin(own_study)
     do(own_study, sweep)
+    report = own_study.layout.root / "report.html"
+    result = run_mm("--study", own_study.layout.root, "report", "--output", report, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["models"] == 4 and '"runs":"runs"' in report.read_text()
     with duckdb.connect(str(own_study.layout.catalog), read_only=True) as catalog:
         names = [name for (name,) in catalog.execute("SELECT sample_id FROM samples").fetchall()]
     files = [path for path in sweep.path.rglob("*") if path.is_file()]
     assert files
-    for path in files:
+    for path in (*files, report):
         content = Path(path).read_text()
         assert not any(name in content for name in names), path.name

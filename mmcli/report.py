@@ -1,0 +1,169 @@
+"""`mm report`: what many models came to, as one page to explore."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmcli.console import report as print_report
+from mmcli.console import say, show_progress, warn
+from mmcli.options import JsonOption, OverwriteOption, dictionary_at_hand, study_of
+from mmcli.page import open_address, open_page
+from mmcli.sweep import NameOption
+
+if TYPE_CHECKING:
+    from mmdata.study import Study
+    from mmstudy.comparison.compare import Comparison
+    from mmstudy.sweep.directory import SweepDirectory
+
+SUFFIX, FIGURES = ".html", "figures"
+TITLE = "What can be predicted from what"
+RELOAD_SECONDS = 30
+"""After which a browser asks for a served page again."""
+
+
+def report(
+    context: typer.Context,
+    output: Annotated[Path | None, typer.Option(help="File for the page, e.g. report.html.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Report the models of this table in the published 23 columns instead.")
+    ] = None,
+    name: NameOption = None,
+    title: Annotated[str, typer.Option(help="What stands above the page.")] = TITLE,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Write every picture beside the page, in figures/: PNG, SVG and csv.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Serve the page to this machine's browser, and keep it up to date until Ctrl-C."),
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --serve; 0: any that is free.")] = 0,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write many models as one page to explore.
+
+    A graph of the targets, the grid of all models, and what each input adds. The page loads nothing and shows no
+    single person.
+
+    \b
+    mm report --output report.html                          the sweep of this study
+    mm report --results TABLE.csv --output report.html      a published table
+    mm report --serve                                       while the sweep runs
+    """  # noqa: D301 - click wants the control character itself
+    if results is not None and (name is not None or serve):
+        raise typer.BadParameter("is of a sweep, and a table has none", param_hint="--serve" if serve else "--name")
+    if (output is None) is not serve:
+        raise typer.BadParameter("or --serve is needed, and not both", param_hint="--output")
+    if figures and serve:
+        raise typer.BadParameter("is for a page that is written to a file", param_hint="--figures")
+    if output is None:
+        _serve(context, name, title, port, open_it=open_it, as_json=as_json)
+        return
+    from catalog.export.files import require_writable
+
+    require_writable(output, [SUFFIX], overwrite=overwrite)
+    if results is None:
+        comparison, content = _of_sweep(context, output, name, title)
+    else:
+        comparison, content = _of_table(context, results, title)
+    written = _write(comparison, content, output, figures=figures)
+    if open_it:
+        open_page(output)
+    told = {"page": str(output), **_counts_of(comparison), "figures": written}
+    lines = [f"Wrote {output}: {told['models']} models of {told['targets']} targets. Open it in a browser."]
+    if written:
+        lines.append(f"Wrote {len(written)} files to {_figures_of(output)}.")
+    print_report(as_json, told, [*comparison.notes, *lines])
+
+
+def _of_sweep(
+    context: typer.Context, output: Path, name: str | None, title: str
+) -> "tuple[Comparison, dict[str, Any]]":
+    """Return what is reported of a sweep and its study."""
+    from mmstudy.comparison.origins import compare_sweep
+    from mmstudy.outputs import record_output
+    from mmstudy.report.content import About, address_of_runs, report_content
+    from mmstudy.report.study_facts import read_study_facts
+
+    (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
+    comparison = compare_sweep(study, sweep, warn)
+    about = About(title=title, source="runs", made_on=_today(), runs=address_of_runs(study.layout, output))
+    record_output(study.layout, output)  # its means are of people who may withdraw
+    facts = read_study_facts(study, comparison, dictionary, show_progress)
+    return comparison, report_content(comparison, dictionary, about, facts)
+
+
+def _of_table(context: typer.Context, results: Path, title: str) -> "tuple[Comparison, dict[str, Any]]":
+    """Return what is reported of a table."""
+    from mmstudy.comparison.origins import compare_table
+    from mmstudy.report.content import About, report_content
+
+    dictionary = dictionary_at_hand(context)
+    comparison = compare_table(results, dictionary)
+    return comparison, report_content(comparison, dictionary, About(title=title, source="table", made_on=_today()))
+
+
+def _write(comparison: "Comparison", content: dict[str, Any], output: Path, *, figures: bool) -> list[str]:
+    """Write the page, and the figures where they are wanted; return the names of the latter."""
+    from mmbase.files import write_text
+    from mmstudy.report.figures import write_figures
+    from mmstudy.report.page.page import report_page
+
+    write_text(output, report_page(content))
+    return write_figures(comparison, content, _figures_of(output)) if figures else []
+
+
+def _figures_of(output: Path) -> Path:
+    """Return the folder of figures beside a page."""
+    return output.parent / FIGURES
+
+
+def _serve(context: typer.Context, name: str | None, title: str, port: int, *, open_it: bool, as_json: bool) -> None:
+    """Serve the page of a sweep until Ctrl-C."""
+    from mmstudy.comparison.origins import compare_sweep
+    from mmstudy.report.content import About, report_content
+    from mmstudy.report.page.page import report_page
+    from mmstudy.report.serving import LivePage, PageServer
+    from mmstudy.sweep.state import read_states
+    from mmstudy.sweep.stored_plan import read_plan
+
+    (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
+    jobs = {job.name: job for job in read_plan(sweep)[0].jobs}
+
+    def mark() -> frozenset[tuple[str, str]]:
+        return frozenset((job, state.outcome) for job, state in read_states(sweep, jobs).items())
+
+    def make() -> str:
+        about = About(title=title, source="runs", made_on=_today())
+        content = report_content(compare_sweep(study, sweep, warn), dictionary, about)
+        return report_page(content, reload_seconds=RELOAD_SECONDS)
+
+    page = LivePage(mark=mark, make=make)
+    page.text()  # what stands in the way is told before anybody is given an address
+    with PageServer(page, port) as server:
+        line = f"The page is at {server.address} for whoever has this address on this machine. End with Ctrl-C."
+        print_report(as_json, {"address": server.address}, [line])
+        if open_it:
+            open_address(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("The page is no longer served.")
+
+
+def _sweep_of(context: typer.Context, name: str | None) -> "tuple[Study, SweepDirectory]":
+    from mmstudy.sweep.directory import find_sweep
+
+    study = study_of(context)
+    return study, find_sweep(study.layout, name)
+
+
+def _counts_of(comparison: "Comparison") -> dict[str, int]:
+    return {**comparison.counts, "targets": comparison.results["target"].n_unique()}
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"

@@ -1,0 +1,95 @@
+"""A report's content as one page for a browser, which loads nothing and asks nobody.
+
+The page holds the content as JSON, and scripts that show it. Its policy names the scripts by their hashes, so no text
+of the content can be run, and forbids every request.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+LIBRARY = "vendor/d3.min.js"
+"""Of 7.9.2, as it was published; ADR 21."""
+SCRIPTS = (
+    *("elements", "content", "numbers", "choice", "colours", "hint", "table", "differences", "pane"),
+    *("graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
+    *("graph_table", "picture", "graph"),
+    *("strip", "grid_filters", "grid", "effects", "hours", "methods", "part", "tabs", "main"),
+)
+"""In the order in which they are put together: they share one scope, and only `main` does something when it is read."""
+STYLES = ("page", "table", "graph", "grid", "print")
+
+
+def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None) -> str:
+    """Return the page of a report.
+
+    Parameters
+    ----------
+    content
+        Of `mmstudy.report.content.report_content`. A part that it lacks has no tab.
+    reload_seconds
+        After which the browser loads it again, while what it tells of still grows.
+
+    Raises
+    ------
+    ValueError
+        It holds a number that JSON does not know, or a value that is none of its kinds.
+    """
+    library, scripts, style = _text(LIBRARY), _scripts(), "\n".join(_text(f"styles/{name}.css") for name in STYLES)
+    return _template().render(
+        title=content["about"]["title"],
+        policy=_policy((library, scripts), style),
+        library=Markup(library),
+        scripts=Markup(scripts),
+        style=Markup(style),
+        content=Markup(embedded_json(content)),
+        reload_seconds=reload_seconds,
+    )
+
+
+def embedded_json(content: Mapping[str, Any]) -> str:
+    r"""Return JSON that may stand within a script element: no text in it can end the element or begin a comment.
+
+    >>> embedded_json({"title": "</script>"})
+    '{"title":"\\u003c/script>"}'
+    """
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
+
+
+def _policy(scripts: Iterable[str], style: str) -> str:
+    """Return a policy that lets these scripts and this style act, shows pictures that lie in the page, and no more."""
+    allowed = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    """Return how a policy names a script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _scripts() -> str:
+    """Return the page's own scripts in one scope, so that they share names with each other and with nobody else."""
+    return '"use strict";\n(() => {\n' + "\n".join(_text(f"scripts/{name}.js") for name in SCRIPTS) + "\n})();"
+
+
+@cache
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("page.html.j2")

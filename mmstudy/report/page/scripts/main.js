@@ -1,0 +1,46 @@
+// The page as a whole: what is said above the tabs, and which tabs there are.
+
+/** Return the tabs whose parts the content has. */
+function presentTabs() {
+  const parts = (names) =>
+    Object.entries(names).filter(([name]) => hasPart(name)).map(([name, title]) => ({ title, part: content[name] }));
+  const certainty = parts({ calibration: "Calibration", subgroups: "Groups of participants" });
+  const data = parts({ data: "Data" });
+  return [
+    { name: "graph", title: "Graph", make: makeGraphTab },
+    { name: "grid", title: "Grid", make: makeGridTab },
+    (hasPart("effects") || differences.length) && { name: "inputs", title: "What an input adds", make: makeEffectsTab },
+    hasPart("hours") && { name: "time", title: "Training time", make: makeHoursTab },
+    certainty.length && { name: "calibration", title: "Calibration and groups", make: () => makePartsTab(certainty) },
+    data.length && { name: "data", title: "Data", make: () => makePartsTab(data) },
+    (hasPart("methods_text") || hasPart("limits")) && { name: "methods", title: "Methods and limits", make: makeMethodsTab },
+  ].filter(Boolean);
+}
+
+/** Return whether the content has a part with something in it. */
+function hasPart(name) {
+  const part = content[name];
+  if (part === null || part === undefined) return false;
+  return Array.isArray(part) ? part.length > 0 : Object.values(part).some((value) => value?.length !== 0);
+}
+
+function showSummary() {
+  const { about } = content;
+  const { models: number, predict_one_class: oneClass, not_better_than_baseline: notBetter } = about.counts;
+  const flagged = [oneClass && `${oneClass} predict one class`, notBetter && `${notBetter} are not better than a baseline`];
+  const told = [
+    `${number} models of ${targets.length} targets from ${sets.length} sets of inputs`,
+    ...flagged.filter(Boolean),
+    `${numberText(about.hours, 1)} hours of training`,
+  ];
+  document.getElementById("summary").textContent = `${told.join(" · ")}.`;
+  document.getElementById("notes").replaceChildren(...about.notes.map((note) => make("li", {}, note)));
+  document.getElementById("series").replaceChildren(...makeSeriesChoice());
+  document.getElementById("made").textContent = `Made by ${about.made_by} on ${about.made_on}. This file loads nothing and shows no single person.`;
+}
+
+document.addEventListener("fullscreenchange", () =>
+  (document.fullscreenElement ?? document.body).append(document.getElementById("hint")),
+);
+showSummary();
+showTabs(presentTabs());

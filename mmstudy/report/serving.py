@@ -1,0 +1,96 @@
+"""A page that is served to this machine's own browser while what it tells of still grows.
+
+The server listens on the loopback interface alone. The address has a token: another user of the machine, or a page of
+another site in the same browser, does not know it and gets nothing. Whoever asks under another name than that of this
+machine gets nothing either, so no site can point a name of its own here.
+"""
+
+import secrets
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
+from typing import Any
+
+from mmbase.errors import MmError
+
+LOOPBACK = "127.0.0.1"
+_OWN_NAMES = (LOOPBACK, "localhost")
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(kw_only=True)
+class LivePage:
+    """A page that is made anew when what it tells of has changed."""
+
+    mark: Callable[[], Hashable]
+    """Says whether anything has changed; cheap."""
+    make: Callable[[], str]
+    _made: tuple[Hashable, str] | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def text(self) -> str:
+        """Return the page as of now; whoever asks while it is made waits for it."""
+        with self._lock:
+            mark = self.mark()
+            if self._made is None or self._made[0] != mark:
+                self._made = (mark, self.make())
+            return self._made[1]
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves one page under an address that cannot be guessed."""
+
+    daemon_threads = True
+
+    def __init__(self, page: LivePage, port: int = 0) -> None:
+        """Take a port of the loopback interface; 0: any that is free.
+
+        Raises
+        ------
+        OSError
+            The port is taken.
+        """
+        super().__init__((LOOPBACK, port), _Handler)
+        self.page = page
+        self.token = secrets.token_urlsafe(24)
+
+    @property
+    def address(self) -> str:
+        """Return where the page is."""
+        return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    server: PageServer
+
+    def do_GET(self) -> None:
+        """Give the page to whoever knows its address."""
+        name = self.headers.get("Host", "").rpartition(":")[0]
+        is_asked_for = secrets.compare_digest(self.path.encode(), f"/{self.server.token}/".encode())
+        if name not in _OWN_NAMES or not is_asked_for:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            content = self.server.page.text().encode()
+        except MmError as error:
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
+            return
+        self.send_response(HTTPStatus.OK)
+        for header, value in _HEADERS.items():
+            self.send_header(header, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the address holds the token."""

@@ -1,0 +1,73 @@
+"""`mm report`: one page of a table's models."""
+
+import json
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from mmdata.store.schema import StudyLayout
+from mmstudy.report.content import address_of_runs
+from tests.conftest import RunMm
+from tests.mmcli.outcome import complaint
+
+
+def test_a_table_becomes_a_page(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    result = run_mm("report", "--results", table, "--output", page, "--title", "Mine & yours", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["page"], told["models"], told["targets"]) == (str(page), 2 * 7 + 2 * 32, 4)
+    text = page.read_text()
+    assert "<title>Mine &amp; yours</title>" in text and '"title":"Mine & yours"' in text
+    assert str(tmp_path) not in text and '"runs":null' in text
+
+
+def test_a_page_that_is_there_is_replaced_only_when_asked_to(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("mine")
+    refused = run_mm("report", "--results", table, "--output", page)
+    assert f"{page} exists" in complaint(refused).replace("\n", "") and page.read_text() == "mine"
+    assert run_mm("report", "--results", table, "--output", page, "--overwrite").exit_code == 0
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_page_is_an_html_file(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    assert "ends in .html" in complaint(run_mm("report", "--results", table, "--output", tmp_path / "report.pdf"))
+
+
+def test_a_table_that_is_none_is_refused_before_anything_is_written(run_mm: RunMm, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    refused = run_mm("report", "--results", tmp_path / "table.csv", "--output", tmp_path / "report.html")
+    assert "lacks the columns" in complaint(refused) and not (tmp_path / "report.html").exists()
+
+
+def test_words_that_do_not_go_together_are_refused(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert run_mm("report", "--results", table, "--name", "sweep", "--output", page).exit_code == 2
+    assert run_mm("report", "--results", table, "--serve").exit_code == 2
+    assert run_mm("report", "--results", table).exit_code == 2
+    assert run_mm("report", "--serve", "--output", page).exit_code == 2
+
+
+def test_a_page_within_the_study_links_its_runs_and_a_page_elsewhere_does_not(tmp_path: Path) -> None:
+    layout = StudyLayout(tmp_path / "a study")
+    layout.root.mkdir()
+    assert address_of_runs(layout, layout.root / "report.html") == "runs"
+    assert address_of_runs(layout, layout.sweeps / "sweep" / "report.html") == "../../runs"
+    assert address_of_runs(layout, tmp_path / "report.html") is None
+
+
+def test_a_study_without_a_sweep_says_how_to_get_one(run_mm: RunMm, copy: Path, tmp_path: Path) -> None:
+    refused = run_mm("--study", copy, "report", "--output", tmp_path / "report.html")
+    assert "no sweep yet" in complaint(refused) and "mm --study" in complaint(refused)
+
+
+def test_the_page_is_opened_where_there_is_a_window(
+    table: Path, run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: not opened.append(address))
+    monkeypatch.setenv("DISPLAY", ":0")
+    run_mm("report", "--results", table, "--output", tmp_path / "report.html", "--open")
+    assert opened == [(tmp_path / "report.html").resolve().as_uri()]
