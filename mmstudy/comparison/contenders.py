@@ -18,6 +18,8 @@ Row: TypeAlias = Mapping[str, Any]
 """A contender, by the columns of `find_contenders`."""
 OF_CONTENDER = ("target", "cell", "method", "network")
 SERIES = ("method", "network")
+CONSTANT = "constant"
+"""The network that predicts the same whatever it is given: its sets are not compared."""
 _SAME = ("domain", "kind", "inputs", "blocks")
 _AVERAGED = ("score", "val_score", "balanced_accuracy", "r2", "minutes")
 _MADE_EQUAL = {

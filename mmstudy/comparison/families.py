@@ -14,7 +14,7 @@ import polars as pl
 from scipy.stats import false_discovery_control
 
 from mmstudy.comparison.best import VALIDATION, choose_best
-from mmstudy.comparison.contenders import SERIES, Row, in_groups
+from mmstudy.comparison.contenders import CONSTANT, SERIES, Row, in_groups
 from mmstudy.comparison.elements import elements_of, find_units
 from mmstudy.comparison.paired import PAIRED, Pair
 from mmstudy.sweep.settings import BASELINE_METHOD
@@ -25,7 +25,7 @@ FALSE_DISCOVERIES = 0.05
 """Expected share of false ones among the differences that are called found."""
 FOUND = BETTER, WORSE = "better", "worse"
 """Verdicts of a difference that is called found."""
-_SEPARATE, _CONSTANT = "separate", "constant"
+_SEPARATE = "separate"
 
 
 def find_pairs(contenders: Sequence[Row]) -> list[Pair]:
@@ -35,7 +35,7 @@ def find_pairs(contenders: Sequence[Row]) -> list[Pair]:
     """
     pairs = [pair for of_cell in in_groups(contenders, "cell").values() for pair in _in_a_cell(contenders, of_cell)]
     for (_, network), series in in_groups(contenders, *SERIES).items():
-        if network != _CONSTANT:  # whatever it is given, it predicts the same
+        if network != CONSTANT:
             pairs += [*_less_one(contenders, series), *_best_against_others(contenders, series)]
     return pairs
 

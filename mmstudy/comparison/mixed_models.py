@@ -25,7 +25,7 @@ from scipy.stats import t as student
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from mmstudy.comparison.contenders import SERIES
+from mmstudy.comparison.contenders import CONSTANT, SERIES
 from mmstudy.comparison.contributions import CONTINUOUS
 from mmstudy.comparison.elements import Unit, elements_of, find_units
 from mmtrain.metrics.bootstrap import COVERAGE
@@ -66,7 +66,8 @@ class MixedModel:
 def domain_effects(contenders: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Return the effect of each input in each domain, and for each domain without a model a sentence that says why."""
     frames, missing = [EFFECTS.to_frame()], dict[tuple[str, str], list[str]]()
-    for (domain, *series), rows in contenders.group_by("domain", *SERIES, maintain_order=True):
+    told = contenders.filter(pl.col("network") != CONSTANT)
+    for (domain, *series), rows in told.group_by("domain", *SERIES, maintain_order=True):
         found = _effects_of(rows)
         if isinstance(found, str):
             reason = (domain or "targets without a domain", found)

@@ -42,7 +42,9 @@ def poor_calibration(target: TargetFacts) -> Verdict | None:
 def calibration_slope(target: TargetFacts) -> float | None:
     """Return by how much true values of the test split differ where predictions differ by 1; None of too few people."""
     predicted = target.predicted.get("test")
-    if predicted is None or predicted.num_participants < MIN_PEOPLE or np.std(predicted.prediction) == 0:
+    if predicted is None or predicted.num_participants < MIN_PEOPLE:
+        return None
+    if np.ptp(predicted.prediction) <= TINY * np.abs(predicted.prediction).max():  # the same for everybody
         return None
     return float(np.polyfit(predicted.prediction, predicted.truth, 1)[0])
 

@@ -100,7 +100,7 @@ function nodeLines(target) {
 function showNode(graph, node) {
   const neighbours = neighboursOf(node.index, graph.links);
   graph.drawing.light(new Set([node.index, ...neighbours.map(({ target }) => target)]), node.index);
-  const lines = [...nodeLines(node.index), `${neighbours.length} neighbours`];
+  const lines = [...nodeLines(node.index), neighbours.length === 1 ? "1 neighbour" : `${neighbours.length} neighbours`];
   const { left } = graph.drawing.dots.filter((other) => other === node).node().getBoundingClientRect();
   showHintInCorner(lines, graph.drawing.node, left);
 }
