@@ -3,7 +3,10 @@
 const OF_INDICES = {
   target: (index) => targets[index].title, domain: (index) => domains[index], series: (index) => series[index].title,
   set: setTitle, input: (index) => inputs[index].title,
-  model: (index) => `${targets[models[index].target].title} from ${setTitle(models[index].set)}`,
+  model: (index) => {
+    const { target, set, series: place } = models[index];
+    return `${targets[target].title} from ${setTitle(set)}${hasSeveralSeries ? `, ${series[place].title}` : ""}`;
+  },
 };
 
 /** Make the tab of some parts, each under its title: {title, part}. */
