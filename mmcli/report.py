@@ -66,7 +66,7 @@ def report(
 
     require_writable(output, [SUFFIX], overwrite=overwrite)
     if results is None:
-        comparison, content = _of_sweep(context, output, name, title)
+        comparison, content = _of_sweep(context, output, name, title, figures=figures)
     else:
         comparison, content = _of_table(context, results, title)
     written = _write(comparison, content, output, figures=figures)
@@ -80,20 +80,24 @@ def report(
 
 
 def _of_sweep(
-    context: typer.Context, output: Path, name: str | None, title: str
+    context: typer.Context, output: Path, name: str | None, title: str, *, figures: bool
 ) -> "tuple[Comparison, dict[str, Any]]":
-    """Return what is reported of a sweep and its study."""
+    """Return what is reported of a sweep and its study, and put on record what will show its people."""
     from mmstudy.comparison.origins import compare_sweep
     from mmstudy.outputs import record_output
     from mmstudy.report.content import About, address_of_runs, report_content
+    from mmstudy.report.figures import names_of_people
     from mmstudy.report.study_facts import read_study_facts
 
     (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
     comparison = compare_sweep(study, sweep, warn)
     about = About(title=title, source="runs", made_on=_today(), runs=address_of_runs(study.layout, output))
-    record_output(study.layout, output)  # its means are of people who may withdraw
     facts = read_study_facts(study, comparison, dictionary, show_progress)
-    return comparison, report_content(comparison, dictionary, about, facts)
+    content = report_content(comparison, dictionary, about, facts)
+    of_people = [_figures_of(output) / name for name in names_of_people(content)] if figures else []
+    for path in (output, *of_people):  # of all together, but somebody among them may withdraw
+        record_output(study.layout, path)
+    return comparison, content
 
 
 def _of_table(context: typer.Context, results: Path, title: str) -> "tuple[Comparison, dict[str, Any]]":

@@ -55,8 +55,11 @@ def corrected_distance(profiles_TS: Values) -> Values:
 
 def profile_correlation(profiles_TS: Values) -> Values:
     """Return the correlation over the sets that both have; means and spreads are of these sets too."""
-    has_TS = (~np.isnan(profiles_TS)).astype(float)
-    scores_TS = np.nan_to_num(profiles_TS - np.nanmean(profiles_TS), nan=0.0)
+    is_known_TS = ~np.isnan(profiles_TS)
+    if not is_known_TS.any():
+        return np.full((len(profiles_TS), len(profiles_TS)), np.nan)
+    has_TS = is_known_TS.astype(float)
+    scores_TS = np.nan_to_num(profiles_TS - profiles_TS[is_known_TS].mean(), nan=0.0)
     shared_TT = has_TS @ has_TS.T
     sums_TT, squares_TT = scores_TS @ has_TS.T, scores_TS**2 @ has_TS.T  # of the first target, over the shared sets
     spread_TT = np.maximum(shared_TT * squares_TT - sums_TT**2, 0.0)

@@ -37,6 +37,14 @@ def write_figures(comparison: Comparison, content: Content, folder: Path) -> lis
     return written
 
 
+def names_of_people(content: Content) -> list[str]:
+    """Return the names of the files that show what the people of a study are like, all together."""
+    if "data" not in content:
+        return []
+    means = [f"mean-{image['name']}.png" for image in content["data"].get("images", ())]
+    return [*means, *(f"{name}.{form}" for name in ("distributions", "calibration") for form in ("png", "svg", "csv"))]
+
+
 def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, bytes]]:
     for picture in (*draw_pictures(comparison), *draw_data_pictures(content)):
         yield from _forms(picture.name, picture.figure)

@@ -53,6 +53,7 @@ def test_measures_of_profiles_are_those_of_a_loop() -> None:
     nan = np.nan
     profiles_TS = np.array([[0.8, 0.7, 0.9, nan], [0.6, 0.65, 0.7, 0.5], [nan, 0.5, 0.6, 0.7], [nan, nan, 0.5, nan]])
     assert np.isnan(profile_correlation(np.array([[0.5, 0.5, 0.5], [0.5, 0.6, 0.7]]))[0, 1])
+    assert np.isnan(profile_correlation(np.full((2, 3), nan))).all()
     published_TT, corrected_TT = published_distance(profiles_TS), corrected_distance(profiles_TS)
     correlation_TT = profile_correlation(profiles_TS)
     for one in range(4):

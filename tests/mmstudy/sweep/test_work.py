@@ -29,33 +29,18 @@ from mmstudy.sweep.state import JobState, read_state, read_states, write_state
 from mmstudy.sweep.status import sweep_status
 from mmstudy.sweep.stored_plan import read_plan
 from mmstudy.sweep.watch import StopWatch
-from mmstudy.sweep.work import MAX_ATTEMPTS, work
-from mmstudy.sweep.worker_process import BROKEN, WorkerTerms
+from mmstudy.sweep.work import MAX_ATTEMPTS
+from mmstudy.sweep.worker_process import BROKEN
 from mmtrain.checkpoint import read_progress
 from mmtrain.errors import TrainError
 from mmtrain.observer import EpochPosition
 from mmtrain.run import RunDirectory
 from mmtrain.stopping import TrainingStopped
 from tests.conftest import RunMm
+from tests.mmstudy.sweep.made_sweep import TRAIN, begin, do
 
-TRAIN = {"epochs": 1, "channels": (2, 2), "augment": "none", "log": ()}
 LONGER = {**TRAIN, "epochs": 20}
 FLAIR, DWI = "fusion_age_flair_seed1337", "fusion_age_dwi_seed1337"
-
-
-def begin(study: Study, **settings: Any) -> SweepDirectory:
-    """Begin a sweep of small models of age."""
-    asked = {"targets": ("age",), "input_sets": (("flair",), ("dwi",)), "baselines": ("constant",)}
-    plan = plan_sweep(study, SweepSettings(**{**asked, "train": TRAIN, **settings}))
-    return begin_sweep(study, "sweep", plan, (), retry=False)
-
-
-def do(study: Study, sweep: SweepDirectory, seconds: float | None = None) -> list[str]:
-    """Work in this process; return what was told."""
-    told: list[str] = []
-    terms = WorkerTerms(execution={"device": "cpu"}, seconds=seconds)
-    work(study, sweep, terms=terms, command="test", parent=None, tell=told.append)
-    return told
 
 
 def state_of(sweep: SweepDirectory, job: str) -> JobState:

@@ -1,0 +1,38 @@
+"""The report of a real sweep, from its runs to the page and its figures."""
+
+import json
+from pathlib import Path
+
+import duckdb
+
+from mmdata.study import Study
+from tests.conftest import RunMm
+from tests.mmstudy.sweep.made_sweep import begin, do
+
+
+def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
+    own_study: Study, run_mm: RunMm, tmp_path: Path
+) -> None:
+    do(own_study, begin(own_study))
+    root = own_study.layout.root
+    page = root / "report" / "report.html"
+    page.parent.mkdir()
+    result = run_mm("--study", root, "report", "--output", page, "--figures", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["models"], told["targets"]) == (4, 1)
+    assert {path.name for path in (page.parent / "figures").iterdir()} == set(told["figures"])
+    assert "distributions.png" in told["figures"]
+
+    text = page.read_text(encoding="utf-8")
+    with duckdb.connect(str(own_study.layout.catalog), read_only=True) as catalog:
+        samples = [of for (of,) in catalog.execute("SELECT sample_id FROM samples").fetchall()]
+        eids = [of for (of,) in catalog.execute("SELECT eid FROM participants ORDER BY eid").fetchall()]
+    assert not any(of in text for of in (*samples, *map(str, eids)))
+
+    withdrawn = tmp_path / "withdrawn.txt"
+    withdrawn.write_text(f"{eids[0]}\n")
+    assert run_mm("--study", root, "withdraw", withdrawn, "--workers", 0).exit_code == 0
+    left = {path.name for path in page.parent.rglob("*") if path.is_file()}
+    assert not left & {"report.html", "distributions.png", "distributions.csv", "calibration.png"}
+    assert "effects.csv" not in left  # one target has no mixed model
