@@ -1,13 +1,14 @@
 """Everything that is said of many models side by side, made of their scores and predictions."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
 
 from mmstudy.comparison.best import best_sets
 from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, leave_incomplete_out, require_same
-from mmstudy.comparison.contest import Contest, PredictionsReader, hold_contest
+from mmstudy.comparison.contest import PredictionsReader, hold_contest
 from mmstudy.comparison.disclosure import without_small_counts
 from mmstudy.comparison.families import find_pairs, with_q_values
 from mmstudy.comparison.flags import baselines_as_good, with_one_class
@@ -94,9 +95,9 @@ def compare(
         contenders, incomplete = leave_incomplete_out(contenders)
         contenders, refused = _leave_differing_out(contenders)
         scores = scores.filter(~pl.col("target").is_in(list(refused)))
-    contests, untested = ({}, {}) if reader is None or each_its_own else _hold_contests(contenders, reader)
+    tested, untested = ([], {}) if reader is None or each_its_own else _test_targets(contenders, reader)
     best = best_sets(contenders)
-    intervals = [INTERVALS.to_frame(), *map(optimism_intervals, contests.values())]
+    intervals = [INTERVALS.to_frame(), *(of.optimism for of in tested)]
     effects, notes = domain_effects(contenders)
     notes += incomplete
     if trunk_hours:
@@ -108,7 +109,7 @@ def compare(
     return Comparison(
         results=scores.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left"),
         best=best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left"),
-        paired=with_q_values(pl.concat([PAIRED.to_frame(), *_paired(contests)])),
+        paired=with_q_values(pl.concat([PAIRED.to_frame(), *(of.paired for of in tested)])),
         effects=effects,
         hours=hours_by_set(scores),
         hours_in_all=total_hours(scores) + trunk_hours,
@@ -138,15 +139,30 @@ def _leave_differing_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, dict[s
     return contenders.filter(~pl.col("target").is_in(list(refused))), {of: str(why) for of, why in refused.items()}
 
 
-def _hold_contests(contenders: pl.DataFrame, reader: PredictionsReader) -> tuple[dict[str, Contest], dict[str, str]]:
-    """Return the contest of each target, and why others have none."""
-    contests, untested = dict[str, Contest](), dict[str, str]()
-    for target, of_target in _of_runs(contenders):
-        try:
-            contests[target] = hold_contest(of_target, reader)
-        except TrainError as error:
-            untested[target] = str(error)
-    return contests, untested
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tested:
+    """What the test participants say of one target's models."""
+
+    paired: pl.DataFrame
+    optimism: pl.DataFrame
+
+
+def _test_targets(contenders: pl.DataFrame, reader: PredictionsReader) -> tuple[list[_Tested], dict[str, str]]:
+    """Return the tests of each target, and why others have none; several targets at once."""
+    targets = dict(_of_runs(contenders))
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(lambda of_target: _test(of_target, reader), targets.values()))
+    tested = [of for of in found if isinstance(of, _Tested)]
+    return tested, {target: of for target, of in zip(targets, found, strict=True) if isinstance(of, str)}
+
+
+def _test(of_target: pl.DataFrame, reader: PredictionsReader) -> _Tested | str:
+    try:
+        contest = hold_contest(of_target, reader)
+    except TrainError as error:
+        return str(error)
+    paired = compare_pairs(contest, find_pairs(contest.contenders.rows(named=True)))
+    return _Tested(paired=paired, optimism=optimism_intervals(contest))
 
 
 def _of_runs(contenders: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -154,8 +170,3 @@ def _of_runs(contenders: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     runs = contenders.filter(pl.col("method") != PUBLISHED)
     for (target,), of_target in runs.group_by("target", maintain_order=True):
         yield str(target), of_target
-
-
-def _paired(contests: Mapping[str, Contest]) -> Iterator[pl.DataFrame]:
-    for contest in contests.values():
-        yield compare_pairs(contest, find_pairs(contest.contenders.rows(named=True)))
