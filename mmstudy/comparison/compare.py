@@ -55,11 +55,13 @@ class Comparison:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many models there are and how many are flagged."""
+        """Return how many models there are and how many are flagged; one that has several runs counts once."""
+        flags = pl.col("predicts_one_class", "not_better").any()
+        models = self.results.group_by(OF_CONTENDER).agg(flags)
         return {
-            "models": self.results.height,
-            "predict_one_class": int(self.results["predicts_one_class"].sum()),
-            "not_better_than_baseline": int(self.results["not_better"].sum()),
+            "models": models.height,
+            "predict_one_class": int(models["predicts_one_class"].sum()),
+            "not_better_than_baseline": int(models["not_better"].sum()),
         }
 
 
@@ -94,12 +96,12 @@ def compare(
     if not each_its_own:
         contenders, incomplete = leave_incomplete_out(contenders)
         contenders, refused = _leave_differing_out(contenders)
-        scores = scores.filter(~pl.col("target").is_in(list(refused)))
+    shown = scores.join(contenders.select(OF_CONTENDER), on=OF_CONTENDER, how="semi", maintain_order="left")
     tested, untested = ([], {}) if reader is None or each_its_own else _test_targets(contenders, reader)
     best = best_sets(contenders)
     intervals = [INTERVALS.to_frame(), *(of.optimism for of in tested)]
     effects, notes = domain_effects(contenders)
-    notes += incomplete
+    notes += [*incomplete, *(f"{name} is in no table. {why}" for name, why in refused.items())]
     if trunk_hours:
         notes.append(f"{trunk_hours:,.1f} hours of the training are those of trunks, which models share.")
     if (best["chosen_on"] == "test").any():
@@ -107,7 +109,7 @@ def compare(
     if each_its_own:
         notes.insert(0, EACH_ITS_OWN)
     return Comparison(
-        results=scores.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left"),
+        results=shown.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left"),
         best=best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left"),
         paired=with_q_values(pl.concat([PAIRED.to_frame(), *(of.paired for of in tested)])),
         effects=effects,

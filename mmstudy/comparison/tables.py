@@ -30,7 +30,6 @@ def told_notes(comparison: Comparison) -> list[str]:
     """Return what is to be known of every table, and of targets that are missing in some."""
     return [
         *comparison.notes,
-        *(f"{name} is in no table. {why}" for name, why in comparison.refused.items()),
         *(f"Models of {name} are not tested against each other. {why}" for name, why in comparison.untested.items()),
     ]
 

@@ -24,7 +24,7 @@ def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
         lambda row: inputs_in_words(row["inputs"], row["blocks"]), return_dtype=pl.String
     )
     return (
-        each_run_once(scores)
+        each_run_once_in_a_series(scores)
         .with_columns(set=words)
         .group_by(*SERIES, "set", "inputs", "blocks", maintain_order=True)
         .agg(
@@ -38,8 +38,16 @@ def hours_by_set(scores: pl.DataFrame) -> pl.DataFrame:
 
 def each_run_once(scores: pl.DataFrame) -> pl.DataFrame:
     """Return one row of each run; every row where a table does not say which runs it is of."""
-    unnamed = pl.col("run_id").is_null()
-    return scores.filter(unnamed | pl.col("run_id").is_first_distinct())
+    return _once(scores, "run_id")
+
+
+def each_run_once_in_a_series(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return one row of each run of each method and network: two methods may share a run, and each needs it."""
+    return _once(scores, *SERIES, "run_id")
+
+
+def _once(scores: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    return scores.filter(pl.col("run_id").is_null() | pl.struct(columns).is_first_distinct())
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

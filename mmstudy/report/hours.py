@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from mmstudy.comparison.totals import MINUTES_OF_HOUR, each_run_once, mean_interval
+from mmstudy.comparison.totals import MINUTES_OF_HOUR, each_run_once_in_a_series, mean_interval
 from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
 
@@ -15,7 +15,7 @@ def hour_columns(results: pl.DataFrame, names: Names) -> Columns:
     results
         Of `mmstudy.comparison.compare.Comparison`.
     """
-    timed = each_run_once(results).filter(pl.col("minutes").is_finite())
+    timed = each_run_once_in_a_series(results).filter(pl.col("minutes").is_finite())
     by_set: dict[tuple[int, int], list[float]] = {}
     for row in timed.select("method", "network", "inputs", "blocks", "minutes").iter_rows():
         key = (names.place_of_series(*row[:2]), names.place_of_set(*row[2:4]))

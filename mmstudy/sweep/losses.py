@@ -18,7 +18,6 @@ MAX_LOSSES = 3
 class Reached:
     """How far a sweep has come."""
 
-    num_finished: int
     num_ended: int
     """Jobs that are finished or have failed."""
     num_epochs: int
@@ -30,7 +29,6 @@ def reached(study: Study, sweep: SweepDirectory, jobs: Mapping[str, Job]) -> Rea
     states = read_states(sweep, jobs).values()
     begun = [state for state in states if state.outcome == "begun"]
     return Reached(
-        num_finished=sum(state.outcome == "finished" for state in states),
         num_ended=len(states) - len(begun),
         num_epochs=sum(_num_epochs(study, state) for state in begun),
     )
@@ -48,27 +46,21 @@ class SweepProgress:
     def __post_init__(self) -> None:
         self.before = reached(self.study, self.sweep, self.jobs)
 
-    def came_further(self, *, by_finishing: bool = False) -> bool:
-        """Return whether jobs have ended or epochs were finished since this was asked last.
-
-        Parameters
-        ----------
-        by_finishing
-            Count jobs alone that are finished: a worker that is broken makes jobs fail.
-        """
+    def came_further(self) -> bool:
+        """Return whether jobs have ended or epochs were finished since this was asked last."""
         before, now = self.before, reached(self.study, self.sweep, self.jobs)
         self.before = now
-        if by_finishing:
-            return now.num_finished > before.num_finished
         return (now.num_ended, now.num_epochs) > (before.num_ended, before.num_epochs)
 
 
 @dataclass(slots=True)
 class Losses:
-    """How often one worker has died in a row while the sweep came no further."""
+    """How often one worker has died in a row while the sweep came no further, and how often it was broken at all."""
 
     progress: SweepProgress
     number: int = 0
+    num_broken: int = 0
+    """What other workers finish meanwhile says nothing of this one, which makes jobs fail."""
 
     def is_hopeless(self, code: int) -> bool:
         """Count a death; return whether to start the worker no more.
@@ -78,8 +70,11 @@ class Losses:
         code
             It ended with: the negative number of a signal, or `BROKEN`.
         """
-        self.number = 1 if self.progress.came_further(by_finishing=code == BROKEN) else self.number + 1
-        return self.number > MAX_LOSSES
+        if code == BROKEN:
+            self.num_broken += 1
+        else:
+            self.number = 1 if self.progress.came_further() else self.number + 1
+        return max(self.number, self.num_broken) > MAX_LOSSES
 
 
 def _num_epochs(study: Study, state: JobState) -> int:

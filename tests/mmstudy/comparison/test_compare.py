@@ -143,6 +143,7 @@ def test_a_model_that_lacks_a_seed_or_a_fold_is_compared_with_nothing() -> None:
         found = compare(table([*rows, *more[:2]]), reader)
         assert found.notes[-1] == "1 models of x are left out: they are not finished with every seed and fold."
         assert "x_dwi" not in {*found.paired["cell"], *found.paired["other_cell"], *found.best["best_on_test"]}
+        assert "x_dwi" not in set(found.results["cell"]) and found.counts["models"] == 2
     half = compare(table([rows[0], again[1]]), reader)
     assert half.paired.is_empty() and half.best.is_empty() and half.notes[-1].startswith("2 models of x are left out")
 
@@ -151,8 +152,10 @@ def test_a_run_that_serves_two_methods_is_not_tested_against_itself() -> None:
     rows, reader = made_up()
     frozen = [{**row, "method": "frozen"} for row in rows]
     frozen[1]["run_id"] = "dwi"
-    pairs = pairs_of(compare(table([*rows, *frozen]), reader), METHOD)
-    assert pairs["cell"].to_list() == ["x_t1"]
+    found = compare(table([row | {"minutes": 60.0} for row in (*rows, *frozen)]), reader)
+    assert pairs_of(found, METHOD)["cell"].to_list() == ["x_t1"]
+    assert dict(found.hours.group_by("method").agg(pl.col("hours").sum()).iter_rows()) == {"separate": 3, "frozen": 3}
+    assert found.hours_in_all == 3
 
 
 def test_counts_below_ten_are_in_no_table() -> None:

@@ -38,8 +38,8 @@ def test_a_worker_is_given_up_where_nothing_comes_further(losses: Losses, code: 
     [
         (KILLED, "finished", False),
         (KILLED, "failed", False),  # a job that kills its process is given up, and others may not
-        (BROKEN, "finished", False),
-        (BROKEN, "failed", True),  # of the worker
+        (BROKEN, "finished", True),  # by other workers, perhaps
+        (BROKEN, "failed", True),
     ],
 )
 def test_deaths_are_counted_anew_once_a_job_has_ended(
