@@ -9,7 +9,8 @@ import polars as pl
 from mmstudy.comparison.best import best_sets
 from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, leave_incomplete_out, require_same
 from mmstudy.comparison.contest import PredictionsReader, hold_contest
-from mmstudy.comparison.disclosure import without_small_counts
+from mmstudy.comparison.contributions import BINARY, MAIN
+from mmstudy.comparison.disclosure import coarse, in_tens, targets_with_small_cells, told_scores
 from mmstudy.comparison.families import find_pairs, with_q_values
 from mmstudy.comparison.flags import baselines_as_good, with_one_class
 from mmstudy.comparison.mixed_models import domain_effects
@@ -91,7 +92,8 @@ def compare(
     TrainError
         Models of every target differ in participants or settings, and `each_its_own` is not given.
     """
-    scores = without_small_counts(with_one_class(scores))
+    scores = with_one_class(scores)
+    small = targets_with_small_cells(scores)
     contenders, incomplete, refused = find_contenders(scores), list[str](), dict[str, str]()
     if not each_its_own:
         contenders, incomplete = leave_incomplete_out(contenders)
@@ -108,10 +110,13 @@ def compare(
         notes.insert(0, ON_TEST)
     if each_its_own:
         notes.insert(0, EACH_ITS_OWN)
+    results = shown.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left")
+    best = best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left")
+    paired = with_q_values(pl.concat([PAIRED.to_frame(), *(of.paired for of in tested)]))
     return Comparison(
-        results=shown.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left"),
-        best=best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left"),
-        paired=with_q_values(pl.concat([PAIRED.to_frame(), *(of.paired for of in tested)])),
+        results=told_scores(results, small),
+        best=coarse(best, small, pl.col("kind") == BINARY),
+        paired=coarse(paired, small, pl.col("metric") == MAIN[BINARY]).with_columns(in_tens("num_participants")),
         effects=effects,
         hours=hours_by_set(scores),
         hours_in_all=total_hours(scores) + trunk_hours,

@@ -78,6 +78,7 @@ def _scores_of(served: Served, kept: Comparable, dictionary: Dictionary) -> Mapp
         "augmentation": kept.augmentation,
         "participants": kept.participants.get(cell.target),
         "n_test": result.n["test"],
+        "smallest_cell": _smallest_cell(result) if kind == BINARY else None,
         "score": score.value,
         "score_low": low,
         "score_high": high,
@@ -89,6 +90,21 @@ def _scores_of(served: Served, kept: Comparable, dictionary: Dictionary) -> Mapp
         "minutes": result.minutes,
         "predicts_one_class": _predicts_one_class(test) if kind == BINARY else None,
     }
+
+
+def _smallest_cell(result: RunResult) -> int | None:
+    """Return the smallest cell above 0 of the confusion matrices that follow from a run's metrics."""
+    cells: list[int] = []
+    for split in ("val", "test"):
+        num = result.n.get(split, 0)
+        share, recall, balanced = (
+            result.measured(split, name).value for name in ("prevalence", "recall", "balanced_accuracy")
+        )
+        if share is not None and recall is not None and balanced is not None:
+            ones = round(share * num)
+            right_ones, right_zeros = round(recall * ones), round((2 * balanced - recall) * (num - ones))
+            cells += [right_ones, ones - right_ones, right_zeros, num - ones - right_zeros]
+    return min((cell for cell in cells if cell), default=None)
 
 
 def _predicts_one_class(test: Mapping[str, float | None]) -> bool | None:

@@ -26,6 +26,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "augmentation": pl.String,  # the same of how volumes are changed; null where there are none, or it is not known
     "participants": pl.String,  # hash of who trains, validates and tests; null where it is not known
     "n_test": pl.Int64,
+    "smallest_cell": pl.Int64,  # cell of a binary target's confusion matrices, on validation and test, that is not 0
     "score": pl.Float64,  # on test: R2 of a continuous target, balanced accuracy of a binary one
     "score_low": pl.Float64,  # of its 95 % interval
     "score_high": pl.Float64,

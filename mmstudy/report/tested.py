@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmbase.disclosure import SMALLEST_COUNT
 from mmstudy.report.facts import GroupScore, TestedModel
 from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
@@ -83,7 +84,7 @@ def _groups(told: TargetFacts) -> Iterator[GroupScore]:
                 yield GroupScore(
                     by=group.by,
                     group=group.group,
-                    n=group.n,
+                    n=group.n // SMALLEST_COUNT * SMALLEST_COUNT,  # in tens: see mmstudy.comparison.disclosure
                     metric=name,
                     value=group.metrics[name],
                     low=ends.low if ends else None,

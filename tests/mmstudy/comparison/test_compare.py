@@ -154,7 +154,7 @@ def test_a_run_that_serves_two_methods_is_not_tested_against_itself() -> None:
     frozen[1]["run_id"] = "dwi"
     found = compare(table([row | {"minutes": 60.0} for row in (*rows, *frozen)]), reader)
     assert pairs_of(found, METHOD)["cell"].to_list() == ["x_t1"]
-    assert dict(found.hours.group_by("method").agg(pl.col("hours").sum()).iter_rows()) == {"separate": 3, "frozen": 3}
+    assert dict(found.hours.group_by("method").agg(pl.col("hours").sum()).iter_rows()) == {"separate": 3, "frozen": 2}
     assert found.hours_in_all == 3
 
 
@@ -164,6 +164,39 @@ def test_counts_below_ten_are_in_no_table() -> None:
     found = compare(table([row | {"prevalence": of} for row, of in zip(rows, shares, strict=True)]), None)
     assert found.results["prevalence"].to_list() == [None, 0.06, None]
     assert compare(table([row | {"n_test": 9} for row in rows]), None).results["n_test"].to_list() == [None] * 3
+
+
+def test_no_confusion_matrix_with_a_small_cell_follows_from_what_is_told() -> None:
+    ones, zeros, right_ones, right_zeros = 58, 67, 48, 66
+    balanced = (right_ones / ones + right_zeros / zeros) / 2
+    rows, _ = made_up(kind="binary", n_test=ones + zeros, prevalence=ones / (ones + zeros), smallest_cell=1)
+    rows = [row | {"score": balanced, "balanced_accuracy": balanced, "recall": right_ones / ones} for row in rows]
+    told = compare(table(rows), None).results
+    assert told.select("precision", "recall", "f1", "smallest_cell").null_count().row(0) == (3, 3, 3, 3)
+    fitting = {
+        (a, b)
+        for a in range(ones + 1)
+        for b in range(zeros + 1)
+        if round((a / ones + b / zeros) / 2, 2) == told["balanced_accuracy"][0] == told["score"][0]
+    }
+    assert (right_ones, right_zeros) in fitting
+    assert len({a for a, _ in fitting}) > 10 and any(zeros - b >= 10 for _, b in fitting)
+    exact = compare(table([row | {"smallest_cell": 10} for row in rows]), None).results
+    assert exact["score"][0] == balanced and exact["recall"][0] == right_ones / ones
+
+
+def test_differences_of_a_target_with_a_small_cell_are_coarse_and_people_are_told_in_tens() -> None:
+    rng = np.random.default_rng(3)
+    truth = (rng.random(125) < 0.5).astype(float)
+    predictions = {name: np.clip(truth * 0.6 + rng.random(125) * 0.5, 0, 1) for name in SETS}
+    rows = [
+        score_row(Cell(target="y", inputs=of), 0.9, run_id=name, kind="binary", r2=None, val_score=0.9, smallest_cell=3)
+        for name, of in SETS.items()
+    ]
+    pairs = compare(table(rows), MadeUp(truth, predictions)).paired
+    decided = pairs.filter(pl.col("metric") == "balanced_accuracy")
+    assert decided["difference"].to_list() == [round(value, 2) for value in decided["difference"]]
+    assert set(pairs["num_participants"]) == {120}
 
 
 def test_some_targets_or_methods_are_chosen_and_what_there_is_not_is_refused() -> None:

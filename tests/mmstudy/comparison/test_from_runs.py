@@ -58,6 +58,9 @@ def test_a_run_is_the_scores_of_its_cell_and_what_must_be_equal_is_kept(study: S
     assert (row["regime"], row["participants"], row["threshold"]) == ("r", "p", 0.4)
     assert (row["recall"], row["average_precision"], row["r2"], row["minutes"]) == (0.75, 0.6, None, 5.0)
     assert row["predicts_one_class"] is False and row["domain"] == "constitutional"
+    ones = row["n_test"] // 2
+    matrix = (round(0.8 * ones), ones - round(0.8 * ones), round(0.7 * ones), ones - round(0.7 * ones))
+    assert row["smallest_cell"] == min(cell for cell in matrix if cell)
 
 
 def test_a_run_that_was_changed_after_it_had_begun_has_a_regime_of_its_own(study: Study) -> None:
