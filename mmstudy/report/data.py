@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from catalog.export.group_counts import GroupTable
+from mmbase.disclosure import hidden_places
 from mmbase.names import SPLITS
 from mmstudy.report.facts import SplitSize, StudyFacts
 from mmstudy.report.models import Columns, shortened
@@ -22,8 +23,8 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
     return {
         "splits": {
             "split": list(SPLITS),
-            "samples": [shown_count(facts.splits[split].samples) for split in SPLITS],
-            "participants": [shown_count(facts.splits[split].participants) for split in SPLITS],
+            "samples": _shown([facts.splits[split].samples for split in SPLITS]),
+            "participants": _shown([facts.splits[split].participants for split in SPLITS]),
         },
         "targets": _target_columns(tables, places, facts.splits),
         "distributions": [
@@ -46,6 +47,12 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
             for image in facts.images
         ],
     }
+
+
+def _shown(counts: list[int]) -> list[str]:
+    """Return counts whose sum is known, the small ones hidden with a neighbour."""
+    hidden = hidden_places(counts)
+    return [NOT_SHOWN if place in hidden else shown_count(count) for place, count in enumerate(counts)]
 
 
 def _target_columns(tables: list[GroupTable], places: Mapping[str, int], sizes: Mapping[str, SplitSize]) -> Columns:

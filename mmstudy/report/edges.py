@@ -5,8 +5,8 @@ median. Profiles are those of one series.
 
 published distance   1 / mean over all sets of the table of |difference|, a score that is missing being 0. So two
                      targets that were trained on the same sets are alike by that alone.
-corrected distance   the same mean over the sets that both targets have.
-profile correlation  Pearson's, over the sets that both have, of which it needs `MIN_SHARED`.
+corrected distance   the same mean over the sets that both targets have, of which it needs `MIN_SHARED`.
+profile correlation  Pearson's, over the sets that both have.
 
 Source of the first: the published page of Ruffle et al., NeuroImage 2024, doi 10.1016/j.neuroimage.2024.120600.
 
@@ -50,7 +50,8 @@ def published_distance(profiles_TS: Values) -> Values:
 
 def corrected_distance(profiles_TS: Values) -> Values:
     """Return 1 / mean |difference| over the sets that both have."""
-    return _inverse_distance(profiles_TS)
+    has_TS = (~np.isnan(profiles_TS)).astype(int)
+    return np.where(has_TS @ has_TS.T >= MIN_SHARED, _inverse_distance(profiles_TS), np.nan)
 
 
 def profile_correlation(profiles_TS: Values) -> Values:

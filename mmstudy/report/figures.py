@@ -42,7 +42,11 @@ def names_of_people(content: Content) -> list[str]:
     if "data" not in content:
         return []
     means = [f"mean-{image['name']}.png" for image in content["data"].get("images", ())]
-    return [*means, *(f"{name}.{form}" for name in ("distributions", "calibration") for form in ("png", "svg", "csv"))]
+    tables = [f"{name}.{form}" for name in ("distributions", "calibration") for form in ("png", "svg", "csv")]
+    ends = (".png", ".svg", "-targets.csv", "-edges.csv")
+    of_labels = [edges for edges in content["edges"] if edges["series"] is None and edges["one"]]
+    graphs = [f"graph-{edges['name'].replace('_', '-')}{end}" for edges in of_labels for end in ends]
+    return [*means, *tables, *graphs]
 
 
 def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, bytes]]:

@@ -55,7 +55,7 @@ def lay_out(content: Mapping[str, Any], edges: Mapping[str, Any], sizes: Mapping
         An entry of the content's `edges`, and one of its `nodes`.
     """
     names = [target["name"] for target in content["targets"]]
-    num_shown = round(SHARE * len(names) * (len(names) - 1) / 2)
+    num_shown = max(1, int(SHARE * len(edges["one"]) + 0.5))  # as the page at first
     shown = {name: edges[name][:num_shown] for name in ("one", "other", STRENGTH)}
     places = find_places(shown["one"], shown["other"], len(names))
     return DrawnGraph(

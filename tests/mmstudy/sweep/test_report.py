@@ -35,4 +35,3 @@ def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
     assert run_mm("--study", root, "withdraw", withdrawn, "--workers", 0).exit_code == 0
     left = {path.name for path in page.parent.rglob("*") if path.is_file()}
     assert not left & {"report.html", "distributions.png", "distributions.csv", "calibration.png"}
-    assert "effects.csv" not in left  # one target has no mixed model

@@ -83,7 +83,7 @@ function differencesTable({ family, verdict }) {
     { title: "p", isNumber: true, value: ({ p }) => p, show: ({ p }) => probabilityText(p) },
     { title: "q", isNumber: true, value: ({ q }) => q, show: ({ q }) => probabilityText(q) },
     { title: "Verdict", value: (row) => row.verdict },
-    numberColumn("Participants", "num_participants", 0),
+    numberColumn("Participants, in tens", "num_participants", 0),
   ].filter(Boolean);
   return { caption: `${rows.length} differences`, columns, rows };
 }

@@ -69,7 +69,7 @@ function modelsTable(target) {
     { title: "Flags", value: (row) => flagsOf(row).join(", "), show: (row) => flagsOf(row).join(", ") },
     numberColumn("Validation", "val_score"),
     ...metrics.map((name) => numberColumn(METRIC_TITLES[name], name)),
-    numberColumn("Participants", "n_test", 0),
+    numberColumn("Test samples, in tens", "n_test", 0),
     numberColumn("Minutes", "minutes", 0),
     { title: "Runs", value: (row) => row.runs.join(" "), show: runsCell },
   ];
