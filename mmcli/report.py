@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmstudy.comparison.compare import Comparison
     from mmstudy.sweep.directory import SweepDirectory
 
-SUFFIX, FIGURES = ".html", "figures"
+SUFFIX = ".html"
 TITLE = "What can be predicted from what"
 RELOAD_SECONDS = 30
 """After which a browser asks for a served page again."""
@@ -63,66 +63,24 @@ def report(
         _serve(context, name, title, port, open_it=open_it, as_json=as_json)
         return
     from catalog.export.files import require_writable
+    from mmstudy.comparison.files import require_free
+    from mmstudy.report.files import ReportFile, report_sweep, report_table
 
     require_writable(output, [SUFFIX], overwrite=overwrite)
+    file = ReportFile(page=output, title=title, made_on=_today(), has_figures=figures)
+    if figures and not overwrite:
+        require_free(file.folder)
     if results is None:
-        comparison, content = _of_sweep(context, output, name, title, figures=figures)
+        comparison, written = report_sweep(*_sweep_of(context, name), file, warn, show_progress)
     else:
-        comparison, content = _of_table(context, results, title)
-    written = _write(comparison, content, output, figures=figures)
+        comparison, written = report_table(results, dictionary_at_hand(context), file)
     if open_it:
         open_page(output)
     told = {"page": str(output), **_counts_of(comparison), "figures": written}
     lines = [f"Wrote {output}: {told['models']} models of {told['targets']} targets. Open it in a browser."]
     if written:
-        lines.append(f"Wrote {len(written)} files to {_figures_of(output)}.")
+        lines.append(f"Wrote {len(written)} files to {file.folder}.")
     print_report(as_json, told, [*comparison.notes, *lines])
-
-
-def _of_sweep(
-    context: typer.Context, output: Path, name: str | None, title: str, *, figures: bool
-) -> "tuple[Comparison, dict[str, Any]]":
-    """Return what is reported of a sweep and its study, and put on record what will show its people."""
-    from mmstudy.comparison.origins import compare_sweep
-    from mmstudy.outputs import record_output
-    from mmstudy.report.content import About, address_of_runs, report_content
-    from mmstudy.report.figures import names_of_people
-    from mmstudy.report.study_facts import read_study_facts
-
-    (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
-    comparison = compare_sweep(study, sweep, warn)
-    about = About(title=title, source="runs", made_on=_today(), runs=address_of_runs(study.layout, output))
-    facts = read_study_facts(study, comparison, dictionary, show_progress)
-    content = report_content(comparison, dictionary, about, facts)
-    of_people = [_figures_of(output) / name for name in names_of_people(content)] if figures else []
-    for path in (output, *of_people):  # of all together, but somebody among them may withdraw
-        record_output(study.layout, path)
-    return comparison, content
-
-
-def _of_table(context: typer.Context, results: Path, title: str) -> "tuple[Comparison, dict[str, Any]]":
-    """Return what is reported of a table."""
-    from mmstudy.comparison.origins import compare_table
-    from mmstudy.report.content import About, report_content
-
-    dictionary = dictionary_at_hand(context)
-    comparison = compare_table(results, dictionary)
-    return comparison, report_content(comparison, dictionary, About(title=title, source="table", made_on=_today()))
-
-
-def _write(comparison: "Comparison", content: dict[str, Any], output: Path, *, figures: bool) -> list[str]:
-    """Write the page, and the figures where they are wanted; return the names of the latter."""
-    from mmbase.files import write_text
-    from mmstudy.report.figures import write_figures
-    from mmstudy.report.page.page import report_page
-
-    write_text(output, report_page(content))
-    return write_figures(comparison, content, _figures_of(output)) if figures else []
-
-
-def _figures_of(output: Path) -> Path:
-    """Return the folder of figures beside a page."""
-    return output.parent / FIGURES
 
 
 def _serve(context: typer.Context, name: str | None, title: str, port: int, *, open_it: bool, as_json: bool) -> None:

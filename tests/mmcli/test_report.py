@@ -29,6 +29,10 @@ def test_a_page_that_is_there_is_replaced_only_when_asked_to(table: Path, run_mm
     refused = run_mm("report", "--results", table, "--output", page)
     assert f"{page} exists" in complaint(refused).replace("\n", "") and page.read_text() == "mine"
     assert run_mm("report", "--results", table, "--output", page, "--overwrite").exit_code == 0
+    (page.parent / "figures").mkdir()
+    (page.parent / "figures" / "mine.png").write_text("of the user")
+    again = run_mm("report", "--results", table, "--output", page.with_name("other.html"), "--figures")
+    assert "is there already" in complaint(again) and not page.with_name("other.html").exists()
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 

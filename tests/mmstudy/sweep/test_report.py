@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pytest
 
 from mmdata.study import Study
+from mmstudy.report import files
+from mmstudy.report.facts import StudyFacts
 from tests.conftest import RunMm
 from tests.mmstudy.sweep.made_sweep import begin, do
 
@@ -35,3 +39,27 @@ def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
     assert run_mm("--study", root, "withdraw", withdrawn, "--workers", 0).exit_code == 0
     left = {path.name for path in page.parent.rglob("*") if path.is_file()}
     assert not left & {"report.html", "distributions.png", "distributions.csv", "calibration.png"}
+
+
+def test_somebody_who_withdraws_while_a_report_is_written_is_in_none_of_its_files(
+    own_study: Study, run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(own_study, begin(own_study, baselines=()))
+    root, page = own_study.layout.root, tmp_path / "out" / "report.html"
+    page.parent.mkdir()
+    with duckdb.connect(str(own_study.layout.catalog), read_only=True) as catalog:
+        (eid,) = catalog.execute("SELECT min(eid) FROM participants").fetchone() or (None,)
+    withdrawn = tmp_path / "withdrawn.txt"
+    withdrawn.write_text(f"{eid}\n")
+    facts = files.read_study_facts
+
+    def read_and_withdraw(*given: Any) -> StudyFacts:
+        found = facts(*given)
+        assert run_mm("--study", root, "withdraw", withdrawn, "--workers", 0).exit_code == 0
+        return found
+
+    monkeypatch.setattr(files, "read_study_facts", read_and_withdraw)
+    result = run_mm("--study", root, "report", "--output", page, "--figures")
+    assert result.exit_code == 1
+    assert "have withdrawn from the study while this command was at work" in " ".join(result.stderr.split())
+    assert not any(path.is_file() for path in page.parent.rglob("*"))

@@ -1,0 +1,94 @@
+"""The files of a report: its page, and its figures in a folder beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalog.database import open_catalog
+from catalog.fields import Dictionary
+from catalog.samples import known_samples
+from mmbase.files import write_text
+from mmdata.errors import StudyError
+from mmdata.study import Study
+from mmstudy.comparison.compare import Comparison
+from mmstudy.comparison.origins import compare_sweep, compare_table
+from mmstudy.dictionary import study_dictionary
+from mmstudy.outputs import record_output
+from mmstudy.presence import require_present
+from mmstudy.progress import Progress
+from mmstudy.report.content import About, address_of_runs, report_content
+from mmstudy.report.figures import names_of_people, write_figures
+from mmstudy.report.page.page import report_page
+from mmstudy.report.study_facts import read_study_facts
+from mmstudy.sweep.directory import SweepDirectory
+
+FIGURES = "figures"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportFile:
+    """What is to be written."""
+
+    page: Path
+    title: str
+    made_on: str
+    """A date."""
+    has_figures: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the figures."""
+        return self.page.parent / FIGURES
+
+
+def report_sweep(
+    study: Study, sweep: SweepDirectory, file: ReportFile, warn: Callable[[str], None], progress: Progress
+) -> tuple[Comparison, list[str]]:
+    """Write the report of a sweep; return what it compares, and the names of the figures.
+
+    What shows people of the study, all together, is put on record before it is written: a withdrawal removes it.
+
+    Raises
+    ------
+    StudyError
+        Participants have withdrawn meanwhile: then there is no report.
+    TrainError
+        No model is finished, or models of every target differ in what must be equal.
+    """
+    with open_catalog(study.layout.catalog) as catalog:
+        rows = [sample.row for sample in known_samples(catalog).values()]
+    comparison, dictionary = compare_sweep(study, sweep, warn), study_dictionary(study)
+    facts = read_study_facts(study, comparison, dictionary, progress)
+    runs = address_of_runs(study.layout, file.page)
+    about = About(title=file.title, source="runs", made_on=file.made_on, runs=runs)
+    content = report_content(comparison, dictionary, about, facts)
+    of_people = [file.folder / name for name in names_of_people(content)] if file.has_figures else []
+    for path in (file.page, *of_people):
+        record_output(study.layout, path)
+    written = _write(comparison, content, file)
+    try:
+        require_present(study.layout, rows)
+    except StudyError:
+        for path in (file.page, *(file.folder / name for name in written)):
+            path.unlink(missing_ok=True)
+        raise
+    return comparison, written
+
+
+def report_table(table: Path, dictionary: Dictionary, file: ReportFile) -> tuple[Comparison, list[str]]:
+    """Write the report of a table in the published columns; return what it compares, and the names of the figures.
+
+    Raises
+    ------
+    TrainError
+        It cannot be read as such a table.
+    """
+    comparison = compare_table(table, dictionary)
+    about = About(title=file.title, source="table", made_on=file.made_on)
+    return comparison, _write(comparison, report_content(comparison, dictionary, about), file)
+
+
+def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile) -> list[str]:
+    write_text(file.page, report_page(content))
+    return write_figures(comparison, content, file.folder) if file.has_figures else []
