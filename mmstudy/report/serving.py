@@ -5,8 +5,9 @@ another site in the same browser, does not know it and gets nothing. Whoever ask
 machine gets nothing either, so no site can point a name of its own here.
 """
 
+import html
 import secrets
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,8 @@ from typing import Any
 from mmbase.errors import MmError
 
 LOOPBACK = "127.0.0.1"
+AGAIN_SECONDS = 10
+"""After which a browser asks again where there was no page."""
 _OWN_NAMES = (LOOPBACK, "localhost")
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -81,12 +84,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         try:
-            content = self.server.page.text().encode()
+            self._answer(HTTPStatus.OK, self.server.page.text(), _HEADERS)
         except MmError as error:
-            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
-            return
-        self.send_response(HTTPStatus.OK)
-        for header, value in _HEADERS.items():
+            told = f"<!DOCTYPE html><title>No report yet</title><p>{html.escape(str(error))}</p>"
+            again = {**_HEADERS, "Refresh": str(AGAIN_SECONDS)}
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, told, again)
+
+    def _answer(self, status: HTTPStatus, text: str, headers: Mapping[str, str]) -> None:
+        content = text.encode()
+        self.send_response(status)
+        for header, value in headers.items():
             self.send_header(header, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

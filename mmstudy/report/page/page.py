@@ -21,7 +21,7 @@ SCRIPTS = (
     *("elements", "content", "numbers", "choice", "colours", "hint", "table", "differences", "pane"),
     *("graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
     *("graph_table", "picture", "graph"),
-    *("strip", "grid_filters", "grid", "effects", "hours", "methods", "part", "tabs", "main"),
+    *("strip", "grid_filters", "grid", "effects", "hours", "methods", "part", "tabs", "reload", "main"),
 )
 """In the order in which they are put together: they share one scope, and only `main` does something when it is read."""
 STYLES = ("page", "table", "graph", "grid", "print")
@@ -35,7 +35,7 @@ def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None
     content
         Of `mmstudy.report.content.report_content`. A part that it lacks has no tab.
     reload_seconds
-        After which the browser loads it again, while what it tells of still grows.
+        Without a touch, after which the browser loads it again, while what it tells of still grows.
 
     Raises
     ------

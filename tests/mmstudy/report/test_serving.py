@@ -78,3 +78,5 @@ def test_what_stands_in_the_way_of_the_page_is_told(server: PageServer, told: To
     told.number = -1
     status, text = ask(server, f"/{server.token}/")
     assert status == 503 and "Nothing is &lt;finished&gt;." in text
+    told.number = 2
+    assert ask(server, f"/{server.token}/")[0] == 200

@@ -44,3 +44,4 @@ document.addEventListener("fullscreenchange", () =>
 );
 showSummary();
 showTabs(presentTabs());
+if (document.body.dataset.reloadSeconds) reloadWhenIdle(Number(document.body.dataset.reloadSeconds));

@@ -52,9 +52,16 @@ def show(browser: "Browser", tmp_path: Path) -> Iterator[Show]:
     """Show a content, by default with nothing that moves by itself."""
     contexts = []
 
-    def show(content: dict[str, Any], *, width: int = 1366, fragment: str = "", **options: Any) -> Shown:
+    def show(
+        content: dict[str, Any],
+        *,
+        width: int = 1366,
+        fragment: str = "",
+        reload_seconds: int | None = None,
+        **options: Any,
+    ) -> Shown:
         path = tmp_path / "report.html"
-        path.write_text(report_page(content), encoding="utf-8")
+        path.write_text(report_page(content, reload_seconds=reload_seconds), encoding="utf-8")
         settings = {"viewport": {"width": width, "height": 850}, "reduced_motion": "reduce", **options}
         context = browser.new_context(**settings)
         contexts.append(context)

@@ -314,6 +314,15 @@ def test_no_tab_is_wider_than_the_window(show: Show, published: dict[str, Any], 
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_served_page_is_loaded_again_when_nobody_touches_it_and_keeps_its_tab(show: Show) -> None:
+    shown = show(small_content(), reload_seconds=1)
+    with shown.page.expect_event("load"):
+        shown.page.locator("#tab-grid").click()
+    assert shown.page.locator("#panel-grid").is_visible() and shown.page.url.endswith("#grid")
+    assert len(shown.requests) >= 2 and shown.complaints == []
+    assert {of.partition("#")[0] for of in shown.requests} == {shown.address}
+
+
 def test_printed_every_tab_is_there(show: Show) -> None:
     shown = show(small_content())
     shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
