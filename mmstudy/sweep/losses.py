@@ -58,9 +58,14 @@ class Losses:
     """How often one worker has died in a row while the sweep came no further, and how often it was broken at all."""
 
     progress: SweepProgress
-    number: int = 0
+    num_in_a_row: int = 0
     num_broken: int = 0
     """What other workers finish meanwhile says nothing of this one, which makes jobs fail."""
+
+    @property
+    def number(self) -> int:
+        """Return how many deaths count."""
+        return max(self.num_in_a_row, self.num_broken)
 
     def is_hopeless(self, code: int) -> bool:
         """Count a death; return whether to start the worker no more.
@@ -73,8 +78,8 @@ class Losses:
         if code == BROKEN:
             self.num_broken += 1
         else:
-            self.number = 1 if self.progress.came_further() else self.number + 1
-        return max(self.number, self.num_broken) > MAX_LOSSES
+            self.num_in_a_row = 1 if self.progress.came_further() else self.num_in_a_row + 1
+        return self.number > MAX_LOSSES
 
 
 def _num_epochs(study: Study, state: JobState) -> int:
