@@ -44,12 +44,15 @@ def told_scores(scores: pl.DataFrame, small: Collection[str]) -> pl.DataFrame:
     share_may_be_told = may_be_told & ((rarer == 0) | (rarer >= SMALLEST_COUNT))
     is_share = pl.col("network") == CONSTANT  # its average precision is the share of class 1
     untold = (pl.when(~pl.col("target").is_in(list(small))).then(name).alias(name) for name in _UNTOLD)
-    return coarse(scores, small, pl.col("kind") == BINARY).with_columns(
-        *untold,
-        n_test=pl.when(may_be_told).then(in_tens("n_test")),
-        prevalence=pl.when(share_may_be_told).then("prevalence"),
-        average_precision=pl.when(~is_share | share_may_be_told.fill_null(value=True)).then("average_precision"),
-        smallest_cell=pl.lit(None, pl.Int64),
+    return (
+        coarse(scores, small, pl.col("kind") == BINARY)
+        .with_columns(
+            *untold,
+            n_test=pl.when(may_be_told).then(in_tens("n_test")),
+            prevalence=pl.when(share_may_be_told).then("prevalence"),
+            average_precision=pl.when(~is_share | share_may_be_told.fill_null(value=True)).then("average_precision"),
+        )
+        .drop("smallest_cell")
     )
 
 

@@ -23,8 +23,8 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
     return {
         "splits": {
             "split": list(SPLITS),
-            "samples": _shown([facts.splits[split].samples for split in SPLITS]),
-            "participants": _shown([facts.splits[split].participants for split in SPLITS]),
+            "samples": shown_counts([facts.splits[split].samples for split in SPLITS]),
+            "participants": shown_counts([facts.splits[split].participants for split in SPLITS]),
         },
         "targets": _target_columns(tables, places, facts.splits),
         "distributions": [
@@ -49,7 +49,7 @@ def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
     }
 
 
-def _shown(counts: list[int]) -> list[str]:
+def shown_counts(counts: list[int]) -> list[str]:
     """Return counts whose sum is known, the small ones hidden with a neighbour."""
     hidden = hidden_places(counts)
     return [NOT_SHOWN if place in hidden else shown_count(count) for place, count in enumerate(counts)]

@@ -1,7 +1,7 @@
 """The figures of a report for a paper: every picture as PNG and SVG, with the table that it is drawn of as csv."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mmtrain.drawing.figures import to_png, to_svg
 Content = Mapping[str, Any]
 
 
-def write_figures(comparison: Comparison, content: Content, folder: Path) -> list[str]:
+def write_figures(comparison: Comparison, content: Content, folder: Path, record: Callable[[Path], None]) -> list[str]:
     """Write the figures into a folder, and return the names of the files.
 
     A graph has two tables, of its targets and of its edges. Means of images are PNG files alone.
@@ -28,25 +28,16 @@ def write_figures(comparison: Comparison, content: Content, folder: Path) -> lis
     ----------
     content
         Made of the comparison.
+    record
+        Called with each file before it is written.
     """
     make_directory(folder)
     written = []
     for name, data in _files(comparison, content):
+        record(folder / name)
         write_bytes(folder / name, data, mode=SHARED_MODE)
         written.append(name)
     return written
-
-
-def names_of_people(content: Content) -> list[str]:
-    """Return the names of the files that show what the people of a study are like, all together."""
-    if "data" not in content:
-        return []
-    means = [f"mean-{image['name']}.png" for image in content["data"].get("images", ())]
-    tables = [f"{name}.{form}" for name in ("distributions", "calibration") for form in ("png", "svg", "csv")]
-    ends = (".png", ".svg", "-targets.csv", "-edges.csv")
-    of_labels = [edges for edges in content["edges"] if edges["series"] is None and edges["one"]]
-    graphs = [f"graph-{edges['name'].replace('_', '-')}{end}" for edges in of_labels for end in ends]
-    return [*means, *tables, *graphs]
 
 
 def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
 from mmstudy.report.content import About, address_of_runs, report_content
-from mmstudy.report.figures import names_of_people, write_figures
+from mmstudy.report.figures import write_figures
 from mmstudy.report.page.page import report_page
 from mmstudy.report.study_facts import read_study_facts
 from mmstudy.sweep.directory import SweepDirectory
@@ -47,7 +48,7 @@ def report_sweep(
 ) -> tuple[Comparison, list[str]]:
     """Write the report of a sweep; return what it compares, and the names of the figures.
 
-    What shows people of the study, all together, is put on record before it is written: a withdrawal removes it.
+    Each file is put on record before it is written, for all of them are of people: a withdrawal removes them.
 
     Raises
     ------
@@ -63,10 +64,7 @@ def report_sweep(
     runs = address_of_runs(study.layout, file.page)
     about = About(title=file.title, source="runs", made_on=file.made_on, runs=runs)
     content = report_content(comparison, dictionary, about, facts)
-    of_people = [file.folder / name for name in names_of_people(content)] if file.has_figures else []
-    for path in (file.page, *of_people):
-        record_output(study.layout, path)
-    written = _write(comparison, content, file)
+    written = _write(comparison, content, file, partial(record_output, study.layout))
     try:
         require_present(study.layout, rows)
     except StudyError:
@@ -86,9 +84,13 @@ def report_table(table: Path, dictionary: Dictionary, file: ReportFile) -> tuple
     """
     comparison = compare_table(table, dictionary)
     about = About(title=file.title, source="table", made_on=file.made_on)
-    return comparison, _write(comparison, report_content(comparison, dictionary, about), file)
+    content = report_content(comparison, dictionary, about)
+    return comparison, _write(comparison, content, file, lambda path: None)  # of nobody's study
 
 
-def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile) -> list[str]:
+def _write(
+    comparison: Comparison, content: dict[str, Any], file: ReportFile, record: Callable[[Path], None]
+) -> list[str]:
+    record(file.page)
     write_text(file.page, report_page(content))
-    return write_figures(comparison, content, file.folder) if file.has_figures else []
+    return write_figures(comparison, content, file.folder, record) if file.has_figures else []

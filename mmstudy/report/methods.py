@@ -7,14 +7,14 @@ here, so nothing is said of it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmbase.disclosure import SMALLEST_COUNT
+from mmbase.disclosure import hidden_places
 from mmbase.names import MODALITIES, SPLITS
 from mmdata.volume.connectome import CONNECTOMES
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 from mmstudy.comparison.best import VALIDATION
+from mmstudy.report.data import NOT_SHOWN, shown_counts
 from mmstudy.report.facts import StudyFacts
 from mmstudy.sweep.settings import BASELINE_METHOD
-from mmtrain.aggregates.people import shown_count
 from mmtrain.metrics.bootstrap import NUM_DRAWS
 
 Content = Mapping[str, Any]
@@ -60,11 +60,12 @@ def methods_text(content: Content, facts: StudyFacts | None) -> list[str]:
 
 def _participants(facts: StudyFacts) -> str:
     division, sizes = facts.division, facts.splits
-    people = [of.participants for of in sizes.values()]
-    may_be_summed = all(number == 0 or number >= SMALLEST_COUNT for number in people)  # a small one would follow
+    people = [sizes[split].participants for split in SPLITS]
+    may_be_summed = not hidden_places(people)  # a small one would follow
     num_samples = sum(of.samples for of in sizes.values())
     total = f"{num_samples:,} imaging visits of {sum(people):,} participants" if may_be_summed else "participants"
-    parts = ", ".join(f"{shown_count(sizes[split].participants)} for {SPLIT_WORDS[split]}" for split in SPLITS)
+    told = zip(shown_counts(people), SPLITS, strict=True)
+    parts = ", ".join(f"{'some' if number == NOT_SHOWN else number} for {SPLIT_WORDS[split]}" for number, split in told)
     how = (
         "Test participants were those of a given list"
         if division.test_list
@@ -192,13 +193,12 @@ def _runs_of(content: Content, series: int) -> list[str]:
 
 
 def _values(settings: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Return the values that a setting has in runs, or the range of those that are numbers.
+    """Return the values that a setting has in runs, in words.
 
     >>> _values([{"seed": 1}, {"seed": 3}, {"seed": 1}], "seed")
     '1 and 3'
     """
-    values = list(dict.fromkeys(str(of.get(name)) for of in settings))
-    return _listed(values)
+    return _listed(list(dict.fromkeys(str(of.get(name)) for of in settings)))
 
 
 def _augmentation(settings: Sequence[Mapping[str, Any]]) -> str:

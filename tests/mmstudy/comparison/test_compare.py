@@ -172,7 +172,7 @@ def test_no_confusion_matrix_with_a_small_cell_follows_from_what_is_told() -> No
     rows, _ = made_up(kind="binary", n_test=ones + zeros, prevalence=ones / (ones + zeros), smallest_cell=1)
     rows = [row | {"score": balanced, "balanced_accuracy": balanced, "recall": right_ones / ones} for row in rows]
     told = compare(table(rows), None).results
-    assert told.select("precision", "recall", "f1", "smallest_cell").null_count().row(0) == (3, 3, 3, 3)
+    assert told.select("precision", "recall", "f1").null_count().row(0) == (3, 3, 3) and "smallest_cell" not in told
     fitting = {
         (a, b)
         for a in range(ones + 1)

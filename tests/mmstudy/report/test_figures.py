@@ -17,7 +17,7 @@ CONTENT: dict[str, Any] = content_of(table(rows()))
 
 
 def test_every_picture_is_written_as_png_svg_and_table(tmp_path: Path) -> None:
-    written = write_figures(compare(table(rows()), None), CONTENT, tmp_path / "figures")
+    written = write_figures(compare(table(rows()), None), CONTENT, tmp_path / "figures", lambda path: None)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == set(written)
     pictures = {Path(name).stem for name in written if name.endswith(".png")}
     assert {"grid-separate-fusion", "effects-separate-fusion", "graph-published-distance-separate-fusion"} <= pictures

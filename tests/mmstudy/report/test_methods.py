@@ -47,7 +47,7 @@ def text_of(**changes: Any) -> str:
 
 def test_participants_are_told_by_split_and_fewer_than_ten_follow_from_nothing() -> None:
     text = text_of()
-    assert "has participants: 1,000 for training, 100 for validation, <10 for test." in text
+    assert "has participants: 1,000 for training, some for validation, some for test." in text
     assert "1,109" not in text
     enough = {**FACTS.splits, "test": SplitSize(samples=11, participants=10)}
     assert "1,221 imaging visits of 1,110 participants: 1,000 for training" in text_of(splits=enough)
