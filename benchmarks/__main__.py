@@ -1,7 +1,7 @@
 """Run every benchmark and write `results.json`: ``python -m benchmarks``, or ``make bench``.
 
-With names (augment, baselines, ingest, many_runs, run_life, stream, tables, train) only those are run; what the others
-found before stays in the file.
+With names (augment, baselines, comparison, ingest, many_runs, run_life, stream, tables, train) only those are run; what
+the others found before stays in the file.
 """
 
 import json
@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.augment import bench_augment
 from benchmarks.baselines import bench_baselines
+from benchmarks.comparison import bench_comparison
 from benchmarks.ingest import (
     NUM_ARCHIVES,
     SCALED_SCANS,
@@ -47,6 +48,7 @@ def main() -> None:
     benchmarks: dict[str, Callable[[Path], Findings]] = {
         "augment": bench_augment,
         "baselines": bench_baselines,
+        "comparison": bench_comparison,
         "ingest": bench_ingest,
         "many_runs": bench_many_runs,
         "run_life": bench_run_life,
