@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.mmstudy.report.page.conftest import Show
 
+CHOSEN = "(select) => select.selectedOptions[0].textContent"
+
 
 def test_differences_are_filtered_by_target_and_by_the_input_that_is_left_out(
     show: Show, compared: dict[str, Any]
@@ -34,15 +36,13 @@ def test_the_filters_are_used_by_keyboard_and_keep_a_target_that_the_next_family
     target = panel.get_by_label("Target", exact=True)
     target.focus()
     shown.page.keyboard.press("ArrowDown")
-    first = target.evaluate("(select) => select.selectedOptions[0].textContent")
+    first = target.evaluate(CHOSEN)
     assert set(panel.locator("table").last.locator("tbody th").all_inner_texts()) == {first}
     family = panel.get_by_label("Compare")
     family.focus()
     family.select_option("best baseline")
     assert family.evaluate("(select) => select === document.activeElement")
-    assert (
-        panel.get_by_label("Target", exact=True).evaluate("(select) => select.selectedOptions[0].textContent") == first
-    )
+    assert panel.get_by_label("Target", exact=True).evaluate(CHOSEN) == first
     assert set(panel.locator("table").last.locator("tbody th").all_inner_texts()) == {first}
     panel.get_by_label("Input", exact=True).select_option("T1")
     firsts = panel.locator("table").last.locator("tbody td:nth-child(2)").all_inner_texts()

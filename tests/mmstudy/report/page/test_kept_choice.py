@@ -7,6 +7,8 @@ import pytest
 from tests.mmstudy.report.page.conftest import Show, Shown
 from tests.mmstudy.report.page.made_up import small_content
 
+CHOSEN = "(selects) => selects.map((select) => select.selectedOptions[0].textContent)"
+
 
 def reload(shown: Shown) -> None:
     shown.page.reload()
@@ -20,16 +22,11 @@ def test_series_target_and_measures_of_the_graph_survive_a_reload(show: Show, co
     page.get_by_label("Edges", exact=True).select_option("inverse distance over shared sets")
     page.get_by_label("Size of nodes").select_option(index=2)
     page.get_by_label("Colour of nodes").select_option(index=1)
-    chosen = [
-        select.evaluate("(select) => select.selectedOptions[0].textContent") for select in page.locator("select").all()
-    ]
+    chosen = page.locator("select").evaluate_all(CHOSEN)
     shown.node(2).press("Enter")
     reload(shown)
     assert pane.locator("h2").inner_text() == compared["targets"][2]["title"]
-    again = [
-        select.evaluate("(select) => select.selectedOptions[0].textContent") for select in page.locator("select").all()
-    ]
-    assert again == chosen and "baseline linear" in chosen
+    assert page.locator("select").evaluate_all(CHOSEN) == chosen and "baseline linear" in chosen
     assert page.evaluate("document.activeElement === document.body")
     pane.get_by_role("button", name="Close").click()
     reload(shown)
