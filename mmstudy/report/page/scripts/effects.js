@@ -117,7 +117,7 @@ function differencesTable(rows) {
     { title: "Other model", value: ({ model, other }) => nameOf(other, model) },
     sought.family === LESS_ONE && { title: "Without", value: ({ less }) => less && inputTitles(less) },
     { title: "Difference", isNumber: true, value: ({ difference }) => difference, show: ({ difference }) => signedText(difference) },
-    { title: "95 % interval", value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high) },
+    { title: "95 % interval", isNumber: true, value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high) },
     { title: "p", isNumber: true, value: ({ p }) => p, show: ({ p }) => probabilityText(p) },
     { title: "q", isNumber: true, value: ({ q }) => q, show: ({ q }) => probabilityText(q) },
     { title: "Verdict", value: (row) => row.verdict },

@@ -81,7 +81,7 @@ function modelsTable(target) {
     { title: metricTitle(target), isNumber: true, value: (row) => row.score, show: scoreCell },
     { title: "Adds", isNumber: true, value: largestAddition, show: additionsCell },
     { title: "Against the best set", isNumber: true, value: (row) => differenceToBest(row)?.difference, show: bestSetCell },
-    { title: "Flags", value: (row) => flagsOf(row).join(", "), show: (row) => flagsOf(row).map((flag) => make("div", {}, flag)) },
+    { title: "Flags", value: (row) => flagsOf(row).join(", "), show: flagsCell },
     numberColumn("Validation", "val_score"),
     ...metrics.map((name) => numberColumn(METRIC_TITLES[name], name)),
     numberColumn("Test samples, in tens", "n_test", 0),
@@ -110,6 +110,10 @@ function largestAddition(row) {
 
 function additionsCell(row) {
   return additionsOf(row).map((addition) => make("div", { class: "line" }, additionText(addition)));
+}
+
+function flagsCell(row) {
+  return flagsOf(row).map((flag) => make("div", { class: "flag" }, flag));
 }
 
 function bestSetCell(row) {

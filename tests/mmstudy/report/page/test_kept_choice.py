@@ -18,7 +18,7 @@ def reload(shown: Shown) -> None:
 def test_series_target_and_measures_of_the_graph_survive_a_reload(show: Show, compared: dict[str, Any]) -> None:
     shown = show(compared)
     page, pane = shown.page, shown.page.locator("#panel-graph .pane")
-    page.get_by_label("Models by").select_option("baseline linear")
+    page.get_by_label("Models by").select_option("shared fusion")
     page.get_by_label("Edges", exact=True).select_option("inverse distance over shared sets")
     page.get_by_label("Size of nodes").select_option(index=2)
     page.get_by_label("Colour of nodes").select_option(index=1)
@@ -26,7 +26,7 @@ def test_series_target_and_measures_of_the_graph_survive_a_reload(show: Show, co
     shown.node(2).press("Enter")
     reload(shown)
     assert pane.locator("h2").inner_text() == compared["targets"][2]["title"]
-    assert page.locator("select").evaluate_all(CHOSEN) == chosen and "baseline linear" in chosen
+    assert page.locator("select").evaluate_all(CHOSEN) == chosen and "shared fusion" in chosen
     assert page.evaluate("document.activeElement === document.body")
     pane.get_by_role("button", name="Close").click()
     reload(shown)

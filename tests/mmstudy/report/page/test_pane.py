@@ -60,7 +60,7 @@ def test_a_command_is_copied_or_selected_where_the_browser_does_not_let_a_page_c
     if is_allowed:
         shown.page.context.grant_permissions(COPY)
     else:
-        shown.page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+        shown.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')) }")
     shown.node(1).press("Enter")
     shown.page.locator(".run", has_text="sex_1").locator("summary").click()
     shown.page.get_by_role("button", name="Copy mm export-model sex_1 FOLDER").press("Enter")
@@ -83,8 +83,8 @@ def test_every_tested_model_but_the_best_of_each_series_is_held_against_it(
         family == "best against others" and models["target"][model] == 0
         for family, model in zip(families["family"], families["model"], strict=True)
     )
-    assert sum("q " in text for text in texts) == of_target > 40
-    assert texts.count("") == 3  # the best of each series; the constant baseline is not tested against itself
+    assert sum("q " in text for text in texts) == of_target > 10
+    assert texts.count("") == 3  # the best of each series
 
 
 def _rows(pane: Any) -> list[Any]:
