@@ -71,6 +71,11 @@ def find_missing(folder: Path) -> list[str]:
     return sorted(name for name in _recorded(folder) if not (folder / name).exists())
 
 
+def recorded_digests(path: Path) -> frozenset[str]:
+    """Return the checksum of each content that a file was ever given, as far as they are on record."""
+    return frozenset(_recorded(path.parent).get(path.name, ()))
+
+
 def record_missing(folder: Path, names: Iterable[str]) -> None:
     """Put files on record, as they are, that an mm wrote which kept no checksums."""
     recorded = _recorded(folder)

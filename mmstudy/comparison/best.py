@@ -10,7 +10,7 @@ from mmstudy.comparison.contenders import SERIES, Row
 
 VALIDATION, TEST = "validation", "test"
 _TOLD = ("target", "domain", "kind", "method", "network", "cell", "inputs", "blocks")
-_SCORES = ("score", "val_score", "predicts_one_class")
+_SCORES = ("score", "val_score")
 
 
 @dataclass(frozen=True, slots=True)

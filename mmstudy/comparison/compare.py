@@ -12,9 +12,16 @@ from mmstudy.comparison.contest import PredictionsReader, hold_contest
 from mmstudy.comparison.contributions import BINARY, MAIN
 from mmstudy.comparison.disclosure import coarse, in_tens, targets_with_small_cells, told_scores
 from mmstudy.comparison.families import find_pairs, with_q_values
-from mmstudy.comparison.flags import baselines_as_good, with_one_class
+from mmstudy.comparison.flags import (
+    FLAG_NAMES,
+    baselines_as_good,
+    baselines_not_told_apart,
+    with_chance,
+    with_one_class,
+)
+from mmstudy.comparison.intervals import INTERVALS, mean_intervals, own_intervals
 from mmstudy.comparison.mixed_models import domain_effects
-from mmstudy.comparison.optimism import INTERVALS, optimism_intervals
+from mmstudy.comparison.optimism import OPTIMISM, optimism_intervals
 from mmstudy.comparison.paired import PAIRED, compare_pairs
 from mmstudy.comparison.published_table import METHOD as PUBLISHED
 from mmstudy.comparison.totals import hours_by_set, total_hours
@@ -35,9 +42,9 @@ class Comparison:
     """Tables of many models side by side; docs/comparison.md says what their numbers mean."""
 
     results: pl.DataFrame
-    """`SCORES` with flags: the best baseline of the cell, its score, and whether the model is not better."""
+    """`SCORES` with the interval of the model's score, the best baseline of its cell and its score, and `FLAGS`."""
     best: pl.DataFrame
-    """The best set of each target by each method and network, with the optimism of choosing on test."""
+    """The best set of each target by each method and network, with flags and the optimism of choosing on test."""
     paired: pl.DataFrame
     """Differences of two models on the same participants: `PAIRED` with q and verdict."""
     effects: pl.DataFrame
@@ -57,12 +64,13 @@ class Comparison:
     @property
     def counts(self) -> dict[str, int]:
         """Return how many models there are and how many are flagged; one that has several runs counts once."""
-        flags = pl.col("predicts_one_class", "not_better").any()
-        models = self.results.group_by(OF_CONTENDER).agg(flags)
+        models = _flags_of_models(self.results)
         return {
             "models": models.height,
             "predict_one_class": int(models["predicts_one_class"].sum()),
+            "not_above_chance": int(models["not_above_chance"].sum()),
             "not_better_than_baseline": int(models["not_better"].sum()),
+            "not_told_apart_from_baseline": int(models["not_told_apart"].sum()),
         }
 
 
@@ -101,7 +109,8 @@ def compare(
     shown = scores.join(contenders.select(OF_CONTENDER), on=OF_CONTENDER, how="semi", maintain_order="left")
     tested, untested = ([], {}) if reader is None or each_its_own else _test_targets(contenders, reader)
     best = best_sets(contenders)
-    intervals = [INTERVALS.to_frame(), *(of.optimism for of in tested)]
+    optimism = [OPTIMISM.to_frame(), *(of.optimism for of in tested)]
+    intervals = [INTERVALS.to_frame(), own_intervals(shown), *(of.intervals for of in tested)]
     effects, notes = domain_effects(contenders)
     notes += [*incomplete, *(f"{name} is in no table. {why}" for name, why in refused.items())]
     if trunk_hours:
@@ -110,9 +119,13 @@ def compare(
         notes.insert(0, ON_TEST)
     if each_its_own:
         notes.insert(0, EACH_ITS_OWN)
-    results = shown.join(baselines_as_good(contenders), on=OF_CONTENDER, how="left", maintain_order="left")
-    best = best.join(pl.concat(intervals), on=("target", *SERIES), how="left", maintain_order="left")
     paired = with_q_values(pl.concat([PAIRED.to_frame(), *(of.paired for of in tested)]))
+    results = shown
+    for of_models in (pl.concat(intervals), baselines_as_good(contenders), baselines_not_told_apart(paired)):
+        results = results.join(of_models, on=OF_CONTENDER, how="left", maintain_order="left")
+    results = with_chance(results)
+    best = best.join(pl.concat(optimism), on=("target", *SERIES), how="left", maintain_order="left")
+    best = best.join(_flags_of_models(results), on=OF_CONTENDER, how="left", maintain_order="left")
     return Comparison(
         results=told_scores(results, small),
         best=coarse(best, small, pl.col("kind") == BINARY),
@@ -125,6 +138,11 @@ def compare(
         refused=refused,
         untested=untested,
     )
+
+
+def _flags_of_models(results: pl.DataFrame) -> pl.DataFrame:
+    """Return the flags of each model: those that one of its runs has."""
+    return results.group_by(OF_CONTENDER, maintain_order=True).agg(pl.col(FLAG_NAMES).any())
 
 
 def _leave_differing_out(contenders: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -152,6 +170,8 @@ class _Tested:
 
     paired: pl.DataFrame
     optimism: pl.DataFrame
+    intervals: pl.DataFrame
+    """Of the scores of models of several runs."""
 
 
 def _test_targets(contenders: pl.DataFrame, reader: PredictionsReader) -> tuple[list[_Tested], dict[str, str]]:
@@ -169,7 +189,7 @@ def _test(of_target: pl.DataFrame, reader: PredictionsReader) -> _Tested | str:
     except TrainError as error:
         return str(error)
     paired = compare_pairs(contest, find_pairs(contest.contenders.rows(named=True)))
-    return _Tested(paired=paired, optimism=optimism_intervals(contest))
+    return _Tested(paired=paired, optimism=optimism_intervals(contest), intervals=mean_intervals(contest))
 
 
 def _of_runs(contenders: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

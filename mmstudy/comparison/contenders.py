@@ -45,7 +45,6 @@ def find_contenders(scores: pl.DataFrame) -> pl.DataFrame:
             pl.col(*_SAME).first(),
             pl.col(*_AVERAGED).mean(),
             pl.len().alias("num_runs"),
-            pl.col("predicts_one_class").any(),
             pl.col("run_id", "seed", "split", "participants", "regime", "augmentation"),
         )
     )

@@ -17,7 +17,8 @@ from mmstudy.comparison.contributions import BINARY
 DECIMALS = 2
 _UNTOLD = ("precision", "recall", "f1")
 _ROUNDED = (
-    *("score", "score_low", "score_high", "val_score", "balanced_accuracy", "baseline_score"),
+    *("score", "score_low", "score_high", "mean_low", "mean_high"),
+    *("val_score", "balanced_accuracy", "baseline_score"),
     *("best_test_score", "optimism", "optimism_low", "optimism_high"),
     *("other_score", "difference", "low", "high"),
 )

@@ -25,6 +25,8 @@ FALSE_DISCOVERIES = 0.05
 """Expected share of false ones among the differences that are called found."""
 FOUND = BETTER, WORSE = "better", "worse"
 """Verdicts of a difference that is called found."""
+NOT_TOLD_APART = "not told apart"
+"""Verdict of one that is not."""
 _SEPARATE = "separate"
 
 
@@ -54,7 +56,7 @@ def with_q_values(paired: pl.DataFrame) -> pl.DataFrame:
         .then(None)
         .when(pl.col("q") <= FALSE_DISCOVERIES)
         .then(found)
-        .otherwise(pl.lit("not told apart"))
+        .otherwise(pl.lit(NOT_TOLD_APART))
     )
     if paired.is_empty():
         return PAIRED.to_frame().with_columns(q=pl.lit(None, pl.Float64), verdict=pl.lit(None, pl.String))

@@ -1,16 +1,43 @@
-"""What is wrong with a model's score: it predicts one class alone, or a baseline of the same cell is as good."""
+"""What speaks against a model: it predicts one class alone, its score may be chance, or a baseline is as good."""
+
+from dataclasses import dataclass
 
 import polars as pl
 
 from mmstudy.comparison.best import choose_best
 from mmstudy.comparison.contenders import OF_CONTENDER, in_groups
-from mmstudy.comparison.contributions import BINARY
+from mmstudy.comparison.contributions import BINARY, MAIN
+from mmstudy.comparison.families import BASELINE, NOT_TOLD_APART
 from mmstudy.sweep.settings import BASELINE_METHOD
+from mmtrain.metrics.registry import no_skill
 
 NEAR_CHANCE = 0.505
 """Balanced accuracy below which classes are decided as by chance."""
 KNOWS_THE_RARER = 0.6
 """Micro AUC above which the probabilities tell which class is the rarer one."""
+GUESSING = {kind: no_skill(metric) for kind, metric in MAIN.items()}
+"""The score of saying the same for everybody, of each kind of target."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flag:
+    """Something that speaks against a model."""
+
+    name: str
+    """Column of the results that is true where it does."""
+    mark: str
+    """In a cell of the grid."""
+    title: str
+
+
+FLAGS = (
+    Flag(name="predicts_one_class", mark="×", title="predicts one class"),
+    Flag(name="not_above_chance", mark="○", title="not above chance"),
+    Flag(name="not_better", mark="−", title="not better than a baseline"),
+    Flag(name="not_told_apart", mark="≈", title="not told apart from a baseline"),
+)
+"""The gravest first: a cell of the grid has the mark of one."""
+FLAG_NAMES = tuple(flag.name for flag in FLAGS)
 
 
 def with_one_class(scores: pl.DataFrame) -> pl.DataFrame:
@@ -48,6 +75,25 @@ def baselines_as_good(contenders: pl.DataFrame) -> pl.DataFrame:
         "not_better": pl.Boolean,
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def with_chance(results: pl.DataFrame) -> pl.DataFrame:
+    """Return results that say of every model with an interval whether it does not lie above the score of guessing."""
+    guessing = pl.col("kind").replace_strict(GUESSING, return_dtype=pl.Float64)
+    return results.with_columns(not_above_chance=pl.col("mean_low") <= guessing)
+
+
+def baselines_not_told_apart(paired: pl.DataFrame) -> pl.DataFrame:
+    """Return for each contender that was tested against the best baseline of its cell whether no difference is found.
+
+    Parameters
+    ----------
+    paired
+        With the verdicts of `mmstudy.comparison.families.with_q_values`.
+    """
+    is_main = pl.col("metric") == pl.col("kind").replace_strict(MAIN, return_dtype=pl.String)
+    tested = paired.filter(pl.col("family") == BASELINE, is_main)
+    return tested.select(*OF_CONTENDER, not_told_apart=pl.col("verdict") == NOT_TOLD_APART)
 
 
 def _is_not_above(score: float | None, baseline: float | None) -> bool | None:

@@ -7,7 +7,7 @@ from mmstudy.comparison.contenders import SERIES, in_groups
 from mmstudy.comparison.contest import Contest
 from mmtrain.metrics.bootstrap import percentile_intervals
 
-INTERVALS = pl.Schema(
+OPTIMISM = pl.Schema(
     {
         **dict.fromkeys(("target", *SERIES), pl.String),
         **dict.fromkeys(("optimism_low", "optimism_high"), pl.Float64),
@@ -31,4 +31,4 @@ def optimism_intervals(contest: Contest) -> pl.DataFrame:
         gains_D = of_series_DM.max(axis=1) - of_series_DM[:, choice.index]
         if ends := percentile_intervals(gains_D[:, None])[0]:
             rows.append((models[0]["target"], *names, *ends))
-    return pl.DataFrame(rows, schema=INTERVALS, orient="row")
+    return pl.DataFrame(rows, schema=OPTIMISM, orient="row")

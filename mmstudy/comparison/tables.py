@@ -7,6 +7,7 @@ import polars as pl
 from mmbase.plain_table import PlainTable, plain_table
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.families import FALSE_DISCOVERIES, FOUND
+from mmstudy.comparison.flags import FLAGS
 from mmstudy.results.published import inputs_in_words
 
 
@@ -16,9 +17,16 @@ def comparison_lines(comparison: Comparison) -> list[Any]:
     lines: list[Any] = [*told_notes(comparison), _best_table(comparison.best)]
     if counts["predict_one_class"]:
         lines.append(f"{counts['predict_one_class']} of {counts['models']} models predict one class alone.")
+    if counts["not_above_chance"]:
+        lines.append(f"{counts['not_above_chance']} of {counts['models']} models are not above chance.")
     if counts["not_better_than_baseline"]:
         lines.append(
             f"{counts['not_better_than_baseline']} networks are no better than the best baseline of their cell."
+        )
+    if counts["not_told_apart_from_baseline"]:
+        lines.append(
+            f"{counts['not_told_apart_from_baseline']} networks are not told apart from the best baseline of their "
+            "cell."
         )
     if comparison.paired.height:
         lines.append(_found(comparison.paired))
@@ -51,7 +59,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
 def _best_table(best: pl.DataFrame) -> PlainTable:
     rows = []
     for row in best.iter_rows(named=True):
-        marks = "predicts one class" if row["predicts_one_class"] else ""
+        flags = ", ".join(flag.title for flag in FLAGS if row[flag.name])
         rows.append(
             (
                 row["target"],
@@ -60,7 +68,7 @@ def _best_table(best: pl.DataFrame) -> PlainTable:
                 _number(row["score"]),
                 row["chosen_on"],
                 _number(row["optimism"]),
-                marks,
+                flags,
             )
         )
     titles = ("target", "method", "best set of inputs", "test score", "chosen on", "optimism", "")

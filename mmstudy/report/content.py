@@ -11,17 +11,15 @@ Lists of equal length under one name are the columns of a table. A model, target
 place in its table. What is not known is null. Nothing in it is about a single person, and no count is below ten.
 """
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from catalog.fields import Dictionary
 from mmbase.version import VERSION
-from mmdata.store.schema import StudyLayout
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.contenders import find_contenders
+from mmstudy.comparison.flags import FLAGS
 from mmstudy.report.associations import label_edges
 from mmstudy.report.communities import communities_of
 from mmstudy.report.data import data_content
@@ -30,8 +28,9 @@ from mmstudy.report.effects import effect_columns
 from mmstudy.report.facts import StudyFacts
 from mmstudy.report.hours import hour_columns
 from mmstudy.report.limits import limits_of
+from mmstudy.report.links import RunLinks, run_columns
 from mmstudy.report.methods import methods_text
-from mmstudy.report.models import best_columns, difference_columns, model_columns
+from mmstudy.report.models import best_columns, difference_columns, model_columns, runs_of
 from mmstudy.report.names import Names, find_names
 from mmstudy.report.nodes import nodes_of
 from mmstudy.report.tested import tested_columns
@@ -48,19 +47,8 @@ class About:
     """runs or table."""
     made_on: str
     """A date."""
-    runs: str | None = None
-    """Address of the folder of runs as the page sees it; None: runs are named and not linked."""
-
-
-def address_of_runs(layout: StudyLayout, page: Path) -> str | None:
-    """Return the address of a study's runs relative to a page that lies in the study.
-
-    None for a page elsewhere: it would name folders of this machine, and what it names is not there once it is sent.
-    """
-    folder = page.resolve().parent
-    if not folder.is_relative_to(layout.root.resolve()):
-        return None
-    return quote(Path(os.path.relpath(layout.runs.resolve(), folder)).as_posix())
+    links: Mapping[str, RunLinks] = field(default_factory=dict)
+    """What the page can link to of each run."""
 
 
 def report_content(
@@ -86,7 +74,9 @@ def report_content(
         "schema_version": SCHEMA_VERSION,
         "about": _plain_about(about, comparison),
         **_plain_names(names, dictionary),
+        "flags": [{"name": flag.name, "mark": flag.mark, "title": flag.title} for flag in FLAGS],
         "models": models,
+        "runs": run_columns(runs_of(comparison.results), about.links),
         "best": best,
         "differences": difference_columns(comparison.paired, names, models),
         "edges": edges,
@@ -109,7 +99,6 @@ def _plain_about(about: About, comparison: Comparison) -> dict[str, Any]:
         "source": about.source,
         "made_by": f"mm {VERSION}",
         "made_on": about.made_on,
-        "runs": about.runs,
         "notes": list(comparison.notes),
         "counts": comparison.counts,
         "hours": comparison.hours_in_all,

@@ -18,10 +18,12 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
-from mmstudy.report.content import About, address_of_runs, report_content
+from mmstudy.report.content import About, report_content
 from mmstudy.report.figures import write_figures
+from mmstudy.report.links import find_links
 from mmstudy.report.page.page import report_page
 from mmstudy.report.study_facts import read_study_facts
+from mmstudy.runs.folders import study_runs
 from mmstudy.sweep.directory import SweepDirectory
 
 FIGURES = "figures"
@@ -61,8 +63,8 @@ def report_sweep(
         rows = [sample.row for sample in known_samples(catalog).values()]
     comparison, dictionary = compare_sweep(study, sweep, warn), study_dictionary(study)
     facts = read_study_facts(study, comparison, dictionary, progress)
-    runs = address_of_runs(study.layout, file.page)
-    about = About(title=file.title, source="runs", made_on=file.made_on, runs=runs)
+    links = find_links(study.layout, file.page, study_runs(study.layout).reachable)
+    about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     content = report_content(comparison, dictionary, about, facts)
     written = _write(comparison, content, file, partial(record_output, study.layout))
     try:

@@ -72,10 +72,15 @@ def _of_models(content: Content) -> Iterator[str]:
         yield "Each model was trained once: how much its score would differ after another training is not known."
     if number := counts["predict_one_class"]:
         yield f"{_models(number)} predict one class alone, so they do not tell the classes apart."
+    if number := counts["not_above_chance"]:
+        yield f"{_models(number)} are not above chance: their intervals reach the score of guessing."
     if not any(series["method"] == BASELINE_METHOD for series in content["series"]):
         yield "There are no baselines: whether a network is better than a linear model is not known."
-    elif number := counts["not_better_than_baseline"]:
+        return
+    if number := counts["not_better_than_baseline"]:
         yield f"{_models(number)} did not come out better than the best baseline of the same inputs."
+    if number := counts["not_told_apart_from_baseline"]:
+        yield f"{_models(number)} are not told apart from the best baseline of the same inputs."
 
 
 def _models(number: int) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 
 from mmstudy.comparison.contenders import OF_CONTENDER, SERIES
 from mmstudy.comparison.contributions import MAIN
+from mmstudy.comparison.flags import FLAG_NAMES
 from mmstudy.report.names import Names
 from mmstudy.sweep.settings import BASELINE_METHOD
 
@@ -16,9 +17,8 @@ _MEANS = (
     *("average_precision", "threshold", "minutes"),
 )
 """Of a model with several runs."""
-_OF_ONE_RUN = ("score_low", "score_high")
-"""Intervals: those of two runs have no mean."""
-_FLAGS = ("predicts_one_class", "not_better")
+_ENDS = {"mean_low": "score_low", "mean_high": "score_high"}
+"""Of the interval of a model's score; those of two runs have no mean."""
 _DIGITS = 5
 """Significant ones."""
 
@@ -32,10 +32,9 @@ def model_columns(results: pl.DataFrame, names: Names) -> Columns:
         Of `mmstudy.comparison.compare.Comparison`.
     """
     models = results.group_by(OF_CONTENDER, maintain_order=True).agg(
-        pl.col("inputs", "blocks", "best_baseline", "baseline_score").first(),
+        pl.col("inputs", "blocks", "best_baseline", "baseline_score", *_ENDS).first(),
         pl.col(*_MEANS).replace([float("nan"), float("inf"), float("-inf")], None).mean(),
-        pl.when(pl.len() == 1).then(pl.col(*_OF_ONE_RUN).first()),
-        pl.col(*_FLAGS).any(),
+        pl.col(FLAG_NAMES).any(),
         pl.col("n_test").min(),
         pl.col("prevalence").first(),
         pl.col("run_id").drop_nulls(),
@@ -46,13 +45,20 @@ def model_columns(results: pl.DataFrame, names: Names) -> Columns:
         "target": [names.place_of_target(row["target"]) for row in rows],
         "series": [names.place_of_series(row["method"], row["network"]) for row in rows],
         "set": [names.place_of_set(row["inputs"], row["blocks"]) for row in rows],
-        **{name: [shortened(row[name]) for row in rows] for name in (*_MEANS, *_OF_ONE_RUN, "prevalence")},
+        **{name: [shortened(row[name]) for row in rows] for name in (*_MEANS, "prevalence")},
+        **{name: [shortened(row[column]) for row in rows] for column, name in _ENDS.items()},
         "n_test": [row["n_test"] for row in rows],
-        **{name: [row[name] for row in rows] for name in _FLAGS},
+        **{name: [row[name] for row in rows] for name in FLAG_NAMES},
         "best_baseline": [networks.get(row["best_baseline"]) for row in rows],
         "baseline_score": [shortened(row["baseline_score"]) for row in rows],
         "runs": [row["run_id"] for row in rows],
     }
+
+
+def runs_of(results: pl.DataFrame) -> list[str]:
+    """Return the names of the runs that models are of, each once."""
+    names: list[str] = results["run_id"].drop_nulls().unique(maintain_order=True).to_list()
+    return names
 
 
 def best_columns(best: pl.DataFrame, names: Names, models: Columns) -> Columns:

@@ -21,6 +21,7 @@ from mmstudy.comparison.contributions import BINARY, CONTINUOUS
 from mmstudy.progress import Progress
 from mmstudy.report.associations import SPLITS_OF_LABELS, associations_of
 from mmstudy.report.facts import Association, MeanImage, SplitSize, StudyFacts, TestedModel
+from mmstudy.report.models import runs_of
 from mmstudy.report.tested import tested_model
 from mmstudy.runs.folders import require_cleaned, study_runs
 from mmstudy.sources import parse_sources
@@ -53,8 +54,7 @@ def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionar
         labels = label_frame(catalog, targets, SPLITS_OF_LABELS)
         rows = _training_rows(catalog, study)
     reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
-    used = comparison.results["run_id"].drop_nulls().unique(maintain_order=True)
-    runs = {run_id: reachable[run_id] for run_id in used if run_id in reachable}
+    runs = {run_id: reachable[run_id] for run_id in runs_of(comparison.results) if run_id in reachable}
     settings, versions = _read_settings(runs)
     return StudyFacts(
         splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},

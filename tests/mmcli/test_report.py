@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mmdata.store.schema import StudyLayout
-from mmstudy.report.content import address_of_runs
 from tests.conftest import RunMm
 from tests.mmcli.outcome import complaint
 
@@ -20,7 +18,7 @@ def test_a_table_becomes_a_page(table: Path, run_mm: RunMm, tmp_path: Path) -> N
     assert (told["page"], told["models"], told["targets"]) == (str(page), 2 * 7 + 2 * 32, 4)
     text = page.read_text()
     assert "<title>Mine &amp; yours</title>" in text and '"title":"Mine & yours"' in text
-    assert str(tmp_path) not in text and '"runs":null' in text
+    assert str(tmp_path) not in text and '"page_command":[]' in text
 
 
 def test_a_page_that_is_there_is_replaced_only_when_asked_to(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
@@ -52,14 +50,6 @@ def test_words_that_do_not_go_together_are_refused(table: Path, run_mm: RunMm, t
     assert run_mm("report", "--results", table, "--serve").exit_code == 2
     assert run_mm("report", "--results", table).exit_code == 2
     assert run_mm("report", "--serve", "--output", page).exit_code == 2
-
-
-def test_a_page_within_the_study_links_its_runs_and_a_page_elsewhere_does_not(tmp_path: Path) -> None:
-    layout = StudyLayout(tmp_path / "a study")
-    layout.root.mkdir()
-    assert address_of_runs(layout, layout.root / "report.html") == "runs"
-    assert address_of_runs(layout, layout.sweeps / "sweep" / "report.html") == "../../runs"
-    assert address_of_runs(layout, tmp_path / "report.html") is None
 
 
 def test_a_study_without_a_sweep_says_how_to_get_one(run_mm: RunMm, copy: Path, tmp_path: Path) -> None:

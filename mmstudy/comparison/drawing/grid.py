@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, Sheet, new_sheet
+from mmstudy.comparison.flags import FLAGS
 from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import GREY, INK, ORANGE
 
@@ -32,10 +33,8 @@ class GridCell:
 
     score: float | None
     is_best: bool = False
-    one_class: bool = False
-    """The model predicts one class alone."""
-    not_better: bool = False
-    """Than the best baseline."""
+    mark: str = ""
+    """Of the gravest flag."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +69,7 @@ def _panel(domain: str, frame: pl.DataFrame, chosen: set[tuple[str, str]]) -> Gr
         cells[key] = GridCell(
             score=float(np.mean(scores.to_numpy())) if len(scores) else None,
             is_best=(target, cell) in chosen,
-            one_class=bool(rows["predicts_one_class"].any()),
-            not_better=bool(rows["not_better"].any()),
+            mark=next((flag.mark for flag in FLAGS if rows[flag.name].any()), ""),
         )
     targets = dict(frame.select("target", "kind").iter_rows())
     sets = sort_sets(list(dict.fromkeys(of for _, of in cells)))
@@ -89,8 +87,9 @@ def draw_grid(panels: Sequence[GridPanel], title: str) -> Figure:
     width = max(_NARROWEST, _LEFT + _RIGHT + _CELL * max(len(panel.sets) for panel in panels))
     heights = [_height(panel) for panel in panels]
     height = _HEAD + sum(heights) + _GAP * len(panels)
-    told = "outlined: best set      ×  predicts one class      ·  not better than a baseline      blank: no model"
-    with new_sheet(width, height, title, told) as sheet:
+    with new_sheet(width, height, title, "outlined: best set      blank: no model") as sheet:
+        marks = "      ".join(f"{flag.mark}  {flag.title}" for flag in FLAGS)
+        sheet.write(marks, 0.66, fontsize=FONT_POINTS, color=GREY)
         _draw_scales(sheet)
         top = height - _HEAD
         for panel, tall in zip(panels, heights, strict=True):
@@ -141,9 +140,9 @@ def _draw_cells(axes: Any, panel: GridPanel) -> None:
             square = Rectangle((column - 0.46, line - 0.46), 0.92, 0.92)
             squares.append(square)
             colours.append(_NO_SCORE if share is None else _SHADES(share))
-            if mark := "×" if cell.one_class else "·" if cell.not_better else "":
+            if cell.mark:
                 ink = "white" if share is not None and share > _DARK else INK
-                axes.text(column, line, mark, ha="center", va="center_baseline", color=ink, fontsize=9)
+                axes.text(column, line, cell.mark, ha="center", va="center_baseline", color=ink, fontsize=9)
             if cell.is_best:
                 best.append(square)
     axes.add_collection(PatchCollection(squares, facecolors=colours, edgecolors="none"))

@@ -12,11 +12,12 @@ from mmstudy.comparison.drawing.effects import draw_effects
 from mmstudy.comparison.drawing.grid import draw_grid, panels_of
 from mmstudy.comparison.drawing.hours import draw_hours
 from mmstudy.comparison.drawing.optimism import draw_optimism
+from mmstudy.comparison.flags import FLAG_NAMES
 from mmstudy.comparison.totals import each_run_once
 
 _OF_GRID = (
     *("target", "domain", "kind", "inputs", "blocks", "score", "score_low", "score_high", "val_score"),
-    *("predicts_one_class", "best_baseline", "baseline_score", "not_better"),
+    *("best_baseline", "baseline_score", *FLAG_NAMES),
 )
 _OF_HOURS = ("target", "inputs", "blocks", "minutes")
 _KINDS = ("grid", "effects", "training-time", "optimism")

@@ -11,6 +11,7 @@ from mmdata.study import Study
 from mmstudy.report import files
 from mmstudy.report.facts import StudyFacts
 from tests.conftest import RunMm
+from tests.mmstudy.report.page.test_page import embedded
 from tests.mmstudy.sweep.made_sweep import begin, do
 
 
@@ -29,6 +30,12 @@ def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
     assert "distributions.png" in told["figures"]
 
     text = page.read_text(encoding="utf-8")
+    assert str(root) not in text
+    runs = embedded(text)["runs"]
+    assert len(runs["name"]) == 4
+    for run, address in zip(runs["name"], runs["page"], strict=True):
+        has_page = (root / "runs" / run / "report.html").is_file()
+        assert address == (f"../runs/{run}/report.html" if has_page else None)
     with duckdb.connect(str(own_study.layout.catalog), read_only=True) as catalog:
         samples = [of for (of,) in catalog.execute("SELECT sample_id FROM samples").fetchall()]
         eids = [of for (of,) in catalog.execute("SELECT eid FROM participants ORDER BY eid").fetchall()]

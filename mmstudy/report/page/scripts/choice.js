@@ -1,6 +1,12 @@
 // What is chosen for all tabs at once: the series, and the scheme of colours.
 
-const choice = { series: Math.max(0, series.findIndex(({ method }) => method !== "baseline")), listeners: [] };
+const choice = { series: firstSeries(), listeners: [] };
+
+/** Return the series that the address names, else the first that is no baseline. */
+function firstSeries() {
+  const named = series.findIndex(({ title }) => title === keptAs("series"));
+  return named >= 0 ? named : Math.max(0, series.findIndex(({ method }) => method !== "baseline"));
+}
 
 /** Call somebody now, and again whenever another series is chosen or the colours change; with whether things may move. */
 function whenChosen(listener) {
@@ -14,6 +20,7 @@ function tellListeners(mayMove) {
 
 function chooseSeries(index) {
   choice.series = index;
+  keep("series", series[index].title);
   tellListeners(true);
 }
 

@@ -25,8 +25,8 @@ function makeShades() {
   return d3.piecewise(d3.interpolateRgb, d3.range(NUM_SHADES).map((index) => colourNamed(`shade-${index}`)));
 }
 
-/** Return whether dark text can be read on a colour. */
-function isBright(colour) {
+/** Return the colour of text that can be read on a colour. */
+function inkOn(colour) {
   const { r, g, b } = d3.rgb(colour);
-  return (0.299 * r + 0.587 * g + 0.114 * b) > 140;
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff";
 }

@@ -1,8 +1,9 @@
 // What the page is given, with what its indices stand for. mmstudy/report/content.py says what each part is.
 
 const content = JSON.parse(document.getElementById("content").textContent);
-const { domains, inputs, sets, series, targets } = content;
+const { domains, flags, inputs, sets, series, targets } = content;
 const models = rowsOf(content.models).map((model, index) => ({ ...model, index }));
+const runs = new Map(rowsOf(content.runs).map((run) => [run.name, run]));
 const bests = rowsOf(content.best);
 const differences = rowsOf(content.differences);
 const bestOf = new Map(bests.map((best) => [keyOf(models[best.model].target, models[best.model].series), best]));
@@ -45,13 +46,23 @@ function isBest(model) {
   return bestOf.get(keyOf(model.target, model.series))?.model === model.index;
 }
 
-/** Return what speaks against a model, in words. */
+/** Return the flags that some model has, the gravest first. */
+function presentFlags() {
+  return flags.filter(({ name }) => models.some((model) => model[name]));
+}
+
+/** Return what speaks against a model, in words, the gravest first. */
 function flagsOf(model) {
-  const found = [];
-  if (model.predicts_one_class) found.push("predicts one class");
-  if (model.not_better) {
-    const baseline = model.best_baseline === null ? "a baseline" : series[model.best_baseline].title;
-    found.push(`not better than ${baseline} (${numberText(model.baseline_score)})`);
-  }
-  return found;
+  const baseline = model.best_baseline === null ? "a baseline" : series[model.best_baseline].title;
+  const tested = againstBaseline.get(model.index);
+  const told = {
+    not_better: () => `not better than ${baseline} (${numberText(model.baseline_score)})`,
+    not_told_apart: () => `not told apart from ${baseline}${tested ? ` (difference ${differenceText(tested)})` : ""}`,
+  };
+  return flags.filter(({ name }) => model[name]).map(({ name, title }) => told[name]?.() ?? title);
+}
+
+/** Return the mark of the gravest flag of a model. */
+function markOf(model) {
+  return flags.find(({ name }) => model[name])?.mark ?? "";
 }

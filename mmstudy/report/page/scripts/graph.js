@@ -35,12 +35,12 @@ function startGraph(graph) {
 function makeGraph() {
   const nodes = targets.map((_, index) => ({ index }));
   const drawing = makeDrawing(nodes);
-  const graph = { nodes, drawing, settings: { ...GRAPH_SETTINGS }, links: [], whenRestyled: () => {} };
+  const graph = { nodes, drawing, settings: { ...GRAPH_SETTINGS, ...keptMeasures() }, links: [], whenRestyled: () => {} };
   graph.forces = makeForces(nodes, drawing.move);
-  graph.pane = makePane((target) => graph.focusNode(nodes[target]), (target) => fixButton(graph, nodes[target]));
+  graph.pane = makePane("graph-target", (target) => graph.focusNode(nodes[target]), (target) => fixButton(graph, nodes[target]));
   graph.nodeMeasure = () => measureNamed(content.nodes, graph.settings.nodeMeasure);
   graph.edgeMeasure = () => measureNamed(content.edges, graph.settings.edgeMeasure);
-  graph.grouping = () => groupings().find(({ value }) => value === graph.settings.grouping);
+  graph.grouping = () => groupingNamed(graph.settings.grouping);
   graph.focusNode = (node) => drawing.dots.filter((other) => other === node).node().focus();
   graph.restyle = () => restyle(graph);
   graph.update = (mayMove) => updateGraph(graph, mayMove);
@@ -136,6 +136,6 @@ function graphButtons(graph) {
     makeButton("Fix all", () => (graph.nodes.forEach((node) => fixNode(node)), graph.restyle())),
     makeButton("Release all", release),
     makeButton("Full screen", fill),
-    ...makeSaveButtons(graph.drawing.node, "targets", () => legendOf(graph)),
+    ...makeSaveButtons("graph", () => "targets", () => pictureOfDrawing(graph.drawing.node, legendOf(graph))),
   ];
 }

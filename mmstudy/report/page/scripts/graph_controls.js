@@ -5,10 +5,19 @@ const GRAPH_SETTINGS = {
   nodeScale: "value", edgeScale: "value", smallest: 5, largest: 20, width: 3, charge: 420, distance: 110, gravity: 0.08,
 };
 
+const KEPT_MEASURES = { nodeMeasure: "nodes", edgeMeasure: "edges", grouping: "colours" };
+
+/** Return the measures that the address names; one that there is none of any more is passed over where it is used. */
+function keptMeasures() {
+  const named = Object.entries(KEPT_MEASURES).map(([setting, name]) => [setting, keptAs(name)]);
+  return Object.fromEntries(named.filter(([, value]) => value !== null));
+}
+
 /** Make the controls; `changed` is called with whether the nodes may move. They are made anew for another series. */
 function makeGraphControls(settings, changed) {
   const set = (name, mayMove) => (value) => {
     settings[name] = value;
+    if (KEPT_MEASURES[name]) keep(KEPT_MEASURES[name], value);
     changed(mayMove);
   };
   const element = make("div", { class: "controls" });
@@ -30,7 +39,7 @@ function measureControls(settings, set) {
   const shown = (edge) => `${edge} of ${number} (${percentText(number ? edge / number : 0)})`;
   return [
     nodes.length ? makeSelect("Size of nodes", options(nodes), measureNamed(nodes, settings.nodeMeasure).name, set("nodeMeasure", true)) : "",
-    makeSelect("Colour of nodes", groupings(), settings.grouping, set("grouping", false)),
+    makeSelect("Colour of nodes", groupings(), groupingNamed(settings.grouping).value, set("grouping", false)),
     edges.length ? makeSelect("Edges", options(edges), edgeMeasure.name, chooseEdges) : make("p", {}, "This series has no edges."),
     told,
     makeSlider("Edges shown", { low: 0, high: number, step: 1, value: number ? numEdges(edgeMeasure, settings.share) : 0, shown }, (value) =>

@@ -62,3 +62,9 @@ function groupings() {
   });
   return [byDomain, ...byCommunity];
 }
+
+/** Return what nodes can be coloured by under a name, or the first where there is none of that name. */
+function groupingNamed(name) {
+  const found = groupings();
+  return found.find(({ value }) => value === name) ?? found[0];
+}

@@ -1,19 +1,20 @@
 // The tab with the grid: targets × sets of inputs, a panel for each domain.
 
-const MARKS = { one: "×", baseline: "·" };
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -Infinity], End: [0, Infinity] };
 
 function makeGridTab() {
   const panels = make("div", { class: "panels" });
   const filters = makeGridFilters(() => fill());
-  const pane = makePane((target) => panels.querySelector(`[data-target="${target}"]`)?.focus());
-  const element = make("div", {}, filters.element, make("div", { class: "grid-key" }), make("div", { class: "grid-tab" }, panels, pane.element));
+  const pane = makePane("grid-target", (target) => panels.querySelector(`[data-target="${target}"]`)?.focus());
+  const shown = () => domains.map((_, domain) => gridPanel(domain, filters)).filter(Boolean);
+  const tools = make("div", { class: "tools" }, makeSaveButtons("grid", gridPictureName, () => gridPicture(shown())));
+  const key = make("div", { class: "grid-key" });
+  const element = make("div", {}, filters.element, tools, key, make("div", { class: "grid-tab" }, panels, pane.element));
 
   function fill() {
     const shades = makeShades();
-    element.querySelector(".grid-key").replaceChildren(...gridKey(shades));
-    const shown = domains.map((_, domain) => domain).filter(filters.showsDomain);
-    const made = shown.map((domain) => makeGridPanel(domain, filters, shades, pane)).filter(Boolean);
+    key.replaceChildren(...gridKey(shades));
+    const made = shown().map((panel) => makeGridPanel(panel, shades, pane));
     panels.replaceChildren(...(made.length ? made : [make("p", {}, "No model is left by these filters.")]));
     const number = panels.querySelectorAll("td.cell").length;
     announce(`${number} models shown`);
@@ -30,24 +31,31 @@ function gridKey(shades) {
     return step;
   });
   return [
-    make("span", {}, "balanced accuracy 0.5 or R² 0 ", make("span", { class: "steps", "aria-hidden": "true" }, steps), " 1"),
-    make("span", {}, make("span", { class: "sample best-cell", "aria-hidden": "true" }), " best set"),
-    make("span", {}, `${MARKS.one} predicts one class`),
-    make("span", {}, `${MARKS.baseline} not better than a baseline`),
-    make("span", {}, "blank: no model"),
+    make("span", {}, `${SHADES_TOLD.low} `, make("span", { class: "steps", "aria-hidden": "true" }, steps), ` ${SHADES_TOLD.high}`),
+    make("span", {}, make("span", { class: "sample best-cell", "aria-hidden": "true" }), ` ${OUTLINE_TOLD}`),
+    ...presentFlags().map(({ mark, title }) => make("span", {}, make("span", { class: "mark", "aria-hidden": "true" }, mark), ` ${title}`)),
+    make("span", {}, BLANK_TOLD),
   ];
 }
 
-/** Make the panel of a domain; null where the filters leave nothing of it. */
-function makeGridPanel(domain, filters, shades, pane) {
+/** Return what the filters leave of a domain: its sets and targets, and the model of each cell; null where it is nothing. */
+function gridPanel(domain, filters) {
   const shown = models.filter(
     (model) =>
-      targets[model.target].domain === domain && model.series === choice.series && filters.showsSet(model.set) && filters.showsModel(model),
+      targets[model.target].domain === domain && model.series === choice.series && filters.shows(model),
   );
   if (!shown.length) return null;
   const columns = d3.sort(new Set(shown.map(({ set }) => set)));
-  const byCell = new Map(shown.map((model) => [keyOf(model.target, model.set), model]));
-  const lines = d3.sort(new Set(shown.map(({ target }) => target)));
+  return {
+    domain,
+    columns,
+    lines: d3.sort(new Set(shown.map(({ target }) => target))),
+    byCell: new Map(shown.map((model) => [keyOf(model.target, model.set), model])),
+    used: inputs.map((_, input) => input).filter((input) => columns.some((set) => sets[set].includes(input))),
+  };
+}
+
+function makeGridPanel({ domain, columns, lines, byCell, used }, shades, pane) {
   const rows = lines.map((target) => makeGridRow(target, columns, byCell, shades, pane));
   const headings = columns.map((set) => make("th", { scope: "col" }, make("span", { class: "unseen" }, setTitle(set))));
   const table = make(
@@ -55,7 +63,7 @@ function makeGridPanel(domain, filters, shades, pane) {
     { class: "grid", role: "grid", "aria-label": `${domains[domain]}: score of each target from each set of inputs` },
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, make("span", { class: "unseen" }, "Target")), headings)),
     make("tbody", {}, rows),
-    make("tfoot", { "aria-hidden": "true" }, makeDots(columns)),
+    make("tfoot", { "aria-hidden": "true" }, makeDots(columns, used)),
   );
   addCellKeys(table, pane);
   return make("section", {}, make("h3", {}, domains[domain]), make("div", { class: "scroll" }, table));
@@ -72,24 +80,22 @@ function makeGridRow(target, columns, byCell, shades, pane) {
 function makeCell(model, shades) {
   if (!model) return make("td", { class: "empty" }, make("span", { class: "unseen" }, "no model"));
   const words = [numberText(model.score), isBest(model) ? "best set" : "", ...flagsOf(model)].filter(Boolean).join(", ");
-  const mark = model.predicts_one_class ? MARKS.one : model.not_better ? MARKS.baseline : "";
   const cell = make(
     "td",
     { class: isBest(model) ? "cell best-cell" : "cell", tabindex: -1, "data-model": model.index },
     make("span", { class: "unseen" }, words),
-    make("span", { "aria-hidden": "true" }, mark),
+    make("span", { class: "mark", "aria-hidden": "true" }, markOf(model)),
   );
   const share = goodness(model);
   if (share !== null) {
     cell.style.background = shades(share);
-    cell.style.color = isBright(shades(share)) ? "#000" : "#fff";
+    cell.style.color = inkOn(shades(share));
   }
   return cell;
 }
 
 /** Make a line for each input with a dot below each set that has it. */
-function makeDots(columns) {
-  const used = inputs.map((_, input) => input).filter((input) => columns.some((set) => sets[set].includes(input)));
+function makeDots(columns, used) {
   return used.map((input) => {
     const dots = columns.map((set) => make("td", {}, make("span", { class: sets[set].includes(input) ? "dot has" : "dot" })));
     return make("tr", {}, make("th", {}, inputs[input].title), dots);

@@ -2,18 +2,19 @@
 
 const EITHER = "either";
 
-/** Make the filters; `changed` is called with nothing, what is shown is asked with `showsTarget`, `showsSet`, `showsModel`. */
+/** Make the filters; `changed` is called with nothing, and `shows` is asked of each model. */
 function makeGridFilters(changed) {
-  const hidden = new Set();
+  const hiddenDomains = new Set();
+  const hiddenFlags = new Set();
   const wanted = inputs.map(() => EITHER);
-  const filters = { flagged: true };
-  const domainBoxes = domains.map((domain, index) =>
-    makeCheckbox(domain, true, (checked) => {
-      if (checked) hidden.delete(index);
-      else hidden.add(index);
+  const box = (title, hidden, value) =>
+    makeCheckbox(title, true, (checked) => {
+      if (checked) hidden.delete(value);
+      else hidden.add(value);
       changed();
-    }),
-  );
+    });
+  const domainBoxes = domains.map((domain, index) => box(domain, hiddenDomains, index));
+  const flagBoxes = presentFlags().map(({ name, title }) => box(title, hiddenFlags, name));
   const inputChoices = inputs.map(({ title }, index) => {
     const options = [EITHER, "with", "without"].map((value) => ({ value, title: value }));
     return makeSelect(title, options, EITHER, (value) => {
@@ -21,18 +22,15 @@ function makeGridFilters(changed) {
       changed();
     });
   });
-  const flagBox = makeCheckbox("models with a flag", true, (checked) => {
-    filters.flagged = checked;
-    changed();
-  });
-  filters.showsDomain = (domain) => !hidden.has(domain);
-  filters.showsSet = (set) => wanted.every((want, input) => want === EITHER || (want === "with") === sets[set].includes(input));
-  filters.showsModel = (model) => filters.flagged || !flagsOf(model).length;
-  filters.element = make(
+  const showsSet = (set) => wanted.every((want, input) => want === EITHER || (want === "with") === sets[set].includes(input));
+  const shows = (model) =>
+    !hiddenDomains.has(targets[model.target].domain) && ![...hiddenFlags].some((name) => model[name]) && showsSet(model.set);
+  const element = make(
     "div",
     { class: "filters" },
-    make("fieldset", {}, make("legend", {}, "Show"), domainBoxes, flagBox),
+    make("fieldset", {}, make("legend", {}, "Show"), domainBoxes),
+    flagBoxes.length ? make("fieldset", {}, make("legend", {}, "Show models that are flagged"), flagBoxes) : null,
     make("fieldset", {}, make("legend", {}, "Sets with or without an input"), inputChoices),
   );
-  return filters;
+  return { element, shows };
 }

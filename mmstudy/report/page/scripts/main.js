@@ -26,11 +26,14 @@ function hasPart(name) {
 
 function showSummary() {
   const { about } = content;
-  const { models: number, predict_one_class: oneClass, not_better_than_baseline: notBetter } = about.counts;
-  const flagged = [oneClass && `${oneClass} predict one class`, notBetter && `${notBetter} are not better than a baseline`];
+  const { models: number, ...flagged } = about.counts;
+  const titles = {
+    predict_one_class: "predict one class", not_above_chance: "are not above chance",
+    not_better_than_baseline: "are not better than a baseline", not_told_apart_from_baseline: "are not told apart from a baseline",
+  };
   const told = [
     `${number} models of ${targets.length} targets from ${sets.length} sets of inputs`,
-    ...flagged.filter(Boolean),
+    ...Object.entries(titles).filter(([name]) => flagged[name]).map(([name, title]) => `${flagged[name]} ${title}`),
     `${numberText(about.hours, 1)} hours of training`,
   ];
   document.getElementById("summary").textContent = `${told.join(" · ")}.`;

@@ -7,8 +7,8 @@ const KEPT = [
 const PIXELS = 2;
 const LEGEND_LINE = 18;
 
-/** Return a drawing as SVG that looks alike elsewhere: its styles are written into it, and its legend below. */
-function svgOf(svg, legend) {
+/** Return a drawing of the page as SVG that looks alike elsewhere: its styles are written into it, and its legend below. */
+function pictureOfDrawing(svg, legend) {
   const { clientWidth: width, clientHeight } = svg;
   const height = clientHeight + LEGEND_LINE * (legend.length + 1);
   const copy = d3.select(svg.cloneNode(true));
@@ -33,7 +33,7 @@ function keepStyles(from, to) {
   [...from.children].forEach((child, index) => keepStyles(child, to.children[index]));
 }
 
-/** Return a drawing as the bytes of a picture. */
+/** Return a picture, SVG as text with its width and height, as bytes of a form. */
 async function bytesOf(picture, form) {
   if (form === "svg") return new Blob([picture.text], { type: "image/svg+xml" });
   const image = new Image();
@@ -44,11 +44,11 @@ async function bytesOf(picture, form) {
   return new Promise((resolve) => canvas.toBlob(resolve, form === "jpg" ? "image/jpeg" : "image/png", 0.95));
 }
 
-/** Make the buttons that save a drawing. */
-function makeSaveButtons(svg, name, legendOf) {
+/** Make the buttons that save something as a picture; how the file is called and what is in it is asked for then. */
+function makeSaveButtons(what, nameOf, pictureOf) {
   return ["svg", "png", "jpg"].map((form) =>
-    makeButton(form.toUpperCase(), async () => saveFile(`${name}.${form}`, await bytesOf(svgOf(svg, legendOf()), form)), {
-      "aria-label": `Save the drawing as ${form.toUpperCase()}`,
+    makeButton(form.toUpperCase(), async () => saveFile(`${nameOf()}.${form}`, await bytesOf(pictureOf(), form)), {
+      "aria-label": `Save the ${what} as ${form.toUpperCase()}`,
     }),
   );
 }

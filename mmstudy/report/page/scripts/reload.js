@@ -1,6 +1,6 @@
 // A page that is served is loaded again while what it tells of grows, unless somebody is using it.
 
-/** Load the page again after so many seconds in which nobody has touched it; its tab stays, for it is in the address. */
+/** Load the page again after so many seconds in which nobody has touched it; what is chosen stays, for it is in the address. */
 function reloadWhenIdle(seconds) {
   let timer = null;
   const begin = () => {

@@ -17,7 +17,7 @@ function showTabs(list) {
       tab.panel.hidden = !isChosen;
       if (isChosen) fillTab(tab);
     });
-    history.replaceState(null, "", `#${name}`);
+    keepTab(name);
   }
 
   bar.addEventListener("keydown", (event) => {
@@ -28,7 +28,7 @@ function showTabs(list) {
     select(next.name);
   });
   addEventListener("beforeprint", () => tabs.forEach(fillTab));
-  select(tabs.some(({ name }) => `#${name}` === location.hash) ? location.hash.slice(1) : tabs[0].name);
+  select((tabs.find(({ name }) => name === address.tab) ?? tabs[0]).name);
 }
 
 function tabElements({ name, title }, select) {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmstudy.report.page.page import report_page
-from tests.mmstudy.report.page.made_up import made_up_content
+from tests.mmstudy.report.page.made_up import compared_content, made_up_content
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -26,6 +26,15 @@ class Shown:
     address: str
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    def node(self, target: int) -> "Locator":
+        """Return a target of the graph."""
+        return self.page.locator("svg.graph .node").nth(target)
+
+    def tab(self, name: str) -> "Locator":
+        """Open a tab by its name in the address and return what is on it."""
+        self.page.locator(f"#tab-{name}").click()
+        return self.page.locator(f"#panel-{name}")
 
 
 Show = Callable[..., Shown]
@@ -45,6 +54,11 @@ def browser() -> Iterator["Browser"]:
 @pytest.fixture(scope="session")
 def published() -> dict[str, Any]:
     return made_up_content()
+
+
+@pytest.fixture(scope="session")
+def compared() -> dict[str, Any]:
+    return compared_content()
 
 
 @pytest.fixture

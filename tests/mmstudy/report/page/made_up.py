@@ -1,18 +1,28 @@
-"""A report's content as of the published grid, with scores that nobody measured."""
+"""Contents of reports with scores and predictions that nobody measured."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from catalog.fields import load_dictionary
 from mmstudy.comparison.compare import compare
+from mmstudy.comparison.flags import FLAGS
 from mmstudy.comparison.scores import SCORES
 from mmstudy.report.content import About, report_content
+from mmstudy.report.links import RunLinks, run_columns
+from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.grid import reference_cells, reference_targets
+from tests.mmstudy.comparison.made_up import MadeUp, Values, score_row, table
 
 PREDICTS_ONE_CLASS_EVERY = 11
 TITLES = {"r2": "R²", "balanced_accuracy": "balanced accuracy"}
+PEOPLE = 400
+COMPARED = ("age", "weight", "sex", "hypertension", "smoking", "hba1c", "lonely")
+"""From the best to the worst predicted."""
+SERIES = (("separate", "fusion"), ("shared", "fusion"), ("baseline", "linear"))
 
 
 def made_up_content() -> dict[str, Any]:
@@ -38,6 +48,86 @@ def made_up_content() -> dict[str, Any]:
     return report_content(comparison, dictionary, about)
 
 
+def compared_content() -> dict[str, Any]:
+    """Return the content of models by three series with their predictions: with tests, intervals and all flags."""
+    dictionary = load_dictionary()
+    targets = {name: dictionary[name] for name in COMPARED}
+    rng = np.random.default_rng(11)
+    truth = rng.normal(0, 1, PEOPLE)
+    predictions: dict[str, Values] = {}
+    rows = []
+    for cell in reference_cells(dictionary, list(targets)):
+        for method, network in SERIES:
+            run = f"{cell.name}_{method}"
+            kind = targets[cell.target].kind
+            predictions[run] = _prediction(cell, kind, method, truth, rng)
+            rows.append(
+                score_row(
+                    cell,
+                    run_id=run,
+                    domain=targets[cell.target].block,
+                    kind=kind,
+                    method=method,
+                    network=network,
+                    n_test=PEOPLE,
+                    minutes=12.0,
+                    **_scores(kind, truth, predictions[run]),
+                )
+            )
+    comparison = compare(
+        table(rows), _ByKind(truth, predictions, kinds={name: of.kind for name, of in targets.items()})
+    )
+    about = About(title="Made-up models", source="runs", made_on="2026-01-01")
+    return report_content(comparison, dictionary, about)
+
+
+@dataclass
+class _ByKind(MadeUp):
+    """Predictions of targets of both kinds, which share what is behind them."""
+
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def tested(self, run_id: str, target: str) -> pl.DataFrame:
+        found = super().tested(run_id, target)
+        return found.with_columns(truth=(pl.col("truth") > 0).cast(float)) if self.kinds[target] == "binary" else found
+
+
+def _prediction(cell: Cell, kind: str, method: str, truth: Values, rng: np.random.Generator) -> Values:
+    """Return predictions that get better with more inputs, for a binary target as probabilities."""
+    gain = 0.24 if method == "baseline" else 0.3
+    known = (
+        gain
+        * (1 + 0.3 * (len(cell.inputs) + len(cell.blocks)))
+        * (1 - COMPARED.index(cell.target) / (len(COMPARED) - 1))
+    )
+    noisy = known * truth + np.sqrt(known * (1 - min(known, 0.99))) * rng.normal(0, 1, PEOPLE)
+    return 1 / (1 + np.exp(-2 * noisy)) if kind == "binary" else noisy
+
+
+def _scores(kind: str, truth: Values, prediction: Values) -> dict[str, Any]:
+    if kind == "binary":
+        is_one = truth > 0
+        score = float(((prediction[is_one] >= 0.5).mean() + (prediction[~is_one] < 0.5).mean()) / 2)
+        return {
+            "score": score,
+            "r2": None,
+            "val_score": score,
+            "balanced_accuracy": score,
+            "score_low": score - 0.08,
+            "score_high": score + 0.08,
+            "predicts_one_class": bool((prediction < 0.5).all() or (prediction >= 0.5).all()),
+        }
+    score = float(1 - ((truth - prediction) ** 2).mean() / truth.var())
+    return {
+        "score": score,
+        "r2": score,
+        "val_score": score,
+        "balanced_accuracy": 0.5 + max(score, 0) / 2,
+        "score_low": score - 0.12,
+        "score_high": score + 0.12,
+    }
+
+
 def small_content(**more: Any) -> dict[str, Any]:
     """Return the content of two targets, two sets and two series, with all parts that a content can have."""
     return {
@@ -47,10 +137,15 @@ def small_content(**more: Any) -> dict[str, Any]:
             "source": "runs",
             "made_by": "mm",
             "made_on": "2026-01-01",
-            "runs": "runs",
             "hours": 1.5,
             "notes": ["A note."],
-            "counts": {"models": 5, "predict_one_class": 1, "not_better_than_baseline": 1},
+            "counts": {
+                "models": 5,
+                "predict_one_class": 1,
+                "not_above_chance": 1,
+                "not_better_than_baseline": 1,
+                "not_told_apart_from_baseline": 1,
+            },
         },
         "domains": ["constitutional"],
         "inputs": [{"name": "t1", "title": "T1"}, {"name": "dwi", "title": "diffusion"}],
@@ -63,7 +158,15 @@ def small_content(**more: Any) -> dict[str, Any]:
             {"name": "age", "title": "age", "domain": 0, "kind": "continuous", "unit": "years", "metric": "r2"},
             {"name": "sex", "title": "sex", "domain": 0, "kind": "binary", "unit": "", "metric": "balanced_accuracy"},
         ],
+        "flags": [{"name": flag.name, "mark": flag.mark, "title": flag.title} for flag in FLAGS],
         "models": _models(),
+        "runs": run_columns(
+            ["age_1", "age_2", "sex_1", "sex_2"],
+            {
+                "age_2": RunLinks(page="runs/age_2/report.html", bundle="models/age/"),
+                "sex_1": RunLinks(page="runs/sex_1/report.html"),
+            },
+        ),
         "best": {
             "model": [1, 2, 4],
             "chosen_on": ["validation"] * 3,
@@ -73,17 +176,17 @@ def small_content(**more: Any) -> dict[str, Any]:
             "optimism_high": [None] * 3,
         },
         "differences": {
-            "family": ["less one input"],
-            "model": [1],
-            "other": [0],
-            "less": [[1]],
-            "difference": [0.1],
-            "low": [0.04],
-            "high": [0.16],
-            "p": [0.001],
-            "q": [0.002],
-            "verdict": ["better"],
-            "num_participants": [400],
+            "family": ["less one input", "less one input", "best against others", "best baseline"],
+            "model": [1, 3, 1, 2],
+            "other": [0, 2, 0, 4],
+            "less": [[1], [1], None, None],
+            "difference": [0.1, -0.4, 0.1, 0.35],
+            "low": [0.04, -0.5, 0.04, -0.01],
+            "high": [0.16, -0.3, 0.16, 0.71],
+            "p": [0.001, 0.001, 0.001, 0.3],
+            "q": [0.002, 0.002, 0.003, 0.3],
+            "verdict": ["better", "worse", "better", "not told apart"],
+            "num_participants": [400, 390, 400, 390],
         },
         "edges": [
             {
@@ -145,7 +248,9 @@ def _models() -> dict[str, list[Any]]:
         "minutes": [10.0, 25.0, 15.0, None, None],
         "n_test": [400, 400, 400, 400, None],
         "predicts_one_class": [False, False, False, True, False],
+        "not_above_chance": [False, False, False, True, None],
         "not_better": [False, False, False, True, None],
+        "not_told_apart": [False, False, True, None, None],
         "best_baseline": [None, None, 1, 1, None],
         "baseline_score": [None, None, 0.55, 0.55, None],
         "runs": [["age_1"], ["age_2"], ["sex_1"], ["sex_2"], []],

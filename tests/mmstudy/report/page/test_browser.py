@@ -1,14 +1,11 @@
 """A report's page in a browser: what it asks for, what it says, and what can be done, also without a pointer."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.mmstudy.report.page.conftest import Show, Shown
 from tests.mmstudy.report.page.made_up import best_lines, models_of, small_content
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator
 
 TABS = {
     "graph": "Graph",
@@ -21,18 +18,14 @@ TABS = {
 SERIOUS = ("serious", "critical")
 
 
-def node(shown: Shown, target: int) -> "Locator":
-    return shown.page.locator("svg.graph .node").nth(target)
-
-
 def point_at(shown: Shown, target: int) -> None:
-    box = node(shown, target).locator(".dot").bounding_box()
+    box = shown.node(target).locator(".dot").bounding_box()
     assert box is not None
     shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def place_of(shown: Shown, target: int) -> str:
-    return str(node(shown, target).get_attribute("transform"))
+    return str(shown.node(target).get_attribute("transform"))
 
 
 def test_every_tab_is_shown_without_a_complaint_and_nothing_is_asked_for(show: Show) -> None:
@@ -108,28 +101,17 @@ def test_a_click_on_each_of_25_targets_opens_all_its_models_with_the_best_marked
         assert pane.locator("tbody td", has_text="predicts one class").count() == len(flagged)
 
 
-def test_a_model_shows_the_tested_difference_and_links_to_the_page_of_its_run(show: Show) -> None:
-    shown = show(small_content())
-    node(shown, 0).press("Enter")
-    pane = shown.page.locator("#panel-graph .pane")
-    assert "diffusion +0.100 (0.040 to 0.160), q 0.002" in pane.locator("tbody tr").nth(0).inner_text()
-    assert pane.get_by_role("link", name="age_2").get_attribute("href") == "runs/age_2/report.html"
-    assert "Chosen on validation" in pane.inner_text()
-
-
 def test_without_tests_a_model_shows_the_plain_difference_to_the_largest_smaller_set(show: Show) -> None:
-    content = small_content(differences={name: [] for name in small_content()["differences"]})
-    content["about"]["runs"] = None
-    shown = show(content)
-    node(shown, 0).press("Enter")
+    shown = show(small_content(differences={name: [] for name in small_content()["differences"]}))
+    shown.node(0).press("Enter")
     pane = shown.page.locator("#panel-graph .pane")
     assert pane.locator("tbody tr").nth(0).locator(".line").first.inner_text() == "diffusion +0.100"
-    assert pane.get_by_role("link").count() == 0 and "age_2" in pane.inner_text()
+    assert "Against the best set" not in pane.locator("thead").inner_text()
 
 
 def test_a_table_is_sorted_by_the_heading_that_is_chosen(show: Show, published: dict[str, Any]) -> None:
     shown = show(published)
-    node(shown, 0).press("Enter")
+    shown.node(0).press("Enter")
     pane = shown.page.locator("#panel-graph .pane")
     column = pane.locator("tbody td:nth-child(2)")
     best_first = column.all_inner_texts()
@@ -141,7 +123,7 @@ def test_a_table_is_sorted_by_the_heading_that_is_chosen(show: Show, published: 
 
 def test_the_graph_is_used_by_keyboard_alone(show: Show, published: dict[str, Any]) -> None:
     shown = show(published)
-    node(shown, 0).focus()
+    shown.node(0).focus()
     assert published["targets"][0]["title"] in shown.page.locator("#hint").inner_text()
     seen = set()
     for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp") * 3:
@@ -234,10 +216,10 @@ def test_the_graph_as_a_table_has_every_target_with_its_best_model(show: Show, p
 def test_the_graph_follows_the_series_that_is_chosen(show: Show) -> None:
     shown = show(small_content())
     assert shown.page.locator(".edges line").count() == 1
-    assert "R² 0.600 (0.550 to 0.650)" in str(node(shown, 0).get_attribute("aria-label"))
+    assert "R² 0.600 (0.550 to 0.650)" in str(shown.node(0).get_attribute("aria-label"))
     shown.page.get_by_label("Models by").select_option("baseline linear")
-    assert "no score" in str(node(shown, 0).get_attribute("aria-label"))
-    assert "balanced accuracy 0.550" in str(node(shown, 1).get_attribute("aria-label"))
+    assert "no score" in str(shown.node(0).get_attribute("aria-label"))
+    assert "balanced accuracy 0.550" in str(shown.node(1).get_attribute("aria-label"))
     assert shown.page.locator(".edges line").count() == 0
     assert shown.page.get_by_text("This series has no edges.").is_visible()
 
@@ -268,7 +250,7 @@ def test_filters_of_the_grid_leave_what_they_say(show: Show, published: dict[str
     shown.page.get_by_label(domain, exact=True).first.uncheck()
     of_domain = [published["targets"][target]["domain"] == 0 for target in models["target"]]
     assert cells.count() == 700 - sum(of_domain)
-    shown.page.get_by_label("models with a flag").uncheck()
+    shown.page.get_by_label("predicts one class").uncheck()
     flagged = [one and not of for one, of in zip(models["predicts_one_class"], of_domain, strict=True)]
     assert cells.count() == 700 - sum(of_domain) - sum(flagged)
 
@@ -290,11 +272,11 @@ def test_the_grid_is_used_by_keyboard_alone(show: Show, published: dict[str, Any
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_tab(show: Show, published: dict[str, Any], scheme: str) -> None:
+def test_axe_finds_nothing_serious_on_any_tab(show: Show, compared: dict[str, Any], scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    extra = {name: small_content()[name] for name in ("methods_text", "limits")}
-    shown = show({**published, **extra}, color_scheme=scheme)
-    node(shown, 0).press("Enter")
+    shown = show(compared, color_scheme=scheme, fragment="#graph&grid-target=age")
+    shown.node(0).press("Enter")
+    shown.page.locator("#panel-graph .run summary").first.click()
     shown.page.get_by_text("The graph as a table").click()
     for tab in shown.page.get_by_role("tab").all():
         tab.click()
@@ -306,9 +288,10 @@ def test_axe_finds_nothing_serious_on_any_tab(show: Show, published: dict[str, A
 
 
 @pytest.mark.parametrize("width", [390, 1366, 1920])
-def test_no_tab_is_wider_than_the_window(show: Show, published: dict[str, Any], width: int) -> None:
-    shown = show(published, width=width)
-    node(shown, 0).press("Enter")
+def test_no_tab_is_wider_than_the_window(show: Show, compared: dict[str, Any], width: int) -> None:
+    shown = show(compared, width=width, fragment="#graph&grid-target=age")
+    shown.node(0).press("Enter")
+    shown.page.locator("#panel-graph .run summary").first.click()
     for tab in shown.page.get_by_role("tab").all():
         tab.click()
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= width

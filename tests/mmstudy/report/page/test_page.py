@@ -6,6 +6,7 @@ import html
 import json
 import re
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,9 @@ FOLDER = files(page_module.__package__)
 HOSTILE = "</script><script>alert(1)</script><!--"
 
 
-def embedded(page: str) -> dict[str, object]:
+def embedded(page: str) -> dict[str, Any]:
     (found,) = re.findall(r'<script type="application/json" id="content">(.*?)</script>', page, re.DOTALL)
-    content: dict[str, object] = json.loads(found)
+    content: dict[str, Any] = json.loads(found)
     return content
 
 
