@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, Sheet, new_sheet
 from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import GREY, INK, ORANGE
 
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
 _CELL, _LEFT, _RIGHT, _HEAD, _GAP, _LINE = 0.27, 1.55, 0.35, 0.85, 0.42, 0.19
 _NARROWEST = 9.2
 """In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots; width at least."""
-_SHADES = LinearSegmentedColormap.from_list("score", ["#f3f5f8", "#a9c6e8", "#2563a8", "#12233a"])
+_SHADES = ("#f3f5f8", "#a9c6e8", "#2563a8", "#12233a")
 _NO_SCORE = "#ffffff"
-_KINDS = {"binary": ("balanced accuracy", Normalize(0.5, 1.0)), "continuous": ("R²", Normalize(0.0, 1.0))}
+_KINDS = {"binary": ("balanced accuracy", 0.5), "continuous": ("R²", 0.0)}
+"""What the shades mean, and the score of the lightest; that of the darkest is 1."""
 _DARK = 0.55
 """Of the shades, from which marks are white."""
 
@@ -77,7 +80,7 @@ def _panel(domain: str, frame: pl.DataFrame, chosen: set[tuple[str, str]]) -> Gr
     return GridPanel(domain=domain, sets=tuple(sets), targets=tuple(targets.items()), cells=cells)
 
 
-def draw_grid(panels: Sequence[GridPanel], title: str) -> Figure:
+def draw_grid(panels: Sequence[GridPanel], title: str) -> "Figure":
     """Draw the panels below each other.
 
     Parameters
@@ -104,10 +107,10 @@ def _height(panel: GridPanel) -> float:
 
 def _draw_scales(sheet: Sheet) -> None:
     """Draw what the shades mean, beside the title."""
-    for index, (label, norm) in enumerate(_KINDS.values()):
+    for index, (label, lowest) in enumerate(_KINDS.values()):
         axes = sheet.axes(sheet.width - 3.6 + index * 1.75, sheet.height - 0.36, 1.4, 0.12)
-        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_SHADES)
-        axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{norm.vmin:g}", f"{norm.vmax:g}"])
+        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_shades())
+        axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{lowest:g}", "1"])
         axes.set_title(label, fontsize=FONT_POINTS, color=INK, pad=2)
         axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
         axes.spines[:].set_visible(False)
@@ -132,10 +135,13 @@ def _draw_panel(sheet: Sheet, panel: GridPanel, top: float) -> None:
     draw_sets(sheet.axes(_LEFT, top - 0.27 - tall - lines, wide, lines), panel.sets)
 
 
-def _draw_cell(axes: Any, column: int, line: int, cell: GridCell, norm: Normalize) -> None:
-    share = None if cell.score is None else float(np.clip(norm(cell.score), 0, 1))
+def _draw_cell(axes: Any, column: int, line: int, cell: GridCell, lowest: float) -> None:
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    share = None if cell.score is None else float(np.clip(Normalize(lowest, 1.0)(cell.score), 0, 1))
     corner = (column - 0.46, line - 0.46)
-    colour = _NO_SCORE if share is None else _SHADES(share)
+    colour = _NO_SCORE if share is None else _shades()(share)
     axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=colour, edgecolor="none"))
     mark = "×" if cell.one_class else "·" if cell.not_better else ""
     if mark:
@@ -143,3 +149,10 @@ def _draw_cell(axes: Any, column: int, line: int, cell: GridCell, norm: Normaliz
         axes.text(column, line, mark, ha="center", va="center_baseline", color=ink, fontsize=9)
     if cell.is_best:
         axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=ORANGE, linewidth=1.8, zorder=3))
+
+
+@cache
+def _shades() -> "Colormap":
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("score", _SHADES)
