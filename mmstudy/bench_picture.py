@@ -4,8 +4,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from catalog.export.files import require_writable
 from mmbase.files import replace_file
 from mmstudy.bench import BenchResult
@@ -38,6 +36,8 @@ def write_picture(result: BenchResult, path: Path) -> None:
 
 def draw_result(result: BenchResult) -> bytes:
     """Draw samples a second of all stages and modes, as the bytes of a PNG file."""
+    from matplotlib.figure import Figure
+
     height = _HEAD + _HEIGHT_OF_BAR * max(len(result.stages), len(result.modes))
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
     stages, modes = figure.subplots(1, 2)

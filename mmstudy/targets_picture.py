@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from catalog.export.bins import as_date, year_edges
 from catalog.export.files import require_writable
 from catalog.report import typical_value
@@ -50,6 +48,8 @@ def write_picture(features: Sequence[FeatureSummary], path: Path, *, overwrite: 
 
 def draw_features(features: Sequence[FeatureSummary]) -> bytes:
     """Draw features in lines of up to five, as the bytes of a PNG file; equal features give equal bytes."""
+    from matplotlib.figure import Figure
+
     num_columns = max(1, min(MAX_COLUMNS, len(features)))
     width = num_columns * _PANEL_WIDTH
     height = math.ceil(len(features) / num_columns) * _PANEL_HEIGHT + _HEAD

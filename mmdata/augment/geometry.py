@@ -13,7 +13,6 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 from torch.nn import functional
 
 from mmdata.augment.recipe import CONTROL_POINTS, Geometry
@@ -87,6 +86,8 @@ def _spline_basis(side: int, num_control: int, device: torch.device | str) -> to
 
     Source: Rueckert et al., IEEE Trans Med Imaging 1999, free-form deformations.
     """
+    from scipy.interpolate import BSpline
+
     pieces = num_control - _CUBIC
     knots = np.arange(-_CUBIC, pieces + _CUBIC + 1)
     ticks = (np.arange(side) + 0.5) / side * pieces

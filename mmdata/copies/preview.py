@@ -8,11 +8,10 @@ to see.
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmdata.augment.apply import augment_batch
@@ -20,6 +19,9 @@ from mmdata.augment.parameters import GEOMETRY_KINDS, KINDS, LARGEST_AMOUNTS, Au
 from mmdata.augment.recipe import draw_geometry, draw_intensity
 from mmdata.qc.planes import Plane, centre_planes
 from mmdata.volume.preprocess import as_fractions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WHOLE_COPIES = 3
 _DRAWS = 4
@@ -75,6 +77,8 @@ def kind_alone(settings: AugmentSettings, kind: str) -> AugmentSettings:
 
 def draw_sheet(columns: list[PreviewColumn], title: str) -> bytes:
     """Draw an axial and a sagittal plane of each volume, a row for each modality, as the bytes of a PNG file."""
+    from matplotlib.figure import Figure
+
     modalities = list(columns[0].volumes)
     band_inches = 2 * len(modalities) * _CELL_INCHES + _LABEL_INCHES
     num_bands = -(-len(columns) // _COLUMNS_ABREAST)
@@ -101,7 +105,7 @@ def draw_sheet(columns: list[PreviewColumn], title: str) -> bytes:
     return picture.getvalue()
 
 
-def _show(figure: Figure, plane: Plane, box: tuple[float, float, float, float]) -> None:
+def _show(figure: "Figure", plane: Plane, box: tuple[float, float, float, float]) -> None:
     axes = figure.add_axes(box)
     axes.imshow(plane, cmap="gray", vmin=0.0, vmax=1.0, interpolation="bilinear")
     axes.set_axis_off()

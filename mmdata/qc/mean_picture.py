@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.names import CONNECTIVITY
@@ -70,5 +69,7 @@ def clustered_matrix(edges_E: NDArray[np.float64]) -> Plane:
     >>> clustered_matrix(edges)[0, 1], clustered_matrix(edges)[2, 3]
     (np.float32(0.9), np.float32(0.8))
     """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
     order = leaves_list(linkage(edges_E.max() - edges_E, "average"))
     return matrix_of_edges(edges_E)[np.ix_(order, order)]

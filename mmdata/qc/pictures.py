@@ -7,14 +7,15 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from mmdata.qc.planes import VIEWS, Plane, shrink_plane
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_THUMBNAIL_SIDE = 128
 """Pixels: a plane of a thumbnail larger than this is shrunk."""
@@ -39,7 +40,7 @@ class Shading:
 
 def draw_planes(planes: Sequence[Plane], position_mm: NDArray[np.float64], shading: Shading) -> bytes:
     """Draw the three planes of a volume side by side, with their sides, their positions in mm, and a colour bar."""
-    figure = Figure(figsize=(9.0, 2.6), dpi=_DPI, facecolor="none")
+    figure = _new_figure(9.0, 2.6)
     for number, (plane, view) in enumerate(zip(planes, VIEWS, strict=True)):
         axes = figure.add_axes((0.292 * number, 0.01, 0.284, 0.98))
         image = _show(axes, plane, shading, interpolation="bicubic")
@@ -54,7 +55,7 @@ def draw_planes(planes: Sequence[Plane], position_mm: NDArray[np.float64], shadi
 
 def draw_matrix(matrix: Plane, shading: Shading) -> bytes:
     """Draw a connectivity matrix with a colour bar."""
-    figure = Figure(figsize=(5.0, 4.1), dpi=_DPI, facecolor="none")
+    figure = _new_figure(5.0, 4.1)
     axes = figure.add_axes((0.1, 0.11, 0.7, 0.87))
     image = _show(axes, matrix, shading, interpolation="nearest")
     axes.set_axis_on()
@@ -77,7 +78,7 @@ def draw_histogram(values: NDArray[np.float64], unusual: NDArray[np.float64], le
         Those of them that are shown because of this measure; a triangle each.
     """
     low, high = histogram_range(values)
-    figure = Figure(figsize=(3.4, 1.5), dpi=_DPI, layout="constrained", facecolor="none")
+    figure = _new_figure(3.4, 1.5, layout="constrained")
     axes = figure.subplots()
     axes.set_facecolor("none")
     num_bins = min(_MAX_BINS, 2 * math.isqrt(len(values)) + 4)
@@ -116,6 +117,8 @@ def histogram_range(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def draw_thumbnail(planes: Sequence[Plane], shading: Shading) -> bytes:
     """Draw planes side by side, one pixel for each voxel, with nothing around them."""
+    from matplotlib.image import imsave
+
     small = [shrink_plane(plane, MAX_THUMBNAIL_SIDE) for plane in planes]
     picture = io.BytesIO()
     imsave(
@@ -130,12 +133,19 @@ def draw_thumbnail(planes: Sequence[Plane], shading: Shading) -> bytes:
     return picture.getvalue()
 
 
+def _new_figure(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> "Figure":
+    """Return a figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=_DPI, layout=layout, facecolor="none")
+
+
 def _show(axes: Any, plane: Plane, shading: Shading, *, interpolation: str) -> Any:
     axes.set_axis_off()
     return axes.imshow(plane, cmap=shading.colormap, vmin=shading.low, vmax=shading.high, interpolation=interpolation)
 
 
-def _add_colorbar(figure: Figure, image: Any, box: tuple[float, float, float, float], shading: Shading) -> None:
+def _add_colorbar(figure: "Figure", image: Any, box: tuple[float, float, float, float], shading: Shading) -> None:
     bar = figure.colorbar(image, cax=figure.add_axes(box))
     bar.set_label(shading.label, color=_GREY, fontsize=_SMALL)
     bar.outline.set(color=_GREY, linewidth=0.5)
@@ -150,7 +160,7 @@ def _in_grey(axes: Any) -> None:
         spine.set(color=_GREY, linewidth=0.6)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()

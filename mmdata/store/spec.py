@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-from zarr.storage import MemoryStore
 
 from mmbase.files import SHARED_FOLDER_MODE, SHARED_MODE, make_directory, write_bytes
 from mmdata.errors import StoreError
@@ -112,6 +109,10 @@ def differing_settings(spec: ArraySpec) -> list[str]:
 
 def _describe(spec: ArraySpec) -> dict[Path, bytes]:
     """Return what the description of an array and of each group above it is to say; the array's own comes last."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import MemoryStore
+
     root = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
     described: dict[str, Any] = {}
     group = zarr.open_group(MemoryStore(described), mode="a", attributes={"schema_version": SCHEMA_VERSION})
@@ -138,6 +139,8 @@ def _open_existing(spec: ArraySpec) -> Any:
     StoreError
         Another version of the schema wrote it.
     """
+    import zarr
+
     try:
         described = json.loads((spec.path / DESCRIPTION).read_bytes())
         version = described["attributes"]["schema_version"]
@@ -180,6 +183,8 @@ def _attributes(spec: ArraySpec) -> dict[str, Any]:
 
 
 def _compressors(spec: ArraySpec) -> list[Any]:
+    from zarr.codecs import BloscCodec, ZstdCodec
+
     match spec.codec:
         case "zstd":
             return [ZstdCodec(level=1)]

@@ -28,7 +28,7 @@ _BRAIN_THRESHOLD = 0.2
 @cache
 def template_brain() -> Volume:
     """Return the brain-extracted T1 template at 1 mm: float32, 0 to 1, background 0, MNI152 world, read-only."""
-    from nilearn.datasets import load_mni152_template  # noqa: PLC0415 - see the module's docstring
+    from nilearn.datasets import load_mni152_template
 
     template = load_mni152_template(resolution=1)
     data_XYZ = np.asarray(template.dataobj, np.float32)

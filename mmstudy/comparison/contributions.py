@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mmtrain.metrics.decisions import DECISION_THRESHOLD
 from mmtrain.metrics.metric import Values
@@ -110,6 +109,8 @@ _OF_METRIC: dict[str, Callable[[Values, Values], Contributions]] = {
 
 def _ranked_rightly(truth_N: Values, predictions_NM: Values) -> Values:
     """Return the share of the other class that each sample is ranked rightly against, (N, M), by ranks."""
+    from scipy.stats import rankdata
+
     is_one_N = truth_N == 1
     num_one, num_zero = is_one_N.sum(), (~is_one_N).sum()
     if not (num_one and num_zero):

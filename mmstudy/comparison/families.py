@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control
 
 from mmstudy.comparison.best import VALIDATION, choose_best
 from mmstudy.comparison.contenders import CONSTANT, SERIES, Row, in_groups
@@ -68,6 +67,8 @@ def _adjusted(p: pl.Series) -> pl.Series:
     known = p.is_not_null().to_numpy()
     adjusted: Values = np.full(len(p), np.nan)
     if known.any():
+        from scipy.stats import false_discovery_control
+
         adjusted[known] = false_discovery_control(p.drop_nulls().to_numpy())
     return pl.Series(p.name, adjusted).fill_nan(None)
 

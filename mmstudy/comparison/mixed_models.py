@@ -21,9 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import t as student
-from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from scipy.special import stdtr, stdtrit
 
 from mmstudy.comparison.contenders import CONSTANT, SERIES
 from mmstudy.comparison.contributions import CONTINUOUS
@@ -86,6 +84,9 @@ def fit_random_intercepts(outcome_N: Values, design_NT: Values, groups_N: NDArra
     design_NT
         Its first column is the intercept's; of full rank.
     """
+    from statsmodels.regression.mixed_linear_model import MixedLM
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
     num_groups = len(np.unique(groups_N))
     scale = _spread_about_fit(outcome_N, design_NT, groups_N)
     with warnings.catch_warnings():
@@ -125,7 +126,7 @@ def _effects_of(rows: pl.DataFrame) -> pl.DataFrame | str:
         return "its scores leave nothing to chance"
     model = fit_random_intercepts(outcome_N, design_NT, rows["target"].to_numpy())
     t_T = model.estimates_T / model.errors_T
-    reach_T = student.ppf((1 + COVERAGE) / 2, model.df) * model.errors_T
+    reach_T = stdtrit(model.df, (1 + COVERAGE) / 2) * model.errors_T
     return pl.DataFrame(
         {
             "domain": rows["domain"][0],
@@ -136,7 +137,7 @@ def _effects_of(rows: pl.DataFrame) -> pl.DataFrame | str:
             "se": model.errors_T,
             "t": t_T,
             "df": model.df,
-            "p": 2 * student.sf(np.abs(t_T), model.df),
+            "p": 2 * stdtr(model.df, -np.abs(t_T)),
             "low": model.estimates_T - reach_T,
             "high": model.estimates_T + reach_T,
             "sd_target": model.sd_group,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mmstudy.comparison.contenders import SERIES
 from mmstudy.results.published import inputs_in_words
@@ -59,6 +59,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     if len(values) < 2:
         return None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
-    half = float(error * student.ppf((1 + COVERAGE) / 2, len(values) - 1))
+    half = float(error * stdtrit(len(values) - 1, (1 + COVERAGE) / 2))
     mean = float(np.mean(values))
     return mean - half, mean + half

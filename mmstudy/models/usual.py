@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from mmbase.disclosure import SMALLEST_COUNT, rounded
 from mmbase.json_text import EXACT, Count, Finite
@@ -62,7 +62,7 @@ class Usual:
             How many times as far away the limits lie as those of normal numbers; 1 where the number is nearly normal.
         """
         degrees = self.people - 2 if _shares_one_spread(self.people) else self.people // 2
-        quantile = float(student_t.ppf(1 - FALSE_ALARM_RATE / num_limits, degrees))
+        quantile = float(stdtrit(degrees, 1 - FALSE_ALARM_RATE / num_limits))
         factor = margin * quantile * (1 + 1 / self.people) ** 0.5
         return self.median - max(least, factor * self.below), self.median + max(least, factor * self.above)
 

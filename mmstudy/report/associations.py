@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
-from sklearn.metrics import mutual_info_score
 
 from mmbase.disclosure import SMALLEST_COUNT, rounded
 from mmdata.qc.mean import spread_evenly
@@ -53,6 +51,9 @@ class LabelMeasure:
 
 def mutual_information(one_N: Values, other_N: Values, kind: str, other_kind: str) -> float:
     """Return the mutual information of two labels in nats."""
+    from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+    from sklearn.metrics import mutual_info_score
+
     if kind == other_kind == BINARY:
         return float(mutual_info_score(one_N, other_N))
     if kind == BINARY:

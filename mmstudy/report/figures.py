@@ -3,9 +3,7 @@
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from mmbase.files import SHARED_MODE, make_directory, write_bytes
 from mmstudy.comparison.compare import Comparison
@@ -15,6 +13,9 @@ from mmstudy.report.data_pictures import draw_data_pictures
 from mmstudy.report.edges import SCORE
 from mmstudy.report.graph_picture import DrawnGraph, draw_graph, lay_out
 from mmtrain.drawing.figures import to_png, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Content = Mapping[str, Any]
 
@@ -52,7 +53,7 @@ def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, byte
         yield f"mean-{image['name']}.png", base64.b64decode(image["png"])
 
 
-def _forms(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
+def _forms(name: str, figure: "Figure") -> Iterator[tuple[str, bytes]]:
     yield f"{name}.png", to_png(figure)
     yield f"{name}.svg", to_svg(figure)
 

@@ -9,17 +9,19 @@ Source: Jacomy, Venturini, Heymann and Bastian 2014, ForceAtlas2, PLoS ONE 9, e9
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, new_sheet
 from mmstudy.report.communities import SEED
 from mmstudy.report.nodes import STRENGTH
 from mmtrain.drawing.figures import BLUE, GREY, INK, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHARE = 125 / 300
 """Of all pairs of targets: the strongest so many edges are drawn, as on the published page."""
@@ -100,7 +102,7 @@ def find_places(one: Sequence[int], other: Sequence[int], num_targets: int) -> l
     return [(float(x), float(y)) for x, y in centred_T2 / (np.abs(centred_T2).max() or 1.0)]
 
 
-def draw_graph(graph: DrawnGraph, title: str) -> Figure:
+def draw_graph(graph: DrawnGraph, title: str) -> "Figure":
     """Draw a graph.
 
     Parameters

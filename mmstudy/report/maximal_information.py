@@ -16,7 +16,6 @@ Legend of shapes: N points, C clumps of the free axis, R parts of the equal axis
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mmtrain.metrics.metric import Values
 
@@ -33,6 +32,8 @@ def maximal_information(one_N: Values, other_N: Values) -> float:
     >>> round(maximal_information(line, 5 - line), 2), maximal_information(line, np.zeros(200))
     (1.0, 0.0)
     """
+    from scipy.stats import rankdata
+
     ranks = [(rankdata(values) - 0.5) / len(values) for values in (one_N, other_N)]
     return max(_best_of_grids(*ranks), _best_of_grids(*reversed(ranks)))
 

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, new_sheet
 from mmtrain.drawing.figures import INK
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLUMNS = 5
 _PANEL_WIDTH, _PANEL_HEIGHT, _HEAD, _AXES_WIDTH, _AXES_HEIGHT = 1.75, 1.75, 0.6, 1.3, 1.0
 """In inches."""
 
 
-def draw_panels(titles: Sequence[str], draw: Callable[[int, Any], None], title: str, told: str) -> Figure:
+def draw_panels(titles: Sequence[str], draw: Callable[[int, Any], None], title: str, told: str) -> "Figure":
     """Draw panels in lines of five.
 
     Parameters

@@ -25,8 +25,7 @@ from mmstudy.report.models import runs_of
 from mmstudy.report.tested import tested_model
 from mmstudy.runs.folders import require_cleaned, study_runs
 from mmstudy.sources import parse_sources
-from mmtrain.page.page import find_state
-from mmtrain.page.reading import read_facts
+from mmtrain.page.reading import find_state, read_targets
 from mmtrain.run import RunDirectory
 
 Runs = Mapping[str, RunDirectory]
@@ -140,6 +139,6 @@ def _read_tested(study: Study, comparison: Comparison, runs: Runs) -> dict[tuple
 
 
 def _models_of(run: RunDirectory, targets: Collection[str]) -> Iterator[tuple[str, TestedModel]]:
-    for target in read_facts(run, find_state(run)).targets:
+    for target in read_targets(run, find_state(run)):
         if target.name in targets:
             yield target.name, tested_model(target)

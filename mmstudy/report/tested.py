@@ -11,7 +11,7 @@ from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
 from mmtrain.aggregates.score_bins import bin_scores
 from mmtrain.aggregates.value_bins import bin_truth
-from mmtrain.drawing.scores import thresholds_of
+from mmtrain.metrics.decisions import thresholds_of
 from mmtrain.page.calibration_rules import calibration_slope
 from mmtrain.page.facts import TargetFacts
 from mmtrain.page.tables import OF_GROUPS, told_of

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mmdata.study import Study
 from mmstudy.runs.folders import find_run_of_study, require_cleaned
-from mmtrain.page.page import find_state, write_page
+from mmtrain.page.page import write_page
+from mmtrain.page.reading import find_state
 
 
 def write_run_page(study: Study, run_id: str, *, internal: bool = False) -> Path:

@@ -6,17 +6,19 @@ the brain is seen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmdata.qc.planes import VIEWS, Plane, planes_through
 from mmdata.volume.geometry import Matrix44
 from mmtrain.drawing.figures import BLUE, ORANGE, to_png
+
+if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
 
 HONEST = (
     "This is what the model used: not what causes the target, and no medical finding. Where inputs go together, it may "
@@ -26,8 +28,8 @@ _OF_MAPS = (
     "Pooling and registration blur maps. In the sanity check of mm, a planted signal was found in its place, and "
     "models of shuffled labels showed none there: docs/explain.md."
 )
-_SIGNED = LinearSegmentedColormap.from_list("signed", ["#9cc8f5", BLUE, "#12233a", ORANGE, "#ffd9a8"])
-_SIZED = LinearSegmentedColormap.from_list("sized", ["#2a1808", ORANGE, "#fff3d6"])
+_SIGNED = ("#9cc8f5", BLUE, "#12233a", ORANGE, "#ffd9a8")
+_SIZED = ("#2a1808", ORANGE, "#fff3d6")
 _STRONGEST = 99.8
 """Percentile of the absolute attributions that has the full colour."""
 _BACKGROUND, _LETTERS, _FAINT = "#0b0d10", "#e8eaed", "#a3a9b1"
@@ -60,6 +62,8 @@ class AttributionPicture:
 
 def draw_attributions(shown: AttributionPicture) -> bytes:
     """Draw a row of three planes for each map, as the bytes of a PNG file; equal input gives equal bytes."""
+    from matplotlib.figure import Figure
+
     height = _HEAD + _FOOT + _ROW * len(shown.rows)
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor=_BACKGROUND)
     text: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
@@ -82,7 +86,7 @@ def _peak(volume_XYZ: NDArray[np.float32]) -> tuple[int, ...]:
 
 
 def _draw_row(
-    figure: Figure,
+    figure: "Figure",
     shown: AttributionPicture,
     row: AttributionRow,
     peak: tuple[int, ...],
@@ -91,9 +95,12 @@ def _draw_row(
     *,
     with_places: bool,
 ) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
     strongest = float(np.percentile(np.abs(row.volume_XYZ), _STRONGEST)) or float(np.abs(row.volume_XYZ).max()) or 1.0
     norm = Normalize(-strongest if row.is_signed else 0.0, strongest)
-    colours = _SIGNED if row.is_signed else _SIZED
+    colours = LinearSegmentedColormap.from_list("attributions", _SIGNED if row.is_signed else _SIZED)
     brain = planes_through(shown.brain_XYZ, peak)
     over = planes_through(row.volume_XYZ, peak)
     position_mm = shown.affine_44[:3, :3] @ peak + shown.affine_44[:3, 3]
@@ -112,7 +119,7 @@ def _draw_row(
     _draw_bar(figure, (0.885, bottom + 0.08 * height, 0.013, 0.8 * height), ScalarMappable(norm, colours), row.label)
 
 
-def _show(axes: Any, brain: Plane, over: Plane, norm: Normalize, colours: Any, brightest: float) -> None:
+def _show(axes: Any, brain: Plane, over: Plane, norm: "Normalize", colours: Any, brightest: float) -> None:
     axes.imshow(brain, cmap="gray", vmin=0.0, vmax=1.25 * brightest, interpolation="bilinear")
     strength = np.clip(np.abs(over) / norm.vmax, 0.0, 1.0) ** 0.7
     coloured = colours(norm(over))
@@ -129,7 +136,7 @@ def _draw_scale(axes: Any, shape: tuple[int, ...], spacing_mm: float) -> None:
     axes.text(right - length / 2, low - 0.025 * rows, f"{_SCALE_MM} mm", color=_LETTERS, fontsize=7, ha="center")
 
 
-def _draw_bar(figure: Figure, box: tuple[float, float, float, float], colours: ScalarMappable, label: str) -> None:
+def _draw_bar(figure: "Figure", box: tuple[float, float, float, float], colours: "ScalarMappable", label: str) -> None:
     bar: Any = figure.colorbar(colours, cax=figure.add_axes(box))
     bar.set_label(label, color=_FAINT, fontsize=8, parse_math=False)
     bar.outline.set(color=_FAINT, linewidth=0.5)

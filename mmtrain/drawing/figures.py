@@ -6,10 +6,10 @@ lines differ in their strokes as well, so that a print in grey says the same.
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2563a8", "#d9772b", "#8a8f98"
 BROWN = "#a8501a"
@@ -35,7 +35,7 @@ _STYLE: Any = {
 class Picture:
     """A figure with its words."""
 
-    figure: Figure
+    figure: "Figure"
     heading: str
     caption: str
     """What it shows, and how to read it."""
@@ -43,8 +43,11 @@ class Picture:
     """The same for whoever does not see it: the numbers that matter."""
 
 
-def new_figure() -> tuple[Figure, Any]:
+def new_figure() -> "tuple[Figure, Any]":
     """Return a figure and its axes."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), dpi=_DPI, layout="constrained", facecolor="none")
         axes = figure.subplots()
@@ -53,7 +56,7 @@ def new_figure() -> tuple[Figure, Any]:
     return figure, axes
 
 
-def new_note(text: str) -> Figure:
+def new_note(text: str) -> "Figure":
     """Return what stands for a figure that is not shown: the reason."""
     figure, axes = new_figure()
     axes.set_axis_off()
@@ -61,18 +64,20 @@ def new_note(text: str) -> Figure:
     return figure
 
 
-def to_svg(figure: Figure) -> bytes:
+def to_svg(figure: "Figure") -> bytes:
     """Return a figure as SVG, with letters as text and nothing behind them; equal figures give equal bytes."""
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
     return _saved(figure, "svg", metadata=metadata, facecolor="none")
 
 
-def to_png(figure: Figure, *, facecolor: str = "white") -> bytes:
+def to_png(figure: "Figure", *, facecolor: str = "white") -> bytes:
     """Return a figure as PNG, on white unless another ground is asked for; equal figures give equal bytes."""
     return _saved(figure, "png", facecolor=facecolor, metadata={"Software": None})
 
 
-def _saved(figure: Figure, form: str, **options: Any) -> bytes:
+def _saved(figure: "Figure", form: str, **options: Any) -> bytes:
+    import matplotlib as mpl
+
     file = io.BytesIO()
     with mpl.rc_context(_STYLE):
         if figure.get_layout_engine() is not None:  # lay out once, not twice for each form

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from mmtrain.drawing.attributions import HONEST
 from mmtrain.drawing.figures import BLUE, GREY, INK, to_png
 from mmtrain.explain.ranking import RankedPart
@@ -19,6 +17,8 @@ _LONGEST = 34
 
 def draw_ranking(parts: Sequence[RankedPart], title: str, subtitle: str, unit: str) -> bytes:
     """Draw the first `MAX_BARS` parts of a ranking, as the bytes of a PNG file."""
+    from matplotlib.figure import Figure
+
     shown = parts[:MAX_BARS]
     height = _HEAD + _FOOT + _BAR * len(shown)
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")

@@ -4,24 +4,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mmtrain.aggregates.decisions import Decisions, decide
 from mmtrain.aggregates.score_bins import ScoreBins, bin_scores
 from mmtrain.drawing.figures import BLUE, DASHED, GREY, INK, Picture, new_figure, new_note
 from mmtrain.metrics.classification import auc, average_precision, prevalence
-from mmtrain.metrics.decisions import DECISION_THRESHOLD
+from mmtrain.metrics.decisions import DECISION_THRESHOLD, thresholds_of
 from mmtrain.metrics.predicted import Predicted
 
 TOO_FEW = "Not shown: a class has fewer than ten\nparticipants in the test split."
 _BINNED = "Points are counts of at least ten participants of each class, or of none."
 _HEADINGS = {"test": "ROC", "precision_recall": "Precision and recall", "calibration": "Calibration"}
-
-
-def thresholds_of(threshold: float | None) -> tuple[float, ...]:
-    """Return the thresholds of decisions, 0.5 first."""
-    return (DECISION_THRESHOLD,) if threshold is None else (DECISION_THRESHOLD, threshold)
 
 
 def draw_scores(predicted: Predicted, title: str, *, threshold: float | None, exact: bool) -> dict[str, Picture]:
@@ -44,6 +37,8 @@ def draw_scores(predicted: Predicted, title: str, *, threshold: float | None, ex
 
 
 def _draw_roc(predicted: Predicted, bins: ScoreBins | None) -> Picture:
+    from sklearn.metrics import roc_curve
+
     false, true = roc_curve(predicted.truth, predicted.prediction)[:2] if bins is None else bins.rates
     figure, axes = _unit_square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=DASHED, linewidth=1, label="chance")
@@ -60,6 +55,8 @@ def _draw_roc(predicted: Predicted, bins: ScoreBins | None) -> Picture:
 
 
 def _draw_precision_recall(predicted: Predicted, bins: ScoreBins | None) -> Picture:
+    from sklearn.metrics import precision_recall_curve
+
     scored = predicted.scored()
     share = prevalence(scored)
     if bins is None:
@@ -81,6 +78,8 @@ def _draw_precision_recall(predicted: Predicted, bins: ScoreBins | None) -> Pict
 
 
 def _draw_calibration(predicted: Predicted, bins: ScoreBins | None, title: str) -> Picture:
+    from sklearn.calibration import calibration_curve
+
     if bins is None:
         share, probability = calibration_curve(predicted.truth, predicted.prediction, n_bins=10)
     else:

@@ -3,8 +3,6 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap
 
 from mmtrain.aggregates.value_bins import LEVELS, Axis, Density, TruthBin, bin_truth, find_axis, find_density
 from mmtrain.drawing.figures import BLUE, BROWN, DASHED, GREY, ORANGE, Picture, new_figure, new_note
@@ -54,6 +52,9 @@ def fit_line(predicted: Predicted) -> tuple[float, float]:
 
 
 def _shade(figure: Any, axes: Any, density: Density) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
     norm, colours = BoundaryNorm(np.arange(len(LEVELS) + 1) - 0.5, len(LEVELS)), ListedColormap(SHADES)
     shown = np.ma.masked_less(density.levels, 0)
     axes.pcolormesh(density.edges, density.edges, shown.T, cmap=colours, norm=norm, edgecolors="none")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from mmtrain.metrics import decisions
 from mmtrain.metrics.decisions import DECISION_THRESHOLD, ClassScore, Decided, decided_metric
@@ -25,12 +24,16 @@ def true_classes(scored: Scored) -> Classes:
 
 def auc(scored: Scored) -> float:
     """Return the area under the receiver operating characteristic of class 1."""
-    return float(sk.roc_auc_score(true_classes(scored), scored.prediction))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(true_classes(scored), scored.prediction))
 
 
 def average_precision(scored: Scored) -> float:
     """Return the area under the precision–recall curve of class 1; the prevalence is what chance has."""
-    return float(sk.average_precision_score(true_classes(scored), scored.prediction))
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(true_classes(scored), scored.prediction))
 
 
 def prevalence(scored: Scored) -> float:
@@ -40,7 +43,9 @@ def prevalence(scored: Scored) -> float:
 
 def brier(scored: Scored) -> float:
     """Return the mean squared difference of probability and class."""
-    return float(sk.brier_score_loss(true_classes(scored), scored.prediction, pos_label=True))
+    from sklearn.metrics import brier_score_loss
+
+    return float(brier_score_loss(true_classes(scored), scored.prediction, pos_label=True))
 
 
 def calibration_error(scored: Scored) -> float:
@@ -55,8 +60,7 @@ def calibration_error(scored: Scored) -> float:
 
 def micro_auc(scored: Scored) -> float:
     """Return the area under the ROC of both classes' probabilities together, the AUC of the published study."""
-    both = _both_classes(scored)
-    return float(sk.roc_auc_score(true_classes(both), both.prediction))
+    return auc(_both_classes(scored))
 
 
 def bin_of_probability(probability: Values) -> NDArray[np.int64]:

@@ -30,6 +30,11 @@ class ClassScore:
     """Whether both classes must be among the true ones."""
 
 
+def thresholds_of(threshold: float | None) -> tuple[float, ...]:
+    """Return the thresholds of decisions, `DECISION_THRESHOLD` first; the other, where there is one, was chosen."""
+    return (DECISION_THRESHOLD,) if threshold is None else (DECISION_THRESHOLD, threshold)
+
+
 def decided_metric(
     name: str, label: str, score: ClassScore, decide: Callable[[Scored], Decided], **more: Any
 ) -> Metric:

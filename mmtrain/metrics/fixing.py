@@ -1,7 +1,6 @@
 """What is fixed before the test split is looked at: a threshold and an age bias on validation, a median in training."""
 
 import numpy as np
-from sklearn import metrics as sk
 
 from mmbase.names import AGE
 from mmtrain.config.data import TargetConfig
@@ -42,10 +41,12 @@ def choose_threshold(val: Scored) -> float | None:
 
     Of several that are equally good it is the one nearest to a half.
     """
+    from sklearn.metrics import roc_curve
+
     truth = true_classes(val)
     if len(np.unique(truth)) < 2:
         return None
-    false_positive, true_positive, thresholds = sk.roc_curve(truth, val.prediction, drop_intermediate=False)
+    false_positive, true_positive, thresholds = roc_curve(truth, val.prediction, drop_intermediate=False)
     gain = (true_positive - false_positive)[1:]  # the first is to decide class 1 for nobody
     best = thresholds[1:][gain >= gain.max() - _ROUNDING]
     return float(best[np.argmin(np.abs(best - DECISION_THRESHOLD))])

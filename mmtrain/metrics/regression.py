@@ -6,8 +6,9 @@ classes; its AUC is of these decisions too, which makes it the share that is rig
 Legend of shapes: N samples, D draws.
 """
 
+from dataclasses import replace
+
 import numpy as np
-from sklearn import metrics as sk
 
 from mmtrain.metrics import decisions
 from mmtrain.metrics.decisions import Decided, decided_metric
@@ -19,17 +20,23 @@ _ROUNDING = 1e-12
 
 def mae(scored: Scored) -> float:
     """Return the mean absolute error, in the target's own unit."""
-    return float(sk.mean_absolute_error(scored.truth, scored.prediction))
+    from sklearn.metrics import mean_absolute_error
+
+    return float(mean_absolute_error(scored.truth, scored.prediction))
 
 
 def median_absolute_error(scored: Scored) -> float:
     """Return the median of the absolute errors, in the target's own unit."""
-    return float(sk.median_absolute_error(scored.truth, scored.prediction))
+    from sklearn.metrics import median_absolute_error
+
+    return float(median_absolute_error(scored.truth, scored.prediction))
 
 
 def r2(scored: Scored) -> float:
     """Return the coefficient of determination."""
-    return float(sk.r2_score(scored.truth, scored.prediction))
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(scored.truth, scored.prediction))
 
 
 def r(scored: Scored) -> float:
@@ -40,7 +47,7 @@ def r(scored: Scored) -> float:
 
 def mae_bias_corrected(scored: Scored) -> float:
     """Return the mean absolute error of ages after `correct_age_bias`."""
-    return float(sk.mean_absolute_error(scored.truth, correct_age_bias(scored)))
+    return mae(replace(scored, prediction=correct_age_bias(scored)))
 
 
 def correct_age_bias(scored: Scored) -> Values:

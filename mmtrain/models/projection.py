@@ -6,7 +6,6 @@ Legend of shapes: B batch, N samples, D numbers of a part, K components.
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from torch import nn
 
 NUM_COMPONENTS = 256
@@ -57,6 +56,8 @@ def fit_projection(x_ND: NDArray[np.float32], seed: int) -> Projection:
 
     Source: scikit-learn's PCA, randomised (Halko et al. 2011, arXiv 0909.4061) where that is faster.
     """
+    from sklearn.decomposition import PCA
+
     num_samples, num_inputs = x_ND.shape
     num_components = max(1, min(NUM_COMPONENTS, num_samples - 1, num_inputs))
     power = {"iterated_power": POWER, "power_iteration_normalizer": "LU"}  # float32 does not hold bare powers

@@ -19,7 +19,7 @@ def resnet(depth: int) -> Architecture:
     """Return a residual network of so many layers that have weights: one that MONAI has."""
 
     def build(shape: NetworkShape) -> nn.Module:
-        from monai.networks import nets  # noqa: PLC0415 - takes seconds to import
+        from monai.networks import nets
 
         network: nn.Module = getattr(nets, f"resnet{depth}")(
             spatial_dims=3,

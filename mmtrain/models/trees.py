@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sklearn
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -204,6 +203,8 @@ def _within(indices: torch.Tensor, end: int) -> bool:
 
 
 def _not_understood(why: str) -> TrainError:
+    import sklearn
+
     return TrainError(
         f"The trees of scikit-learn {sklearn.__version__} are not in the form that mm reads: {why}.",
         "Install another version of scikit-learn; mm is tested with the one in its constraints.txt.",

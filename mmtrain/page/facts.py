@@ -8,7 +8,6 @@ import numpy as np
 
 from mmtrain.config.run import RunConfig
 from mmtrain.metrics.predicted import Predicted
-from mmtrain.page.network import NetworkFacts
 
 State = Literal["training", "finished", "stopped"]
 HELD_OUT = ("val", "test")
@@ -96,6 +95,37 @@ class TargetFacts:
     def interval(self, name: str, split: str = "test") -> Interval | None:
         """Return the interval of a metric, if there is one."""
         return self.intervals.get(split, {}).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One part of a network."""
+
+    title: str
+    num_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An input and the block that it goes to; None where all inputs go to the same."""
+
+    input_title: str
+    size: str
+    block: Block | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkFacts:
+    """What goes in, through what, and what comes out."""
+
+    name: str
+    branches: tuple[Branch, ...]
+    head: Block
+    """What joins the branches, or the whole network where it is one block."""
+    outputs: tuple[str, ...]
+    num_parameters: int
+    is_fitted_at_once: bool = False
+    """It does not learn in epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

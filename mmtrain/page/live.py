@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from mmbase.errors import first_line
 from mmtrain.observer import TrainingObserver
 from mmtrain.page.facts import State
-from mmtrain.page.page import find_state, write_page
+from mmtrain.page.page import write_page
+from mmtrain.page.reading import find_state
 from mmtrain.run import RunDirectory
 from mmtrain.state import EpochEntry
 

@@ -1,7 +1,6 @@
 """The network of a run as blocks with their sizes, from its model card alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ import torch
 from mmbase.names import MODALITIES
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import load_architecture
+from mmtrain.page.facts import Block, Branch, NetworkFacts
 
 _BLOCK_OF_INPUT = {"volumes": "cnn", "connectivity": "mlp_connectivity", "features": "mlp_metadata"}
 """Of the network fusion, which block an input goes to."""
@@ -19,37 +19,6 @@ _TITLES = {
     "mlp_logits": "head",
 }
 _HEAD = "mlp_logits"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One part of a network."""
-
-    title: str
-    num_parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """An input and the block that it goes to; None where all inputs go to the same."""
-
-    input_title: str
-    size: str
-    block: Block | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkFacts:
-    """What goes in, through what, and what comes out."""
-
-    name: str
-    branches: tuple[Branch, ...]
-    head: Block
-    """What joins the branches, or the whole network where it is one block."""
-    outputs: tuple[str, ...]
-    num_parameters: int
-    is_fitted_at_once: bool = False
-    """It does not learn in epochs."""
 
 
 def read_network(path: Path) -> NetworkFacts:

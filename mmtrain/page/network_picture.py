@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from mmtrain.page.network import Block, Branch, NetworkFacts
+from mmtrain.page.facts import Block, Branch, NetworkFacts
 
 _MIN_BOX, _HIGH, _GAP = 124, 44, 26
 """Least width of a box, its height, and what is between two boxes above or beside each other, in pixels."""

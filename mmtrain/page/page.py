@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from mmbase.files import make_directory, write_bytes
-from mmbase.lock import LockHeldError, hold_lock
 from mmbase.names import METADATA, MODALITIES
 from mmbase.version import VERSION
 from mmtrain.aggregates.people import shown_count
@@ -71,19 +70,6 @@ def write_page(run: RunDirectory, state: State, *, internal: bool = False) -> No
     if _mark_of(run) != mark:  # after the writing: a withdrawal that comes later finds the files
         remove_pages(run)
         raise TrainError("participants have withdrawn meanwhile")
-
-
-def find_state(run: RunDirectory) -> State:
-    """Return how far a run has come: a process that trains it holds its lock."""
-    if run.metrics.exists():
-        return "finished"
-    try:
-        with hold_lock(run.checkpoint.parent / "lock"):
-            return "stopped"
-    except LockHeldError:
-        return "training"
-    except OSError:  # a folder that cannot be written, or that an old run has not got
-        return "stopped"
 
 
 def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes:

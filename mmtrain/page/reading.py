@@ -15,14 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mmbase.json_text import parse_json_line, read_json
+from mmbase.lock import LockHeldError, hold_lock
 from mmbase.names import SPLITS
 from mmtrain.config.data import TargetConfig
-from mmtrain.config.run import SEVERAL, parse_run_config
+from mmtrain.config.run import SEVERAL, RunConfig, parse_run_config
 from mmtrain.data.cohort import Cohort, parse_cohort
 from mmtrain.errors import TrainError
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.page.facts import CLASSIFICATION, HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
-from mmtrain.page.network import read_network
 from mmtrain.page.predictions import judge_again, parse_predictions
 from mmtrain.run import RunDirectory, read_table
 
@@ -36,83 +36,128 @@ _UNREADABLE = (
 T = TypeVar("T")
 
 
+def find_state(run: RunDirectory) -> State:
+    """Return how far a run has come: a process that trains it holds its lock."""
+    if run.metrics.exists():
+        return "finished"
+    try:
+        with hold_lock(run.checkpoint.parent / "lock"):
+            return "stopped"
+    except LockHeldError:
+        return "training"
+    except OSError:  # a folder that cannot be written, or that an old run has not got
+        return "stopped"
+
+
 def read_facts(run: RunDirectory, state: State) -> RunFacts:
     """Return what a run directory says."""
+    from mmtrain.page.network import read_network  # noqa: PLC0415 - loads PyTorch, which `read_targets` does without
+
     problems: list[str] = []
-    config_json: dict[str, Any] = _read(run.config, problems) or {}
-    settings = _mapping(config_json.get("train"))
-    metrics: dict[str, Any] = (_read(run.metrics, problems) or {}) if state == "finished" else {}
+    read = _read_run(run, state, problems)
     mark = _mapping((_read(run.withdrawn, problems) or {}).get("withdrawn")) if run.withdrawn.exists() else {}
-    cohort = _attempt(lambda: parse_cohort(read_table(run.cohort)), run.cohort, problems)
     network = _attempt(lambda: read_network(run.model_card), run.model_card, problems)
     epochs = _read_epochs(run, problems)
     seconds = [entry["train_seconds"] for entry in epochs if "train_seconds" in entry]
-    config = _attempt(lambda: parse_run_config(settings), run.config, problems) if settings else None
-    asked = config.data.targets if config else _targets_of(settings)
-    predicted = _read_predictions(run, cohort, asked, problems) if metrics else {}
-    seed = settings.get("seed")
-    tested = _Tested(metrics, predicted, cohort, asked, seed if isinstance(seed, int) else 0)
-    entries = _entries(run, tested, problems)
     return RunFacts(
         run_id=run.run_id,
         state=state,
-        settings=settings,
-        config=config,
-        audit=[_mapping(finding) for finding in config_json.get("audit", [])],
-        changes=[_mapping(change) for change in config_json.get("changes", [])],
-        versions=_mapping(config_json.get("environment")),
-        counts=_counts(cohort, None),
+        settings=read.settings,
+        config=read.config,
+        audit=[_mapping(finding) for finding in read.config_json.get("audit", [])],
+        changes=[_mapping(change) for change in read.config_json.get("changes", [])],
+        versions=_mapping(read.config_json.get("environment")),
+        counts=_counts(read.cohort, None),
         epochs=epochs,
-        targets=[
-            _target_facts(
-                target,
-                entries.get(target.name, {}),
-                predicted.get(target.name, {}),
-                counts=_counts(cohort, index, by_class=target.kind == CLASSIFICATION),
-                balance=settings.get("balance"),
-            )
-            for index, target in enumerate(asked)
-        ],
+        targets=_targets_in(run, read, problems),
         withdrawn=sum(int(number) for number in mark.values()),
-        minutes=metrics.get("minutes", sum(seconds) / 60 if seconds else None),
-        parameters=metrics.get("parameters", network.num_parameters if network else None),
+        minutes=read.metrics.get("minutes", sum(seconds) / 60 if seconds else None),
+        parameters=read.metrics.get("parameters", network.num_parameters if network else None),
         network=network,
         problems=problems,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tested:
-    """What a finished run has of its targets."""
+def read_targets(run: RunDirectory, state: State) -> list[TargetFacts]:
+    """Return what a run directory says of its targets alone, without what cannot be read."""
+    problems: list[str] = []
+    return _targets_in(run, _read_run(run, state, problems), problems)
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """What the files say that targets are told from."""
+
+    config_json: Mapping[str, Any]
+    """All of config.json."""
+    settings: Mapping[str, Any]
+    """Its settings, flat."""
+    config: RunConfig | None
+    """The same as this mm reads them; None where it cannot."""
     metrics: Mapping[str, Any]
     """All of metrics.json."""
     predicted: Mapping[str, Mapping[str, Predicted]]
     """Target to split to its predictions."""
     cohort: Cohort | None
     targets: Sequence[TargetConfig]
-    seed: int
-    """Of the run."""
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the run."""
+        seed = self.settings.get("seed")
+        return seed if isinstance(seed, int) else 0
 
 
-def _entries(run: RunDirectory, tested: _Tested, problems: list[str]) -> dict[str, dict[str, Any]]:
+def _read_run(run: RunDirectory, state: State, problems: list[str]) -> _Read:
+    config_json: dict[str, Any] = _read(run.config, problems) or {}
+    settings = _mapping(config_json.get("train"))
+    metrics: dict[str, Any] = (_read(run.metrics, problems) or {}) if state == "finished" else {}
+    cohort = _attempt(lambda: parse_cohort(read_table(run.cohort)), run.cohort, problems)
+    config = _attempt(lambda: parse_run_config(settings), run.config, problems) if settings else None
+    asked = config.data.targets if config else _targets_of(settings)
+    return _Read(
+        config_json=config_json,
+        settings=settings,
+        config=config,
+        metrics=metrics,
+        predicted=_read_predictions(run, cohort, asked, problems) if metrics else {},
+        cohort=cohort,
+        targets=asked,
+    )
+
+
+def _targets_in(run: RunDirectory, read: _Read, problems: list[str]) -> list[TargetFacts]:
+    entries = _entries(run, read, problems)
+    return [
+        _target_facts(
+            target,
+            entries.get(target.name, {}),
+            read.predicted.get(target.name, {}),
+            counts=_counts(read.cohort, index, by_class=target.kind == CLASSIFICATION),
+            balance=read.settings.get("balance"),
+        )
+        for index, target in enumerate(read.targets)
+    ]
+
+
+def _entries(run: RunDirectory, read: _Read, problems: list[str]) -> dict[str, dict[str, Any]]:
     """Return what metrics.json says of each target, or would say if it were written now."""
-    several = _mapping(tested.metrics.get("targets"))
+    several = _mapping(read.metrics.get("targets"))
     found = {}
-    for index, target in enumerate(tested.targets):
-        entry = dict(tested.metrics) if len(tested.targets) == 1 else _mapping(several.get(target.name))
+    for index, target in enumerate(read.targets):
+        entry = dict(read.metrics) if len(read.targets) == 1 else _mapping(several.get(target.name))
         is_whole = "intervals" in entry and not run.withdrawn.exists()
-        found[target.name] = entry if is_whole or not entry else _measure_again(run, tested, index, entry, problems)
+        found[target.name] = entry if is_whole or not entry else _measure_again(run, read, index, entry, problems)
     return found
 
 
 def _measure_again(
-    run: RunDirectory, tested: _Tested, index: int, entry: dict[str, Any], problems: list[str]
+    run: RunDirectory, read: _Read, index: int, entry: dict[str, Any], problems: list[str]
 ) -> dict[str, Any]:
-    target = tested.targets[index]
-    labels = np.empty(0) if tested.cohort is None else tested.cohort.known_labels("train", index)
-    predicted = tested.predicted.get(target.name, {})
-    again = _attempt(lambda: judge_again(target, predicted, labels, tested.seed), run.predictions, problems)
+    target = read.targets[index]
+    labels = np.empty(0) if read.cohort is None else read.cohort.known_labels("train", index)
+    predicted = read.predicted.get(target.name, {})
+    again = _attempt(lambda: judge_again(target, predicted, labels, read.seed), run.predictions, problems)
     return again or ({} if run.withdrawn.exists() else entry)
 
 

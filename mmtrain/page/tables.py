@@ -11,8 +11,7 @@ from mmtrain.aggregates.decisions import OF_COUNTS, Decisions, decide, decided_m
 from mmtrain.aggregates.people import may_be_told, people_in_bins, shown_count
 from mmtrain.aggregates.score_bins import bin_scores
 from mmtrain.config.run import SECTIONS
-from mmtrain.drawing.scores import thresholds_of
-from mmtrain.metrics.decisions import DECISION_THRESHOLD
+from mmtrain.metrics.decisions import DECISION_THRESHOLD, thresholds_of
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.metrics.registry import in_table_order, is_main, label_of
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts

@@ -4,16 +4,18 @@ Legend of shapes: B batch, N samples, K outputs of the network for one target.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mmtrain.config.data import Regression
 from mmtrain.drawing.figures import Picture
 from mmtrain.metrics.metric import Metric
 from mmtrain.metrics.predicted import Predicted
+
+if TYPE_CHECKING:
+    import torch
 
 Labels = NDArray[np.float64]
 """Values of a target, shape (N,), in its own unit; classes are numbers from 0."""
@@ -75,7 +77,7 @@ class TargetKind(Protocol):
         """Return what the outputs are compared with, shape (N,)."""
         ...
 
-    def losses(self, outputs_BK: torch.Tensor, labels: Labels) -> torch.Tensor:
+    def losses(self, outputs_BK: "torch.Tensor", labels: Labels) -> "torch.Tensor":
         """Return the loss of each sample, shape (B,)."""
         ...
 
@@ -83,7 +85,7 @@ class TargetKind(Protocol):
         """Turn the network's outputs into what is told to people, shape (N,)."""
         ...
 
-    def explained(self, outputs_BK: torch.Tensor) -> torch.Tensor:
+    def explained(self, outputs_BK: "torch.Tensor") -> "torch.Tensor":
         """Return what an explanation divides among the inputs, shape (B,): a value, or the log-odds of class 1."""
         ...
 

@@ -1,4 +1,4 @@
-"""A GPU node needs little installed: no database, image reader or scheduler, and no distribution of this project."""
+"""A GPU node needs little installed: no database, image reader, scheduler or matplotlib, and no distribution of mm."""
 
 import subprocess
 import sys
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 BLOCKED = {"catalog", "duckdb", "nibabel", "SimpleITK", "dask", "distributed", "monai"}
+BLOCKED |= {"matplotlib", "networkx", "nilearn", "statsmodels", "zarr"}
+LATER = {"scipy", "sklearn", "tensorboard"}
 
 
 class NotInstalled:
@@ -33,6 +35,7 @@ from mmdata.study import load_study
 from mmstudy.runs.train import find_unfinished
 from mmtrain.train import train
 
+assert not LATER & sys.modules.keys()
 study = load_study(Path(sys.argv[1]))
 run, config = find_unfinished(study, sys.argv[2], {})
 train(run, study.layout, config, resumed=True)

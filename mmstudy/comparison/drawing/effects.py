@@ -1,22 +1,24 @@
 """What each input adds in each domain: coefficients of the mixed models with their intervals."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from mmstudy.comparison.drawing.sets import title_of
 from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.comparison.mixed_models import INTERCEPT
 from mmtrain.drawing.figures import BLUE, GREY, INK
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _LINE, _HEAD, _PANEL_EXTRA, _WIDTH, _LEFT, _RIGHT = 0.27, 0.75, 0.75, 7.6, 2.1, 0.3
 """In inches."""
 _LEVEL = 0.05
 
 
-def draw_effects(effects: pl.DataFrame, title: str) -> Figure:
+def draw_effects(effects: pl.DataFrame, title: str) -> "Figure":
     """Draw the effects of one method and network, a panel for each domain.
 
     Parameters

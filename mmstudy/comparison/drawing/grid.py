@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.collections import PatchCollection
-from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, Sheet, new_sheet
@@ -17,12 +14,17 @@ from mmstudy.comparison.flags import FLAGS
 from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import GREY, INK, ORANGE
 
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
 _CELL, _LEFT, _RIGHT, _HEAD, _GAP, _LINE = 0.27, 1.55, 0.35, 0.85, 0.42, 0.19
 _NARROWEST = 9.2
 """In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots; width at least."""
-_SHADES = LinearSegmentedColormap.from_list("score", ["#f3f5f8", "#a9c6e8", "#2563a8", "#12233a"])
+_SHADES = ("#f3f5f8", "#a9c6e8", "#2563a8", "#12233a")
 _NO_SCORE = "#ffffff"
-_KINDS = {"binary": ("balanced accuracy", Normalize(0.5, 1.0)), "continuous": ("R²", Normalize(0.0, 1.0))}
+_KINDS = {"binary": ("balanced accuracy", 0.5), "continuous": ("R²", 0.0)}
+"""What the shades mean, and the score of the lightest; that of the darkest is 1."""
 _DARK = 0.55
 """Of the shades, from which marks are white."""
 
@@ -76,7 +78,7 @@ def _panel(domain: str, frame: pl.DataFrame, chosen: set[tuple[str, str]]) -> Gr
     return GridPanel(domain=domain, sets=tuple(sets), targets=tuple(targets.items()), cells=cells)
 
 
-def draw_grid(panels: Sequence[GridPanel], title: str) -> Figure:
+def draw_grid(panels: Sequence[GridPanel], title: str) -> "Figure":
     """Draw the panels below each other.
 
     Parameters
@@ -104,10 +106,10 @@ def _height(panel: GridPanel) -> float:
 
 def _draw_scales(sheet: Sheet) -> None:
     """Draw what the shades mean, beside the title."""
-    for index, (label, norm) in enumerate(_KINDS.values()):
+    for index, (label, lowest) in enumerate(_KINDS.values()):
         axes = sheet.axes(sheet.width - 3.6 + index * 1.75, sheet.height - 0.36, 1.4, 0.12)
-        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_SHADES)
-        axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{norm.vmin:g}", f"{norm.vmax:g}"])
+        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_shades())
+        axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{lowest:g}", "1"])
         axes.set_title(label, fontsize=FONT_POINTS, color=INK, pad=2)
         axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
         axes.spines[:].set_visible(False)
@@ -130,16 +132,20 @@ def _draw_panel(sheet: Sheet, panel: GridPanel, top: float) -> None:
 
 def _draw_cells(axes: Any, panel: GridPanel) -> None:
     """Draw all squares of a panel, as one collection: hundreds of single patches take seconds."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
     squares, colours, best = list[Rectangle](), list[Any](), list[Rectangle]()
     for line, (target, kind) in enumerate(panel.targets):
+        lowest = _KINDS[kind][1]
         for column, of in enumerate(panel.sets):
             cell = panel.cells.get((target, of))
             if cell is None:
                 continue
-            share = None if cell.score is None else float(np.clip(_KINDS[kind][1](cell.score), 0, 1))
+            share = None if cell.score is None else float(np.clip((cell.score - lowest) / (1.0 - lowest), 0, 1))
             square = Rectangle((column - 0.46, line - 0.46), 0.92, 0.92)
             squares.append(square)
-            colours.append(_NO_SCORE if share is None else _SHADES(share))
+            colours.append(_NO_SCORE if share is None else _shades()(share))
             if cell.mark:
                 ink = "white" if share is not None and share > _DARK else INK
                 axes.text(column, line, cell.mark, ha="center", va="center_baseline", color=ink, fontsize=9)
@@ -147,3 +153,10 @@ def _draw_cells(axes: Any, panel: GridPanel) -> None:
                 best.append(square)
     axes.add_collection(PatchCollection(squares, facecolors=colours, edgecolors="none"))
     axes.add_collection(PatchCollection(best, facecolors="none", edgecolors=ORANGE, linewidths=1.8, zorder=3))
+
+
+@cache
+def _shades() -> "Colormap":
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("score", _SHADES)

@@ -1,10 +1,9 @@
 """How long models of each set of inputs were trained: every run a point, means with intervals, and total hours."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from mmbase.names import METADATA
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
@@ -13,6 +12,9 @@ from mmstudy.comparison.totals import MINUTES_OF_HOUR, each_run_once, mean_inter
 from mmstudy.sweep.grid import InputSet
 from mmtrain.drawing.figures import BLUE, ORANGE
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _COLUMN, _LEFT, _RIGHT, _HEAD, _POINTS, _BARS, _LINE = 0.24, 1.3, 0.3, 0.7, 2.4, 1.0, 0.19
 _NARROWEST = 6.4
 """All in inches."""
@@ -20,7 +22,7 @@ _SPREAD = 0.3
 """Of points beside each other, in columns."""
 
 
-def draw_hours(results: pl.DataFrame, title: str) -> Figure | None:
+def draw_hours(results: pl.DataFrame, title: str) -> "Figure | None":
     """Draw the training times of one method and network; None where no run says how long it took.
 
     Groups of tabular features cost nothing beside volumes, so sets are told apart by volumes, connectivity and whether

@@ -1,16 +1,20 @@
 """By how much a study flatters itself that chooses its best models on the test set."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
-from matplotlib.figure import Figure
 
 from mmstudy.comparison.drawing.sheet import new_sheet
 from mmtrain.drawing.figures import BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LINE, _HEAD, _FOOT, _WIDTH, _LEFT, _RIGHT = 0.25, 0.75, 0.55, 7.2, 1.5, 0.3
 """In inches."""
 
 
-def draw_optimism(best: pl.DataFrame, title: str) -> Figure | None:
+def draw_optimism(best: pl.DataFrame, title: str) -> "Figure | None":
     """Draw, for each target, the test score of the set that validation chose and the best test score of all.
 
     None where the table has no validation scores.

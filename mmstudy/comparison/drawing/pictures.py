@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.contenders import SERIES
@@ -14,6 +14,9 @@ from mmstudy.comparison.drawing.hours import draw_hours
 from mmstudy.comparison.drawing.optimism import draw_optimism
 from mmstudy.comparison.flags import FLAG_NAMES
 from mmstudy.comparison.totals import each_run_once
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _OF_GRID = (
     *("target", "domain", "kind", "inputs", "blocks", "score", "score_low", "score_high", "val_score"),
@@ -29,7 +32,7 @@ class DrawnTable:
 
     name: str
     """Of the file, without the end that says its form."""
-    figure: Figure
+    figure: "Figure"
     table: pl.DataFrame
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from mmtrain.drawing.figures import GREY, INK
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FONT_POINTS = 8
 _MARGIN = 0.15
@@ -19,7 +19,7 @@ _STYLE: Any = {"font.size": FONT_POINTS, "svg.fonttype": "none", "svg.hashsalt":
 class Sheet:
     """A figure of so many inches."""
 
-    figure: Figure
+    figure: "Figure"
     width: float
     height: float
 
@@ -41,6 +41,9 @@ def new_sheet(width: float, height: float, title: str, told: str) -> Iterator[Sh
     told
         What is shown, below the title.
     """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_STYLE):
         sheet = Sheet(Figure(figsize=(width, height), dpi=150, facecolor="white"), width, height)
         sheet.write(title, 0.26, fontsize=11, weight="bold", color=INK)

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (  # noqa: TID253 - base classes; loaded where this network is chosen
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from torch import nn
 
 from mmbase.json_text import Count, parse_content

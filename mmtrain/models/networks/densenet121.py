@@ -11,7 +11,7 @@ from mmtrain.models.volumes import architecture_of_volumes
 
 def build(shape: NetworkShape) -> nn.Module:
     """Return the untrained network."""
-    from monai.networks.nets import DenseNet121  # noqa: PLC0415 - takes seconds to import
+    from monai.networks.nets import DenseNet121
 
     network: nn.Module = DenseNet121(spatial_dims=3, in_channels=len(shape.volumes), out_channels=shape.num_outputs)
     return network

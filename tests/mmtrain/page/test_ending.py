@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from mmtrain.page.ending import why_ended
-from mmtrain.page.facts import RunFacts
+from mmtrain.page.facts import Block, NetworkFacts, RunFacts
 from mmtrain.page.learning_rules import stopped_while_improving
-from mmtrain.page.network import Block, NetworkFacts
 from tests.mmtrain.page.builder import history
 
 

@@ -1,6 +1,6 @@
 import re
 
-from mmtrain.page.network import Block, Branch, NetworkFacts
+from mmtrain.page.facts import Block, Branch, NetworkFacts
 from mmtrain.page.network_picture import draw_network
 
 

@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from mmtrain.errors import TrainError
 from mmtrain.page import page as page_module
-from mmtrain.page.page import find_state, write_page
+from mmtrain.page.page import write_page
+from mmtrain.page.reading import find_state
 from mmtrain.run import RunDirectory, hold_run
 from tests.mmtrain.page.builder import SIZES, ages, build_run, classes, good_history, scores
 
