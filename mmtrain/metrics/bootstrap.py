@@ -22,8 +22,8 @@ MIN_PARTICIPANTS = 10
 """With fewer there is no interval: it would be far too narrow."""
 MAX_UNDEFINED = 0.05
 """Share of draws in which a metric may not be defined, e.g. because they have one class alone."""
-BLOCK_BYTES = 16 << 20
-"""Of the weights that are held at once."""
+BLOCK_BYTES = 4 << 20
+"""Of the weights that are held at once: as much as stays near the processor."""
 Interval: TypeAlias = tuple[float, float] | None
 """Lower and upper end; None where it cannot be computed."""
 
