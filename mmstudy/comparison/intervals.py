@@ -28,11 +28,8 @@ def own_intervals(scores: pl.DataFrame) -> pl.DataFrame:
 
 def mean_intervals(contest: Contest) -> pl.DataFrame:
     """Return the intervals of a target's models of several runs; none where too many draws have one class alone."""
-    ends = percentile_intervals(next(iter(contest.measured.values())).draws_DM)
-    models = contest.contenders.iter_rows(named=True)
-    rows = [
-        (*(model[name] for name in OF_CONTENDER), *of_model)
-        for model, of_model in zip(models, ends, strict=True)
-        if of_model is not None and model["num_runs"] > 1
-    ]
+    has_several_M = (contest.contenders["num_runs"] > 1).to_numpy()
+    ends = percentile_intervals(next(iter(contest.measured.values())).draws_DM[:, has_several_M])
+    models = contest.contenders.filter(has_several_M).select(OF_CONTENDER).iter_rows()
+    rows = [(*model, *of_model) for model, of_model in zip(models, ends, strict=True) if of_model is not None]
     return pl.DataFrame(rows, schema=INTERVALS, orient="row")
