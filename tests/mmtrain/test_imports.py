@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 BLOCKED = {"catalog", "duckdb", "nibabel", "SimpleITK", "dask", "distributed", "monai"}
-BLOCKED |= {"matplotlib", "networkx", "nilearn", "statsmodels", "zarr"}
+BLOCKED |= {"matplotlib", "nilearn", "statsmodels", "zarr"}
 LATER = {"scipy", "sklearn", "tensorboard"}
 
 
