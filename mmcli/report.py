@@ -1,11 +1,13 @@
 """`mm report`: what many models came to, as one page to explore."""
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbase.errors import MmError
 from mmcli.console import report as print_report
 from mmcli.console import say, show_progress, warn
 from mmcli.options import JsonOption, OverwriteOption, dictionary_at_hand, study_of
@@ -13,8 +15,10 @@ from mmcli.page import open_address, open_page
 from mmcli.sweep import NameOption
 
 if TYPE_CHECKING:
+    from catalog.fields import Dictionary
     from mmdata.study import Study
     from mmstudy.comparison.compare import Comparison
+    from mmstudy.report.other_table import OtherTable
     from mmstudy.sweep.directory import SweepDirectory
 
 SUFFIX = ".html"
@@ -28,6 +32,10 @@ def report(
     output: Annotated[Path | None, typer.Option(help="File for the page, e.g. report.html.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Report the models of this table in the published 23 columns instead.")
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Show the scores of this table in the published 23 columns beside those of the models."),
     ] = None,
     name: NameOption = None,
     title: Annotated[str, typer.Option(help="What stands above the page.")] = TITLE,
@@ -51,6 +59,7 @@ def report(
     \b
     mm report --output report.html                          the sweep of this study
     mm report --results TABLE.csv --output report.html      a published table
+    mm report --beside TABLE.csv --output report.html       published scores beside those of this study
     mm report --serve                                       while the sweep runs
     """  # noqa: D301 - click wants the control character itself
     if results is not None and (name is not None or serve):
@@ -60,7 +69,7 @@ def report(
     if figures and serve:
         raise typer.BadParameter("is for a page that is written to a file", param_hint="--figures")
     if output is None:
-        _serve(context, name, title, port, open_it=open_it, as_json=as_json)
+        _serve(context, name, beside, title, port, open_it=open_it, as_json=as_json)
         return
     from catalog.export.files import require_writable
     from mmstudy.comparison.files import require_free
@@ -70,29 +79,48 @@ def report(
     file = ReportFile(page=output, title=title, made_on=_today(), has_figures=figures)
     if figures and not overwrite:
         require_free(file.folder)
+    dictionary = dictionary_at_hand(context)
     if results is None:
-        comparison, written = report_sweep(*_sweep_of(context, name), file, warn, show_progress)
+        study, sweep = _sweep_of(context, name)
+        other = _other_table(beside, dictionary, lambda: _targets_of_sweep(sweep))
+        written = report_sweep(study, sweep, file, warn, show_progress, other)
     else:
-        comparison, written = report_table(results, dictionary_at_hand(context), file)
+        other = _other_table(beside, dictionary, lambda: _targets_of_table(results, dictionary))
+        written = report_table(results, dictionary, file, other)
     if open_it:
         open_page(output)
-    told = {"page": str(output), **_counts_of(comparison), "figures": written}
+    told = {"page": str(output), **_counts_of(written.comparison), "figures": written.figures}
     lines = [f"Wrote {output}: {told['models']} models of {told['targets']} targets. Open it in a browser."]
-    if written:
-        lines.append(f"Wrote {len(written)} files to {file.folder}.")
-    print_report(as_json, told, [*comparison.notes, *lines])
+    if written.beside:
+        told["beside"] = written.beside
+        lines = [*written.beside, *lines]
+    if written.figures:
+        lines.append(f"Wrote {len(written.figures)} files to {file.folder}.")
+    print_report(as_json, told, [*written.comparison.notes, *lines])
 
 
-def _serve(context: typer.Context, name: str | None, title: str, port: int, *, open_it: bool, as_json: bool) -> None:
+def _serve(
+    context: typer.Context,
+    name: str | None,
+    beside: Path | None,
+    title: str,
+    port: int,
+    *,
+    open_it: bool,
+    as_json: bool,
+) -> None:
     """Serve the page of a sweep until Ctrl-C."""
     from mmstudy.comparison.origins import compare_sweep
+    from mmstudy.report.beside import Beside
     from mmstudy.report.content import About, report_content
     from mmstudy.report.page.page import report_page
     from mmstudy.report.serving import LivePage, PageServer
+    from mmstudy.report.study_facts import read_run_settings
     from mmstudy.sweep.state import read_states
     from mmstudy.sweep.stored_plan import read_plan
 
     (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
+    other = _other_table(beside, dictionary, lambda: _targets_of_sweep(sweep))
     jobs = {job.name: job for job in read_plan(sweep)[0].jobs}
 
     def mark() -> frozenset[tuple[str, str]]:
@@ -100,7 +128,10 @@ def _serve(context: typer.Context, name: str | None, title: str, port: int, *, o
 
     def make() -> str:
         about = About(title=title, source="runs", made_on=_today())
-        content = report_content(compare_sweep(study, sweep, warn), dictionary, about)
+        comparison = compare_sweep(study, sweep, warn)
+        settings = {} if other is None else read_run_settings(study, comparison)
+        stands_beside = None if other is None else Beside(table=other, settings=settings)
+        content = report_content(comparison, dictionary, about, beside=stands_beside)
         return report_page(content, reload_seconds=RELOAD_SECONDS)
 
     page = LivePage(mark=mark, make=make)
@@ -121,6 +152,33 @@ def _sweep_of(context: typer.Context, name: str | None) -> "tuple[Study, SweepDi
 
     study = study_of(context)
     return study, find_sweep(study.layout, name)
+
+
+def _other_table(
+    path: Path | None, dictionary: "Dictionary", targets: Callable[[], Collection[str]]
+) -> "OtherTable | None":
+    """Return the table that stands beside models of some targets, which are asked for where there is one."""
+    if path is None:
+        return None
+    from mmstudy.report.other_table import read_other_table
+
+    own = targets()
+    try:
+        return read_other_table(path, dictionary, own)
+    except MmError as error:
+        raise typer.BadParameter(str(error), param_hint="--beside") from error
+
+
+def _targets_of_sweep(sweep: "SweepDirectory") -> list[str]:
+    from mmstudy.sweep.stored_plan import read_plan
+
+    return list(dict.fromkeys(planned.cell.target for planned in read_plan(sweep)[0].cells))
+
+
+def _targets_of_table(table: Path, dictionary: "Dictionary") -> list[str]:
+    from mmstudy.comparison.published_table import read_published
+
+    return read_published(table, dictionary)["target"].unique(maintain_order=True).to_list()
 
 
 def _counts_of(comparison: "Comparison") -> dict[str, int]:

@@ -21,6 +21,7 @@ from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.contenders import find_contenders
 from mmstudy.comparison.flags import FLAGS
 from mmstudy.report.associations import label_edges
+from mmstudy.report.beside import Beside, beside_content
 from mmstudy.report.communities import communities_of
 from mmstudy.report.data import data_content
 from mmstudy.report.edges import edges_of
@@ -52,7 +53,11 @@ class About:
 
 
 def report_content(
-    comparison: Comparison, dictionary: Dictionary, about: About, facts: StudyFacts | None = None
+    comparison: Comparison,
+    dictionary: Dictionary,
+    about: About,
+    facts: StudyFacts | None = None,
+    beside: Beside | None = None,
 ) -> dict[str, Any]:
     """Return what a report shows.
 
@@ -62,6 +67,8 @@ def report_content(
         Units of targets that it knows.
     facts
         Of the study that the models are of; None of a table, whose report has no data, calibration and subgroups.
+    beside
+        A table whose scores are shown beside those of the models.
     """
     names = find_names(comparison.results)
     models = model_columns(comparison.results, names)
@@ -85,6 +92,8 @@ def report_content(
         "effects": effect_columns(comparison.effects, names),
         "hours": hour_columns(comparison.results, names),
     }
+    if beside is not None:
+        content["beside"] = beside_content(beside, comparison.results, names, models, best)
     if facts is not None:
         content["data"] = data_content(facts, names)
         content |= tested_columns(facts.tested, names, models, best)

@@ -9,6 +9,7 @@ from mmbase.files import SHARED_MODE, make_directory, write_bytes
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.drawing.pictures import draw_pictures, series_name
 from mmstudy.comparison.files import to_csv
+from mmstudy.report.beside_picture import draw_beside_pictures
 from mmstudy.report.data_pictures import draw_data_pictures
 from mmstudy.report.edges import SCORE
 from mmstudy.report.graph_picture import DrawnGraph, draw_graph, lay_out
@@ -42,7 +43,7 @@ def write_figures(comparison: Comparison, content: Content, folder: Path, record
 
 
 def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, bytes]]:
-    for picture in (*draw_pictures(comparison), *draw_data_pictures(content)):
+    for picture in (*draw_pictures(comparison), *draw_data_pictures(content), *draw_beside_pictures(content)):
         yield from _forms(picture.name, picture.figure)
         yield f"{picture.name}.csv", to_csv(picture.table)
     for name, title, graph in _graphs(content):

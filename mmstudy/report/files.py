@@ -18,9 +18,11 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
+from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
 from mmstudy.report.figures import write_figures
 from mmstudy.report.links import find_links
+from mmstudy.report.other_table import OtherTable
 from mmstudy.report.page.page import report_page
 from mmstudy.report.study_facts import read_study_facts
 from mmstudy.runs.folders import study_runs
@@ -45,10 +47,26 @@ class ReportFile:
         return self.page.parent / FIGURES
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenReport:
+    """What was written."""
+
+    comparison: Comparison
+    beside: list[str]
+    """How the scores of each series lie to those of another table; nothing without one."""
+    figures: list[str]
+    """Names of files."""
+
+
 def report_sweep(
-    study: Study, sweep: SweepDirectory, file: ReportFile, warn: Callable[[str], None], progress: Progress
-) -> tuple[Comparison, list[str]]:
-    """Write the report of a sweep; return what it compares, and the names of the figures.
+    study: Study,
+    sweep: SweepDirectory,
+    file: ReportFile,
+    warn: Callable[[str], None],
+    progress: Progress,
+    other: OtherTable | None = None,
+) -> WrittenReport:
+    """Write the report of a sweep, where asked to with another table beside its scores.
 
     Each file is put on record before it is written, for all of them are of people: a withdrawal removes them.
 
@@ -65,19 +83,22 @@ def report_sweep(
     facts = read_study_facts(study, comparison, dictionary, progress)
     links = find_links(study.layout, file.page, study_runs(study.layout).reachable)
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
-    content = report_content(comparison, dictionary, about, facts)
+    beside = None if other is None else Beside(table=other, settings=facts.settings)
+    content = report_content(comparison, dictionary, about, facts, beside)
     written = _write(comparison, content, file, partial(record_output, study.layout))
     try:
         require_present(study.layout, rows)
     except StudyError:
-        for path in (file.page, *(file.folder / name for name in written)):
+        for path in (file.page, *(file.folder / name for name in written.figures)):
             path.unlink(missing_ok=True)
         raise
-    return comparison, written
+    return written
 
 
-def report_table(table: Path, dictionary: Dictionary, file: ReportFile) -> tuple[Comparison, list[str]]:
-    """Write the report of a table in the published columns; return what it compares, and the names of the figures.
+def report_table(
+    table: Path, dictionary: Dictionary, file: ReportFile, other: OtherTable | None = None
+) -> WrittenReport:
+    """Write the report of a table in the published columns, where asked to with another one beside its scores.
 
     Raises
     ------
@@ -86,13 +107,16 @@ def report_table(table: Path, dictionary: Dictionary, file: ReportFile) -> tuple
     """
     comparison = compare_table(table, dictionary)
     about = About(title=file.title, source="table", made_on=file.made_on)
-    content = report_content(comparison, dictionary, about)
-    return comparison, _write(comparison, content, file, lambda path: None)  # of nobody's study
+    beside = None if other is None else Beside(table=other, settings={})
+    content = report_content(comparison, dictionary, about, beside=beside)
+    return _write(comparison, content, file, lambda path: None)  # of nobody's study
 
 
 def _write(
     comparison: Comparison, content: dict[str, Any], file: ReportFile, record: Callable[[Path], None]
-) -> list[str]:
+) -> WrittenReport:
     record(file.page)
     write_text(file.page, report_page(content))
-    return write_figures(comparison, content, file.folder, record) if file.has_figures else []
+    figures = write_figures(comparison, content, file.folder, record) if file.has_figures else []
+    beside = content["beside"]["series"]["told"] if "beside" in content else []
+    return WrittenReport(comparison=comparison, beside=beside, figures=figures)

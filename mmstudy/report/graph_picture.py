@@ -28,7 +28,7 @@ SHARE = 125 / 300
 _WIDTH, _HEIGHT, _HEAD, _FOOT = 7.2, 7.0, 0.65, 0.35
 """In inches."""
 _ROUNDS, _REPULSION, _GRAVITY = 500, 2.0, 15.0
-_LOOKS = ((BLUE, "o"), (ORANGE, "s"), ("#3f8f5f", "^"), ("#8a5fa8", "D"), ("#7a7f88", "v"), ("#b3364a", "P"))
+LOOKS = ((BLUE, "o"), (ORANGE, "s"), ("#3f8f5f", "^"), ("#8a5fa8", "D"), ("#7a7f88", "v"), ("#b3364a", "P"))
 """Colour and form of the targets of each domain: forms say the same in a print in grey."""
 _SMALLEST, _LARGEST = 40.0, 330.0
 """Areas of targets in square points."""
@@ -117,7 +117,7 @@ def draw_graph(graph: DrawnGraph, title: str) -> "Figure":
         _draw_edges(axes, graph)
         _draw_targets(axes, graph)
         axes.margins(0.12)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(_LOOKS), frameon=False, markerscale=0.7)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(LOOKS), frameon=False, markerscale=0.7)
     return sheet.figure
 
 
@@ -132,7 +132,7 @@ def _draw_edges(axes: Any, graph: DrawnGraph) -> None:
 def _draw_targets(axes: Any, graph: DrawnGraph) -> None:
     areas = _areas(graph.targets["size"].to_list())
     for number, domain in enumerate(graph.targets["domain"].unique(maintain_order=True)):
-        colour, form = _LOOKS[number % len(_LOOKS)]
+        colour, form = LOOKS[number % len(LOOKS)]
         of = [place for place, name in enumerate(graph.targets["domain"]) if name == domain]
         x, y = (graph.targets[axis].gather(of).to_list() for axis in ("x", "y"))
         axes.scatter(x, y, s=[areas[i] for i in of], c=colour, marker=form, label=domain, edgecolors="white", zorder=2)

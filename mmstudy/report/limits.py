@@ -29,7 +29,8 @@ def limits_of(content: Content, untested: Mapping[str, str], facts: StudyFacts |
     untested
         Targets whose models could not be tested against each other, and why.
     """
-    return [*_of_study(facts), *_of_choice(content), *_of_tests(content, untested), *_of_models(content), *ALWAYS]
+    told = [*_of_study(facts), *_of_choice(content), *_of_tests(content, untested), *_of_models(content)]
+    return [*told, *_of_other_table(content), *ALWAYS]
 
 
 def _of_study(facts: StudyFacts | None) -> Iterator[str]:
@@ -81,6 +82,14 @@ def _of_models(content: Content) -> Iterator[str]:
         yield f"{_models(number)} did not come out better than the best baseline of the same inputs."
     if number := counts["not_told_apart_from_baseline"]:
         yield f"{_models(number)} are not told apart from the best baseline of the same inputs."
+
+
+def _of_other_table(content: Content) -> Iterator[str]:
+    if "beside" in content:
+        yield (
+            f"The scores of {content['beside']['name']} are of other participants, as far as is known, and no "
+            "difference to them is tested: it does not say which models are better."
+        )
 
 
 def _models(number: int) -> str:

@@ -106,6 +106,15 @@ def shortened(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DIGITS}g}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "cell"), counted(1200, "cell")
+    ('1 cell', '1,200 cells')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _places(names: Names, models: Columns) -> dict[tuple[int, int, int], int]:
     keys: Iterable[tuple[int, int, int]] = zip(models["target"], models["series"], models["set"], strict=True)
     return {key: place for place, key in enumerate(keys)}

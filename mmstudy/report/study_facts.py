@@ -52,8 +52,7 @@ def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionar
         totals, tables = (count_groups(catalog, dictionary, targets, by) if targets else [] for by in ("", SPLIT))
         labels = label_frame(catalog, targets, SPLITS_OF_LABELS)
         rows = _training_rows(catalog, study)
-    reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
-    runs = {run_id: reachable[run_id] for run_id in runs_of(comparison.results) if run_id in reachable}
+    runs = _used_runs(study, comparison)
     settings, versions = _read_settings(runs)
     return StudyFacts(
         splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},
@@ -69,6 +68,16 @@ def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionar
         division=study.config.splits,
         is_synthetic=any(is_synthetic(source.path) for source in parse_sources(study)),
     )
+
+
+def read_run_settings(study: Study, comparison: Comparison) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of the runs that are compared, by their names."""
+    return _read_settings(_used_runs(study, comparison))[0]
+
+
+def _used_runs(study: Study, comparison: Comparison) -> dict[str, RunDirectory]:
+    reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
+    return {run_id: reachable[run_id] for run_id in runs_of(comparison.results) if run_id in reachable}
 
 
 def _associations(labels: pl.DataFrame, dictionary: Dictionary, progress: Progress) -> list[Association]:

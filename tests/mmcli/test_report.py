@@ -44,6 +44,26 @@ def test_a_table_that_is_none_is_refused_before_anything_is_written(run_mm: RunM
     assert "lacks the columns" in complaint(refused) and not (tmp_path / "report.html").exists()
 
 
+def test_another_table_is_set_beside_a_table(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    result = run_mm("report", "--results", table, "--beside", table, "--output", page, "--json")
+    assert result.exit_code == 0, result.output
+    (told,) = json.loads(result.stdout)["beside"]
+    assert told.startswith("Compared with table.csv (published here): 78 cells of 4 targets.")
+    assert "equal in 78" in told and '"beside":{"name":"table.csv"' in page.read_text()
+
+
+def test_a_table_that_cannot_stand_beside_is_a_mistake_of_use(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    page, other = tmp_path / "report.html", tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    wrong = run_mm("report", "--results", table, "--beside", other, "--output", page)
+    assert "lacks the columns" in complaint(wrong, exit_code=2)
+    header, first, *_ = table.read_text().splitlines()
+    other.write_text(f"{header}\n{first.replace('Age', 'Height')}\n")
+    apart = run_mm("report", "--results", table, "--beside", other, "--output", page)
+    assert "no target of this report" in complaint(apart, exit_code=2) and not page.exists()
+
+
 def test_words_that_do_not_go_together_are_refused(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert run_mm("report", "--results", table, "--name", "sweep", "--output", page).exit_code == 2

@@ -18,13 +18,26 @@ from markupsafe import Markup
 LIBRARY = "vendor/d3.min.js"
 """Of 7.9.2, as it was published; ADR 21."""
 SCRIPTS = (
-    *("address", "elements", "content", "numbers", "choice", "colours", "hint", "table", "differences", "pane"),
+    *(
+        "address",
+        "elements",
+        "content",
+        "numbers",
+        "choice",
+        "colours",
+        "hint",
+        "table",
+        "differences",
+        "beside",
+        "pane",
+    ),
     *("graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
     *("graph_table", "picture", "graph"),
-    *("strip", "grid_filters", "grid_picture", "grid", "effects", "hours", "methods", "part", "tabs", "reload", "main"),
+    *("strip", "scatter", "grid_filters", "grid_picture", "grid", "effects", "hours", "methods", "part", "tabs"),
+    *("reload", "main"),
 )
 """In the order in which they are put together: they share one scope, and only `main` does something when it is read."""
-STYLES = ("page", "table", "graph", "grid", "print")
+STYLES = ("page", "table", "graph", "grid", "beside", "print")
 
 
 def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None) -> str:

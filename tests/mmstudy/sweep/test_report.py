@@ -8,26 +8,59 @@ import duckdb
 import pytest
 
 from mmdata.study import Study
+from mmstudy.comparison.published_table import published_csv_of_scores
 from mmstudy.report import files
 from mmstudy.report.facts import StudyFacts
+from mmstudy.report.serving import PageServer
+from mmstudy.sweep.cells import Cell
 from tests.conftest import RunMm
+from tests.mmcli.outcome import complaint
+from tests.mmstudy.comparison.made_up import score_row, table
 from tests.mmstudy.report.page.test_page import embedded
 from tests.mmstudy.sweep.made_sweep import begin, do
 
 
+def write_other_table(folder: Path) -> Path:
+    """Write scores of age, as of another study, from one of the two sets of the sweep and from another set."""
+    cells = [Cell(target="age", inputs=inputs) for inputs in (("flair",), ("flair", "t1"))]
+    path = folder / "other.csv"
+    path.write_text(published_csv_of_scores(table([score_row(cell, 0.5) for cell in cells])))
+    return path
+
+
+def serve_once(monkeypatch: pytest.MonkeyPatch, run_mm: RunMm, *words: object) -> str:
+    """Return the page that is served at first, and end the serving."""
+    pages: list[str] = []
+
+    def answer(server: PageServer) -> None:
+        pages.append(server.page.text())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PageServer, "serve_forever", answer)
+    assert run_mm(*words, "--serve").exit_code == 0
+    return pages[0]
+
+
 def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
-    own_study: Study, run_mm: RunMm, tmp_path: Path
+    own_study: Study, run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do(own_study, begin(own_study))
-    root = own_study.layout.root
+    root, other = own_study.layout.root, write_other_table(tmp_path)
     page = root / "report" / "report.html"
     page.parent.mkdir()
-    result = run_mm("--study", root, "report", "--output", page, "--figures", "--json")
+    result = run_mm("--study", root, "report", "--beside", other, "--output", page, "--figures", "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["models"], told["targets"]) == (4, 1)
     assert {path.name for path in (page.parent / "figures").iterdir()} == set(told["figures"])
-    assert "distributions.png" in told["figures"]
+    assert {"distributions.png", "beside-separate-fusion.csv"} <= set(told["figures"])
+    assert "1 cell of 1 target." in told["beside"][0]
+
+    served = serve_once(monkeypatch, run_mm, "--study", root, "report", "--beside", other)
+    assert embedded(served)["beside"] == embedded(page.read_text(encoding="utf-8"))["beside"]
+    other.write_text(other.read_text().replace("Age", "Height"))
+    refused = run_mm("--study", root, "report", "--beside", other, "--serve")
+    assert "no target of this report" in complaint(refused, exit_code=2)
 
     text = page.read_text(encoding="utf-8")
     assert str(root) not in text

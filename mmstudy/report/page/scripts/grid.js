@@ -79,7 +79,7 @@ function makeGridRow(target, columns, byCell, shades, pane) {
 
 function makeCell(model, shades) {
   if (!model) return make("td", { class: "empty" }, make("span", { class: "unseen" }, "no model"));
-  const words = [numberText(model.score), isBest(model) ? "best set" : "", ...flagsOf(model)].filter(Boolean).join(", ");
+  const words = [numberText(model.score), isBest(model) ? "best set" : "", ...flagsOf(model), ...besideLines(model)].filter(Boolean).join(", ");
   const cell = make(
     "td",
     { class: isBest(model) ? "cell best-cell" : "cell", tabindex: -1, "data-model": model.index },

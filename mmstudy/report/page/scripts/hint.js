@@ -39,5 +39,6 @@ function modelLines(model) {
     model.val_score === null ? "" : `on validation ${numberText(model.val_score)}`,
     isBest(model) ? `The best set. ${choiceText(bestModel(model.target, model.series))}` : "",
     ...flagsOf(model),
+    ...besideLines(model),
   ];
 }

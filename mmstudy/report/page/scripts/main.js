@@ -9,6 +9,7 @@ function presentTabs() {
   return [
     { name: "graph", title: "Graph", make: makeGraphTab },
     { name: "grid", title: "Grid", make: makeGridTab },
+    beside && { name: "beside", title: "Beside another table", make: makeBesideTab },
     (hasPart("effects") || differences.length) && { name: "inputs", title: "What an input adds", make: makeEffectsTab },
     hasPart("hours") && { name: "time", title: "Training time", make: makeHoursTab },
     certainty.length && { name: "calibration", title: "Calibration and groups", make: () => makePartsTab(certainty) },

@@ -2,7 +2,7 @@
 
 const KEPT = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "opacity", "font-family", "font-size", "font-weight",
-  "text-anchor", "paint-order", "stroke-linejoin", "display",
+  "text-anchor", "paint-order", "stroke-linejoin", "stroke-dasharray", "display",
 ];
 const PIXELS = 2;
 const LEGEND_LINE = 18;
