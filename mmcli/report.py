@@ -1,7 +1,8 @@
 """`mm report`: what many models came to, as one page to explore."""
 
+import sys
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".html"
 TITLE = "What can be predicted from what"
-RELOAD_SECONDS = 30
-"""After which a browser asks for a served page again."""
 
 
 def report(
@@ -73,10 +72,11 @@ def report(
         return
     from catalog.export.files import require_writable
     from mmstudy.comparison.files import require_free
+    from mmstudy.on_record import today
     from mmstudy.report.files import ReportFile, report_sweep, report_table
 
     require_writable(output, [SUFFIX], overwrite=overwrite)
-    file = ReportFile(page=output, title=title, made_on=_today(), has_figures=figures)
+    file = ReportFile(page=output, title=title, made_on=today(), has_figures=figures)
     if figures and not overwrite:
         require_free(file.folder)
     dictionary = dictionary_at_hand(context)
@@ -110,41 +110,31 @@ def _serve(
     as_json: bool,
 ) -> None:
     """Serve the page of a sweep until Ctrl-C."""
-    from mmstudy.comparison.origins import compare_sweep
-    from mmstudy.report.beside import Beside
-    from mmstudy.report.content import About, report_content
-    from mmstudy.report.page.page import report_page
+    from mmstudy.report.live import LiveReport
     from mmstudy.report.serving import LivePage, PageServer
-    from mmstudy.report.study_facts import read_run_settings
-    from mmstudy.sweep.state import read_states
-    from mmstudy.sweep.stored_plan import read_plan
 
-    (study, sweep), dictionary = _sweep_of(context, name), dictionary_at_hand(context)
-    other = _other_table(beside, dictionary, lambda: _targets_of_sweep(sweep))
-    jobs = {job.name: job for job in read_plan(sweep)[0].jobs}
-
-    def mark() -> frozenset[tuple[str, str]]:
-        return frozenset((job, state.outcome) for job, state in read_states(sweep, jobs).items())
-
-    def make() -> str:
-        about = About(title=title, source="runs", made_on=_today())
-        comparison = compare_sweep(study, sweep, warn)
-        settings = {} if other is None else read_run_settings(study, comparison)
-        stands_beside = None if other is None else Beside(table=other, settings=settings)
-        content = report_content(comparison, dictionary, about, beside=stands_beside)
-        return report_page(content, reload_seconds=RELOAD_SECONDS)
-
-    page = LivePage(mark=mark, make=make)
-    page.text()  # what stands in the way is told before anybody is given an address
-    with PageServer(page, port) as server:
-        line = f"The page is at {server.address} for whoever has this address on this machine. End with Ctrl-C."
-        print_report(as_json, {"address": server.address}, [line])
-        if open_it:
-            open_address(server.address)
+    study, sweep = _sweep_of(context, name)
+    other = _other_table(beside, dictionary_at_hand(context), lambda: _targets_of_sweep(sweep))
+    with closing(LiveReport(study, sweep, title, warn, other)) as live, ExitStack() as at_the_end:
+        page = LivePage(mark=live.mark, make=live.make)
+        page.text()  # what stands in the way is told before anybody is given an address
         try:
+            server = at_the_end.enter_context(PageServer(page, port))
+            _tell_address(server.address, at_the_end, open_it=open_it, as_json=as_json)
             server.serve_forever()
         except KeyboardInterrupt:
             say("The page is no longer served.")
+
+
+def _tell_address(address: str, at_the_end: ExitStack, *, open_it: bool, as_json: bool) -> None:
+    from mmstudy.report.serving import private_way_to
+
+    line = f"The page is at {address} for whoever has this address on this machine. End with Ctrl-C."
+    print_report(as_json, {"address": address}, [line])
+    sys.stdout.flush()  # who reads the address from a pipe waits for it
+    say("The tabs of calibration and of the data are made in the background.")
+    if open_it:
+        open_address(at_the_end.enter_context(private_way_to(address)).as_uri(), shown=address)
 
 
 def _sweep_of(context: typer.Context, name: str | None) -> "tuple[Study, SweepDirectory]":
@@ -183,7 +173,3 @@ def _targets_of_table(table: Path, dictionary: "Dictionary") -> list[str]:
 
 def _counts_of(comparison: "Comparison") -> dict[str, int]:
     return {**comparison.counts, "targets": comparison.results["target"].n_unique()}
-
-
-def _today() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"

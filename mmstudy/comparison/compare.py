@@ -24,7 +24,7 @@ from mmstudy.comparison.mixed_models import domain_effects
 from mmstudy.comparison.optimism import OPTIMISM, optimism_intervals
 from mmstudy.comparison.paired import PAIRED, compare_pairs
 from mmstudy.comparison.published_table import METHOD as PUBLISHED
-from mmstudy.comparison.totals import hours_by_set, total_hours
+from mmstudy.comparison.totals import TIMED, TRUNK, hours_by_set, total_hours
 from mmtrain.errors import TrainError
 
 EACH_ITS_OWN = (
@@ -50,7 +50,7 @@ class Comparison:
     effects: pl.DataFrame
     """`mmstudy.comparison.mixed_models.EFFECTS`."""
     hours: pl.DataFrame
-    """By method, network and set of inputs."""
+    """By method, network and set of inputs; trunks are of the method `TRUNK`."""
     hours_in_all: float
     each_its_own: bool
     """Whether cells of a target differ in participants or settings, so that no table may be read across cells."""
@@ -60,6 +60,11 @@ class Comparison:
     """Targets that are in no table, for their models differ in what must be equal, and why."""
     untested: Mapping[str, str]
     """Targets whose models could not be tested against each other, and why."""
+
+    @property
+    def trunk_hours(self) -> float:
+        """Return the hours of training imaging networks that models share and that are no models themselves."""
+        return float(self.hours.filter(pl.col("method") == TRUNK)["hours"].sum())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,7 +84,7 @@ def compare(
     reader: PredictionsReader | None,
     *,
     each_its_own: bool = False,
-    trunk_hours: float = 0.0,
+    trunks: pl.DataFrame | None = None,
 ) -> Comparison:
     """Compare many models.
 
@@ -92,8 +97,9 @@ def compare(
     each_its_own
         Let cells of a target differ in participants or settings. None is then tested against another, and a note
         says so.
-    trunk_hours
-        Of training imaging networks that models share and that are no models of a cell themselves.
+    trunks
+        Runs of imaging networks that models share and that are no models of a cell themselves: `TIMED`, of the method
+        `TRUNK`.
 
     Raises
     ------
@@ -113,7 +119,8 @@ def compare(
     intervals = [INTERVALS.to_frame(), own_intervals(shown), *(of.intervals for of in tested)]
     effects, notes = domain_effects(contenders)
     notes += [*incomplete, *(f"{name} is in no table. {why}" for name, why in refused.items())]
-    if trunk_hours:
+    trunks = TIMED.to_frame() if trunks is None else trunks
+    if trunk_hours := total_hours(trunks):
         notes.append(f"{trunk_hours:,.1f} hours of the training are those of trunks, which models share.")
     if (best["chosen_on"] == "test").any():
         notes.insert(0, ON_TEST)
@@ -131,7 +138,7 @@ def compare(
         best=coarse(best, small, pl.col("kind") == BINARY),
         paired=coarse(paired, small, pl.col("metric") == MAIN[BINARY]).with_columns(in_tens("num_participants")),
         effects=effects,
-        hours=hours_by_set(scores),
+        hours=hours_by_set(pl.concat([scores.select(TIMED.names()), trunks])),
         hours_in_all=total_hours(scores) + trunk_hours,
         each_its_own=each_its_own,
         notes=tuple(notes),

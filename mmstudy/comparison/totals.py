@@ -7,10 +7,15 @@ import polars as pl
 from scipy.special import stdtrit
 
 from mmstudy.comparison.contenders import SERIES
+from mmstudy.comparison.scores import SCORES
 from mmstudy.results.published import inputs_in_words
 from mmtrain.metrics.bootstrap import COVERAGE
 
 MINUTES_OF_HOUR = 60
+TRUNK = "trunk"
+"""Stands as method for the training of imaging networks that models share and that are no models themselves."""
+TIMED = pl.Schema({name: SCORES[name] for name in (*SERIES, "inputs", "blocks", "run_id", "minutes")})
+"""What is known of a run that takes time."""
 
 
 def total_hours(scores: pl.DataFrame) -> float:

@@ -25,14 +25,33 @@ def communities_of(edges: Sequence[Mapping[str, Any]], names: Names) -> dict[str
     for name in PREFERRED:
         for of_measure in edges:
             if of_measure["name"] == name and of_measure["one"]:
+                levels = find_levels(of_measure, len(names.targets))
                 return {
                     "method": f"Louvain's method (networkx, modularity, seed {SEED}), the coarsest level first, on the "
                     f"edges: {of_measure['title']}.",
                     "edges": name,
                     "series": of_measure["series"],
-                    "levels": find_levels(of_measure, len(names.targets)),
+                    "levels": levels,
+                    "order": in_order(levels),
                 }
     return None
+
+
+def edges_of_communities(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the edges by which the communities of a report's content were found."""
+    of = content["communities"]
+    key = (of["edges"], of["series"])
+    found: Mapping[str, Any] = next(edges for edges in content["edges"] if (edges["name"], edges["series"]) == key)
+    return found
+
+
+def in_order(levels: Sequence[Sequence[int]]) -> list[int]:
+    """Return the targets so that those of a community lie beside each other on every level.
+
+    >>> in_order([[0, 1, 0, 1], [0, 1, 2, 1]])
+    [0, 2, 1, 3]
+    """
+    return sorted(range(len(levels[0])), key=lambda place: [*(level[place] for level in levels), place])
 
 
 def find_levels(edges: Mapping[str, Any], num_targets: int) -> list[list[int]]:

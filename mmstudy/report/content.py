@@ -27,7 +27,7 @@ from mmstudy.report.data import data_content
 from mmstudy.report.edges import edges_of
 from mmstudy.report.effects import effect_columns
 from mmstudy.report.facts import StudyFacts
-from mmstudy.report.hours import hour_columns
+from mmstudy.report.hours import hour_columns, hour_totals, trunk_columns
 from mmstudy.report.limits import limits_of
 from mmstudy.report.links import RunLinks, run_columns
 from mmstudy.report.methods import methods_text
@@ -50,6 +50,8 @@ class About:
     """A date."""
     links: Mapping[str, RunLinks] = field(default_factory=dict)
     """What the page can link to of each run."""
+    notes: tuple[str, ...] = ()
+    """What is to be said above the page, beside the notes of its comparison."""
 
 
 def report_content(
@@ -75,7 +77,7 @@ def report_content(
     best = best_columns(comparison.best, names, models)
     edges = [
         *edges_of(find_contenders(comparison.results), names),
-        *(label_edges(facts.associations, names) if facts else ()),
+        *(label_edges(facts.data.associations, names) if facts else ()),
     ]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -91,11 +93,13 @@ def report_content(
         "communities": communities_of(edges, names),
         "effects": effect_columns(comparison.effects, names),
         "hours": hour_columns(comparison.results, names),
+        "trunks": trunk_columns(comparison),
+        "hour_totals": hour_totals(comparison, names),
     }
     if beside is not None:
         content["beside"] = beside_content(beside, comparison.results, names, models, best)
     if facts is not None:
-        content["data"] = data_content(facts, names)
+        content["data"] = data_content(facts.data, names)
         content |= tested_columns(facts.tested, names, models, best)
     content["methods_text"] = methods_text(content, facts)
     content["limits"] = limits_of(content, comparison.untested, facts)
@@ -108,7 +112,7 @@ def _plain_about(about: About, comparison: Comparison) -> dict[str, Any]:
         "source": about.source,
         "made_by": f"mm {VERSION}",
         "made_on": about.made_on,
-        "notes": list(comparison.notes),
+        "notes": [*about.notes, *comparison.notes],
         "counts": comparison.counts,
         "hours": comparison.hours_in_all,
     }

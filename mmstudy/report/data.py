@@ -7,7 +7,7 @@ from typing import Any
 from catalog.export.group_counts import GroupTable
 from mmbase.disclosure import hidden_places
 from mmbase.names import SPLITS
-from mmstudy.report.facts import SplitSize, StudyFacts
+from mmstudy.report.facts import DataFacts, SplitSize
 from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
 from mmtrain.aggregates.people import shown_count
@@ -15,7 +15,7 @@ from mmtrain.aggregates.people import shown_count
 NOT_SHOWN = "not shown"
 
 
-def data_content(facts: StudyFacts, names: Names) -> dict[str, Any]:
+def data_content(facts: DataFacts, names: Names) -> dict[str, Any]:
     """Return what is shown of the data; targets that the study has no labels of are left out."""
     places = {name: place for place, name in enumerate(names.targets)}
     totals = {table.feature: table for table in facts.totals}

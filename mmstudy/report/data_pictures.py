@@ -1,6 +1,6 @@
 """Pictures of what a study has: distributions of targets, and calibration of the models of best sets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ def draw_data_pictures(content: Content) -> Iterator[DrawnTable]:
     """Yield the pictures that a report with a study's facts has; none of a table's."""
     if "data" in content and content["data"]["distributions"]:
         yield _draw_distributions(content)
-    if "calibration" in content and any(content["calibration"]["curves"]):
+    if "calibration" in content and any(curve["people"] for curve in content["calibration"]["curves"]):
         yield _draw_calibration(content)
 
 
@@ -52,32 +52,26 @@ def _draw_calibration(content: Content) -> DrawnTable:
     """Draw the curve of each best model with the line of perfect calibration."""
     models = content["models"]
     pairs = zip(content["calibration"]["model"], content["calibration"]["curves"], strict=True)
-    shown = [(model, list(zip(*curve.values(), strict=True))) for model, curve in pairs if curve]
+    shown = [(model, pl.DataFrame(curve)) for model, curve in pairs if curve["people"]]
     targets = [content["targets"][models["target"][model]] for model, _ in shown]
     series = [content["series"][models["series"][model]]["title"] for model, _ in shown]
 
     def draw(number: int, axes: Any) -> None:
-        x, y = zip(*shown[number][1], strict=True)
-        ends = (0.0, 1.0) if targets[number]["kind"] == BINARY else (min(*x, *y), max(*x, *y))
+        curve = shown[number][1]
+        x, y, low, high = (curve[name].to_numpy() for name in ("predicted", "observed", "low", "high"))
+        ends = (0.0 if targets[number]["kind"] == BINARY else min(*x, *y), max(*x, *y))
         axes.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=DASHED)
+        axes.vlines(x, low, high, color=BLUE, linewidth=0.8)
         axes.plot(x, y, "o-", color=BLUE, linewidth=1.2, markersize=3)
 
     titles = [f"{target['name']}, {of}" for target, of in zip(targets, series, strict=True)]
     told = (
-        "binary: share of class 1 against the mean probability of a bin; continuous: mean true value against the "
-        "predicted one; dashed: perfect"
+        "share of class 1, or mean true value, against the mean prediction of a bin; bars: 95 % intervals; dashed: "
+        "perfect"
     )
     figure = draw_panels(titles, draw, "Calibration of the models of best sets, on test", told)
-    return DrawnTable(name="calibration", figure=figure, table=_curve_table(shown, targets, series))
-
-
-def _curve_table(
-    shown: Sequence[tuple[int, Any]], targets: Sequence[Mapping[str, Any]], series: Sequence[str]
-) -> pl.DataFrame:
-    rows = [
-        (target["name"], of, x, y)
+    table = pl.concat(
+        curve.select(pl.lit(target["name"]).alias("target"), pl.lit(of).alias("series"), pl.all())
         for (_, curve), target, of in zip(shown, targets, series, strict=True)
-        for x, y in curve
-    ]
-    schema = {"target": pl.String, "series": pl.String, "x": pl.Float64, "y": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    )
+    return DrawnTable(name="calibration", figure=figure, table=table)

@@ -55,21 +55,34 @@ class GroupScore:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """What was predicted for the people of one bin of predictions, and what was true of them."""
+
+    predicted: float
+    """Mean probability of class 1, or mean predicted value."""
+    observed: float
+    """Share of class 1, or mean true value."""
+    low: float
+    high: float
+    """Both ends of the 95 % interval of what was observed."""
+    people: int
+    """Rounded down to tens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TestedModel:
     """What the page of a run may tell of its predictions of one target."""
 
-    is_binary: bool
     metrics: Mapping[str, float]
-    """Of calibration, on test."""
-    curve: Sequence[tuple[float, float]]
-    """Of a binary target: mean probability and share of class 1 of bins; of a continuous one: the middle of a bin of
-    predicted values and the mean true value."""
+    """Of calibration, and those that groups are told of, on test."""
+    curve: Sequence[CurvePoint]
+    """Of calibration, on test; rising predictions."""
     groups: Sequence[GroupScore]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyFacts:
-    """What a study says."""
+class DataFacts:
+    """What a study says of its data, whatever was trained on them."""
 
     splits: Mapping[str, SplitSize]
     totals: Sequence[GroupTable]
@@ -78,6 +91,13 @@ class StudyFacts:
     """The same by split. Both may be told: what is hidden in them cannot be worked out from their margins either."""
     associations: Sequence[Association]
     images: Sequence[MeanImage]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFacts:
+    """What a study says of its data and of the runs of best sets."""
+
+    data: DataFacts
     tested: Mapping[tuple[str, str], TestedModel]
     """Run and target, of models of best sets."""
     settings: Mapping[str, Mapping[str, Any]]

@@ -1,7 +1,7 @@
 """The figures of a report for a paper: every picture as PNG and SVG, with the table that it is drawn of as csv."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,51 +10,111 @@ from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.drawing.pictures import draw_pictures, series_name
 from mmstudy.comparison.files import to_csv
 from mmstudy.report.beside_picture import draw_beside_pictures
+from mmstudy.report.community_picture import draw_communities, lay_out_communities
 from mmstudy.report.data_pictures import draw_data_pictures
 from mmstudy.report.edges import SCORE
 from mmstudy.report.graph_picture import DrawnGraph, draw_graph, lay_out
 from mmtrain.drawing.figures import to_png, to_svg
+from mmtrain.errors import TrainError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Content = Mapping[str, Any]
+FIGURE = "figure"
+"""Kind of a report's figures and of their tables, on record."""
+_NAMED = 3
+"""Files at most that an error names."""
+_FORMS = (".png", ".svg", ".csv")
 
 
-def write_figures(comparison: Comparison, content: Content, folder: Path, record: Callable[[Path], None]) -> list[str]:
-    """Write the figures into a folder, and return the names of the files.
+def make_figures(comparison: Comparison, content: Content) -> dict[str, bytes]:
+    """Return the figures, each by the name of its file.
 
-    A graph has two tables, of its targets and of its edges. Means of images are PNG files alone.
+    A graph, and the picture of communities, have two tables, of targets and of edges. Means of images are PNG files
+    alone.
 
     Parameters
     ----------
     content
         Made of the comparison.
+    """
+    return dict(_files(comparison, content))
+
+
+def find_strangers(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return the pictures and tables in a folder that could be taken for figures of a report, and are none of these.
+
+    Parameters
+    ----------
+    names
+        Of the report's own figures.
+    """
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in there if path.suffix in _FORMS and path.name not in names and not path.is_dir()]
+
+
+def find_earlier(folder: Path, names: Collection[str], on_record: Collection[str]) -> list[Path]:
+    """Return the figures of earlier reports in a folder that a report does not replace.
+
+    Parameters
+    ----------
+    names
+        Of the report's own figures.
+    on_record
+        Names of the figures that reports have written there.
+
+    Raises
+    ------
+    TrainError
+        There are pictures or tables that nobody knows as figures of a report: they are somebody's own.
+    """
+    strangers = find_strangers(folder, names)
+    unknown = [path.name for path in strangers if path.name not in on_record]
+    if unknown:
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise TrainError(
+            f"{folder} holds {', '.join(unknown[:_NAMED])}{more}: this report does not write that, and no earlier one "
+            "has put it on record. Beside the new figures it could be taken for one of them.",
+            "Move it away, or give another --output.",
+        )
+    return strangers
+
+
+def write_figures(figures: Mapping[str, bytes], folder: Path, record: Callable[[Path], None]) -> None:
+    """Write figures into a folder.
+
+    Parameters
+    ----------
+    figures
+        Of `make_figures`.
     record
         Called with each file before it is written.
     """
     make_directory(folder)
-    written = []
-    for name, data in _files(comparison, content):
+    for name, data in figures.items():
         record(folder / name)
         write_bytes(folder / name, data, mode=SHARED_MODE)
-        written.append(name)
-    return written
 
 
 def _files(comparison: Comparison, content: Content) -> Iterator[tuple[str, bytes]]:
     for picture in (*draw_pictures(comparison), *draw_data_pictures(content), *draw_beside_pictures(content)):
-        yield from _forms(picture.name, picture.figure)
+        yield from _drawn(picture.name, picture.figure)
         yield f"{picture.name}.csv", to_csv(picture.table)
     for name, title, graph in _graphs(content):
-        yield from _forms(name, draw_graph(graph, title))
+        yield from _drawn(name, draw_graph(graph, title))
         yield f"{name}-targets.csv", to_csv(graph.targets)
         yield f"{name}-edges.csv", to_csv(graph.edges)
+    if content["communities"] is not None:
+        drawn = lay_out_communities(content)
+        yield from _drawn("communities", draw_communities(drawn))
+        yield "communities-targets.csv", to_csv(drawn.targets)
+        yield "communities-edges.csv", to_csv(drawn.edges)
     for image in content.get("data", {}).get("images", ()):
         yield f"mean-{image['name']}.png", base64.b64decode(image["png"])
 
 
-def _forms(name: str, figure: "Figure") -> Iterator[tuple[str, bytes]]:
+def _drawn(name: str, figure: "Figure") -> Iterator[tuple[str, bytes]]:
     yield f"{name}.png", to_png(figure)
     yield f"{name}.svg", to_svg(figure)
 

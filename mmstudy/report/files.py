@@ -11,20 +11,21 @@ from catalog.fields import Dictionary
 from catalog.samples import known_samples
 from mmbase.files import write_text
 from mmdata.errors import StudyError
+from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.origins import compare_sweep, compare_table
 from mmstudy.dictionary import study_dictionary
-from mmstudy.outputs import record_output
+from mmstudy.outputs import outputs_in, record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
 from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
-from mmstudy.report.figures import write_figures
+from mmstudy.report.figures import FIGURE, find_earlier, find_strangers, make_figures, write_figures
 from mmstudy.report.links import find_links
 from mmstudy.report.other_table import OtherTable
 from mmstudy.report.page.page import report_page
-from mmstudy.report.study_facts import read_study_facts
+from mmstudy.report.study_facts import read_data_facts, read_study_facts
 from mmstudy.runs.folders import study_runs
 from mmstudy.sweep.directory import SweepDirectory
 
@@ -75,17 +76,21 @@ def report_sweep(
     StudyError
         Participants have withdrawn meanwhile: then there is no report.
     TrainError
-        No model is finished, or models of every target differ in what must be equal.
+        No model is finished, models of every target differ in what must be equal, or figures could be mixed up with
+        somebody's own files.
     """
     with open_catalog(study.layout.catalog) as catalog:
         rows = [sample.row for sample in known_samples(catalog).values()]
     comparison, dictionary = compare_sweep(study, sweep, warn), study_dictionary(study)
-    facts = read_study_facts(study, comparison, dictionary, progress)
+    targets = comparison.results["target"].unique(maintain_order=True).to_list()
+    facts = read_study_facts(study, comparison, read_data_facts(study, targets, dictionary, progress))
     links = find_links(study.layout, file.page, study_runs(study.layout).reachable)
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     beside = None if other is None else Beside(table=other, settings=facts.settings)
     content = report_content(comparison, dictionary, about, facts, beside)
-    written = _write(comparison, content, file, partial(record_output, study.layout))
+    if not file.has_figures and find_strangers(file.folder, ()) and outputs_in(study.layout, file.folder, FIGURE):
+        warn(f"{file.folder} has figures of an earlier report. Make them anew with --figures --overwrite.")
+    written = _write(comparison, content, file, study.layout)
     try:
         require_present(study.layout, rows)
     except StudyError:
@@ -103,20 +108,40 @@ def report_table(
     Raises
     ------
     TrainError
-        It cannot be read as such a table.
+        It cannot be read as such a table, or figures could be mixed up with somebody's own files.
     """
     comparison = compare_table(table, dictionary)
     about = About(title=file.title, source="table", made_on=file.made_on)
     beside = None if other is None else Beside(table=other, settings={})
     content = report_content(comparison, dictionary, about, beside=beside)
-    return _write(comparison, content, file, lambda path: None)  # of nobody's study
+    return _write(comparison, content, file, None)
 
 
 def _write(
-    comparison: Comparison, content: dict[str, Any], file: ReportFile, record: Callable[[Path], None]
+    comparison: Comparison, content: dict[str, Any], file: ReportFile, layout: StudyLayout | None
 ) -> WrittenReport:
-    record(file.page)
-    write_text(file.page, report_page(content))
-    figures = write_figures(comparison, content, file.folder, record) if file.has_figures else []
-    beside = content["beside"]["series"]["told"] if "beside" in content else []
-    return WrittenReport(comparison=comparison, beside=beside, figures=figures)
+    """Write page and figures.
+
+    Parameters
+    ----------
+    layout
+        Of the study that the models are of, which keeps a record of the files; None of a table, which is nobody's.
+    """
+    page = report_page(content)
+    figures = make_figures(comparison, content) if file.has_figures else {}
+    on_record = outputs_in(layout, file.folder, FIGURE) if layout is not None else ()
+    earlier = find_earlier(file.folder, figures, on_record) if file.has_figures else []
+    if layout is not None:
+        record_output(layout, file.page)
+    write_text(file.page, page)
+    for path in earlier:
+        path.unlink(missing_ok=True)
+    if file.has_figures:
+        write_figures(figures, file.folder, partial(_record, layout))
+    told = content["beside"]["series"]["told"] if "beside" in content else []
+    return WrittenReport(comparison=comparison, beside=told, figures=list(figures))
+
+
+def _record(layout: StudyLayout | None, path: Path) -> None:
+    if layout is not None:
+        record_output(layout, path, kind=FIGURE)

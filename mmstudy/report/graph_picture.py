@@ -43,7 +43,7 @@ class DrawnGraph:
     targets: pl.DataFrame
     """target, domain, x, y, size (the node measure; null where it is not known)."""
     edges: pl.DataFrame
-    """one, other, strength; the strongest first."""
+    """Of `edge_table`."""
     edge_title: str
     size_title: str
 
@@ -58,8 +58,7 @@ def lay_out(content: Mapping[str, Any], edges: Mapping[str, Any], sizes: Mapping
     """
     names = [target["name"] for target in content["targets"]]
     num_shown = max(1, int(SHARE * len(edges["one"]) + 0.5))  # as the page at first
-    shown = {name: edges[name][:num_shown] for name in ("one", "other", STRENGTH)}
-    places = find_places(shown["one"], shown["other"], len(names))
+    places = find_places(edges["one"][:num_shown], edges["other"][:num_shown], len(names))
     return DrawnGraph(
         targets=pl.DataFrame(
             {
@@ -70,15 +69,27 @@ def lay_out(content: Mapping[str, Any], edges: Mapping[str, Any], sizes: Mapping
                 "size": pl.Series(sizes["values"], dtype=pl.Float64),
             }
         ),
-        edges=pl.DataFrame(
-            {
-                "one": pl.Series([names[place] for place in shown["one"]], dtype=pl.String),
-                "other": pl.Series([names[place] for place in shown["other"]], dtype=pl.String),
-                STRENGTH: pl.Series(shown[STRENGTH], dtype=pl.Float64),
-            }
-        ),
+        edges=edge_table(content, edges).head(num_shown),
         edge_title=edges["title"],
         size_title=sizes["title"],
+    )
+
+
+def edge_table(content: Mapping[str, Any], edges: Mapping[str, Any]) -> pl.DataFrame:
+    """Return edges by the names of their targets, the strongest first: one, other, strength, equal_profiles.
+
+    The strength of equal profiles is that of the strongest other pair: see `mmstudy.report.edges`.
+    """
+    names = [target["name"] for target in content["targets"]]
+    return pl.DataFrame(
+        {
+            "one": pl.Series([names[place] for place in edges["one"]], dtype=pl.String),
+            "other": pl.Series([names[place] for place in edges["other"]], dtype=pl.String),
+            STRENGTH: pl.Series(edges[STRENGTH], dtype=pl.Float64),
+            "equal_profiles": pl.Series(
+                [rank < edges["num_equal"] for rank in range(len(edges["one"]))], dtype=pl.Boolean
+            ),
+        }
     )
 
 
@@ -124,7 +135,7 @@ def draw_graph(graph: DrawnGraph, title: str) -> "Figure":
 def _draw_edges(axes: Any, graph: DrawnGraph) -> None:
     places = {name: (x, y) for name, x, y in graph.targets.select("target", "x", "y").iter_rows()}
     widths = np.linspace(_THICK, _THIN, max(1, graph.edges.height))
-    for (one, other, _), width in zip(graph.edges.iter_rows(), widths, strict=False):
+    for (one, other), width in zip(graph.edges.select("one", "other").iter_rows(), widths, strict=False):
         (x, y), (to_x, to_y) = places[one], places[other]
         axes.plot((x, to_x), (y, to_y), color=GREY, linewidth=width, alpha=0.45, zorder=1, solid_capstyle="round")
 

@@ -59,7 +59,7 @@ def methods_text(content: Content, facts: StudyFacts | None) -> list[str]:
 
 
 def _participants(facts: StudyFacts) -> str:
-    division, sizes = facts.division, facts.splits
+    division, sizes = facts.division, facts.data.splits
     people = [sizes[split].participants for split in SPLITS]
     may_be_summed = not hidden_places(people)  # a small one would follow
     num_samples = sum(of.samples for of in sizes.values())

@@ -3,18 +3,25 @@
 The server listens on the loopback interface alone. The address has a token: another user of the machine, or a page of
 another site in the same browser, does not know it and gets nothing. Whoever asks under another name than that of this
 machine gets nothing either, so no site can point a name of its own here.
+
+The words that a browser is started with can be read by every user of a machine. So a browser is not given the address
+but a private file that leads there.
 """
 
 import html
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
 from mmbase.errors import MmError
+from mmbase.files import write_text
 
 LOOPBACK = "127.0.0.1"
 AGAIN_SECONDS = 10
@@ -69,6 +76,20 @@ class PageServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Return where the page is."""
         return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
+
+
+@contextmanager
+def private_way_to(address: str) -> Iterator[Path]:
+    """Make a file that leads a browser to an address while a block lasts; its owner alone can read it."""
+    shown = html.escape(address)
+    with TemporaryDirectory(prefix="mm-report-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "report.html"
+        write_text(
+            path,
+            '<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>Report</title>'
+            f'<meta http-equiv="refresh" content="0; url={shown}"><p><a href="{shown}">The report</a></p>',
+        )
+        yield path
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """Read what a study says beside the scores of its models: from the catalogue, its stores and the runs of best sets."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ from mmstudy.comparison.contenders import OF_CONTENDER
 from mmstudy.comparison.contributions import BINARY, CONTINUOUS
 from mmstudy.progress import Progress
 from mmstudy.report.associations import SPLITS_OF_LABELS, associations_of
-from mmstudy.report.facts import Association, MeanImage, SplitSize, StudyFacts, TestedModel
+from mmstudy.report.facts import Association, DataFacts, MeanImage, SplitSize, StudyFacts, TestedModel
 from mmstudy.report.models import runs_of
 from mmstudy.report.tested import tested_model
 from mmstudy.runs.folders import require_cleaned, study_runs
@@ -31,35 +31,51 @@ from mmtrain.run import RunDirectory
 Runs = Mapping[str, RunDirectory]
 
 
-def read_study_facts(study: Study, comparison: Comparison, dictionary: Dictionary, progress: Progress) -> StudyFacts:
-    """Return what a study says.
+def read_data_facts(study: Study, targets: Sequence[str], dictionary: Dictionary, progress: Progress) -> DataFacts:
+    """Return what a study says of its data.
 
     Parameters
     ----------
-    comparison
-        Of models of the study: whose targets are looked at, and whose runs are read.
+    targets
+        Whose labels are looked at; those that the dictionary does not know are passed over.
 
     Raises
     ------
     CatalogError, StoreError
         The catalogue or a store cannot be read.
-    TrainError
-        Participants withdrew while a run could not be reached.
     """
-    targets = [name for name in comparison.results["target"].unique(maintain_order=True) if name in dictionary]
+    known = [name for name in targets if name in dictionary]
     with open_catalog(study.layout.catalog) as catalog:
         sizes = count_splits(catalog)
-        totals, tables = (count_groups(catalog, dictionary, targets, by) if targets else [] for by in ("", SPLIT))
-        labels = label_frame(catalog, targets, SPLITS_OF_LABELS)
+        totals, tables = (count_groups(catalog, dictionary, known, by) if known else [] for by in ("", SPLIT))
+        labels = label_frame(catalog, known, SPLITS_OF_LABELS)
         rows = _training_rows(catalog, study)
-    runs = _used_runs(study, comparison)
-    settings, versions = _read_settings(runs)
-    return StudyFacts(
+    return DataFacts(
         splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},
         totals=totals,
         tables=tables,
         associations=_associations(labels, dictionary, progress),
         images=list(_images(study, rows, progress)),
+    )
+
+
+def read_study_facts(study: Study, comparison: Comparison, data: DataFacts) -> StudyFacts:
+    """Return what a study says of its data and of the runs of best sets.
+
+    Parameters
+    ----------
+    comparison
+        Of models of the study: whose runs are read.
+
+    Raises
+    ------
+    TrainError
+        Participants withdrew while a run could not be reached.
+    """
+    runs = _used_runs(study, comparison)
+    settings, versions = _read_settings(runs)
+    return StudyFacts(
+        data=data,
         tested=_read_tested(study, comparison, runs),
         settings=settings,
         versions=versions,

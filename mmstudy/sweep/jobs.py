@@ -9,7 +9,7 @@ from itertools import product
 
 from mmbase.names import VOLUME_MODALITIES
 from mmstudy.sweep.cells import Cell
-from mmstudy.sweep.settings import BASELINE_METHOD, SweepSettings
+from mmstudy.sweep.settings import BASELINE_METHOD, FROZEN_METHOD, SweepSettings
 from mmtrain.config.model import ModelConfig
 from mmtrain.errors import TrainError
 
@@ -78,7 +78,7 @@ def make_jobs(cells: Sequence[Cell], domains: Mapping[str, str], settings: Sweep
 def _of_one_part(
     cells: Sequence[Cell], domains: Mapping[str, str], settings: SweepSettings, part: _Part
 ) -> Iterator[Job]:
-    if "frozen" in settings.methods:
+    if FROZEN_METHOD in settings.methods:
         yield from _trunks(cells, part)
     for method in settings.methods:
         if method == "separate":
@@ -130,7 +130,7 @@ def _trunks(cells: Sequence[Cell], part: _Part) -> Iterator[Job]:
 
 def _frozen(cell: Cell, part: _Part) -> Job:
     volumes = _volumes_of(cell.inputs)
-    job = _separate(cell, FUSION, "frozen", part)
+    job = _separate(cell, FUSION, FROZEN_METHOD, part)
     # without volumes there is nothing to freeze: the separate network is the same
     return replace(job, name=part.named("frozen", cell.name), trunk=_trunk(volumes, part)) if volumes else job
 

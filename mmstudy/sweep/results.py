@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
+
+import polars as pl
 
 from mmbase.errors import MmError
 from mmdata.study import Study
 from mmstudy.comparison.from_runs import Served
+from mmstudy.comparison.totals import TIMED, TRUNK
 from mmstudy.results.read import read_run
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.directory import SweepDirectory
@@ -13,8 +17,6 @@ from mmstudy.sweep.jobs import Job
 from mmstudy.sweep.plan import SweepPlan
 from mmstudy.sweep.state import read_states
 from mmtrain.errors import TrainError
-
-_MINUTES_IN_HOUR = 60
 
 
 def served_cells(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> tuple[list[Served], list[str]]:
@@ -32,15 +34,16 @@ def served_cells(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> tuple[
     return served, problems
 
 
-def trunk_hours(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> float:
-    """Return how long the finished trunks of a sweep were trained; those that cannot be read count nothing."""
+def timed_trunks(study: Study, sweep: SweepDirectory, plan: SweepPlan) -> pl.DataFrame:
+    """Return how long the finished trunks of a sweep were trained, as `TIMED`; without those that cannot be read."""
     trunks = {job.name: job for job in plan.jobs if not job.serves}
-    minutes = 0.0
-    for state in read_states(sweep, trunks).values():
+    rows: list[tuple[Any, ...]] = []
+    for name, state in read_states(sweep, trunks).items():
         if state.outcome == "finished":
             with suppress(MmError):
-                minutes += read_run(study, state.run_id)[0].minutes or 0.0
-    return minutes / _MINUTES_IN_HOUR
+                minutes = read_run(study, state.run_id)[0].minutes
+                rows.append((TRUNK, trunks[name].network, list(trunks[name].inputs), [], state.run_id, minutes))
+    return pl.DataFrame(rows, schema=TIMED, orient="row")
 
 
 def require_results(

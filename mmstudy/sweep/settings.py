@@ -16,6 +16,8 @@ from mmtrain.models.names import FITTED_AT_ONCE, require_network
 
 Method = Literal["separate", "shared", "frozen"]
 BASELINE_METHOD = "baseline"
+FROZEN_METHOD = "frozen"
+"""Whose models share trunks."""
 NONE = "none"
 """As an option's value: no baselines."""
 OF_CELLS = frozenset(

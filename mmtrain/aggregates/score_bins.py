@@ -39,6 +39,8 @@ class ScoreBins:
     """Samples of both classes."""
     mean_prediction_B: NDArray[np.float64]
     """Mean probability of each bin, B = C + 1, the highest bin first; NaN of an empty one."""
+    people_B: NDArray[np.int64]
+    """Participants in each bin, of either class."""
 
     @property
     def rates(self) -> NDArray[np.float64]:
@@ -62,6 +64,11 @@ class ScoreBins:
         filled = counts.sum(axis=0) > 0
         share = counts[1, filled] / counts[:, filled].sum(axis=0)
         return np.stack([self.mean_prediction_B[filled], share])[:, ::-1]
+
+    @property
+    def people_of_reliability(self) -> NDArray[np.int64]:
+        """Return how many participants each point of `reliability` is of."""
+        return self.people_B[self.people_B > 0][::-1]
 
 
 def bin_scores(predicted: Predicted, thresholds: Sequence[float]) -> ScoreBins | None:
@@ -90,6 +97,7 @@ def bin_scores(predicted: Predicted, thresholds: Sequence[float]) -> ScoreBins |
         above_2C=np.array(above, np.int64).reshape(2, len(cuts)),
         totals=(len(classes[0].truth), len(classes[1].truth)),
         mean_prediction_B=_means(predicted.prediction, cuts),
+        people_B=_people(predicted, cuts),
     )
 
 
@@ -122,3 +130,8 @@ def _means(prediction: NDArray[np.float64], cuts: NDArray[np.float64]) -> NDArra
     edges = [np.inf, *cuts, -np.inf]
     bins = [prediction[(prediction < high) & (prediction >= low)] for high, low in pairwise(edges)]
     return np.array([rounded(float(values.mean())) if len(values) else np.nan for values in bins])
+
+
+def _people(predicted: Predicted, cuts: NDArray[np.float64]) -> NDArray[np.int64]:
+    bins = np.searchsorted(cuts[::-1], predicted.prediction, side="right")  # the lowest is 0
+    return people_in_bins(bins, predicted.participants, len(cuts) + 1)[::-1]

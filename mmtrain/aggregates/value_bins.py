@@ -49,9 +49,11 @@ class TruthBin:
 
     low: float
     high: float
+    mean_truth: float
     mean_prediction: float
     spread: float
     """Standard deviation of the predictions."""
+    people: int
 
 
 def find_axis(values: Values, num_participants: int) -> Axis:
@@ -113,7 +115,15 @@ def bin_truth(predicted: Predicted) -> list[TruthBin]:
     for end in edges[1:]:
         chosen = predicted.select((predicted.truth >= start) & (predicted.truth < end))
         if chosen.num_participants >= SMALLEST_COUNT:
-            mean, spread = float(chosen.prediction.mean()), float(chosen.prediction.std())
-            found.append(TruthBin(low=start, high=end, mean_prediction=rounded(mean), spread=rounded(spread)))
+            found.append(
+                TruthBin(
+                    low=start,
+                    high=end,
+                    mean_truth=rounded(float(chosen.truth.mean())),
+                    mean_prediction=rounded(float(chosen.prediction.mean())),
+                    spread=rounded(float(chosen.prediction.std())),
+                    people=chosen.num_participants,
+                )
+            )
             start = end
     return found

@@ -108,7 +108,7 @@ def _draw_scales(sheet: Sheet) -> None:
     """Draw what the shades mean, beside the title."""
     for index, (label, lowest) in enumerate(_KINDS.values()):
         axes = sheet.axes(sheet.width - 3.6 + index * 1.75, sheet.height - 0.36, 1.4, 0.12)
-        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=_shades())
+        axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=shades())
         axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{lowest:g}", "1"])
         axes.set_title(label, fontsize=FONT_POINTS, color=INK, pad=2)
         axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
@@ -145,7 +145,7 @@ def _draw_cells(axes: Any, panel: GridPanel) -> None:
             share = None if cell.score is None else float(np.clip((cell.score - lowest) / (1.0 - lowest), 0, 1))
             square = Rectangle((column - 0.46, line - 0.46), 0.92, 0.92)
             squares.append(square)
-            colours.append(_NO_SCORE if share is None else _shades()(share))
+            colours.append(_NO_SCORE if share is None else shades()(share))
             if cell.mark:
                 ink = "white" if share is not None and share > _DARK else INK
                 axes.text(column, line, cell.mark, ha="center", va="center_baseline", color=ink, fontsize=9)
@@ -156,7 +156,8 @@ def _draw_cells(axes: Any, panel: GridPanel) -> None:
 
 
 @cache
-def _shades() -> "Colormap":
+def shades() -> "Colormap":
+    """Return the shades from little to much."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("score", _SHADES)

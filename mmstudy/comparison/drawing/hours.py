@@ -22,11 +22,16 @@ _SPREAD = 0.3
 """Of points beside each other, in columns."""
 
 
-def draw_hours(results: pl.DataFrame, title: str) -> "Figure | None":
+def draw_hours(results: pl.DataFrame, title: str, *, trunk_hours: float = 0.0) -> "Figure | None":
     """Draw the training times of one method and network; None where no run says how long it took.
 
     Groups of tabular features cost nothing beside volumes, so sets are told apart by volumes, connectivity and whether
     there is metadata.
+
+    Parameters
+    ----------
+    trunk_hours
+        Of training imaging networks that these models share, which are in no point and no bar.
     """
     timed = each_run_once(results).filter(pl.col("minutes").is_not_null())
     by_set: dict[InputSet, list[float]] = {}
@@ -41,6 +46,8 @@ def draw_hours(results: pl.DataFrame, title: str) -> "Figure | None":
     height, wide = _HEAD + _POINTS + 0.3 + _BARS + 0.12 + lines + 0.1, width - _LEFT - _RIGHT
     total = sum(map(sum, by_set.values())) / MINUTES_OF_HOUR
     told = f"points: models; bars: means with 95 % intervals; {total:,.1f} hours in all"
+    if trunk_hours:
+        told += f", and {trunk_hours:,.1f} hours of trunks, which these models share"
     with new_sheet(width, height, title, told) as sheet:
         _draw_points(sheet.axes(_LEFT, height - _HEAD - _POINTS, wide, _POINTS), [by_set[of] for of in sets])
         _draw_totals(sheet.axes(_LEFT, lines + 0.22, wide, _BARS), [sum(by_set[of]) / MINUTES_OF_HOUR for of in sets])

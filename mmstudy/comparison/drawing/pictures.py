@@ -14,6 +14,7 @@ from mmstudy.comparison.drawing.hours import draw_hours
 from mmstudy.comparison.drawing.optimism import draw_optimism
 from mmstudy.comparison.flags import FLAG_NAMES
 from mmstudy.comparison.totals import each_run_once
+from mmstudy.sweep.settings import FROZEN_METHOD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,11 +48,12 @@ def draw_pictures(comparison: Comparison) -> Iterator[DrawnTable]:
     for of in _series(comparison):
         words, title = series_name(*of), " · ".join(name for name in (*of, own) if name)
         results, best, effects = (_of(frame, of) for frame in (comparison.results, comparison.best, comparison.effects))
+        trunks = comparison.trunk_hours if of[0] == FROZEN_METHOD else 0.0
         where = ", ".join(best["chosen_on"].unique().sort().to_list()) or "nothing"
         drawn = (
             (draw_grid(panels_of(results, best), f"{title}: best set chosen on {where}"), _grid_table(results, best)),
             (draw_effects(effects, title) if effects.height else None, effects),
-            (draw_hours(results, title), each_run_once(results).select(_OF_HOURS)),
+            (draw_hours(results, title, trunk_hours=trunks), each_run_once(results).select(_OF_HOURS)),
             (draw_optimism(best, title), best),
         )
         for kind, (figure, table) in zip(_KINDS, drawn, strict=True):

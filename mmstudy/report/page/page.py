@@ -32,12 +32,12 @@ SCRIPTS = (
         "pane",
     ),
     *("graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
-    *("graph_table", "picture", "graph"),
-    *("strip", "scatter", "grid_filters", "grid_picture", "grid", "effects", "hours", "methods", "part", "tabs"),
-    *("reload", "main"),
+    *("graph_table", "picture", "graph", "chart", "communities", "strip", "scatter"),
+    *("grid_filters", "grid_picture", "grid", "effects", "hours", "calibration", "groups", "methods", "part"),
+    *("tabs", "reload", "main"),
 )
 """In the order in which they are put together: they share one scope, and only `main` does something when it is read."""
-STYLES = ("page", "table", "graph", "grid", "beside", "print")
+STYLES = ("page", "table", "graph", "grid", "beside", "chart", "print")
 
 
 def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """The content of a report on made-up tables."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +12,13 @@ from scipy.stats import pearsonr
 
 from catalog.fields import load_dictionary
 from mmstudy.comparison.compare import compare
-from mmstudy.comparison.totals import mean_interval
+from mmstudy.comparison.totals import TIMED, mean_interval
 from mmstudy.report.communities import find_levels
 from mmstudy.report.content import About, report_content
 from mmstudy.report.edges import corrected_distance, edge_columns, profile_correlation, published_distance
 from mmstudy.report.nodes import centralities
 from mmstudy.sweep.cells import Cell
+from mmtrain.metrics.metric import Values
 from tests.mmstudy.comparison.made_up import score_row, table
 
 DICTIONARY = load_dictionary()
@@ -69,9 +71,22 @@ def test_measures_of_profiles_are_those_of_a_loop() -> None:
                 assert np.isnan(correlation_TT[one, other]) and np.isnan(corrected_TT[one, other])
 
 
-def test_edges_name_each_pair_once_with_the_strongest_first_and_nothing_infinite() -> None:
-    strength_TT = np.array([[0, 2.0, np.inf], [2.0, 0, 3.0], [np.inf, 3.0, 0]])
-    assert edge_columns(strength_TT) == {"one": [1, 0], "other": [2, 1], "strength": [3.0, 2.0]}
+def test_edges_name_each_pair_once_with_the_strongest_first_and_nothing_that_is_not_known() -> None:
+    strength_TT = np.array([[0, 2.0, np.nan], [2.0, 0, 3.0], [np.nan, 3.0, 0]])
+    assert edge_columns(strength_TT) == {"one": [1, 0], "other": [2, 1], "strength": [3.0, 2.0], "num_equal": 0}
+
+
+@pytest.mark.parametrize("measure", [published_distance, corrected_distance])
+def test_equal_profiles_are_as_strong_a_tie_as_the_strongest_other(measure: Callable[[Values], Values]) -> None:
+    twice, thrice = [0.1 + 0.2, 0.6, 0.7], [0.3, 0.6, 0.7]  # equal, but for the last digit of the first score
+    profiles_TS = np.array([[0.5, 0.5, 0.5], twice, [0.8, 0.9, 0.5], thrice, [np.nan] * 3])
+    edges = edge_columns(measure(profiles_TS))
+    assert (edges["one"][0], edges["other"][0], edges["num_equal"]) == (1, 3, 1)
+    assert edges["strength"][0] == edges["strength"][1] == max(edges["strength"]) < 20
+    assert len(edges["one"]) == 6 and 4 not in edges["other"]  # no model, no profile
+    assert find_levels(edges, 5)[-1][1] == find_levels(edges, 5)[-1][3]
+    alone = edge_columns(measure(np.array([twice, thrice])))
+    assert alone == {"one": [0], "other": [1], "strength": [1.0], "num_equal": 1}
 
 
 def test_centrality_is_the_first_eigenvector_of_the_strengths() -> None:
@@ -127,6 +142,32 @@ def test_hours_by_set_count_a_run_once_and_their_interval_is_that_of_the_t_distr
     assert hours["hours"][0] == 0.5 and hours["hours"][4] == pytest.approx(1 / 6, rel=1e-4)
     assert hours["low"][4] is None
     assert mean_interval([10.0, 12.0, 17.0]) == pytest.approx((13 - 8.9567, 13 + 8.9567), abs=1e-3)
+
+
+def test_hours_of_series_and_trunks_sum_to_the_hours_in_all() -> None:
+    frozen = [row | {"method": "frozen", "run_id": f"{row['run_id']} head"} for row in rows()]
+    frozen[7]["run_id"] = rows()[7]["run_id"]  # of sex; a cell without volumes has nothing to freeze
+    left_out = rows(seed=2, run_id="again")[:1]  # no other model of age has this seed
+    trunks = pl.DataFrame(
+        [("trunk", "fusion", ["flair", "t1"], [], name, minutes) for name, minutes in (("a", 90.0), ("b", 150.0))],
+        schema=TIMED,
+        orient="row",
+    )
+    compared = compare(table([*rows(), *frozen, *left_out]), None, trunks=trunks)
+    content = report_content(compared, DICTIONARY, ABOUT)
+    totals = dict(zip(*content["hour_totals"].values(), strict=True))
+    assert list(totals)[-2:] == ["trunks, which models share", "in all"]
+    *parts, in_all = totals.values()
+    assert sum(parts) == pytest.approx(in_all, rel=1e-4) and in_all == content["about"]["hours"]
+    assert totals["trunks, which models share"] == 4.0
+    assert totals["runs that several series share, counted once"] == pytest.approx(-10 / 60, rel=1e-4)
+    assert "runs of models that are left out of the comparison" in totals
+    assert content["trunks"] == {"inputs": ["FLAIR + T1"], "num_trunks": [2], "mean": [120.0], "hours": [4.0]}
+    for place, title in enumerate(series["title"] for series in content["series"]):
+        by_set = zip(content["hours"]["series"], content["hours"]["hours"], strict=True)
+        assert sum(hours for of, hours in by_set if of == place) == pytest.approx(totals[title], rel=1e-4)
+    without = content_of(table(rows()))
+    assert without["hour_totals"]["what"] == ["separate fusion", "in all"] and without["trunks"]["inputs"] == []
 
 
 def test_effects_name_domains_series_and_inputs_by_their_places() -> None:

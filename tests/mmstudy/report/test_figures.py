@@ -7,9 +7,12 @@ import polars as pl
 import pytest
 
 from mmstudy.comparison.compare import compare
-from mmstudy.report.figures import write_figures
+from mmstudy.report.communities import edges_of_communities
+from mmstudy.report.community_picture import draw_communities, lay_out_communities
+from mmstudy.report.figures import find_earlier, make_figures, write_figures
 from mmstudy.report.graph_picture import draw_graph, find_places, lay_out
 from mmtrain.drawing.figures import to_svg
+from mmtrain.errors import TrainError
 from tests.mmstudy.comparison.made_up import table
 from tests.mmstudy.report.test_content import content_of, rows
 
@@ -17,15 +20,40 @@ CONTENT: dict[str, Any] = content_of(table(rows()))
 
 
 def test_every_picture_is_written_as_png_svg_and_table(tmp_path: Path) -> None:
-    written = write_figures(compare(table(rows()), None), CONTENT, tmp_path / "figures", lambda path: None)
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == set(written)
+    written = make_figures(compare(table(rows()), None), CONTENT)
+    write_figures(written, tmp_path / "figures", lambda path: None)
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == written.keys()
     pictures = {Path(name).stem for name in written if name.endswith(".png")}
     assert {"grid-separate-fusion", "effects-separate-fusion", "graph-published-distance-separate-fusion"} <= pictures
     for name in pictures:
         assert f"{name}.svg" in written
-        assert f"{name}.csv" in written or {f"{name}-targets.csv", f"{name}-edges.csv"} <= set(written)
+        assert f"{name}.csv" in written or {f"{name}-targets.csv", f"{name}-edges.csv"} <= written.keys()
     grid = pl.read_csv(tmp_path / "figures" / "grid-separate-fusion.csv")
     assert grid.height == len(rows()) and grid["is_best"].sum() == 3
+
+
+def test_communities_are_drawn_with_every_target_once_and_every_tie(tmp_path: Path) -> None:
+    drawn = lay_out_communities(CONTENT)
+    assert sorted(drawn.targets["target"]) == sorted(target["name"] for target in CONTENT["targets"])
+    for column in drawn.targets.select("^level_.*$"):
+        changes = (column != column.shift()).sum()
+        assert changes == column.n_unique() - 1  # those of a community lie beside each other
+    edges = edges_of_communities(CONTENT)
+    assert drawn.edges.height == len(edges["one"]) and drawn.edges["strength"].to_list() == edges["strength"]
+    svg = to_svg(draw_communities(drawn))
+    assert all(target["name"].encode() in svg for target in CONTENT["targets"])
+    assert svg == to_svg(draw_communities(drawn))
+
+
+def test_an_earlier_reports_figures_are_told_from_ones_own_and_from_somebody_elses(tmp_path: Path) -> None:
+    for name in ("grid.png", "grid.csv", "optimism.svg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.png").mkdir()
+    own, recorded = ["grid.png"], ["grid.png", "grid.csv", "optimism.svg", "gone.png"]
+    assert find_earlier(tmp_path, own, recorded) == [tmp_path / "grid.csv", tmp_path / "optimism.svg"]
+    with pytest.raises(TrainError, match=r"holds optimism\.svg: this report does not write that"):
+        find_earlier(tmp_path, own, ["grid.csv"])
+    assert find_earlier(tmp_path / "not there", own, recorded) == []
 
 
 def test_places_of_targets_are_the_same_again_and_tied_targets_are_near() -> None:

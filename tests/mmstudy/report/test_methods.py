@@ -9,7 +9,7 @@ from mmdata.study import SplitSettings
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 from mmstudy.comparison.compare import compare
 from mmstudy.report.content import report_content
-from mmstudy.report.facts import Association, MeanImage, SplitSize, StudyFacts
+from mmstudy.report.facts import Association, DataFacts, MeanImage, SplitSize, StudyFacts
 from tests.mmstudy.comparison.made_up import table
 from tests.mmstudy.report.test_content import ABOUT, DICTIONARY, rows
 
@@ -17,7 +17,7 @@ SETTINGS = {
     **{"side": 64, "augment": "precomputed", "learning_rate": 0.001, "schedule": "cosine", "batch_size": 16},
     **{"epochs": 50, "patience": 10, "weight_penalty": 0.0001, "balance": "weight", "seed": 1},
 }
-FACTS = StudyFacts(
+DATA = DataFacts(
     splits={
         "train": SplitSize(samples=1100, participants=1000),
         "val": SplitSize(samples=110, participants=100),
@@ -27,6 +27,9 @@ FACTS = StudyFacts(
     tables=(),
     associations=(),
     images=(),
+)
+FACTS = StudyFacts(
+    data=DATA,
     tested={},
     settings={row["run_id"]: SETTINGS for row in rows()},
     versions={"torch": ["2.10.0", "2.11.0"]},
@@ -49,8 +52,10 @@ def test_participants_are_told_by_split_and_fewer_than_ten_follow_from_nothing()
     text = text_of()
     assert "has participants: 1,000 for training, some for validation, some for test." in text
     assert "1,109" not in text
-    enough = {**FACTS.splits, "test": SplitSize(samples=11, participants=10)}
-    assert "1,221 imaging visits of 1,110 participants: 1,000 for training" in text_of(splits=enough)
+    enough = {**DATA.splits, "test": SplitSize(samples=11, participants=10)}
+    assert "1,221 imaging visits of 1,110 participants: 1,000 for training" in text_of(
+        data=replace(DATA, splits=enough)
+    )
     assert "keyed hash (shares 0.1 for validation, 0.1 for test);" in text
     listed = text_of(division=SplitSettings(test_list="list.txt", stratify=("sex", "age"), kinship="rel.dat"))
     assert "Test participants were those of a given list, stratified by sex and age, with relatives" in listed
@@ -97,7 +102,7 @@ def test_associations_of_labels_become_edges_and_communities_follow_mutual_infor
     of = Association(
         name="mutual_information", title="mutual information", told="In nats.", strengths={("age", "weight"): 0.4}
     )
-    content = content_of(replace(FACTS, associations=[of]))
+    content = content_of(replace(FACTS, data=replace(DATA, associations=[of])))
     (edges,) = [edges for edges in content["edges"] if edges["series"] is None]
     names = [target["name"] for target in content["targets"]]
     assert {names[edges["one"][0]], names[edges["other"][0]]} == {"age", "weight"} and edges["strength"] == [0.4]
@@ -109,6 +114,6 @@ def test_associations_of_labels_become_edges_and_communities_follow_mutual_infor
 
 def test_images_are_in_the_content_as_text() -> None:
     image = MeanImage(name="t1", title="T1", num_samples=12, png=b"\x89PNG")
-    assert content_of(replace(FACTS, images=[image]))["data"]["images"] == [
+    assert content_of(replace(FACTS, data=replace(DATA, images=[image])))["data"]["images"] == [
         {"name": "t1", "title": "T1", "num_samples": 12, "png": "iVBORw=="}
     ]

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from mmbase.errors import MmError
-from mmstudy.report.serving import LivePage, PageServer
+from mmstudy.report.serving import LivePage, PageServer, private_way_to
 
 
 class Told:
@@ -72,6 +72,14 @@ def test_a_tunnel_to_this_machine_may_have_another_port(server: PageServer) -> N
 def test_nobody_outside_this_machine_can_ask(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1" and server.address.startswith("http://127.0.0.1:")
     assert len(server.token) >= 32
+
+
+def test_a_browser_is_led_to_the_address_by_a_file_that_nobody_else_can_read_and_that_goes(server: PageServer) -> None:
+    with private_way_to(server.address + "?a&b") as path:
+        assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+        assert server.token not in str(path)
+        assert f'content="0; url={server.address}?a&amp;b"' in path.read_text()
+    assert not path.parent.exists()
 
 
 def test_what_stands_in_the_way_of_the_page_is_told(server: PageServer, told: Told) -> None:

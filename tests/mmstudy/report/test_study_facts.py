@@ -17,8 +17,8 @@ from mmdata.synth.marker import FIRST_WORDS, is_synthetic
 from mmstudy.comparison.compare import Comparison, compare
 from mmstudy.report.content import report_content
 from mmstudy.report.facts import StudyFacts
-from mmstudy.report.figures import write_figures
-from mmstudy.report.study_facts import read_study_facts
+from mmstudy.report.figures import make_figures, write_figures
+from mmstudy.report.study_facts import read_data_facts, read_study_facts
 from mmstudy.settings import load_study
 from mmstudy.sweep.cells import Cell
 from tests.mmstudy.comparison.made_up import score_row, table
@@ -27,6 +27,12 @@ from tests.mmtrain.page.builder import SIZES, ages, build_run, classes, good_his
 
 DICTIONARY = load_dictionary()
 KINDS = {"age": "continuous", "sex": "binary"}
+
+
+def wilson(share: float, num: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the 95 % interval of a share of so many people."""
+    centre, half = share + z**2 / (2 * num), z * np.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))
+    return (centre - half) / (1 + z**2 / num), (centre + half) / (1 + z**2 / num)
 
 
 @contextmanager
@@ -73,7 +79,7 @@ def comparison() -> Comparison:
 
 @pytest.fixture(scope="module")
 def facts(own_study: Study, comparison: Comparison) -> StudyFacts:
-    return read_study_facts(own_study, comparison, DICTIONARY, silent)
+    return read_study_facts(own_study, comparison, read_data_facts(own_study, list(KINDS), DICTIONARY, silent))
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +115,19 @@ def test_calibration_of_best_models_is_that_of_their_runs(content: dict[str, Any
     slope = np.polyfit(frame["prediction"].to_numpy(), frame["truth"].to_numpy(), 1)[0]
     assert calibration["slope"][by_target["age"]] == pytest.approx(slope, rel=1e-4)
     assert calibration["slope"][by_target["sex"]] is None
-    for place in by_target.values():
-        x, y = calibration["curves"][place].values()
-        assert len(x) >= 4 and np.corrcoef(x, y)[0, 1] > 0.9
+    for curve in calibration["curves"]:
+        assert len(curve["predicted"]) >= 4 and np.corrcoef(curve["predicted"], curve["observed"])[0, 1] > 0.9
+        ends = (curve[name] for name in ("low", "observed", "high"))
+        assert all(low <= of <= high for low, of, high in zip(*ends, strict=True))
+        assert all(people >= 10 and people % 10 == 0 for people in curve["people"])
+        assert sum(curve["people"]) <= SIZES["test"]
+    ages_of = calibration["curves"][by_target["age"]]
+    middle = len(ages_of["people"]) // 2
+    half = (ages_of["high"][middle] - ages_of["low"][middle]) / 2
+    assert half == pytest.approx(2 * 4 / np.sqrt(ages_of["people"][middle]), rel=0.3)  # of noise of 4 years
+    of_sex = calibration["curves"][by_target["sex"]]
+    of_first = [of_sex[name][0] for name in ("observed", "people", "low", "high")]
+    assert of_first[2:] == pytest.approx(wilson(*of_first[:2]), abs=1e-4)
 
 
 def test_the_text_has_the_studys_own_numbers_settings_and_versions(content: dict[str, Any], own_study: Study) -> None:
@@ -141,10 +157,11 @@ def test_nothing_of_a_single_person_or_of_the_studys_secrets_is_in_the_content(
 
 def test_pictures_of_the_study_are_written_too(comparison: Comparison, content: dict[str, Any], tmp_path: Path) -> None:
     recorded: list[Path] = []
-    written = write_figures(comparison, content, tmp_path, recorded.append)
+    written = make_figures(comparison, content)
+    write_figures(written, tmp_path, recorded.append)
     assert {"distributions.png", "distributions.csv", "calibration.svg", "calibration.csv"} <= set(written)
     assert {f"mean-{image['name']}.png" for image in content["data"]["images"]} <= set(written)
-    assert recorded == [tmp_path / name for name in written]
+    assert recorded == [tmp_path / name for name in written] == [path for path in recorded if path.is_file()]
 
 
 def test_a_release_says_by_its_readme_that_it_is_synthetic(release: Path, tmp_path: Path) -> None:

@@ -85,6 +85,18 @@ def test_calibrated_probabilities_lie_on_the_diagonal() -> None:
     assert np.abs(probability - share).max() < 0.06 and (np.diff(probability) > 0).all()
 
 
+def test_participants_of_each_point_are_counted_once_whatever_their_visits_and_classes() -> None:
+    data = predicted(900, 8, visits=3)
+    bins = bin_scores(data, (0.5,))
+    assert bins is not None
+    edges = [-1.0, *sorted(set(shared_cuts(data, bins))), 2.0]
+    counted = [
+        len(set(data.participants[(data.prediction >= low) & (data.prediction < high)]))
+        for low, high in pairwise(edges)
+    ]
+    assert bins.people_of_reliability.tolist() == counted and len(counted) == bins.reliability.shape[1] > 5
+
+
 def test_a_threshold_beside_another_is_told_for_neither_class_that_has_few_between() -> None:
     data = predicted(400, 5)
     bins = bin_scores(data, (0.5, 0.5001))

@@ -65,6 +65,8 @@ def test_means_along_the_truth_are_those_of_its_bins() -> None:
     for part in bin_truth(data):
         inside = (data.truth >= part.low) & (data.truth < part.high)
         assert part.mean_prediction == pytest.approx(data.prediction[inside].mean(), rel=0.005)
+        assert part.mean_truth == pytest.approx(data.truth[inside].mean(), rel=0.005)
+        assert part.people == len(set(data.participants[inside]))
 
 
 def test_nobody_and_ten_may_be_told_of() -> None:

@@ -25,6 +25,16 @@ function makeShades() {
   return d3.piecewise(d3.interpolateRgb, d3.range(NUM_SHADES).map((index) => colourNamed(`shade-${index}`)));
 }
 
+/** Make a line of steps from the first shade to the last. */
+function makeShadeSteps(shades) {
+  const steps = d3.range(0, 1.01, 0.1).map((share) => {
+    const step = make("span", { class: "step" });
+    step.style.background = shades(share);
+    return step;
+  });
+  return make("span", { class: "steps", "aria-hidden": "true" }, steps);
+}
+
 /** Return the colour of text that can be read on a colour. */
 function inkOn(colour) {
   const { r, g, b } = d3.rgb(colour);

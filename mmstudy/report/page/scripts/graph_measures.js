@@ -38,8 +38,13 @@ function strongestLinks(measure, share, how) {
   const strengths = measure.strength.slice(0, number);
   const relative = normalised(strengths, how);
   return strengths.map((strength, edge) => ({
-    source: measure.one[edge], target: measure.other[edge], strength, relative: relative[edge],
+    source: measure.one[edge], target: measure.other[edge], strength, relative: relative[edge], text: strengthText(measure, edge),
   }));
+}
+
+/** Return how strong an edge is, as text. Equal targets have a strength to be drawn by, which is no number of theirs. */
+function strengthText(measure, edge) {
+  return edge < measure.num_equal ? "equal profiles" : numberText(measure.strength[edge]);
 }
 
 /** Return the neighbours of a target among some links, the nearest first. */
@@ -47,7 +52,7 @@ function neighboursOf(target, links) {
   return links
     .filter((link) => link.source.index === target || link.target.index === target)
     .map((link) => ({
-      target: link.source.index === target ? link.target.index : link.source.index, strength: link.strength,
+      target: link.source.index === target ? link.target.index : link.source.index, text: link.text,
     }));
 }
 

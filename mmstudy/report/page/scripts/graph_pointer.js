@@ -36,5 +36,5 @@ function showEdge(graph, event) {
   const link = d3.select(event.target).datum();
   if (!link?.source) return;
   const names = `${targets[link.source.index].title} and ${targets[link.target.index].title}`;
-  showHint([names, `${graph.edgeMeasure().title}: ${numberText(link.strength)}`], event.clientX, event.clientY);
+  showHint([names, `${graph.edgeMeasure().title}: ${link.text}`], event.clientX, event.clientY);
 }

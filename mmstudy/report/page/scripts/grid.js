@@ -25,13 +25,8 @@ function makeGridTab() {
 }
 
 function gridKey(shades) {
-  const steps = d3.range(0, 1.01, 0.1).map((share) => {
-    const step = make("span", { class: "step" });
-    step.style.background = shades(share);
-    return step;
-  });
   return [
-    make("span", {}, `${SHADES_TOLD.low} `, make("span", { class: "steps", "aria-hidden": "true" }, steps), ` ${SHADES_TOLD.high}`),
+    make("span", {}, `${SHADES_TOLD.low} `, makeShadeSteps(shades), ` ${SHADES_TOLD.high}`),
     make("span", {}, make("span", { class: "sample best-cell", "aria-hidden": "true" }), ` ${OUTLINE_TOLD}`),
     ...presentFlags().map(({ mark, title }) => make("span", {}, make("span", { class: "mark", "aria-hidden": "true" }, mark), ` ${title}`)),
     make("span", {}, BLANK_TOLD),

@@ -6,9 +6,20 @@ function makeHoursTab() {
 }
 
 function hoursParts() {
+  return [make("h2", {}, "Training time"), ...totalsParts(), ...setsParts(), ...trunksParts()];
+}
+
+function totalsParts() {
+  const columns = [{ title: "Part", value: ({ what }) => what }, numberColumn("Hours", "hours", 1)];
+  const rows = rowsOf(content.hour_totals);
+  const rowClass = ({ what }) => (what === rows.at(-1).what ? "chosen" : null);
+  return [makeTable({ caption: "Hours of training: the last row is the sum of the others", columns, rows, rowClass })];
+}
+
+function setsParts() {
   const rows = d3.sort(rowsOf(content.hours).filter((row) => row.series === choice.series), ({ set }) => set);
-  const told = `${numberText(content.about.hours, 1)} hours of training in all. A run that several models share counts once in this sum.`;
-  if (!rows.length) return [make("h2", {}, "Training time"), make("p", {}, told), make("p", {}, "Of this series no times are known.")];
+  const title = make("h3", {}, `By set of inputs, ${series[choice.series].title}`);
+  if (!rows.length) return [title, make("p", {}, "Of this series no times are known.")];
   const minutes = d3.rollup(
     models.filter((model) => model.series === choice.series && model.minutes !== null),
     (group) => group.map((model) => model.minutes),
@@ -17,7 +28,7 @@ function hoursParts() {
   const scale = stripScale([0, ...[...minutes.values()].flat(), ...rows.map(({ high }) => high ?? 0)]);
   const columns = [
     { title: "Inputs", value: ({ set }) => setTitle(set) },
-    numberColumn("Models", "num_models", 0),
+    numberColumn("Runs", "num_models", 0),
     numberColumn("Mean minutes", "mean", 1),
     { title: "95 % interval", value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high, 1) },
     {
@@ -28,9 +39,25 @@ function hoursParts() {
   ];
   const [low, high] = scale.domain();
   return [
-    make("h2", {}, "Training time"),
-    make("p", {}, told),
+    title,
     make("p", { class: "small quiet" }, `Drawn from ${numberText(low, 0)} to ${numberText(high, 0)} minutes: points are models, the large one is the mean with its interval.`),
     makeTable({ caption: "Training time by set of inputs", columns, rows }),
+  ];
+}
+
+/** Return the table of the imaging networks that models share, which are of no series; nothing where there are none. */
+function trunksParts() {
+  const rows = rowsOf(content.trunks);
+  if (!rows.length) return [];
+  const columns = [
+    { title: "Volumes", value: (row) => row.inputs },
+    numberColumn("Trunks", "num_trunks", 0),
+    numberColumn("Mean minutes", "mean", 1),
+    numberColumn("Hours in all", "hours", 1),
+  ];
+  return [
+    make("h3", {}, "Trunks"),
+    make("p", { class: "small quiet" }, "A trunk is an imaging network that is trained once, for all models of the method frozen that see these volumes. Its time is in no model's."),
+    makeTable({ caption: "Training time of trunks", columns, rows }),
   ];
 }

@@ -4,15 +4,15 @@
 function presentTabs() {
   const parts = (names) =>
     Object.entries(names).filter(([name]) => hasPart(name)).map(([name, title]) => ({ title, part: content[name] }));
-  const certainty = parts({ calibration: "Calibration", subgroups: "Groups of participants" });
   const data = parts({ data: "Data" });
   return [
     { name: "graph", title: "Graph", make: makeGraphTab },
+    content.communities && { name: "communities", title: "Communities", make: makeCommunitiesTab },
     { name: "grid", title: "Grid", make: makeGridTab },
     beside && { name: "beside", title: "Beside another table", make: makeBesideTab },
     (hasPart("effects") || differences.length) && { name: "inputs", title: "What an input adds", make: makeEffectsTab },
     hasPart("hours") && { name: "time", title: "Training time", make: makeHoursTab },
-    certainty.length && { name: "calibration", title: "Calibration and groups", make: () => makePartsTab(certainty) },
+    hasPart("calibration") && { name: "calibration", title: "Calibration and groups", make: makeCalibrationTab },
     data.length && { name: "data", title: "Data", make: () => makePartsTab(data) },
     (hasPart("methods_text") || hasPart("limits")) && { name: "methods", title: "Methods and limits", make: makeMethodsTab },
   ].filter(Boolean);

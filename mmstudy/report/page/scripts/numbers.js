@@ -4,6 +4,7 @@ const UNKNOWN = "–";
 const METRIC_TITLES = {
   r2: "R²", balanced_accuracy: "balanced accuracy", r: "r", mae: "MAE", precision: "precision", recall: "recall",
   f1: "F1", auc: "AUC", average_precision: "average precision", threshold: "threshold", prevalence: "prevalence",
+  brier: "Brier score",
 };
 
 /** Return a number with so many decimals, or a dash where it is not known. */

@@ -68,7 +68,7 @@ function differencesTold(target) {
 }
 
 function neighbourList(neighbours) {
-  const items = neighbours.map(({ target, strength }) => make("li", {}, `${targets[target].title}: ${numberText(strength)}`));
+  const items = neighbours.map(({ target, text }) => make("li", {}, `${targets[target].title}: ${text}`));
   return make("details", {}, make("summary", {}, `${items.length} neighbours among the edges shown`), make("ul", {}, items));
 }
 

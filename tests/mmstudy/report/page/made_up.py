@@ -201,8 +201,16 @@ def small_content(**more: Any) -> dict[str, Any]:
                 "one": [0],
                 "other": [1],
                 "strength": [3.5],
+                "num_equal": 0,
             }
         ],
+        "communities": {
+            "method": "By hand.",
+            "edges": "published_distance",
+            "series": 0,
+            "levels": [[0, 0], [0, 1]],
+            "order": [0, 1],
+        },
         "nodes": [
             {"name": "best_score", "title": "best score", "told": "Told.", "series": 0, "values": [0.6, 0.9]},
         ],
@@ -231,11 +239,40 @@ def small_content(**more: Any) -> dict[str, Any]:
             "high": [None, 25.0],
             "hours": [0.2, 0.7],
         },
+        "trunks": {"inputs": ["T1"], "num_trunks": [1], "mean": [36.0], "hours": [0.6]},
+        "hour_totals": {"what": ["separate fusion", "trunks", "in all"], "hours": [0.9, 0.6, 1.5]},
+        "calibration": {
+            "model": [1, 2, 4],
+            "calibration_error": [None, 0.031, None],
+            "brier": [None, 0.12, None],
+            "slope": [0.95, None, None],
+            "curves": [
+                _curve([50.0, 60.0, 70.0], [51.0, 59.0, 68.0], 2.0, [100, 200, 90]),
+                _curve([0.1, 0.9], [0.05, 0.93], 0.04, [150, 230]),
+                _curve([], [], 0.0, []),
+            ],
+        },
+        "subgroups": {
+            "model": [1, 1, 1, 2],
+            "by": ["sex", "sex", "age", "sex"],
+            "group": ["female", "male", "45-54", "female"],
+            "n": [200, 190, 100, 200],
+            "metric": ["mae", "mae", "mae", "auc"],
+            "value": [3.1, 2.9, 2.5, 0.95],
+            "low": [2.9, 2.6, None, 0.93],
+            "high": [3.3, 3.2, None, 0.97],
+            "overall": [3.0, 3.0, 3.0, None],
+        },
         "data": {"targets": {"target": [0, 1], "train": ["1,000", "<10"]}},
         "methods_text": ["We trained models."],
         "limits": ["Scores are of one cohort."],
         **more,
     }
+
+
+def _curve(predicted: list[float], observed: list[float], half: float, people: list[int]) -> dict[str, Any]:
+    ends = {"low": [value - half for value in observed], "high": [value + half for value in observed]}
+    return {"predicted": predicted, "observed": observed, **ends, "people": people}
 
 
 def _models() -> dict[str, list[Any]]:

@@ -9,9 +9,11 @@ from tests.mmstudy.report.page.made_up import best_lines, models_of, small_conte
 
 TABS = {
     "graph": "Graph",
+    "communities": "Communities",
     "grid": "Grid",
     "inputs": "What an input adds",
     "time": "Training time",
+    "calibration": "Calibration and groups",
     "data": "Data",
     "methods": "Methods and limits",
 }
@@ -47,7 +49,7 @@ def test_a_request_that_a_script_should_try_is_refused(show: Show) -> None:
 
 
 def test_what_the_content_lacks_has_no_tab(show: Show, published: dict[str, Any]) -> None:
-    lacking = {"effects": {}, "hours": {}, "data": {}, "methods_text": [], "limits": []}
+    lacking = {"communities": None, "effects": {}, "hours": {}, "data": {}, "methods_text": [], "limits": []}
     shown = show({**published, **lacking})
     assert shown.page.get_by_role("tab").all_inner_texts() == ["Graph", "Grid"]
 
@@ -208,6 +210,7 @@ def test_the_graph_as_a_table_has_every_target_with_its_best_model(show: Show, p
     shown = show(published)
     shown.page.get_by_text("The graph as a table").click()
     rows = shown.page.locator(".same tbody tr")
+    rows.first.wait_for()
     assert rows.count() == 25
     for target in range(25):
         assert all(line in rows.nth(target).inner_text() for line in best_lines(published, target))
@@ -274,7 +277,9 @@ def test_the_grid_is_used_by_keyboard_alone(show: Show, published: dict[str, Any
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_tab(show: Show, compared: dict[str, Any], scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    shown = show(compared, color_scheme=scheme, fragment="#graph&grid-target=age")
+    small = small_content()
+    extra = {name: small[name] for name in ("calibration", "subgroups", "trunks")}
+    shown = show({**compared, **extra}, color_scheme=scheme, fragment="#graph&grid-target=age")
     shown.node(0).press("Enter")
     shown.page.locator("#panel-graph .run summary").first.click()
     shown.page.get_by_text("The graph as a table").click()
