@@ -37,7 +37,7 @@ def require_own(trained: Trained, predicted: pl.DataFrame) -> None:
     np.testing.assert_allclose(joined["prediction_right"], joined["prediction"], atol=CLOSE)
 
 
-@pytest.mark.parametrize(("workers", "batch_size"), [(0, 1), (1, 64), (2, 3)])
+@pytest.mark.parametrize(("workers", "batch_size"), [(0, 1), (0, 64), (2, 3)])
 def test_raw_files_give_what_the_run_itself_predicted(
     trained: Trained, tmp_path: Path, workers: int, batch_size: int
 ) -> None:

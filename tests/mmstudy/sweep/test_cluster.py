@@ -1,9 +1,11 @@
 """Workers of a sweep as tasks of a real Dask cluster on this machine."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -166,16 +168,22 @@ def test_why_a_worker_has_ended_is_told_and_the_others_are_asked_to_stop(
     assert sweep.stop.exists()
 
 
-@pytest.mark.slow
-def test_what_cannot_be_shown_of_a_sweep_stops_no_worker_and_is_told_at_the_end(own_study: Study) -> None:
-    train = {"epochs": 1, "channels": (2, 2), "augment": "none"}
-    asked = SweepSettings(targets=("age",), input_sets=(("flair",),), baselines=("constant",), train=train)
-    plan = plan_sweep(own_study, asked)
-    sweep = begin_sweep(own_study, "sweep", plan, (), retry=False)
+@pytest.mark.usefixtures("workers_here")
+def test_what_cannot_be_shown_of_a_sweep_stops_no_worker_and_is_told_at_the_end(
+    own_study: Study, order: WorkerOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = find_sweep(own_study.layout, order.sweep)
+    looked = Event()
 
     def look() -> None:
+        looked.set()
         raise TrainError("The disk cannot be read.")
 
+    def run_tasks_here(task: Callable[[WorkerOrder], str], orders: Sequence[WorkerOrder], **_: Any) -> Iterator[str]:
+        assert looked.wait(60)
+        yield from map(task, orders)
+
+    monkeypatch.setattr(cluster, "run_tasks", run_tasks_here)
     with pytest.raises(TrainError, match="The disk cannot be read"):
         run_on_cluster(own_study, sweep, LocalPool(processes=1), 1, {"device": "cpu"}, look)
-    assert sweep_status(own_study.layout, sweep, plan).num_finished == 2
+    assert sweep_status(own_study.layout, sweep, read_plan(sweep)[0]).num_finished == 2

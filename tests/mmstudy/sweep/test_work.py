@@ -333,6 +333,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_kept(own_study: Study) ->
     assert not list(own_study.layout.sweeps.glob("*/plan.json"))
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_a_sweep_goes_on_by_its_name_alone(own_study: Study, run_mm: RunMm) -> None:
     sweep = begin(own_study, baselines=())
     do(own_study, sweep)
@@ -373,6 +374,7 @@ def test_commands_tell_of_a_sweep_and_stop_it(own_study: Study, run_mm: RunMm) -
         find_sweep(own_study.layout, "other")
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_the_only_sweep_is_resumed_whatever_its_name_and_of_several_one_is_asked_for(
     own_study: Study, run_mm: RunMm
 ) -> None:
