@@ -116,7 +116,7 @@ def _serve(
     study, sweep = _sweep_of(context, name)
     other = _other_table(beside, dictionary_at_hand(context), lambda: _targets_of_sweep(sweep))
     with closing(LiveReport(study, sweep, title, warn, other)) as live, ExitStack() as at_the_end:
-        page = LivePage(mark=live.mark, make=live.make)
+        page = at_the_end.enter_context(closing(LivePage(mark=live.mark, make=live.make)))
         page.text()  # what stands in the way is told before anybody is given an address
         try:
             server = at_the_end.enter_context(PageServer(page, port))

@@ -45,14 +45,28 @@ class LivePage:
     make: Callable[[], str]
     _made: tuple[Hashable, str] | None = None
     _lock: Lock = field(default_factory=Lock)
+    _is_closed: bool = False
 
     def text(self) -> str:
-        """Return the page as of now; whoever asks while it is made waits for it."""
+        """Return the page as of now; whoever asks while it is made waits for it.
+
+        Raises
+        ------
+        MmError
+            It is no longer made, or cannot be.
+        """
         with self._lock:
+            if self._is_closed:
+                raise MmError("The page is no longer served.")
             mark = self.mark()
             if self._made is None or self._made[0] != mark:
                 self._made = (mark, self.make())
             return self._made[1]
+
+    def close(self) -> None:
+        """Wait for a page that is being made, and make no more: a process must not end while its threads compute."""
+        with self._lock:
+            self._is_closed = True
 
 
 class PageServer(ThreadingHTTPServer):

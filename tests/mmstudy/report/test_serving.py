@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from http.client import HTTPConnection
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -80,6 +80,29 @@ def test_a_browser_is_led_to_the_address_by_a_file_that_nobody_else_can_read_and
         assert server.token not in str(path)
         assert f'content="0; url={server.address}?a&amp;b"' in path.read_text()
     assert not path.parent.exists()
+
+
+def test_the_end_waits_for_a_page_that_is_being_made_and_none_is_made_afterwards() -> None:
+    begun, may_end, made = Event(), Event(), []
+
+    def make() -> str:
+        begun.set()
+        may_end.wait()
+        made.append("page")
+        return "page"
+
+    page = LivePage(mark=lambda: len(made), make=make)
+    asking, ending = Thread(target=page.text), Thread(target=page.close)
+    asking.start()
+    begun.wait()
+    ending.start()
+    assert ending.is_alive()
+    may_end.set()
+    ending.join()
+    assert made == ["page"]
+    with pytest.raises(MmError, match="no longer served"):
+        page.text()
+    asking.join()
 
 
 def test_what_stands_in_the_way_of_the_page_is_told(server: PageServer, told: Told) -> None:
