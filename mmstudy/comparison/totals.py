@@ -56,14 +56,16 @@ def _once(scores: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return both ends of the 95 % interval of a mean, by the t distribution; None of fewer than two values.
+    """Return both ends of the 95 % interval of a mean duration, by the t distribution; None of fewer than two values.
+
+    It ends at 0, for no mean of durations is below: that takes nothing of its coverage.
 
     >>> [round(end, 3) for end in mean_interval([1.0, 3.0])]
-    [-10.706, 14.706]
+    [0.0, 14.706]
     """
     if len(values) < 2:
         return None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     half = float(error * stdtrit(len(values) - 1, (1 + COVERAGE) / 2))
     mean = float(np.mean(values))
-    return mean - half, mean + half
+    return max(mean - half, 0.0), mean + half
