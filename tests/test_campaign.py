@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -18,10 +17,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import RunMm
+
 BIN = Path(sys.executable).parent
-NUM_KILLS = int(os.environ.get("MM_KILLS", "4"))
+NUM_KILLS = int(os.environ.get("MM_KILLS", "3"))
 SETTINGS = ("volumes.rows_per_shard=2",)
-LONGEST_LIFE_SECONDS = 7.0
+VICTIMS = ("worker", "command", "cluster")
+"""In turn; of a cluster, chance chooses a process."""
+MAX_RECEIPTS = 8
+"""After which something is killed, of many more."""
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -65,36 +69,40 @@ def dask_cluster(description: Path) -> Iterator[tuple[str, list[subprocess.Popen
             process.wait()
 
 
-def kill_one_here(command: subprocess.Popen[str], rng: random.Random) -> str:
-    """Kill the command or one of its workers, whichever chance says."""
-    me = psutil.Process(command.pid)
-    workers = [child for child in me.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
-    victim = rng.choice([me, *workers])
-    victim.send_signal(signal.SIGKILL)
-    return "command" if victim == me else "worker"
+def wait_for_receipts(root: Path, num: int, command: subprocess.Popen[str]) -> bool:
+    """Wait until a command has put so many more scans on record; return whether it has not ended before."""
+    path = root / "receipts" / "scans.jsonl"
+
+    def count() -> int:
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    wanted = count() + num
+    while command.poll() is None and count() < wanted:
+        time.sleep(0.01)
+    return command.poll() is None
+
+
+def workers_of(command: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(command.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
-    """Run an ingest until it ends or something of it is killed; return whether it finished."""
-    life_seconds = rng.uniform(2.0, LONGEST_LIFE_SECONDS)
-    if rng.random() < 0.3:
+    """Run an ingest and kill something of it, unless it ends before; return whether it finished."""
+    victim, num_receipts = VICTIMS[len(kills) % len(VICTIMS)], rng.randint(1, MAX_RECEIPTS)
+    if victim == "cluster":
         with dask_cluster(root.parent / "scheduler.json") as (address, processes):
             command = start_ingest(root, "--scheduler", address)
-            try:
-                command.wait(timeout=life_seconds + 6)
-            except subprocess.TimeoutExpired:
-                victim = rng.choice([command, *processes])
-                victim.kill()
-                kills.append("command" if victim is command else "cluster")
-                if victim is not command:
-                    time.sleep(1.0)
-                    command.kill()
+            if wait_for_receipts(root, num_receipts, command):
+                rng.choice(processes).kill()
+                kills.append(victim)
+                time.sleep(1.0)
+                command.kill()
     else:
         command = start_ingest(root, "--workers", "2")
-        try:
-            command.wait(timeout=life_seconds)
-        except subprocess.TimeoutExpired:
-            kills.append(kill_one_here(command, rng))
+        if wait_for_receipts(root, num_receipts, command):
+            (command if victim == "command" else rng.choice(workers_of(command))).kill()
+            kills.append(victim)
     _, messages = command.communicate(timeout=300)
     assert "Traceback" not in messages, messages
     return command.returncode == 0
@@ -103,21 +111,21 @@ def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
 @pytest.mark.slow  # of the same claim, tests/test_kill.py stops the command in two ways
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_random_kills_and_reruns_end_in_the_same_bytes(
-    tmp_path: Path, make_study: Callable[..., Path], run_mm: Callable[..., object]
+    tmp_path: Path, make_study: Callable[..., Path], run_mm: RunMm
 ) -> None:
-    whole = make_study(tmp_path / "whole", *SETTINGS)
-    run_mm("--study", whole, "ingest", "ukb", "--workers", 0)
-    expected = store_bytes(whole)
+    def finish(root: Path) -> dict[str, str]:
+        result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
+        assert result.exit_code == 0, result.output
+        return store_bytes(root)
+
+    expected = finish(make_study(tmp_path / "whole", *SETTINGS))
     rng = random.Random(11)
     kills: list[str] = []
     num_studies = 0
     while len(kills) < NUM_KILLS:
         root = make_study(tmp_path / f"study{num_studies}", *SETTINGS)
-        finished = False
-        while not finished and len(kills) < NUM_KILLS:
-            finished = live(root, rng, kills)
-        again = start_ingest(root, "--workers", "2")
-        _, messages = again.communicate(timeout=600)
-        assert again.returncode == 0, messages
-        assert store_bytes(root) == expected
+        is_finished = False
+        while not is_finished and len(kills) < NUM_KILLS:
+            is_finished = live(root, rng, kills)
+        assert finish(root) == expected
         num_studies += 1

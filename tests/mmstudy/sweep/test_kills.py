@@ -1,14 +1,13 @@
-"""Real workers, really killed at random: a sweep that is begun again ends with the results of one that ran through."""
+"""Real workers, really killed: a sweep that is begun again ends with the results of one that ran through."""
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-NUM_KILLS = 10
+from tests.conftest import RunMm
+
 JOBS = 9
 """A trunk, two heads on its embeddings, two networks without volumes, four baselines."""
 SWEEP = (
@@ -46,6 +46,31 @@ def kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a process does."""
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+
+
+def states_of(root: Path) -> Iterator[dict[str, Any]]:
+    """Yield what became so far of every job that was begun."""
+    for path in (root / "sweeps" / "sweep" / "jobs").glob("*.json"):
+        if text := path.read_text():
+            yield json.loads(text)
+
+
+def count_ended(root: Path) -> int:
+    """Return how many jobs have ended."""
+    return sum(state["outcome"] != "begun" for state in states_of(root))
+
+
+def is_under_way(root: Path) -> bool:
+    """Return whether a run is between its first checkpoint and its end."""
+    begun = (root / "runs" / state["run_id"] for state in states_of(root) if state["outcome"] == "begun")
+    return any((run / "checkpoints" / "last.safetensors").exists() for run in begun)
+
+
 def results_of(root: Path) -> dict[str, Any]:
     """Return what every job of the only sweep came to, less what no two runs share."""
     found = {}
@@ -60,26 +85,37 @@ def results_of(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_results(study: Path, tmp_path: Path) -> None:
-    """Kills the command, a worker, or all of them; the last attempt is left to end."""
+def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_results(
+    study: Path, run_mm: RunMm, tmp_path: Path
+) -> None:
+    """Kills all while the sweep is begun, a worker, the command, and all again; the last attempt is left to end."""
     straight, killed = (Path(shutil.copytree(study, tmp_path / name)) for name in ("straight", "killed"))
-    process = start(straight)
-    output, messages = process.communicate()
-    assert process.returncode == 0, messages
-    assert json.loads(output)["finished"] == JOBS
-    rng = random.Random(5)
-    for _ in range(NUM_KILLS):
-        process = start(killed)
-        time.sleep(rng.uniform(2.0, 25.0))
-        everybody = [process.pid, *descendants(process.pid)]
-        what = rng.choice(("a worker", "the command", "all"))
-        if what == "a worker":
-            kill(everybody[-1:])
-            time.sleep(1.0)
-        kill([process.pid] if what == "the command" else everybody)
-        process.communicate()
+    result = run_mm("--study", straight, *SWEEP, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["finished"] == JOBS
+
     process = start(killed)
-    output, messages = process.communicate()
+    wait_until((killed / "sweeps" / "sweep").exists, process)
+    kill([process.pid, *descendants(process.pid)])
+    process.communicate()
+
+    process = start(killed)
+    wait_until(lambda: is_under_way(killed), process)
+    kill(descendants(process.pid)[-1:])
+    num_ended = count_ended(killed)
+    wait_until(lambda: count_ended(killed) > num_ended and is_under_way(killed), process)
+    kill([process.pid])
+    process.communicate()
+
+    num_ended = count_ended(killed)
+    process = start(killed)
+    wait_until(lambda: count_ended(killed) > num_ended and is_under_way(killed), process)
+    kill([process.pid, *descendants(process.pid)])
+    process.communicate()
+    assert count_ended(killed) < JOBS
+
+    process = start(killed)
+    _, messages = process.communicate()
     assert process.returncode == 0, messages
     assert results_of(killed) == results_of(straight)
     runs = {path.name for path in (killed / "runs").iterdir()}
