@@ -18,20 +18,8 @@ from markupsafe import Markup
 LIBRARY = "vendor/d3.min.js"
 """Of 7.9.2, as it was published; ADR 21."""
 SCRIPTS = (
-    *(
-        "address",
-        "elements",
-        "content",
-        "numbers",
-        "choice",
-        "colours",
-        "hint",
-        "table",
-        "differences",
-        "beside",
-        "pane",
-    ),
-    *("graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
+    *("address", "elements", "content", "numbers", "choice", "colours", "hint", "table", "differences", "beside"),
+    *("pane", "graph_measures", "graph_forces", "graph_drawing", "graph_keys", "graph_pointer", "graph_controls"),
     *("graph_table", "picture", "graph", "chart", "communities", "strip", "scatter"),
     *("grid_filters", "grid_picture", "grid", "effects", "hours", "calibration", "groups", "methods", "part"),
     *("tabs", "reload", "main"),

@@ -1,6 +1,6 @@
 // A drawing of one score against another on equal axes, with the line on which both are equal.
 
-const SCATTER = { widest: 520, beside: 40, left: 50, right: 14, top: 10, bottom: 46, radius: 4, reach: 14, ticks: 6 };
+const SCATTER = { widest: 520, beside: 40, left: 50, right: 14, top: 10, bottom: 46, radius: 4, reach: 14 };
 const LOWEST_DRAWN = { continuous: -0.2, binary: 0.4 }; // one bad model would press all others together
 
 /**
@@ -17,8 +17,11 @@ function makeScatter({ points, lowest, titles, label, linesOf, chosen }) {
   const scale = (range) => d3.scaleLinear([ends[0] - room, ends[1] + room], range).clamp(true);
   const across = scale([SCATTER.left, size - SCATTER.right]);
   const up = scale([size - SCATTER.bottom, SCATTER.top]);
-  const svg = d3.create("svg").attr("class", "scatter").attr("width", size).attr("height", size).attr("role", "img").attr("aria-label", label);
-  drawAxes(svg, size, across, up, titles);
+  const svg = newDrawing(size, size, label).classed("scatter", true);
+  drawAxisBelow(svg, across, size - SCATTER.bottom, titles.x);
+  drawAxisLeft(svg, up, SCATTER.left, titles.y);
+  const [low, high] = across.domain();
+  drawLine(svg, "ideal", across(low), up(low), across(high), up(high));
   const places = points.map((point) => ({ point, x: across(point.x), y: up(point.y) }));
   const dots = svg.append("g").selectAll("circle").data(places).join("circle");
   dots.attr("class", ({ point }) => (point.isOpen ? "dot open" : "dot"));
@@ -36,16 +39,4 @@ function makeScatter({ points, lowest, titles, label, linesOf, chosen }) {
   svg.on("pointerleave", () => (light(null), hideHint()));
   svg.on("click", (event) => placeAt(event) && chosen(placeAt(event).point));
   return svg.node();
-}
-
-function drawAxes(svg, size, across, up, titles) {
-  const foot = size - SCATTER.bottom;
-  svg.append("g").attr("transform", `translate(0,${foot})`).call(d3.axisBottom(across).ticks(SCATTER.ticks));
-  svg.append("g").attr("transform", `translate(${SCATTER.left},0)`).call(d3.axisLeft(up).ticks(SCATTER.ticks));
-  const title = (text, x, y) => svg.append("text").attr("class", "axis-title").attr("x", x).attr("y", y).text(text);
-  title(titles.x, (SCATTER.left + size - SCATTER.right) / 2, size - 8);
-  title(titles.y, -(SCATTER.top + foot) / 2, 13).attr("transform", "rotate(-90)");
-  const [low, high] = across.domain();
-  const line = svg.append("line").attr("class", "diagonal");
-  line.attr("x1", across(low)).attr("y1", up(low)).attr("x2", across(high)).attr("y2", up(high));
 }
