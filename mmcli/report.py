@@ -135,6 +135,7 @@ def _tell_address(address: str, at_the_end: ExitStack, *, open_it: bool, as_json
     say("The tabs of calibration and of the data are made in the background.")
     if open_it:
         open_address(at_the_end.enter_context(private_way_to(address)).as_uri(), shown=address)
+        say("Where the browser finds no such file, it may not read temporary files: give it the address above.")
 
 
 def _sweep_of(context: typer.Context, name: str | None) -> "tuple[Study, SweepDirectory]":

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from mmstudy.comparison.best import best_sets
-from mmstudy.comparison.contenders import OF_CONTENDER, SERIES, find_contenders, leave_incomplete_out, require_same
+from mmstudy.comparison.contenders import (
+    CONSTANT,
+    OF_CONTENDER,
+    SERIES,
+    find_contenders,
+    leave_incomplete_out,
+    require_same,
+)
 from mmstudy.comparison.contest import PredictionsReader, hold_contest
 from mmstudy.comparison.contributions import BINARY, MAIN
 from mmstudy.comparison.disclosure import coarse, in_tens, targets_with_small_cells, told_scores
@@ -68,14 +75,18 @@ class Comparison:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many models there are and how many are flagged; one that has several runs counts once."""
+        """Return how many models there are and how many are flagged; one that has several runs counts once.
+
+        The constant baseline, which guesses by definition, is no news: its flags do not count.
+        """
         models = _flags_of_models(self.results)
+        flagged = models.filter(pl.col("network") != CONSTANT)
         return {
             "models": models.height,
-            "predict_one_class": int(models["predicts_one_class"].sum()),
-            "not_above_chance": int(models["not_above_chance"].sum()),
-            "not_better_than_baseline": int(models["not_better"].sum()),
-            "not_told_apart_from_baseline": int(models["not_told_apart"].sum()),
+            "predict_one_class": int(flagged["predicts_one_class"].sum()),
+            "not_above_chance": int(flagged["not_above_chance"].sum()),
+            "not_better_than_baseline": int(flagged["not_better"].sum()),
+            "not_told_apart_from_baseline": int(flagged["not_told_apart"].sum()),
         }
 
 

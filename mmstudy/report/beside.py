@@ -80,11 +80,12 @@ def beside_content(
 
 
 def _cells_there(scores: pl.DataFrame) -> dict[CellKey, _There]:
+    known = pl.col("score").filter(pl.col("score").is_finite())
     cells = scores.group_by("target", "cell", maintain_order=True).agg(
         pl.col("kind", "inputs", "blocks").first(),
-        pl.col("score").filter(pl.col("score").is_finite()).mean(),
+        known.mean(),
         pl.col("predicts_one_class").any(),
-        pl.len().alias("num_models"),
+        known.len().alias("num_models"),
     )
     return {
         (row["target"], elements_of(row["inputs"], row["blocks"])): _There(

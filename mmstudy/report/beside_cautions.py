@@ -45,7 +45,7 @@ def cautions_of(table: OtherTable, best: Columns, kinds: Collection[str]) -> Ite
     yield from _of_choice(best)
     yield (
         f"{table.name} does not say how its models were trained and judged: balance of classes, loss, augmentation and "
-        "the threshold of decisions are not known. Here class 1 is decided from a probability of 0.5."
+        "the threshold of decisions are not known."
     )
     if BINARY in kinds:
         yield from _of_binary(table.scores)
@@ -116,7 +116,8 @@ def _of_binary(scores: pl.DataFrame) -> Iterator[str]:
 
 
 def _of_means(scores: pl.DataFrame) -> Iterator[str]:
-    several = scores.group_by("target", "cell").len().filter(pl.col("len") > 1).height
+    known = scores.filter(pl.col("score").is_finite())
+    several = known.group_by("target", "cell").len().filter(pl.col("len") > 1).height
     if several:
         yield (
             f"Of {counted(several, 'cell')} there the table has several models, which it does not tell apart: their "

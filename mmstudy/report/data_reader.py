@@ -19,11 +19,12 @@ class DataReader:
         self._read = read
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._reading: _Reading | None = None
+        self._num_begun = 0
 
     @property
-    def is_done(self) -> bool:
-        """Return whether the reading that was begun last has ended."""
-        return self._reading is not None and self._reading.future.done()
+    def state(self) -> tuple[int, bool]:
+        """Return which reading was begun last, counted from 1, and whether it has ended."""
+        return self._num_begun, self._reading is not None and self._reading.future.done()
 
     @property
     def begun(self) -> str:
@@ -35,15 +36,21 @@ class DataReader:
 
         Raises
         ------
-        MmError
-            They cannot be read.
+        Exception
+            What the reading ended with. It is begun anew when it is asked for again.
         """
         if self._reading is None or self._reading.withdrawals != withdrawals:
             self._stop_reading()
             stop = Event()
             future = self._pool.submit(self._read, _until(stop))
             self._reading = _Reading(withdrawals=withdrawals, stop=stop, future=future)
-        return self._reading.future.result() if self._reading.future.done() else None
+            self._num_begun += 1
+        future = self._reading.future
+        if not future.done():
+            return None
+        if future.exception() is not None:
+            self._reading = None
+        return future.result()
 
     def close(self) -> None:
         """Stop reading, and wait until it has."""

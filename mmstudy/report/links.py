@@ -70,11 +70,20 @@ def run_columns(run_ids: Collection[str], links: Mapping[str, RunLinks]) -> dict
 
 
 def _bundles_in(folder: Path) -> Iterator[BundleDirectory]:
-    """Yield the bundles that lie in a folder; a run, some of whose files have the same names, has no contract."""
+    """Yield the bundles in a folder that can be read; a run has files of the same names, but no contract."""
     for path in sorted(folder.glob("*")):
         bundle = BundleDirectory(path)
-        if bundle.contract.is_file() and bundle.model.is_file():
+        if all(os.access(file, os.R_OK) for file in (bundle.contract, bundle.model)) and _has_plain_name(path):
             yield bundle
+
+
+def _has_plain_name(path: Path) -> bool:
+    """Return whether a name can stand in an address: a file system also has names that are no text."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bundle_of(run: RunDirectory, bundles: Mapping[str, str]) -> str | None:

@@ -7,7 +7,6 @@ on the sweep: it is read once, in the background, and kept until somebody withdr
 from collections.abc import Callable, Hashable
 from functools import partial
 
-from mmbase.errors import MmError
 from mmdata.study import Study
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.origins import compare_sweep
@@ -31,6 +30,11 @@ _NOT_YET = (
     "The tabs of calibration and of the data are not there yet: they are being made, and come with the next page. This "
     "page is loaded again when nobody has touched it for a while."
 )
+_NOT_READ = (
+    "The tabs of calibration and of the data cannot be made now; the command that serves this page says why. They are "
+    "tried again with the next page."
+)
+"""The reason may name folders, and a page can be sent."""
 
 
 class LiveReport:
@@ -54,7 +58,7 @@ class LiveReport:
 
     def mark(self) -> Hashable:
         """Return what changes when the page is to be made anew."""
-        return self._scores_mark(read_withdrawals(self._study.layout)), self._data.is_done
+        return self._scores_mark(read_withdrawals(self._study.layout)), self._data.state
 
     def make(self) -> str:
         """Return the page.
@@ -100,6 +104,7 @@ class LiveReport:
         """Return the data, if they are there, and what to say of them."""
         try:
             data = self._data.data_without(withdrawals)
-        except MmError as error:
-            return None, f"The tabs of calibration and of the data cannot be made. {error}"
+        except Exception as error:  # whatever it is, scores are still worth a page
+            self._warn(f"The data of the study cannot be read: {error}")
+            return None, _NOT_READ
         return data, _NOT_YET if data is None else f"The data tab is as of {self._data.begun}; scores are as of now."

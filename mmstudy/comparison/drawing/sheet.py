@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 FONT_POINTS = 8
 _MARGIN = 0.15
-_STYLE: Any = {"font.size": FONT_POINTS, "svg.fonttype": "none", "svg.hashsalt": "mm"}
+_STYLE: Any = {"font.size": FONT_POINTS, "svg.fonttype": "none", "svg.hashsalt": "mm", "text.parse_math": False}
+"""Names of targets and files are words: a dollar sign in them begins no formula."""
 
 
 @dataclass(frozen=True, slots=True)

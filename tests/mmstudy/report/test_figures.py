@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from mmstudy.comparison.compare import compare
+from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.report.communities import edges_of_communities
 from mmstudy.report.community_picture import draw_communities, lay_out_communities
 from mmstudy.report.figures import find_earlier, make_figures, write_figures
@@ -75,3 +76,12 @@ def test_a_graph_shows_the_share_of_edges_that_was_published_and_every_target() 
     assert graph.targets["target"].to_list() == [target["name"] for target in CONTENT["targets"]]
     svg = to_svg(draw_graph(graph, "$ and <")).decode()
     assert "age" in svg and svg == to_svg(draw_graph(graph, "$ and <")).decode()
+
+
+def test_names_with_dollar_signs_are_words_and_no_formulas() -> None:
+    title = r"a$\bad$ table"
+    with new_sheet(4.0, 1.0, title, "told") as sheet:
+        axes = sheet.axes(1.0, 0.1, 2.0, 0.4)
+        axes.set_yticks([0], [title])
+    drawn = to_svg(sheet.figure).decode()
+    assert drawn.count(title) >= 2

@@ -1,5 +1,6 @@
 """What a report's page links to: what is there when it is made, and nothing that names folders of this machine."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,14 @@ def test_a_run_is_told_with_the_commands_that_make_its_page_and_bundle() -> None
         "bundle": [None, None],
         "bundle_command": ["mm export-model a FOLDER", "mm export-model 'b c' FOLDER"],
     }
+
+
+def test_what_cannot_be_read_or_named_beside_the_page_is_passed_over(
+    layout: StudyLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, locked = make_run(layout.runs, "run"), tmp_path / "locked"
+    for path in (locked, tmp_path / os.fsdecode(b"no \xff text"), tmp_path / "open"):
+        make_bundle(path)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).parent != locked and access(path, mode))
+    assert find_links(layout, tmp_path / "report.html", [run])["run"].bundle == "open/"

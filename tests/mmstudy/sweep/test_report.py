@@ -28,6 +28,7 @@ from mmstudy.report.facts import DataFacts, StudyFacts
 from mmstudy.report.figures import FIGURE
 from mmstudy.report.live import LiveReport
 from mmstudy.report.other_table import read_other_table
+from mmstudy.report.serving import LivePage
 from mmstudy.settings import load_study
 from mmstudy.sweep.cells import Cell
 from mmstudy.sweep.directory import find_sweep
@@ -157,12 +158,11 @@ def test_somebody_who_withdraws_while_a_report_is_written_is_in_none_of_its_file
     assert not any(path.is_file() for path in page.parent.rglob("*"))
 
 
-def next_page(report: LiveReport) -> str:
-    """Return the page that is made once something has changed."""
-    before = report.mark()
-    while report.mark() == before:
+def next_page(page: LivePage, before: str) -> dict[str, Any]:
+    """Return what a page that is asked for again and again shows once it has its data."""
+    while "data" not in embedded(text := page.text()) or text == before:
         time.sleep(0.01)
-    return report.make()
+    return embedded(text)
 
 
 def test_a_live_report_has_its_data_later_and_after_a_withdrawal_without_them(
@@ -176,15 +176,40 @@ def test_a_live_report_has_its_data_later_and_after_a_withdrawal_without_them(
 
     monkeypatch.setattr(live, "read_data_facts", read_data)
     with closing(LiveReport(reported, find_sweep(reported.layout, None), "Live", lambda message: None)) as report:
-        first = embedded(report.make())
-        assert not {"data", "calibration"} & first.keys() and "are being made" in first["about"]["notes"][0]
-        whole = embedded(next_page(report))
+        page = LivePage(mark=report.mark, make=report.make)
+        first = page.text()
+        assert not {"data", "calibration"} & embedded(first).keys()
+        assert "are being made" in embedded(first)["about"]["notes"][0]
+        whole = next_page(page, first)
         assert {"data", "calibration"} <= whole.keys() and "The data tab is as of" in whole["about"]["notes"][0]
         withdraw_one()
-        assert "data" not in embedded(report.make())
-        assert "data" in embedded(next_page(report))
+        without = page.text()
+        assert "data" not in embedded(without)
+        while len(read) < 2:  # the second reading has ended before anybody asks again
+            time.sleep(0.01)
+        next_page(page, without)
     before, after = (sum(size.participants for size in of.splits.values()) for of in read)
     assert after == before - 1
+
+
+def test_a_live_report_whose_data_cannot_be_read_has_scores_names_no_folder_and_tries_again(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, told, fails = load_study(finished), list[str](), [True]
+
+    def read_data(*given: Any) -> DataFacts:
+        if fails.pop() if fails else False:
+            raise OSError(5, "Input/output error", str(finished))
+        return files.read_data_facts(*given)
+
+    monkeypatch.setattr(live, "read_data_facts", read_data)
+    with closing(LiveReport(study, find_sweep(study.layout, None), "Live", told.append)) as report:
+        page = LivePage(mark=report.mark, make=report.make)
+        while not told:
+            text = page.text()
+        assert "cannot be made now" in embedded(text)["about"]["notes"][0] and str(finished) not in text
+        assert str(finished) in told[0]
+        next_page(page, text)
 
 
 def test_a_live_report_that_a_withdrawal_overtakes_is_refused_and_made_anew(

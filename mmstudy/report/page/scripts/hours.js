@@ -13,7 +13,7 @@ function totalsParts() {
   const columns = [{ title: "Part", value: ({ what }) => what }, numberColumn("Hours", "hours", 1)];
   const rows = rowsOf(content.hour_totals);
   const rowClass = ({ what }) => (what === rows.at(-1).what ? "chosen" : null);
-  return [makeTable({ caption: "Hours of training: the last row is the sum of the others", columns, rows, rowClass })];
+  return [makeTable({ caption: "Hours of training: the last row is the sum of the others, up to rounding", columns, rows, rowClass })];
 }
 
 function setsParts() {
