@@ -1,11 +1,10 @@
 """What `mm compare` takes of a sweep of the reference's 700 cells: a new process, from its start to its end.
 
 The study has as many samples as the reference's; its arrays hold nothing and no run was ever trained. Each run has its
-settings, cohort, metrics and predictions as training would have left them. A run predicts the truth with noise, of one
-of a few sizes; its metrics are those of these predictions.
+settings, cohort, metrics and predictions as training would have left them. A run predicts the truth with noise of its
+own, of one of a few sizes; its metrics are those of another run with noise of that size.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from benchmarks.made_study import make_labelled_study
 from catalog.splits.schemes import StudySplit
@@ -68,15 +68,18 @@ def make_runs(study: Study, targets: tuple[str, ...] = ()) -> int:
         return of_target, parse_cohort(of_target.cohort)
 
     @cache
-    def made(target: str, noise: float) -> tuple[pl.DataFrame, Mapping[str, Any]]:
-        return _made_results(*planned(target), noise)
+    def metrics(target: str, noise: float) -> Mapping[str, Any]:
+        plan_of_target, cohort = planned(target)
+        return _made_metrics(plan_of_target, cohort, _predictions(plan_of_target, cohort, noise, seed=0))
 
     for number, job in enumerate(plan.jobs):
         (target,) = job.targets
-        run = begin_run(study, _of_job(planned(target)[0], job))
-        predictions, metrics = made(target, NOISES[number % len(NOISES)])
-        write_predictions(run, predictions)
-        write_checked(run.metrics, to_json({**metrics, "inputs": list(job.inputs)}))
+        plan_of_target, cohort = planned(target)
+        noise = NOISES[number % len(NOISES)]
+        run = begin_run(study, _of_job(plan_of_target, job))
+        predicted = _predictions(plan_of_target, cohort, noise, seed=number)
+        write_predictions(run, pl.concat([_table(cohort, split, of) for split, of in predicted.items()]))
+        write_checked(run.metrics, to_json({**metrics(target, noise), "inputs": list(job.inputs)}))
         write_state(sweep, job.name, JobState(outcome="finished", run_id=run.run_id))
     return len(plan.jobs)
 
@@ -88,26 +91,42 @@ def _of_job(plan: RunPlan, job: Job) -> RunPlan:
     return replace(plan, config=config, comparable=comparable_of(config, plan.cohort))
 
 
-def _made_results(plan: RunPlan, cohort: Cohort, noise: float) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Return predictions and metrics of a model."""
+def _predictions(plan: RunPlan, cohort: Cohort, noise: float, *, seed: int) -> dict[str, Predicted]:
+    """Return what a model predicts of validation and test."""
     (target,) = plan.config.data.targets
-    rng = np.random.default_rng([len(target.name), int(10 * noise)])
-    tables, splits = [], {}
+    rng = np.random.default_rng([seed, int(10 * noise)])
+    found = {}
     for split in ("val", "test"):
         truth = cohort.known_labels(split, 0)
-        members = cohort.members(split)[cohort.labelled(split, 0)]
         drawn = truth + noise * truth.std() * rng.normal(size=len(truth))
-        prediction = drawn if target.kind == "regression" else 1 / (1 + np.exp(1 - 2 * drawn))
-        splits[split] = Predicted(truth=truth, prediction=prediction, participants=cohort.participants[members])
-        ids = [cohort.sample_ids[i] for i in members]
-        tables.append(pl.DataFrame({"sample_id": ids, "split": split, "truth": truth, "prediction": prediction}))
+        found[split] = Predicted(
+            truth=truth,
+            prediction=drawn if target.kind == "regression" else 1 / (1 + np.exp(1 - 2 * drawn)),
+            participants=cohort.participants[_members(cohort, split)],
+        )
+    return found
+
+
+def _table(cohort: Cohort, split: str, predicted: Predicted) -> pl.DataFrame:
+    ids = [cohort.sample_ids[i] for i in _members(cohort, split)]
+    numbers = {"truth": predicted.truth, "prediction": predicted.prediction}
+    return pl.DataFrame({"sample_id": ids, "split": split, **numbers})
+
+
+def _members(cohort: Cohort, split: str) -> NDArray[np.int64]:
+    """Return the samples of a split that have a label of the first target."""
+    return cohort.members(split)[cohort.labelled(split, 0)]
+
+
+def _made_metrics(plan: RunPlan, cohort: Cohort, splits: Mapping[str, Predicted]) -> dict[str, Any]:
+    (target,) = plan.config.data.targets
     judged = judge(load_kind(target.kind).metrics, target, cohort.known_labels("train", 0), splits, 0)
     of_run = {"target": target.name, "kind": target.kind, "n": cohort.split_sizes, "minutes": 60.0, "losses": {}}
-    return pl.concat(tables), {**of_run, **judged}
+    return {**of_run, **judged}
 
 
 def _timed_command(study: Study) -> float:
     command = [sys.executable, "-m", "cli", "--study", str(study.layout.root), "compare"]
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+    subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - started

@@ -15,7 +15,7 @@ from catalog.export.files import require_writable
 from catalog.samples import known_samples
 from mmbase.files import draft_of
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, read_output_receipts, read_outputs
+from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, read_outputs
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary
@@ -40,13 +40,8 @@ def export_samples(study: Study, path: Path, features: Sequence[str], *, overwri
     return num_samples
 
 
-def record_output(layout: StudyLayout, path: Path, *, kind: str = "") -> None:
+def record_output(layout: StudyLayout, path: Path) -> None:
     """Put on record that a file is about to be written.
-
-    Parameters
-    ----------
-    kind
-        What it is, where a later command looks for files of its kind: `OutputReceipt.kind`.
 
     Raises
     ------
@@ -55,16 +50,8 @@ def record_output(layout: StudyLayout, path: Path, *, kind: str = "") -> None:
     """
     where = _recorded_path(layout, path)
     require_no_participant(layout, where)
-    there = read_output_receipts(layout.receipts).get(where)
-    if there is None or there.kind != kind:
-        put_on_record(layout, OUTPUT_RECEIPTS, OutputReceipt(path=where, date=today(), kind=kind))
-
-
-def outputs_in(layout: StudyLayout, folder: Path, kind: str) -> frozenset[str]:
-    """Return the names of the files of a kind that are on record in a folder, whether they are there or not."""
-    receipts = read_output_receipts(layout.receipts)
-    names = {path: Path(path).name for path, receipt in receipts.items() if receipt.kind == kind}
-    return frozenset(name for path, name in names.items() if _recorded_path(layout, folder / name) == path)
+    if where not in read_outputs(layout.receipts):
+        put_on_record(layout, OUTPUT_RECEIPTS, OutputReceipt(path=where, date=today()))
 
 
 def keep_if_present(layout: StudyLayout, path: Path, rows: Collection[int]) -> None:

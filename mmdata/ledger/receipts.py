@@ -127,9 +127,7 @@ class OutputReceipt:
     path: str
     """From the study where it lies in it, else absolute."""
     date: str
-    """YYYY-MM-DD, of the first time that it was written as what it is."""
-    kind: str = ""
-    """``figure`` of a report; empty: nothing that another command looks for."""
+    """YYYY-MM-DD, of the first time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,12 +250,7 @@ def record_samples(directory: Path, samples: Iterable[EnrolledSample]) -> None:
 
 def read_outputs(directory: Path) -> list[str]:
     """Return the paths of the files that were written where the user said, each once."""
-    return list(read_output_receipts(directory))
-
-
-def read_output_receipts(directory: Path) -> dict[str, OutputReceipt]:
-    """Return the newest receipt of each file that was written where the user said, by its path."""
-    return {receipt.path: receipt for receipt in read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)}
+    return list(dict.fromkeys(receipt.path for receipt in read_receipts(directory / OUTPUT_RECEIPTS, OutputReceipt)))
 
 
 def read_run_receipts(directory: Path) -> dict[str, RunReceipt]:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Content = Mapping[str, Any]
-FIGURE = "figure"
-"""Kind of a report's figures and of their tables, on record."""
 _NAMED = 3
 """Files at most that an error names."""
 _FORMS = (".png", ".svg", ".csv")
@@ -42,43 +40,28 @@ def make_figures(comparison: Comparison, content: Content) -> dict[str, bytes]:
     return dict(_files(comparison, content))
 
 
-def find_strangers(folder: Path, names: Collection[str]) -> list[Path]:
-    """Return the pictures and tables in a folder that could be taken for figures of a report, and are none of these.
+def require_own_folder(folder: Path, names: Collection[str]) -> None:
+    """Refuse a folder whose other pictures and tables could be taken for figures of this report.
 
     Parameters
     ----------
     names
         Of the report's own figures.
-    """
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in there if path.suffix in _FORMS and path.name not in names and not path.is_dir()]
-
-
-def find_earlier(folder: Path, names: Collection[str], on_record: Collection[str]) -> list[Path]:
-    """Return the figures of earlier reports in a folder that a report does not replace.
-
-    Parameters
-    ----------
-    names
-        Of the report's own figures.
-    on_record
-        Names of the figures that reports have written there.
 
     Raises
     ------
     TrainError
-        There are pictures or tables that nobody knows as figures of a report: they are somebody's own.
+        There are some: of an earlier report, or somebody's own. None of them is removed.
     """
-    strangers = find_strangers(folder, names)
-    unknown = [path.name for path in strangers if path.name not in on_record]
-    if unknown:
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    others = [path.name for path in there if path.suffix in _FORMS and path.name not in names and not path.is_dir()]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         raise TrainError(
-            f"{folder} holds {', '.join(unknown[:_NAMED])}{more}: this report does not write that, and no earlier one "
-            "has put it on record. Beside the new figures it could be taken for one of them.",
-            "Move it away, or give another --output.",
+            f"{folder} holds {', '.join(others[:_NAMED])}{more}, which this report does not write. Beside its figures "
+            "that could be taken for one of them.",
+            "Move it away, remove it, or give another --output.",
         )
-    return strangers
 
 
 def write_figures(figures: Mapping[str, bytes], folder: Path, record: Callable[[Path], None]) -> None:

@@ -16,12 +16,12 @@ from mmdata.study import Study
 from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.origins import compare_sweep, compare_table
 from mmstudy.dictionary import study_dictionary
-from mmstudy.outputs import outputs_in, record_output
+from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
 from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
-from mmstudy.report.figures import FIGURE, find_earlier, find_strangers, make_figures, write_figures
+from mmstudy.report.figures import make_figures, require_own_folder, write_figures
 from mmstudy.report.links import find_links
 from mmstudy.report.other_table import OtherTable
 from mmstudy.report.page.page import report_page
@@ -88,8 +88,6 @@ def report_sweep(
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     beside = None if other is None else Beside(table=other, settings=facts.settings)
     content = report_content(comparison, dictionary, about, facts, beside)
-    if not file.has_figures and find_strangers(file.folder, ()) and outputs_in(study.layout, file.folder, FIGURE):
-        warn(f"{file.folder} has figures of an earlier report. Make them anew with --figures --overwrite.")
     written = _write(comparison, content, file, study.layout)
     try:
         require_present(study.layout, rows)
@@ -129,13 +127,11 @@ def _write(
     """
     page = report_page(content)
     figures = make_figures(comparison, content) if file.has_figures else {}
-    on_record = outputs_in(layout, file.folder, FIGURE) if layout is not None else ()
-    earlier = find_earlier(file.folder, figures, on_record) if file.has_figures else []
+    if file.has_figures:
+        require_own_folder(file.folder, figures)
     if layout is not None:
         record_output(layout, file.page)
     write_text(file.page, page)
-    for path in earlier:
-        path.unlink(missing_ok=True)
     if file.has_figures:
         write_figures(figures, file.folder, partial(_record, layout))
     told = content["beside"]["series"]["told"] if "beside" in content else []
@@ -144,4 +140,4 @@ def _write(
 
 def _record(layout: StudyLayout | None, path: Path) -> None:
     if layout is not None:
-        record_output(layout, path, kind=FIGURE)
+        record_output(layout, path)

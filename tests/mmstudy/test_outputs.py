@@ -19,7 +19,7 @@ from mmdata.ledger.receipts import read_outputs
 from mmdata.ledger.tombstones import read_removals, record_withdrawals
 from mmdata.study import Study, load_study
 from mmstudy.copies import write_preview
-from mmstudy.outputs import export_samples, file_of_stdout, keep_if_present, outputs_in, record_output
+from mmstudy.outputs import export_samples, file_of_stdout, keep_if_present, record_output
 from mmstudy.quality import write_quality_page
 from mmstudy.withdraw import preview_withdrawal
 from tests.conftest import RunMm
@@ -135,21 +135,6 @@ def test_a_file_that_a_withdrawal_overtook_is_not_kept(
     with pytest.raises(StudyError, match="have withdrawn from the study while this command was at work"):
         export_samples(copied, tmp_path / "features.csv", ["age"], overwrite=False)
     assert not (tmp_path / "features.csv").exists()
-
-
-def test_outputs_of_a_kind_are_found_in_their_folder_also_after_a_move(copied: Study, tmp_path: Path) -> None:
-    folder, other = copied.layout.root / "figures", tmp_path / "figures"
-    for path in (folder / "grid.png", folder / "table.csv", other / "graph.png"):
-        path.parent.mkdir(exist_ok=True)
-        record_output(copied.layout, path, kind="figure")
-    record_output(copied.layout, folder / "table.csv")  # is another thing now
-    assert outputs_in(copied.layout, folder, "figure") == {"grid.png"}
-    assert outputs_in(copied.layout, other, "figure") == {"graph.png"}
-    assert len(read_outputs(copied.layout.receipts)) == 3
-    moved = load_study(copied.layout.root.rename(tmp_path / "moved"))
-    assert outputs_in(moved.layout, moved.layout.root / "figures", "figure") == {"grid.png"}
-    (tmp_path / "link").symlink_to(moved.layout.root)
-    assert outputs_in(moved.layout, tmp_path / "link" / "figures", "figure") == {"grid.png"}
 
 
 def test_a_participants_number_never_gets_on_record(copied: Study, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from mmstudy.comparison.compare import compare
 from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.report.communities import edges_of_communities
 from mmstudy.report.community_picture import draw_communities, lay_out_communities
-from mmstudy.report.figures import find_earlier, make_figures, write_figures
+from mmstudy.report.figures import make_figures, require_own_folder, write_figures
 from mmstudy.report.graph_picture import draw_graph, find_places, lay_out
 from mmtrain.drawing.figures import to_svg
 from mmtrain.errors import TrainError
@@ -46,15 +46,14 @@ def test_communities_are_drawn_with_every_target_once_and_every_tie(tmp_path: Pa
     assert svg == to_svg(draw_communities(drawn))
 
 
-def test_an_earlier_reports_figures_are_told_from_ones_own_and_from_somebody_elses(tmp_path: Path) -> None:
+def test_a_folder_with_other_pictures_or_tables_is_refused(tmp_path: Path) -> None:
     for name in ("grid.png", "grid.csv", "optimism.svg", "notes.txt"):
         (tmp_path / name).touch()
     (tmp_path / "more.png").mkdir()
-    own, recorded = ["grid.png"], ["grid.png", "grid.csv", "optimism.svg", "gone.png"]
-    assert find_earlier(tmp_path, own, recorded) == [tmp_path / "grid.csv", tmp_path / "optimism.svg"]
-    with pytest.raises(TrainError, match=r"holds optimism\.svg: this report does not write that"):
-        find_earlier(tmp_path, own, ["grid.csv"])
-    assert find_earlier(tmp_path / "not there", own, recorded) == []
+    require_own_folder(tmp_path, ["grid.png", "grid.csv", "optimism.svg"])
+    with pytest.raises(TrainError, match=r"holds grid\.csv, optimism\.svg, which this report does not write"):
+        require_own_folder(tmp_path, ["grid.png"])
+    require_own_folder(tmp_path / "not there", ["grid.png"])
 
 
 def test_places_of_targets_are_the_same_again_and_tied_targets_are_near() -> None:

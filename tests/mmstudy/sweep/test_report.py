@@ -22,10 +22,8 @@ from mmdata.errors import StudyError
 from mmdata.study import Study
 from mmstudy.comparison.published_table import published_csv_of_scores
 from mmstudy.dictionary import study_dictionary
-from mmstudy.outputs import record_output
 from mmstudy.report import files, live
 from mmstudy.report.facts import DataFacts, StudyFacts
-from mmstudy.report.figures import FIGURE
 from mmstudy.report.live import LiveReport
 from mmstudy.report.other_table import read_other_table
 from mmstudy.report.serving import LivePage
@@ -114,15 +112,13 @@ def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
         has_page = (root / "runs" / run / "report.html").is_file()
         assert address == (f"../runs/{run}/report.html" if has_page else None)
 
-    earlier, own = page.parent / "figures" / "grid-of-another.png", page.parent / "figures" / "mine.png"
-    earlier.touch()
-    record_output(reported.layout, earlier, kind=FIGURE)
-    own.touch()
+    other_picture = page.parent / "figures" / "mine.png"
+    other_picture.touch()
     before = page.read_bytes()
     refused = run_mm(*words, "--overwrite", "--title", "another")
-    assert refused.exit_code == 1 and "holds mine.png: this report does not write that" in refused.stderr
-    assert page.read_bytes() == before and earlier.exists()
-    own.rename(page.parent / "mine.png")
+    assert refused.exit_code == 1 and "holds mine.png, which this report does not write" in refused.stderr
+    assert page.read_bytes() == before and other_picture.exists()
+    other_picture.rename(page.parent / "mine.png")
     assert run_mm(*words, "--overwrite").exit_code == 0
     assert {path.name for path in (page.parent / "figures").iterdir()} == set(told["figures"])
 
