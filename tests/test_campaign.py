@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -20,12 +20,12 @@ import pytest
 from tests.conftest import RunMm
 
 BIN = Path(sys.executable).parent
-NUM_KILLS = int(os.environ.get("MM_KILLS", "3"))
+NUM_KILLS = int(os.environ.get("MM_KILLS", "4"))
 SETTINGS = ("volumes.rows_per_shard=2",)
-VICTIMS = ("worker", "command", "cluster")
-"""In turn; of a cluster, chance chooses a process."""
+VICTIMS = ("beginning", "worker", "command", "cluster")
+"""In turn. The beginning is the command before a scan is on record; of a cluster, chance chooses a process."""
 MAX_RECEIPTS = 8
-"""After which something is killed, of many more."""
+"""After which something is killed later than in the beginning, of many more."""
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -82,9 +82,29 @@ def wait_for_receipts(root: Path, num: int, command: subprocess.Popen[str]) -> b
     return command.poll() is None
 
 
+def wait_for_store(root: Path, command: subprocess.Popen[str]) -> bool:
+    """Wait until a command makes the store, before scans are read; return whether it has not ended before."""
+    while command.poll() is None and not (root / "volumes.zarr").exists():
+        time.sleep(0.01)
+    return command.poll() is None
+
+
 def workers_of(command: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(command.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(command.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it may have ended just now
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def kill_one(processes: list[psutil.Process], rng: random.Random) -> bool:
+    """Kill one of these processes; return whether one had not ended."""
+    for process in rng.sample(processes, len(processes)):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            return True
+    return False
 
 
 def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
@@ -100,9 +120,14 @@ def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
                 command.kill()
     else:
         command = start_ingest(root, "--workers", "2")
-        if wait_for_receipts(root, num_receipts, command):
-            (command if victim == "command" else rng.choice(workers_of(command))).kill()
-            kills.append(victim)
+        if victim == "beginning":
+            is_running = wait_for_store(root, command)
+        else:
+            is_running = wait_for_receipts(root, num_receipts, command)
+        if is_running:
+            victims = workers_of(command) if victim == "worker" else [psutil.Process(command.pid)]
+            if kill_one(victims, rng):
+                kills.append(victim)
     _, messages = command.communicate(timeout=300)
     assert "Traceback" not in messages, messages
     return command.returncode == 0
@@ -113,12 +138,10 @@ def live(root: Path, rng: random.Random, kills: list[str]) -> bool:
 def test_random_kills_and_reruns_end_in_the_same_bytes(
     tmp_path: Path, make_study: Callable[..., Path], run_mm: RunMm
 ) -> None:
-    def finish(root: Path) -> dict[str, str]:
-        result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
-        assert result.exit_code == 0, result.output
-        return store_bytes(root)
-
-    expected = finish(make_study(tmp_path / "whole", *SETTINGS))
+    whole = make_study(tmp_path / "whole", *SETTINGS)
+    result = run_mm("--study", whole, "ingest", "ukb", "--workers", 0)
+    assert result.exit_code == 0, result.output
+    expected = store_bytes(whole)
     rng = random.Random(11)
     kills: list[str] = []
     num_studies = 0
@@ -127,5 +150,8 @@ def test_random_kills_and_reruns_end_in_the_same_bytes(
         is_finished = False
         while not is_finished and len(kills) < NUM_KILLS:
             is_finished = live(root, rng, kills)
-        assert finish(root) == expected
+        again = start_ingest(root, "--workers", "2")
+        _, messages = again.communicate(timeout=600)
+        assert again.returncode == 0, messages
+        assert store_bytes(root) == expected
         num_studies += 1

@@ -15,7 +15,7 @@ from mmstudy.comparison.sign_flips import p_values
 from mmstudy.sweep.cells import Cell
 from tests.mmstudy.comparison.made_up import MadeUp, Values, score_row, table
 
-NUM_STUDIES, NUM_WHOLE_STUDIES, N = 200, 50, 400
+NUM_STUDIES, NUM_WHOLE_STUDIES, N = 200, 200, 400
 NUM_NULL, NUM_PLANTED, NUM_PEOPLE = 24, 8, 300
 SURELY = 0.999
 """Of a study whose promise is kept, how often the margin holds."""

@@ -1,9 +1,9 @@
-"""Workers of a sweep as tasks of a real Dask cluster on this machine."""
+"""Workers of a sweep as tasks: of a real Dask cluster on this machine, and with processes and tasks that are played."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,16 +173,21 @@ def test_what_cannot_be_shown_of_a_sweep_stops_no_worker_and_is_told_at_the_end(
     own_study: Study, order: WorkerOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = find_sweep(own_study.layout, order.sweep)
-    looked = Event()
+    looks: list[Future[None]] = []
+
+    class Threads(ThreadPoolExecutor):
+        def submit(self, *given: Any) -> Future[Any]:  # type: ignore[override]
+            looks.append(super().submit(*given))
+            return looks[-1]
 
     def look() -> None:
-        looked.set()
         raise TrainError("The disk cannot be read.")
 
     def run_tasks_here(task: Callable[[WorkerOrder], str], orders: Sequence[WorkerOrder], **_: Any) -> Iterator[str]:
-        assert looked.wait(60)
+        assert isinstance(looks[0].exception(timeout=60), TrainError)  # the look has failed before a task begins
         yield from map(task, orders)
 
+    monkeypatch.setattr(cluster, "ThreadPoolExecutor", Threads)
     monkeypatch.setattr(cluster, "run_tasks", run_tasks_here)
     with pytest.raises(TrainError, match="The disk cannot be read"):
         run_on_cluster(own_study, sweep, LocalPool(processes=1), 1, {"device": "cpu"}, look)

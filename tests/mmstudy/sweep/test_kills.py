@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import RunMm
+from tests.test_kill import path_behind
 
 JOBS = 9
 """A trunk, two heads on its embeddings, two networks without volumes, four baselines."""
@@ -24,12 +25,29 @@ SWEEP = (
     *("--method", "frozen"),
     *("--epochs", "3", "--device", "cpu", "--checkpoint-minutes", "0.0001", "--workers", "2"),
 )
+WAITS_BEFORE_STATE = """
+import os
+import time
+import mmstudy.sweep.state as state
+
+write = state.write_state
+
+def write_or_wait(sweep, job, new):
+    if new.outcome == "finished":
+        open(os.environ["MM_TEST_WAITING"], "w").close()
+        time.sleep(600)
+    write(sweep, job, new)
+
+state.write_state = write_or_wait
+"""
+"""A sitecustomize.py, which every interpreter runs: workers wait between a run's end and the state that tells it."""
 
 
-def start(root: Path) -> subprocess.Popen[str]:
+def start(root: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a sweep, in a process group of its own."""
     words = [sys.executable, "-P", "-m", "cli", "--study", str(root), *SWEEP, "--json"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, env={**os.environ, **environment}, start_new_session=True, **pipes)
 
 
 def descendants(pid: int) -> list[int]:
@@ -65,6 +83,13 @@ def count_ended(root: Path) -> int:
     return sum(state["outcome"] != "begun" for state in states_of(root))
 
 
+def untold_runs(root: Path) -> dict[Path, bytes]:
+    """Return the metrics of runs that are finished and whose job's state does not tell it yet."""
+    begun = [state["run_id"] for state in states_of(root) if state["outcome"] == "begun"]
+    metrics = [root / "runs" / run / "metrics.json" for run in begun if run]
+    return {path: path.read_bytes() for path in metrics if path.exists()}
+
+
 def is_under_way(root: Path) -> bool:
     """Return whether a run is between its first checkpoint and its end."""
     begun = (root / "runs" / state["run_id"] for state in states_of(root) if state["outcome"] == "begun")
@@ -88,7 +113,9 @@ def results_of(root: Path) -> dict[str, Any]:
 def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_results(
     study: Path, run_mm: RunMm, tmp_path: Path
 ) -> None:
-    """Kills all while the sweep is begun, a worker, the command, and all again; the last attempt is left to end."""
+    """Kills all while the sweep is begun, a worker, the command, all again, and all between a run's end and the state
+    that tells it; the last attempt is left to end.
+    """
     straight, killed = (Path(shutil.copytree(study, tmp_path / name)) for name in ("straight", "killed"))
     result = run_mm("--study", straight, *SWEEP, "--json")
     assert result.exit_code == 0, result.output
@@ -114,9 +141,21 @@ def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_results(
     process.communicate()
     assert count_ended(killed) < JOBS
 
+    hook, waiting = tmp_path / "hook" / "sitecustomize.py", tmp_path / "waiting"
+    hook.parent.mkdir()
+    hook.write_text(WAITS_BEFORE_STATE)
+    process = start(killed, PYTHONPATH=path_behind(hook.parent), MM_TEST_WAITING=str(waiting))
+    wait_until(waiting.exists, process)
+    kill([process.pid, *descendants(process.pid)])
+    process.communicate()
+    untold = untold_runs(killed)
+    assert untold
+
     process = start(killed)
-    _, messages = process.communicate()
+    output, messages = process.communicate()
     assert process.returncode == 0, messages
+    assert json.loads(output)["finished"] == JOBS
+    assert {path: path.read_bytes() for path in untold} == untold  # not trained a second time
     assert results_of(killed) == results_of(straight)
     runs = {path.name for path in (killed / "runs").iterdir()}
     assert len(runs) == JOBS

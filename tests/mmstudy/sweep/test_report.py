@@ -55,6 +55,14 @@ def reported(finished: Path, tmp_path: Path) -> Study:
 
 
 @pytest.fixture
+def page(reported: Study) -> Path:
+    """Where a report is to lie in the study, in a folder that is there."""
+    page = reported.layout.root / "report" / "report.html"
+    page.parent.mkdir()
+    return page
+
+
+@pytest.fixture
 def withdraw_one(reported: Study, run_mm: RunMm, tmp_path: Path) -> Callable[[], None]:
     """Let one participant withdraw."""
     withdrawn = tmp_path / "withdrawn.txt"
@@ -79,20 +87,28 @@ def write_other_table(folder: Path) -> Path:
     return path
 
 
-def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
-    reported: Study, run_mm: RunMm, tmp_path: Path, withdraw_one: Callable[[], None]
+def test_a_report_links_to_the_page_of_the_one_run_that_has_one(reported: Study, page: Path, run_mm: RunMm) -> None:
+    root = reported.layout.root
+    with_page, *without = sorted(metrics.parent.name for metrics in reported.layout.runs.glob("*/metrics.json"))
+    (reported.layout.runs / with_page / "report.html").touch()
+    result = run_mm("--study", root, "report", "--output", page)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    runs = embedded(text)["runs"]
+    assert dict(zip(runs["name"], runs["page"], strict=True)) == {
+        with_page: f"../runs/{with_page}/report.html",
+        **dict.fromkeys(without),
+    }
+    assert len(without) == 3 and str(root) not in text
+
+
+def test_another_table_is_beside_a_written_and_a_live_report_if_it_has_a_target_of_theirs(
+    reported: Study, page: Path, run_mm: RunMm, tmp_path: Path
 ) -> None:
     root, other = reported.layout.root, write_other_table(tmp_path)
-    page = root / "report" / "report.html"
-    page.parent.mkdir()
-    words = ("--study", root, "report", "--beside", other, "--output", page, "--figures", "--json")
-    result = run_mm(*words)
+    result = run_mm("--study", root, "report", "--beside", other, "--output", page, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert (told["models"], told["targets"]) == (4, 1)
-    assert {path.name for path in (page.parent / "figures").iterdir()} == set(told["figures"])
-    assert {"distributions.png", "beside-separate-fusion.csv"} <= set(told["figures"])
-    assert "1 cell of 1 target." in told["beside"][0]
+    assert "1 cell of 1 target." in json.loads(result.stdout)["beside"][0]
 
     beside = read_other_table(other, study_dictionary(reported), ["age"])
     with closing(
@@ -104,13 +120,18 @@ def test_a_sweep_is_reported_and_what_shows_its_people_goes_with_a_withdrawal(
     refused = run_mm("--study", root, "report", "--beside", strange, "--serve")
     assert "no target of this report" in complaint(refused, exit_code=2)
 
-    text = page.read_text(encoding="utf-8")
-    assert str(root) not in text
-    runs = embedded(text)["runs"]
-    assert len(runs["name"]) == 4
-    for run, address in zip(runs["name"], runs["page"], strict=True):
-        has_page = (root / "runs" / run / "report.html").is_file()
-        assert address == (f"../runs/{run}/report.html" if has_page else None)
+
+def test_page_and_figures_are_overwritten_beside_no_file_of_others_and_go_with_a_withdrawal(
+    reported: Study, page: Path, run_mm: RunMm, tmp_path: Path, withdraw_one: Callable[[], None]
+) -> None:
+    root, other = reported.layout.root, write_other_table(tmp_path)
+    words = ("--study", root, "report", "--beside", other, "--output", page, "--figures", "--json")
+    result = run_mm(*words)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["models"], told["targets"]) == (4, 1)
+    assert {path.name for path in (page.parent / "figures").iterdir()} == set(told["figures"])
+    assert {"distributions.png", "beside-separate-fusion.csv"} <= set(told["figures"])
 
     other_picture = page.parent / "figures" / "mine.png"
     other_picture.touch()
