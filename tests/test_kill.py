@@ -13,8 +13,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.conftest import RunMm
+
 MM = Path(sys.executable).with_name("mm")
 RECEIPTS = Path("receipts") / "scans.jsonl"
+OF_T1 = ("volumes.modalities=['t1']", "connectivity.enabled=false", "volumes.rows_per_shard=4")
 
 
 def store_bytes(root: Path) -> dict[str, str]:
@@ -61,7 +64,7 @@ scan.load_scan = wait_or_load
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stopped_ingest_goes_on_to_the_same_bytes(
-    stop: signal.Signals, tmp_path: Path, make_study: Callable[..., Path], study: Path, release: Path
+    stop: signal.Signals, tmp_path: Path, make_study: Callable[..., Path], study: Path, release: Path, run_mm: RunMm
 ) -> None:
     root = make_study(tmp_path / "study")
     (tmp_path / "sitecustomize.py").write_text(ENDLESS_SCAN)
@@ -80,10 +83,9 @@ def test_a_stopped_ingest_goes_on_to_the_same_bytes(
     if stop == signal.SIGINT:
         assert messages.splitlines()[-1].startswith("error: Interrupted.")
 
-    for words in (("ingest", "ukb", "--workers", "2"), ("precompute-augs", "--copies", "2", "--workers", "2")):
-        again = start(root, *words)
-        _, messages = again.communicate(timeout=300)
-        assert again.returncode == 0, messages
+    for words in (("ingest", "ukb"), ("precompute-augs", "--copies", 2)):
+        again = run_mm("--study", root, *words, "--workers", 0)
+        assert again.exit_code == 0, again.output
     assert store_bytes(root) == store_bytes(study)
 
 
@@ -103,27 +105,29 @@ scan.load_scan = crash_or_load
 
 
 def test_a_scan_that_brings_its_process_down_costs_itself_alone(
-    tmp_path: Path, make_study: Callable[..., Path], study: Path, release: Path
+    tmp_path: Path, make_study: Callable[..., Path], release: Path, run_mm: RunMm
 ) -> None:
-    stored = scan_status(study, "t1")
+    def ingest_here(root: Path) -> None:
+        result = run_mm("--study", root, "ingest", "ukb", "--workers", 0)
+        assert result.exit_code == 0, result.output
+
+    whole, root = (make_study(tmp_path / name, *OF_T1) for name in ("whole", "study"))
+    ingest_here(whole)
+    stored = scan_status(whole, "t1")
     victim = sorted(release.rglob("*_20252_2_0.zip"))[3]
     (tmp_path / "sitecustomize.py").write_text(CRASHING_SCAN)
-    root = make_study(tmp_path / "study")
-    environment = {**os.environ, "PYTHONPATH": path_behind(tmp_path), "MM_TEST_CRASHING": victim.name}
-    command = [str(MM), "--study", str(root), "ingest", "ukb", "--workers", "2"]
-    ingest = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert ingest.returncode == 0, ingest.stderr
+    environment = {"PYTHONPATH": path_behind(tmp_path), "MM_TEST_CRASHING": victim.name}
+    process = start(root, "ingest", "ukb", "--workers", "2", **environment)
+    _, messages = process.communicate(timeout=300)
+    assert process.returncode == 0, messages
     after = scan_status(root, "t1")
     assert set(after.values()) == {*stored.values(), "crashed-worker"}
     changed = {sample_id for sample_id in stored if after[sample_id] != stored[sample_id]}
     assert [after[sample_id] for sample_id in changed] == ["crashed-worker"]
 
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert again.returncode == 0, again.stderr
+    ingest_here(root)
     assert scan_status(root, "t1") == stored
-    assert {n: b for n, b in store_bytes(root).items() if "augmented" not in n} == {
-        n: b for n, b in store_bytes(study).items() if "augmented" not in n
-    }
+    assert store_bytes(root) == store_bytes(whole)
 
 
 def scan_status(root: Path, modality: str) -> dict[str, str]:
