@@ -79,4 +79,16 @@ def _synthesise(destination: Path, settings: Mapping[str, Any], workers: int, as
 
     with show_progress("visits") as on_progress:
         summary = asdict(write_release(destination, SynthConfig(**settings), workers=workers, on_progress=on_progress))
-    report(as_json, summary, [f"Wrote {destination}: {sentence(summary)}."])
+    report(as_json, summary, [f"Wrote {destination}: {sentence(_by_field(summary))}."])
+
+
+def _by_field(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts with a count of its own for each bulk field.
+
+    >>> _by_field({"visits": 9, "scans": {"20252": 8, "20253": 7}})
+    {'visits': 9, 'scans of 20252': 8, 'scans of 20253': 7}
+    """
+    counts: dict[str, Any] = {}
+    for name, value in summary.items():
+        counts |= {f"{name} of {field}": n for field, n in value.items()} if isinstance(value, dict) else {name: value}
+    return counts

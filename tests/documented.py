@@ -44,3 +44,19 @@ def named_commands(page: str) -> Iterator[list[str]]:
     """Yield the words behind `mm` of each command that the text names between backticks."""
     for found in re.findall(r"`mm ([^`]+)`", _BLOCK.sub("", page)):
         yield found.split()
+
+
+_HERE = re.compile(r".*<<'(\w+)'")
+
+
+def statements(block: str) -> Iterator[str]:
+    """Yield what a shell is told in a block, one after the other: lines that go on are joined, comments left out."""
+    lines = iter(block.replace("\\\n", " ").splitlines())
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if here := _HERE.match(line):
+            content = [line, *iter(lambda: next(lines), here[1]), here[1]]
+            yield "\n".join(content)
+        else:
+            yield line
