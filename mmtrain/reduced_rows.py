@@ -145,7 +145,7 @@ def _complete(
 def _read(task: Task, positions: NDArray[np.int64], clock: WaitClock) -> NDArray[np.float32]:
     """Return the only input of samples, reduced, shape (N, D)."""
     side, numbers_ND, start = coarse_side(task.shape), None, 0
-    num_batches = -(-len(positions) // task.config.optimisation.batch_size)
+    num_batches = -(-len(positions) // len(task.channels))
     batches = np.array_split(positions, num_batches) if num_batches else []
     requests = [request_samples(task.cohort, of_batch) for of_batch in batches]
     for batch in clock.watch(stream_task(task, requests)):

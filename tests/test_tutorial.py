@@ -15,7 +15,7 @@ import tomlkit
 from tests.conftest import RunMm
 from tests.documented import blocks, read_page, statements
 
-SMALL = {"PEOPLE": "40", "VOXEL_MM": "4", "COPIES": "1"}
+SMALL = {"PEOPLE": "36", "VOXEL_MM": "4", "COPIES": "1", "NEW": "4"}
 """In place of the values of variables in the tutorial."""
 SMALL_SWEEP = {
     "targets": ["age", "Hb"],
@@ -23,6 +23,10 @@ SMALL_SWEEP = {
     "train": {"epochs": 1, "channels": [2, 2]},
 }
 """In place of the settings of its sweep.toml; all others stay."""
+
+
+IN_THIS_PROCESS = ("synth", "ingest", "precompute-augs", "predict", "withdraw")
+"""Commands that get `--workers 0`: processes that only begin cost more than this cohort."""
 
 
 @dataclass
@@ -44,7 +48,8 @@ class Shell:
         if not text.startswith("mm "):
             subprocess.run(["bash", "-euc", text], cwd=self.folder, check=True)
             return
-        result = self.run_mm(*shlex.split(text, comments=True)[1:])
+        words = shlex.split(text, comments=True)[1:]
+        result = self.run_mm(*words, *(("--workers", 0) if words[0] in IN_THIS_PROCESS else ()))
         assert result.exit_code == 0, f"{text}\n{result.output}"
         self.printed[text] = result.stdout
 
@@ -53,3 +58,27 @@ def make_sweep_small(path: Path) -> None:
     settings = tomllib.loads(path.read_text())
     train = settings.get("train", {}) | SMALL_SWEEP["train"]
     path.write_text(tomlkit.dumps(settings | SMALL_SWEEP | {"train": train}))
+
+
+def run_of_best(study: Path, target: str) -> str:
+    """Return the run of the best set of a target by validation, as the pane of the report names it."""
+    best = pl.read_csv(study / "sweeps" / "sweep" / "results" / "best.csv").row(
+        by_predicate=(pl.col("target") == target) & (pl.col("method") == "frozen"), named=True
+    )
+    runs = pl.read_parquet(study / "sweeps" / "sweep" / "results" / "results.parquet")
+    of_best = runs.filter(pl.col("cell") == best["cell"], pl.col("method") == "frozen")
+    return str(of_best["run_id"].item())
+
+
+def test_every_command_of_the_tutorial_runs(
+    run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = Shell(tmp_path, run_mm, values=dict(SMALL))
+    for block in blocks(read_page("tutorial.md")):
+        for statement in statements(block):
+            if statement.startswith("RUN="):
+                shell.values["RUN"] = run_of_best(tmp_path / "study", "age")
+            shell.type(statement)
+            if "> sweep.toml" in statement:
+                make_sweep_small(tmp_path / "sweep.toml")

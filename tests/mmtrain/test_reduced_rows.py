@@ -80,6 +80,10 @@ def test_a_run_comes_to_the_same_whatever_was_kept_before(study: TinyStudy, mode
         assert_same(run, fitted(study, None, without, model=model, inputs=inputs, **settings))
 
 
+def test_a_cohort_may_be_smaller_than_a_batch(study: TinyStudy) -> None:
+    assert_same(fitted(study, None, batch_size=40, inputs=("t1",)), fitted(study, None, batch_size=4, inputs=("t1",)))
+
+
 def test_every_row_is_read_once_by_a_process(study: TinyStudy, reads: list[int]) -> None:
     kept = Kept()
     fitted(study, kept, [5, 39], inputs=("t1",))
