@@ -15,9 +15,9 @@ from playwright.sync_api import Page, sync_playwright
 
 SIZE = {"width": 1280, "height": 860}
 """Of the window, in CSS pixels."""
-SCALE = 1.5
+SCALE = 1
 """Pixels of a picture for each of them."""
-TARGET = "Age"
+TARGET = "age"
 """Whose models are shown."""
 
 

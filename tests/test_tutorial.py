@@ -1,6 +1,5 @@
 """The tutorial runs from its first command to its last, with its cohort and its models made small."""
 
-import json
 import re
 import shlex
 import subprocess
@@ -63,16 +62,14 @@ def make_sweep_small(path: Path) -> None:
 def run_of_best(study: Path, target: str) -> str:
     """Return the run of the best set of a target by validation, as the pane of the report names it."""
     best = pl.read_csv(study / "sweeps" / "sweep" / "results" / "best.csv").row(
-        by_predicate=(pl.col("target") == target) & (pl.col("method") == "frozen"), named=True
+        by_predicate=(pl.col("target") == target) & (pl.col("method") == "separate"), named=True
     )
     runs = pl.read_parquet(study / "sweeps" / "sweep" / "results" / "results.parquet")
-    of_best = runs.filter(pl.col("cell") == best["cell"], pl.col("method") == "frozen")
+    of_best = runs.filter(pl.col("cell") == best["cell"], pl.col("method") == "separate")
     return str(of_best["run_id"].item())
 
 
-def test_every_command_of_the_tutorial_runs(
-    run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_of_the_tutorial_runs(run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shell = Shell(tmp_path, run_mm, values=dict(SMALL))
     for block in blocks(read_page("tutorial.md")):
