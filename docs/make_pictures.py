@@ -7,27 +7,32 @@ Needs playwright and a Chromium, as the tests of the page do. The report lies wh
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-SIZE = {"width": 1280, "height": 860}
-"""Of the window, in CSS pixels."""
-SCALE = 1
+SIZE, WIDE = {"width": 1280, "height": 860}, {"width": 1900, "height": 1180}
+"""Of the window, in CSS pixels; the wide one is for the pane."""
+SCALE = 1.5
 """Pixels of a picture for each of them."""
+TABS = ("graph", "grid", "inputs")
 TARGET = "age"
-"""Whose models are shown."""
+"""Whose models the pane shows."""
 
 
 def main(report: Path) -> None:
     """Write every picture beside this script."""
     with browser_page(report.resolve().as_uri()) as page:
-        for name, show in PICTURES.items():
-            show(page)
+        for tab in TABS:
+            page.locator(f"#tab-{tab}").click()
             page.evaluate("scrollTo(0, 0)")
-            page.screenshot(path=Path(__file__).with_name(f"{name}.png"), animations="disabled")
+            page.screenshot(path=picture(tab))
+        page.set_viewport_size(WIDE)
+        page.locator("#tab-grid").click()
+        page.locator("#panel-grid").get_by_role("button", name=TARGET, exact=True).click()
+        page.locator("#panel-grid .pane").screenshot(path=picture("target"))
 
 
 @contextmanager
@@ -42,23 +47,10 @@ def browser_page(address: str) -> Iterator[Page]:
         browser.close()
 
 
-def show_tab(page: Page, name: str) -> None:
-    """Show a tab."""
-    page.locator(f"#tab-{name}").click()
+def picture(name: str) -> Path:
+    """Return where a picture is written."""
+    return Path(__file__).with_name(f"tutorial-{name}.png")
 
-
-def show_target(page: Page) -> None:
-    """Show all models of a target in the pane of the grid."""
-    show_tab(page, "grid")
-    page.locator("#panel-grid").get_by_role("button", name=TARGET, exact=True).click()
-
-
-PICTURES: dict[str, Callable[[Page], None]] = {
-    "tutorial-graph": lambda page: show_tab(page, "graph"),
-    "tutorial-grid": lambda page: show_tab(page, "grid"),
-    "tutorial-target": show_target,
-    "tutorial-inputs": lambda page: show_tab(page, "inputs"),
-}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

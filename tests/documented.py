@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SHELL = ("", "bash")
 """Languages of blocks that are typed into a shell."""
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_COMMAND = re.compile(r"(?:^|\bdo |^\w+=\S+ |--no-python )mm (.*)")
+_COMMAND = re.compile(r"(?:^|\bdo |^\w+=\S+ |--no-python |^timeout \S+ \S+ |^srun )mm (.*)")
 _END = re.compile(r"\s{2,}|\s#|\s[|>]|;")
 
 
