@@ -11,3 +11,15 @@ def sentence(counts: Mapping[str, Any]) -> str:
     '80 train, 3 left out'
     """
     return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+
+
+def duration(hours: float) -> str:
+    """Return a time as words, in the unit that suits it.
+
+    >>> [duration(hours) for hours in (0.02, 0.5, 3658.94)]
+    ['1.2 minutes', '30 minutes', '3,658.9 hours']
+    """
+    minutes = 60 * hours
+    if abs(minutes) < 10:
+        return f"{minutes:.1f} minutes"
+    return f"{minutes:.0f} minutes" if abs(hours) < 2 else f"{hours:,.1f} hours"

@@ -32,6 +32,7 @@ from mmstudy.comparison.optimism import OPTIMISM, optimism_intervals
 from mmstudy.comparison.paired import PAIRED, compare_pairs
 from mmstudy.comparison.published_table import METHOD as PUBLISHED
 from mmstudy.comparison.totals import TIMED, TRUNK, hours_by_set, total_hours
+from mmstudy.wording import duration
 from mmtrain.errors import TrainError
 
 EACH_ITS_OWN = (
@@ -132,7 +133,7 @@ def compare(
     notes += [*incomplete, *(f"{name} is in no table. {why}" for name, why in refused.items())]
     trunks = TIMED.to_frame() if trunks is None else trunks
     if trunk_hours := total_hours(trunks):
-        notes.append(f"{trunk_hours:,.1f} hours of the training are those of trunks, which models share.")
+        notes.append(f"{duration(trunk_hours)} of the training are those of trunks, which models share.")
     if (best["chosen_on"] == "test").any():
         notes.insert(0, ON_TEST)
     if each_its_own:

@@ -29,6 +29,7 @@ from mmtrain.metrics.metric import Values
 CONTINUOUS, BINARY = "continuous", "binary"
 MAIN = {CONTINUOUS: "r2", BINARY: "balanced_accuracy"}
 """The metric that cells are compared by, of each kind of target."""
+MAIN_TITLES = {CONTINUOUS: "R²", BINARY: "balanced accuracy"}
 METRICS = {CONTINUOUS: ("r2", "mae"), BINARY: ("balanced_accuracy", "auc")}
 """The main metric first."""
 

@@ -13,6 +13,7 @@ from mmstudy.comparison.scores import choose_rows
 from mmstudy.dictionary import study_dictionary
 from mmstudy.sweep.directory import SweepDirectory
 from mmstudy.sweep.results import require_results, served_cells, timed_trunks
+from mmstudy.sweep.settings import FROZEN_METHOD
 from mmstudy.sweep.stored_plan import read_plan
 
 Chosen = Mapping[str, Sequence[str]]
@@ -58,5 +59,5 @@ def compare_sweep(
     require_results(sweep, plan, served, warn)
     scores = choose_rows(scores_of_runs(served, study_dictionary(study)), chosen)
     reader = RunPredictions({of.result.run_id: of.result.directory for of in served})
-    trunks = timed_trunks(study, sweep, plan)
+    trunks = timed_trunks(study, sweep, plan) if (scores["method"] == FROZEN_METHOD).any() else None
     return compare(scores, reader, each_its_own=plan.settings.each_its_own, trunks=trunks)

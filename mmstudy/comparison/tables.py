@@ -9,6 +9,7 @@ from mmstudy.comparison.compare import Comparison
 from mmstudy.comparison.families import FALSE_DISCOVERIES, FOUND
 from mmstudy.comparison.flags import FLAGS
 from mmstudy.results.published import inputs_in_words
+from mmstudy.wording import duration
 
 
 def comparison_lines(comparison: Comparison) -> list[Any]:
@@ -30,7 +31,7 @@ def comparison_lines(comparison: Comparison) -> list[Any]:
         )
     if comparison.paired.height:
         lines.append(_found(comparison.paired))
-    lines.append(f"{comparison.hours_in_all:,.1f} hours of training in all.")
+    lines.append(f"{duration(comparison.hours_in_all)} of training in all.")
     return lines
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from mmstudy.comparison.best import best_sets
 from mmstudy.comparison.contenders import find_contenders
-from mmstudy.comparison.contributions import BINARY, CONTINUOUS
+from mmstudy.comparison.contributions import MAIN_TITLES
 from mmstudy.comparison.drawing.sets import elements_in_order, title_of
 from mmstudy.comparison.elements import Elements, elements_of
 from mmstudy.report.beside_cautions import Settings, cautions_of, cautions_of_target
@@ -27,7 +27,6 @@ from mmstudy.report.other_table import OtherTable
 from mmstudy.sweep.grid import InputSet
 
 CellKey: TypeAlias = tuple[str, Elements]
-_METRICS = {CONTINUOUS: "R²", BINARY: "balanced accuracy"}
 _NOT_THERE = "the target is in one alone"
 _OTHER_KIND = "the target is continuous in one and binary in the other"
 _OTHER_SETS = "the target is in both, the set of inputs in one alone"
@@ -134,7 +133,7 @@ def _series_columns(cells: Columns, names: Names, models: Columns, table: str) -
 def _mean_sentences(cells: Columns, rows: Sequence[int], targets: Sequence[int], names: Names) -> Iterator[str]:
     """Say the mean difference of each kind of target: those of R² and of balanced accuracy have no common mean."""
     kinds = [of.kind for of in names.targets.values()]
-    for kind, metric in _METRICS.items():
+    for kind, metric in MAIN_TITLES.items():
         of_kind = [row for row, target in zip(rows, targets, strict=True) if kinds[target] == kind]
         if of_kind:
             yield f" Mean difference of {metric}: {_signed(_mean(cells, of_kind))} ({counted(len(of_kind), 'cell')})."

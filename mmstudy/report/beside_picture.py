@@ -5,14 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from mmstudy.comparison.contributions import BINARY, CONTINUOUS
+from mmstudy.comparison.contributions import BINARY, CONTINUOUS, MAIN_TITLES
 from mmstudy.comparison.drawing.pictures import DrawnTable, series_name
 from mmstudy.comparison.drawing.sheet import Sheet, new_sheet
 from mmstudy.report.graph_picture import LOOKS
 from mmtrain.drawing.figures import DASHED, GREY
 
 Content = Mapping[str, Any]
-_TITLES = {CONTINUOUS: "R²", BINARY: "balanced accuracy"}
 _LOWEST = {CONTINUOUS: -0.2, BINARY: 0.4}
 """Of the axes: what is lower is drawn at their end, so that one bad model does not press all others together."""
 _SIDE, _LEFT, _HEAD, _FOOT, _GAP = 3.1, 0.6, 0.75, 0.85, 0.75
@@ -61,7 +60,7 @@ def _table_of(content: Content, series: int) -> pl.DataFrame:
 
 
 def _draw(table: pl.DataFrame, title: str, other: str) -> Any:
-    kinds = [kind for kind in _TITLES if (table["kind"] == kind).any()]
+    kinds = [kind for kind in MAIN_TITLES if (table["kind"] == kind).any()]
     domains = table["domain"].unique(maintain_order=True).to_list()
     width = _LEFT + len(kinds) * (_SIDE + _GAP)
     told = "a point: a target and a set of inputs; open: predicts one class, here or there; no difference is tested"
@@ -86,7 +85,8 @@ def _draw_panel(sheet: Sheet, left: float, table: pl.DataFrame, kind: str, domai
             x, y = (of[name].clip(low, high).to_list() for name in ("other_score", "score"))
             axes.scatter(x, y, facecolors=face, alpha=0.75, zorder=2, **style)
         axes.scatter([], [], s=_AREA, marker=form, color=colour, label=domain)
-    axes.set(xlim=(low, high), ylim=(low, high), xlabel=f"{_TITLES[kind]} there", ylabel=f"{_TITLES[kind]} here")
+    title = MAIN_TITLES[kind]
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel=f"{title} there", ylabel=f"{title} here")
     axes.tick_params(length=2)
     axes.spines[["top", "right"]].set_visible(False)
 

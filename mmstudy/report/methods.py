@@ -15,6 +15,7 @@ from mmstudy.comparison.best import VALIDATION
 from mmstudy.report.data import NOT_SHOWN, shown_counts
 from mmstudy.report.facts import StudyFacts
 from mmstudy.sweep.settings import BASELINE_METHOD
+from mmstudy.wording import duration
 from mmtrain.metrics.bootstrap import NUM_DRAWS
 
 Content = Mapping[str, Any]
@@ -115,7 +116,7 @@ def _models(content: Content) -> str:
         for of, count in zip(series, counts, strict=True)
     ]
     hours = content["about"]["hours"]
-    took = f" Training took {hours:,.1f} hours in all." if hours else ""
+    took = f" Training took {duration(hours)} in all." if hours else ""
     return f"Models that are compared: {'; '.join(parts)}.{took}"
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mmstudy.comparison.contributions import MAIN, MAIN_TITLES
 from mmstudy.comparison.drawing.sets import title_of
 from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.comparison.mixed_models import INTERCEPT
@@ -64,7 +65,7 @@ def _draw_panel(axes: Any, frame: pl.DataFrame, ends: tuple[float, float]) -> No
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-_OUTCOMES = {"balanced_accuracy": "balanced accuracy", "r2": "R²"}
+_OUTCOMES = {MAIN[kind]: title for kind, title in MAIN_TITLES.items()}
 
 
 def _labels(terms: Sequence[str]) -> list[str]:

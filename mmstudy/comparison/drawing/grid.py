@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from mmstudy.comparison.contributions import BINARY, CONTINUOUS, MAIN_TITLES
 from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_sets
 from mmstudy.comparison.drawing.sheet import FONT_POINTS, Sheet, new_sheet
 from mmstudy.comparison.flags import FLAGS
@@ -23,8 +24,8 @@ _NARROWEST = 9.2
 """In inches: edge of a cell, margins, height of the title, between panels, height of a line of dots; width at least."""
 _SHADES = ("#f3f5f8", "#a9c6e8", "#2563a8", "#12233a")
 _NO_SCORE = "#ffffff"
-_KINDS = {"binary": ("balanced accuracy", 0.5), "continuous": ("R²", 0.0)}
-"""What the shades mean, and the score of the lightest; that of the darkest is 1."""
+_LOWEST = {BINARY: 0.5, CONTINUOUS: 0.0}
+"""The score of the lightest shade, by kind of target; that of the darkest is 1."""
 _DARK = 0.55
 """Of the shades, from which marks are white."""
 
@@ -106,11 +107,11 @@ def _height(panel: GridPanel) -> float:
 
 def _draw_scales(sheet: Sheet) -> None:
     """Draw what the shades mean, beside the title."""
-    for index, (label, lowest) in enumerate(_KINDS.values()):
+    for index, (kind, lowest) in enumerate(_LOWEST.items()):
         axes = sheet.axes(sheet.width - 3.6 + index * 1.75, sheet.height - 0.36, 1.4, 0.12)
         axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=shades())
         axes.set(yticks=[], xticks=[0, 63], xticklabels=[f"{lowest:g}", "1"])
-        axes.set_title(label, fontsize=FONT_POINTS, color=INK, pad=2)
+        axes.set_title(MAIN_TITLES[kind], fontsize=FONT_POINTS, color=INK, pad=2)
         axes.tick_params(length=0, labelsize=7, labelcolor=GREY)
         axes.spines[:].set_visible(False)
 
@@ -121,7 +122,7 @@ def _draw_panel(sheet: Sheet, panel: GridPanel, top: float) -> None:
     axes = sheet.axes(_LEFT, top - 0.22 - tall, wide, tall)
     sheet.write(panel.domain, sheet.height - top + 0.1, fontsize=9, weight="bold", color=INK)
     _draw_cells(axes, panel)
-    labels = [f"{name}  R²" if kind == "continuous" else name for name, kind in panel.targets]
+    labels = [f"{name}  {MAIN_TITLES[kind]}" if kind == CONTINUOUS else name for name, kind in panel.targets]
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlim=(-0.5, len(panel.sets) - 0.5), ylim=(len(labels) - 0.5, -0.5), xticks=[])
     axes.tick_params(length=0, labelcolor=INK)
@@ -137,7 +138,7 @@ def _draw_cells(axes: Any, panel: GridPanel) -> None:
 
     squares, colours, best = list[Rectangle](), list[Any](), list[Rectangle]()
     for line, (target, kind) in enumerate(panel.targets):
-        lowest = _KINDS[kind][1]
+        lowest = _LOWEST[kind]
         for column, of in enumerate(panel.sets):
             cell = panel.cells.get((target, of))
             if cell is None:

@@ -10,6 +10,7 @@ from mmstudy.comparison.drawing.sets import draw_sets, elements_in_order, sort_s
 from mmstudy.comparison.drawing.sheet import new_sheet
 from mmstudy.comparison.totals import MINUTES_OF_HOUR, each_run_once, mean_interval
 from mmstudy.sweep.grid import InputSet
+from mmstudy.wording import duration
 from mmtrain.drawing.figures import BLUE, ORANGE
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def draw_hours(results: pl.DataFrame, title: str, *, trunk_hours: float = 0.0) -
     width = max(_NARROWEST, _LEFT + _COLUMN * len(sets) + _RIGHT)
     height, wide = _HEAD + _POINTS + 0.3 + _BARS + 0.12 + lines + 0.1, width - _LEFT - _RIGHT
     total = sum(map(sum, by_set.values())) / MINUTES_OF_HOUR
-    told = f"points: models; bars: means with 95 % intervals; {total:,.1f} hours in all"
+    told = f"points: models; bars: means with 95 % intervals; {duration(total)} in all"
     if trunk_hours:
-        told += f", and {trunk_hours:,.1f} hours of trunks, which these models share"
+        told += f", and {duration(trunk_hours)} of trunks, which these models share"
     with new_sheet(width, height, title, told) as sheet:
         _draw_points(sheet.axes(_LEFT, height - _HEAD - _POINTS, wide, _POINTS), [by_set[of] for of in sets])
         _draw_totals(sheet.axes(_LEFT, lines + 0.22, wide, _BARS), [sum(by_set[of]) / MINUTES_OF_HOUR for of in sets])

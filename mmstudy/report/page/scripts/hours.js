@@ -10,10 +10,10 @@ function hoursParts() {
 }
 
 function totalsParts() {
-  const columns = [{ title: "Part", value: ({ what }) => what }, numberColumn("Hours", "hours", 1)];
+  const columns = [{ title: "Part", value: ({ what }) => what }, durationColumn("Time", "hours")];
   const rows = rowsOf(content.hour_totals);
   const rowClass = ({ what }) => (what === rows.at(-1).what ? "chosen" : null);
-  return [makeTable({ caption: "Hours of training: the last row is the sum of the others, up to rounding", columns, rows, rowClass })];
+  return [makeTable({ caption: "Time of training: the last row is the sum of the others, up to rounding", columns, rows, rowClass })];
 }
 
 function setsParts() {
@@ -35,7 +35,7 @@ function setsParts() {
       title: "Minutes of each model", value: ({ mean }) => mean,
       show: ({ set, mean, low, high }) => makeStrip(scale, { points: minutes.get(set) ?? [], low, high, middle: mean }),
     },
-    numberColumn("Hours in all", "hours", 1),
+    durationColumn("In all", "hours"),
   ];
   const [low, high] = scale.domain();
   return [
@@ -53,7 +53,7 @@ function trunksParts() {
     { title: "Volumes", value: (row) => row.inputs },
     numberColumn("Trunks", "num_trunks", 0),
     numberColumn("Mean minutes", "mean", 1),
-    numberColumn("Hours in all", "hours", 1),
+    durationColumn("In all", "hours"),
   ];
   return [
     make("h3", {}, "Trunks"),

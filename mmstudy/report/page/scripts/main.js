@@ -35,7 +35,7 @@ function showSummary() {
   const told = [
     `${number} models of ${targets.length} targets from ${sets.length} sets of inputs`,
     ...Object.entries(titles).filter(([name]) => flagged[name]).map(([name, title]) => `${flagged[name]} ${title}`),
-    `${numberText(about.hours, 1)} hours of training`,
+    `${durationText(about.hours)} of training`,
   ];
   document.getElementById("summary").textContent = `${told.join(" · ")}.`;
   document.getElementById("notes").replaceChildren(...about.notes.map((note) => make("li", {}, note)));

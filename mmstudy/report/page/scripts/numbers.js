@@ -36,6 +36,12 @@ function percentText(share) {
   return `${Math.round(share * 100)} %`;
 }
 
+/** Return a time in the unit that suits it. */
+function durationText(hours) {
+  const minutes = 60 * hours;
+  return Math.abs(hours) < 2 ? `${numberText(minutes, Math.abs(minutes) < 10 ? 1 : 0)} minutes` : `${numberText(hours, 1)} hours`;
+}
+
 /** Return the name of the score of a target. */
 function metricTitle(target) {
   return METRIC_TITLES[targets[target].metric] ?? targets[target].metric;

@@ -63,3 +63,8 @@ function sortRows(rows, valueOf, descending) {
 function numberColumn(title, name, decimals = 3) {
   return { title, isNumber: true, value: (row) => row[name], show: (row) => numberText(row[name], decimals) };
 }
+
+/** Return a column of times that are known in hours. */
+function durationColumn(title, name) {
+  return { title, isNumber: true, value: (row) => row[name], show: (row) => durationText(row[name]) };
+}
