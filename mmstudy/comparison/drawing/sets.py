@@ -6,6 +6,7 @@ Thirty-two names of sets cannot be read side by side; dots can, and what two set
 from collections.abc import Sequence
 from typing import Any
 
+from catalog.fields import REFERENCE_BLOCKS
 from mmbase.names import MODALITIES
 from mmstudy.comparison.elements import elements_of
 from mmstudy.sweep.grid import InputSet
@@ -17,10 +18,10 @@ _DOT = 16
 
 
 def elements_in_order(sets: Sequence[InputSet]) -> list[str]:
-    """Return every input and group of some sets: modalities first, then groups in the order they come in."""
+    """Return every input and group of some sets: modalities, groups as the reference orders them, then other groups."""
     found = {name for of in sets for name in elements_of(of.inputs, of.blocks)}
     blocks = dict.fromkeys(block for of in sets for block in of.blocks)
-    return [name for name in (*MODALITIES, *blocks) if name in found]
+    return [name for name in dict.fromkeys((*MODALITIES, *REFERENCE_BLOCKS, *blocks)) if name in found]
 
 
 def sort_sets(sets: Sequence[InputSet]) -> list[InputSet]:

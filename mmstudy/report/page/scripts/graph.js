@@ -81,7 +81,7 @@ function restyle(graph) {
     radiusOf,
     colourOf: ({ index }) => hueOf(groups[index]),
     widthOf: ({ relative }) => 0.4 + relative * (settings.width - 0.4),
-    labelOf: (node) => [...nodeLines(node.index), isFixed(node) ? "fixed" : ""].filter(Boolean).join(". "),
+    labelOf: (node) => sentences([...nodeLines(node.index), isFixed(node) ? "fixed" : ""]),
   });
   graph.drawing.svg.attr("aria-label", `Graph of ${targets.length} targets with ${graph.links.length} edges`);
   graph.whenRestyled();

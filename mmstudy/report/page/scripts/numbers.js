@@ -53,6 +53,11 @@ function scoreText(model) {
   return `${metricTitle(model.target)} ${numberText(model.score)}${interval && ` ${interval}`}`;
 }
 
+/** Return lines as sentences in a row, for those who hear them. */
+function sentences(lines) {
+  return lines.filter(Boolean).map((line) => `${line.replace(/\.$/, "")}.`).join(" ");
+}
+
 /** Return how a best model was chosen, as a sentence. */
 function choiceText(best) {
   if (best.chosen_on === "test") return "Chosen by the test score that is shown, which is therefore too good.";

@@ -151,9 +151,9 @@ def test_the_hours_of_series_and_trunks_are_told_with_their_sum(show: Show) -> N
     shown = show(small_content(), fragment="#time")
     tables = shown.page.locator("#panel-time table")
     totals = [line.split("\t") for line in tables.first.locator("tbody tr").all_inner_texts()]
-    assert totals == [["separate fusion", "0.9"], ["trunks", "0.6"], ["in all", "1.5"]]
+    assert totals == [["separate fusion", "54 minutes"], ["trunks", "36 minutes"], ["in all", "90 minutes"]]
     assert tables.first.locator("tr.chosen").inner_text().startswith("in all")
-    assert tables.nth(2).locator("tbody tr").all_inner_texts() == ["T1\t1\t36.0\t0.6"]
+    assert tables.nth(2).locator("tbody tr").all_inner_texts() == ["T1\t1\t36.0\t36 minutes"]
     without = show(small_content(trunks={"inputs": [], "num_trunks": [], "mean": [], "hours": []}), fragment="#time")
     assert without.page.locator("#panel-time table").count() == 2
 
