@@ -16,7 +16,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from isal.igzip import IGzipFile
+from isal import igzip
 from isal.isal_zlib import IsalError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
@@ -97,13 +97,13 @@ def encode_volume(data_XYZ: NDArray[Any], affine_44: Matrix44, dtype: DTypeLike)
     image = nib.Nifti1Image(voxels.astype(target), affine_44)
     image.set_sform(affine_44, code=1)
     image.set_qform(affine_44, code=1)
-    return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
+    return igzip.compress(image.to_bytes(), mtime=0)
 
 
 def _open_stream(content: bytes) -> io.BufferedIOBase:
     file = io.BytesIO(content)
     if content.startswith(_GZIP_MAGIC):
-        stream: io.BufferedIOBase = IGzipFile(fileobj=file, mode="rb")
+        stream: io.BufferedIOBase = igzip.IGzipFile(fileobj=file, mode="rb")
         return stream
     if _header_size(content) is None:
         found = f"the first bytes are {content[:4].hex()}" if content else "the file is empty"

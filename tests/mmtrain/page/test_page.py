@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from mmtrain.errors import TrainError
 from mmtrain.page import page as page_module
+from mmtrain.page import pictures
 from mmtrain.page.page import write_page
 from mmtrain.page.reading import find_state
 from mmtrain.run import RunDirectory, hold_run
@@ -44,6 +45,14 @@ def measured(run: RunDirectory) -> set[str]:
 def copy_of(run: RunDirectory, path: Path) -> RunDirectory:
     shutil.copytree(run.path, path)
     return RunDirectory(path)
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pictures blank where the claim is about words: to render them takes most of the time of a page."""
+    blank = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><g/></svg>'
+    monkeypatch.setattr(pictures, "to_svg", lambda _: blank)
+    monkeypatch.setattr(pictures, "to_png", lambda _: b"")
 
 
 @pytest.mark.parametrize("name", TITLES)
@@ -93,6 +102,7 @@ def test_equal_directories_give_equal_pages_and_pictures(runs: dict[str, RunDire
     assert {path.name: path.read_bytes() for path in (run.report, *run.plots.iterdir())} == before
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_page_loads_itself_again_only_while_the_run_is_training(tmp_path: Path) -> None:
     run = binary_run(tmp_path / "run", finished=False)
     write_page(run, "training")
@@ -112,6 +122,7 @@ def test_how_far_a_run_has_come_is_told_by_its_lock_and_its_metrics(tmp_path: Pa
     assert find_state(run) == "finished"
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -154,6 +165,7 @@ def test_a_run_that_kept_no_intervals_gets_the_page_that_it_would_have_got(
     assert re.search(r">AUC</th>.*?0\.\d{3} \(0\.\d{3}\sto\s0\.\d{3}\)", expected)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_regression_shows_density_and_fit(tmp_path: Path) -> None:
     truth = {split: ages(SIZES[split], 3) for split in ("val", "test")}
     prediction = {split: labels + np.random.default_rng(1).normal(0, 4, len(labels)) for split, labels in truth.items()}
@@ -165,6 +177,7 @@ def test_a_regression_shows_density_and_fit(tmp_path: Path) -> None:
     assert "MAE (years)" in text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_thirty_people_are_shown_as_means_alone_and_nine_not_at_all(tmp_path: Path) -> None:
     for n in (30, 9):
         sizes = {"train": 60, "val": n, "test": n}
@@ -178,6 +191,7 @@ def test_thirty_people_are_shown_as_means_alone_and_nine_not_at_all(tmp_path: Pa
             assert text.count("not shown</td>") == 2 * len(measured(run))
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_balanced_training_is_told_beside_the_calibration_of_a_rare_class(tmp_path: Path) -> None:
     truth = {split: classes(SIZES[split], 1, 0.2) for split in ("val", "test")}
     prediction = {split: scores(labels, 1.5, 7, 1.4) for split, labels in truth.items()}
@@ -188,6 +202,7 @@ def test_balanced_training_is_told_beside_the_calibration_of_a_rare_class(tmp_pa
         assert ("Training showed both classes as equally frequent" in text) == (balance == "undersample")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_groups_that_would_tell_of_a_small_one_are_left_out(tmp_path: Path) -> None:
     def group(by: str, name: str, n: int, prevalence: float = 0.5) -> dict[str, Any]:
         return {"by": by, "group": name, "n": n, "metrics": {"auc": 0.8, "prevalence": prevalence}, "intervals": {}}
@@ -203,6 +218,7 @@ def test_groups_that_would_tell_of_a_small_one_are_left_out(tmp_path: Path) -> N
     assert shown == [("centre", "first"), ("sex", "female"), ("sex", "male"), ("age", "55 to 64")]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_explained_variance_is_not_told_of_bands_of_the_target_itself(tmp_path: Path) -> None:
     truth = {split: ages(SIZES[split], 3) for split in ("val", "test")}
     told = {"metrics": {"mae": 4.125, "r2": -17.875}, "intervals": {}}
@@ -213,6 +229,7 @@ def test_explained_variance_is_not_told_of_bands_of_the_target_itself(tmp_path: 
     assert {by: "−17.8" in row for by, row in rows} == {"age": False, "sex": True}
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_metrics_that_would_tell_a_small_count_are_ranges(tmp_path: Path) -> None:
     truth = {split: classes(SIZES[split], 1, 0.2) for split in ("val", "test")}
     prediction = {split: np.where(labels == 1, 0.3, 0.1) for split, labels in truth.items()}
@@ -226,6 +243,7 @@ def test_metrics_that_would_tell_a_small_count_are_ranges(tmp_path: Path) -> Non
     assert "&lt;10" in text and re.search(r"&gt;\d+", text)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_class_of_a_few_is_told_neither_by_metrics_nor_by_rules(tmp_path: Path) -> None:
     truth = {split: np.arange(SIZES[split]) < 7 for split in ("val", "test")}
     labels = {split: values.astype(float) for split, values in truth.items()}
@@ -236,6 +254,7 @@ def test_a_class_of_a_few_is_told_neither_by_metrics_nor_by_rules(tmp_path: Path
     assert text.count("not shown</td>") == 2 * len(measured(run)) + 4  # and both classes of both splits
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_classes_are_counted_unless_a_small_one_could_be_worked_out(tmp_path: Path) -> None:
     truth = {"val": classes(SIZES["val"], 1), "test": (np.arange(SIZES["test"]) < 7).astype(float)}
     run = build_run(tmp_path / "run", truth, {s: scores(truth[s], 1.5, 7) for s in truth}, good_history())
@@ -249,6 +268,7 @@ def test_classes_are_counted_unless_a_small_one_could_be_worked_out(tmp_path: Pa
     assert '<td class="number">393</td><td class="number">7</td>' in exact and ">393<" not in text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_after_a_withdrawal_everything_is_of_those_who_are_left(runs: dict[str, RunDirectory], tmp_path: Path) -> None:
     run = copy_of(runs["good"], tmp_path / "good")
     cohort, predictions = pl.read_parquet(run.cohort), pl.read_parquet(run.predictions)
@@ -266,6 +286,7 @@ def test_after_a_withdrawal_everything_is_of_those_who_are_left(runs: dict[str, 
     assert f"{stored['test']['auc']:.3f} (" not in text and "Validation AUC" not in text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_page_of_somebody_who_withdraws_meanwhile_does_not_stay(
     runs: dict[str, RunDirectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +303,7 @@ def test_a_page_of_somebody_who_withdraws_meanwhile_does_not_stay(
     assert not run.report.exists() and not any(run.plots.iterdir())
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_settings_unlike_the_default_come_first(tmp_path: Path) -> None:
     run = binary_run(tmp_path / "run", learning_rate=3e-3, stores="/data/of/somebody")
     write_page(run, "finished")
@@ -304,9 +326,9 @@ def test_the_network_is_drawn_with_its_sizes(runs: dict[str, RunDirectory]) -> N
 
 def test_pictures_are_described_and_tables_have_scopes(runs: dict[str, RunDirectory]) -> None:
     text = runs["good"].report.read_text()
-    pictures = re.findall(r'<figure class="picture">.*?</figure>', text, re.DOTALL)
-    assert len(pictures) == 6
-    assert all(re.search(r'role="img" aria-label="[^"]{40,}"', picture) for picture in pictures)
+    shown = re.findall(r'<figure class="picture">.*?</figure>', text, re.DOTALL)
+    assert len(shown) == 6
+    assert all(re.search(r'role="img" aria-label="[^"]{40,}"', picture) for picture in shown)
     assert all("scope=" in cell for cell in re.findall(r"<th\b[^>]*>", text))
     assert text.count("<h1") == 1 and all(f"<{mark}" in text for mark in ("header", "main", "nav", "footer"))
 
