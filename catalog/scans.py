@@ -96,3 +96,18 @@ def stored_training_rows(connection: duckdb.DuckDBPyConnection, modalities: Sequ
         )
         for modality in modalities
     }
+
+
+def count_stored(connection: duckdb.DuckDBPyConnection, modalities: Sequence[str]) -> dict[str, int]:
+    """Return how many participants of each split have all of some modalities stored, of one visit or more."""
+    whole = (
+        "SELECT sample_id FROM scans WHERE status = 'stored' AND list_contains(?, modality) "
+        "GROUP BY sample_id HAVING count(*) = ?"
+    )
+    return dict(
+        connection.execute(
+            "SELECT split, count(DISTINCT participant_key) FROM samples JOIN splits USING (sample_id) "
+            f"WHERE sample_id IN ({whole}) GROUP BY split",
+            [list(modalities), len(modalities)],
+        ).fetchall()
+    )

@@ -22,6 +22,8 @@ from mmstudy.withdrawn import WithdrawnParticipants
 from mmtrain.run import RunDirectory
 from mmtrain.withdrawn import WithdrawnSamples, forget_withdrawn
 
+MOST_PAGES = 20
+"""Of runs, that a withdrawal writes again: each takes seconds, and a study may have thousands."""
 MANY_SHARDS = 64
 """From which on it pays to start processes that write them."""
 
@@ -86,13 +88,13 @@ def remove(study: Study, withdrawn: WithdrawnParticipants, date: str, progress: 
 
 
 def _make_pages_again(layout: StudyLayout) -> None:
-    """Write the pages of finished runs whose pages went with participants; mm page writes one that cannot be now."""
+    """Write the pages of finished runs whose pages went with participants, unless they are many; mm page writes one."""
     lacking = [
         run
         for run in study_runs(layout).reachable
         if run.withdrawn.exists() and run.metrics.exists() and not run.report.exists()
     ]
-    if lacking:
+    if 0 < len(lacking) <= MOST_PAGES:
         from mmtrain.page.live import try_page  # noqa: PLC0415 - loads torch, which a withdrawal seldom needs
 
         for run in lacking:

@@ -1,6 +1,6 @@
 """What an ingest found and did, and what a run is about to do, in words for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # each command loads its own
     from mmstudy.ingest import IngestResult
     from mmstudy.runs.plan import RunPlan
     from mmstudy.withdraw import WithdrawalResult
+
+
+_MANY_RUNS = 5
+"""From which on runs are summed up."""
 
 
 def scans_sentence(summary: CatalogSummary) -> str:
@@ -187,6 +191,8 @@ def removal_lines(result: "WithdrawalResult", *, is_preview: bool = False) -> It
 
 
 def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[str]:
+    from mmstudy.removal import MOST_PAGES  # noqa: PLC0415 - whoever removes has it loaded, and nobody else needs it
+
     done = "would be removed" if is_preview else "removed"
     if result.removed_before:
         yield f"{result.removed_before} participants were removed before; nothing is left of them."
@@ -194,10 +200,11 @@ def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[
         yield f"Nobody {'would have' if is_preview else 'had'} to be removed."
         return
     yield f"{result.participants} participants {done}; {result.known} of them had {result.samples} samples here."
-    for place, number in result.places.items():
-        yield f"  {place}: {number}"
+    yield from (f"  {place}: {number}" for place, number in _places_told(result.places).items())
     if result.runs:
-        yield f"Runs made with their data, marked by withdrawn.json: {', '.join(result.runs)}."
+        yield f"Runs made with their data, marked by withdrawn.json: {_first(result.runs)}."
+    if len(result.runs) > MOST_PAGES and not is_preview:
+        yield "Their pages were removed, for they are many. One is written again by: mm page RUN"
     if result.samples:
         yield (
             "Run mm qc again for its page. Remove these participants yourself from the source files and tables, and "
@@ -206,6 +213,28 @@ def _removed_lines(result: "WithdrawalResult", *, is_preview: bool) -> Iterator[
     if result.elsewhere:
         yield "Files outside the study that mm wrote and that may show them; remove or make them again:"
         yield from (f"  {path}" for path in result.elsewhere)
+
+
+def _places_told(places: Mapping[str, int]) -> dict[str, int]:
+    """Return places with those of many runs summed up.
+
+    >>> _places_told({"qc.html": 1} | {f"runs/{name}/cohort.parquet": 2 for name in "abcdef"})
+    {'qc.html': 1, 'cohort.parquet of 6 runs': 12}
+    """
+    runs = {place: place.split("/", 2) for place in places if place.startswith("runs/")}
+    if len({parts[1] for parts in runs.values()}) <= _MANY_RUNS:
+        return dict(places)
+    found = {place: number for place, number in places.items() if place not in runs}
+    for file in dict.fromkeys(parts[2] for parts in runs.values()):
+        of_runs = [places[place] for place, parts in runs.items() if parts[2] == file]
+        found[f"{file} of {len(of_runs)} runs"] = sum(of_runs)
+    return found
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = f" and {len(names) - _MANY_RUNS} more" if len(names) > _MANY_RUNS else ""
+    return ", ".join(names[:_MANY_RUNS]) + more
 
 
 def run_notes(plan: "RunPlan") -> Iterator[str]:

@@ -16,10 +16,13 @@ def sentence(counts: Mapping[str, Any]) -> str:
 def duration(hours: float) -> str:
     """Return a time as words, in the unit that suits it.
 
-    >>> [duration(hours) for hours in (0.02, 0.5, 3658.94)]
-    ['1.2 minutes', '30 minutes', '3,658.9 hours']
+    >>> [duration(hours) for hours in (0.0004, 0.02, 0.5, 3658.94)]
+    ['1.4 seconds', '1.2 minutes', '30 minutes', '3,658.9 hours']
     """
     minutes = 60 * hours
-    if abs(minutes) < 10:
-        return f"{minutes:.1f} minutes"
-    return f"{minutes:.0f} minutes" if abs(hours) < 2 else f"{hours:,.1f} hours"
+    size = abs(minutes)
+    if size < 1:
+        return f"{60 * minutes:.1f} seconds"
+    if size < 120:
+        return f"{minutes:.1f} minutes" if size < 10 else f"{minutes:.0f} minutes"
+    return f"{hours:,.1f} hours"

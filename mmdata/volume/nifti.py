@@ -97,7 +97,8 @@ def encode_volume(data_XYZ: NDArray[Any], affine_44: Matrix44, dtype: DTypeLike)
     image = nib.Nifti1Image(voxels.astype(target), affine_44)
     image.set_sform(affine_44, code=1)
     image.set_qform(affine_44, code=1)
-    return igzip.compress(image.to_bytes(), mtime=0)
+    compressed: bytes = igzip.compress(image.to_bytes(), mtime=0)
+    return compressed
 
 
 def _open_stream(content: bytes) -> io.BufferedIOBase:

@@ -27,6 +27,7 @@ from mmstudy.report.data import data_content
 from mmstudy.report.edges import edges_of
 from mmstudy.report.effects import effect_columns
 from mmstudy.report.facts import StudyFacts
+from mmstudy.report.findings import findings_of
 from mmstudy.report.hours import hour_columns, hour_totals, trunk_columns
 from mmstudy.report.limits import limits_of
 from mmstudy.report.links import RunLinks, run_columns
@@ -101,6 +102,7 @@ def report_content(
     if facts is not None:
         content["data"] = data_content(facts.data, names)
         content |= tested_columns(facts.tested, names, models, best)
+    content["findings"] = findings_of(content)
     content["methods_text"] = methods_text(content, facts)
     content["limits"] = limits_of(content, comparison.untested, facts)
     return content

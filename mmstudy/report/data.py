@@ -1,13 +1,13 @@
 """What data a study has, as plain values: participants by split, missing labels, distributions, and mean images."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalog.export.group_counts import GroupTable
-from mmbase.disclosure import hidden_places
+from mmbase.disclosure import SMALLEST_COUNT, hidden_places
 from mmbase.names import SPLITS
-from mmstudy.report.facts import DataFacts, SplitSize
+from mmstudy.report.facts import ALL_MODALITIES, DataFacts, InputFacts, SplitSize
 from mmstudy.report.models import Columns, shortened
 from mmstudy.report.names import Names
 from mmtrain.aggregates.people import shown_count
@@ -26,6 +26,7 @@ def data_content(facts: DataFacts, names: Names) -> dict[str, Any]:
             "samples": shown_counts([facts.splits[split].samples for split in SPLITS]),
             "participants": shown_counts([facts.splits[split].participants for split in SPLITS]),
         },
+        "inputs": _input_columns(facts.inputs, names),
         "targets": _target_columns(tables, places, facts.splits),
         "distributions": [
             {
@@ -47,6 +48,26 @@ def data_content(facts: DataFacts, names: Names) -> dict[str, Any]:
             for image in facts.images
         ],
     }
+
+
+def _input_columns(inputs: Sequence[InputFacts], names: Names) -> Columns:
+    """Return what each input of the report is, and how many tens of participants have it."""
+    shown = [of for of in inputs if of.name in names.inputs or of.name == ALL_MODALITIES]
+    return {
+        "name": [names.inputs.get(of.name, of.name) for of in shown],
+        "what_it_is": [of.told for of in shown],
+        **{split: [None if of.people is None else _tens(of.people.get(split, 0)) for of in shown] for split in SPLITS},
+    }
+
+
+def _tens(count: int) -> str:
+    """Return a number of people as a range of ten.
+
+    >>> _tens(7), _tens(230)
+    ('0 to 9', '230 to 239')
+    """
+    low = count // SMALLEST_COUNT * SMALLEST_COUNT
+    return f"{low} to {low + SMALLEST_COUNT - 1}"
 
 
 def shown_counts(counts: list[int]) -> list[str]:

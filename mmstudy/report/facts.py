@@ -8,6 +8,7 @@ from catalog.export.group_counts import GroupTable
 from mmdata.study import SplitSettings
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
 
+ALL_MODALITIES = "all modalities"
 Pair = tuple[str, str]
 """Two targets by name, the first in alphabetical order first."""
 
@@ -81,10 +82,23 @@ class TestedModel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InputFacts:
+    """What an input is, and how many participants have it."""
+
+    name: str
+    """Of a modality or a group of features."""
+    told: str
+    people: Mapping[str, int] | None
+    """By split; None of a group of features, whose missing values are filled in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DataFacts:
     """What a study says of its data, whatever was trained on them."""
 
     splits: Mapping[str, SplitSize]
+    inputs: Sequence[InputFacts]
+    """The modalities of the study, all of them together (`ALL_MODALITIES`), and the groups of its features."""
     totals: Sequence[GroupTable]
     """Of each target: participants by value, as far as they may be told."""
     tables: Sequence[GroupTable]

@@ -132,10 +132,18 @@ def _training(content: Content, facts: StudyFacts) -> Iterator[str]:
         yield (
             f"Series {series['title']}: volumes of side {told['side']}, {_augmentation(settings)}; "
             f"Adam with learning rate {told['learning_rate']} ({told['schedule']} schedule), batches of "
-            f"{told['batch_size']}, at most {told['epochs']} epochs, stopped after {told['patience']} without a lower "
-            f"validation loss; the epoch with the lowest validation loss was tested. The penalty of weights was "
-            f"{told['weight_penalty']}; {_words(settings, 'balance', _BALANCE)}. Seeds: {told['seed']}."
+            f"{told['batch_size']}, {_stopping(settings)}; the epoch with the lowest validation loss was tested. "
+            f"The penalty of weights was {told['weight_penalty']}; {_words(settings, 'balance', _BALANCE)}. "
+            f"Seeds: {told['seed']}."
         )
+
+
+def _stopping(settings: Sequence[Mapping[str, Any]]) -> str:
+    """Say when training ends; patience that is as long as the training stops nothing."""
+    epochs, patience = (_values(settings, name) for name in ("epochs", "patience"))
+    if all(int(of["patience"]) >= int(of["epochs"]) for of in settings):
+        return f"{epochs} epochs"
+    return f"at most {epochs} epochs, stopped after {patience} without a lower validation loss"
 
 
 def _judgement(content: Content) -> str:

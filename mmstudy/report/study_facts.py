@@ -7,9 +7,9 @@ import polars as pl
 
 from catalog.database import Connection, open_catalog
 from catalog.export.group_counts import SPLIT, count_groups
-from catalog.fields import Dictionary
+from catalog.fields import Dictionary, block_names
 from catalog.first_visits import count_splits, first_visits, label_frame
-from catalog.scans import stored_training_rows
+from catalog.scans import count_stored, stored_training_rows
 from mmbase.json_text import read_json
 from mmdata.qc.mean_picture import MOST_SAMPLES, draw_mean
 from mmdata.qc.section import modality_title
@@ -20,7 +20,16 @@ from mmstudy.comparison.contenders import OF_CONTENDER
 from mmstudy.comparison.contributions import BINARY, CONTINUOUS
 from mmstudy.progress import Progress
 from mmstudy.report.associations import SPLITS_OF_LABELS, associations_of
-from mmstudy.report.facts import Association, DataFacts, MeanImage, SplitSize, StudyFacts, TestedModel
+from mmstudy.report.facts import (
+    ALL_MODALITIES,
+    Association,
+    DataFacts,
+    InputFacts,
+    MeanImage,
+    SplitSize,
+    StudyFacts,
+    TestedModel,
+)
 from mmstudy.report.models import runs_of
 from mmstudy.report.tested import tested_model
 from mmstudy.runs.folders import require_cleaned, study_runs
@@ -29,6 +38,8 @@ from mmtrain.page.reading import find_state, read_targets
 from mmtrain.run import RunDirectory
 
 Runs = Mapping[str, RunDirectory]
+_MOST_FEATURES = 12
+"""Of a group, that are named."""
 
 
 def read_data_facts(study: Study, targets: Sequence[str], dictionary: Dictionary, progress: Progress) -> DataFacts:
@@ -50,8 +61,10 @@ def read_data_facts(study: Study, targets: Sequence[str], dictionary: Dictionary
         totals, tables = (count_groups(catalog, dictionary, known, by) if known else [] for by in ("", SPLIT))
         labels = label_frame(catalog, known, SPLITS_OF_LABELS)
         rows = _training_rows(catalog, study)
+        inputs = [*_modalities(catalog, study), *_groups(dictionary)]
     return DataFacts(
         splits={split: SplitSize(samples=samples, participants=people) for split, (samples, people) in sizes.items()},
+        inputs=inputs,
         totals=totals,
         tables=tables,
         associations=_associations(labels, dictionary, progress),
@@ -104,10 +117,29 @@ def _associations(labels: pl.DataFrame, dictionary: Dictionary, progress: Progre
 
 def _training_rows(catalog: Connection, study: Study) -> dict[str, list[int]]:
     """Return the stored training scans of each modality, one of each participant."""
-    modalities = [*study.config.volumes.modalities, *(["connectivity"] if study.config.connectivity.enabled else [])]
     first = set(first_visits(catalog)["row"])
-    stored = stored_training_rows(catalog, modalities)
+    stored = stored_training_rows(catalog, _names_of_modalities(study))
     return {modality: sorted(first.intersection(of_modality)) for modality, of_modality in stored.items()}
+
+
+def _names_of_modalities(study: Study) -> list[str]:
+    return [*study.config.volumes.modalities, *(["connectivity"] if study.config.connectivity.enabled else [])]
+
+
+def _modalities(catalog: Connection, study: Study) -> Iterator[InputFacts]:
+    """Yield how many participants have each modality, and all of them."""
+    names = _names_of_modalities(study)
+    for name in names:
+        yield InputFacts(name=name, told=modality_title(name, study.config), people=count_stored(catalog, [name]))
+    yield InputFacts(name=ALL_MODALITIES, told="of the same visit", people=count_stored(catalog, names))
+
+
+def _groups(dictionary: Dictionary) -> Iterator[InputFacts]:
+    """Yield what each group of features has."""
+    for block in block_names(dictionary):
+        features = [name for name, definition in dictionary.items() if definition.block == block]
+        more = f" and {len(features) - _MOST_FEATURES} more" if len(features) > _MOST_FEATURES else ""
+        yield InputFacts(name=block, told=", ".join(features[:_MOST_FEATURES]) + more, people=None)
 
 
 def _images(study: Study, rows: Mapping[str, list[int]], progress: Progress) -> Iterator[MeanImage]:

@@ -30,6 +30,7 @@ from mmdata.ledger.verify import execute_verification, plan_verification
 from mmdata.store.array import open_array
 from mmdata.study import Study, load_study
 from mmstudy.presence import require_present
+from mmstudy.summaries import removal_lines
 from mmstudy.withdraw import (
     WithdrawalResult,
     finish_removals,
@@ -389,6 +390,22 @@ def test_rows_of_the_withdrawn_are_refused_to_a_command_that_began_before(study_
     with pytest.raises(StudyError, match="withdrawn from the study while this command was at work"):
         require_present(study_copy.layout, [*rows, 1])
     require_present(study_copy.layout, {0, 1, 2, 3} - set(rows))
+
+
+def test_pages_of_many_runs_are_left_for_who_asks_for_them_and_their_files_are_summed_up(
+    study_copy: Study,
+) -> None:
+    for number in range(mmstudy.removal.MOST_PAGES):
+        shutil.copytree(study_copy.layout.runs / RUN, study_copy.layout.runs / f"run-{number:02}")
+    pages = [run / "report.html" for run in study_copy.layout.runs.iterdir()]
+    for page in pages:
+        page.write_text("of everybody")
+    eid, _, _ = somebody(study_copy)
+    told = list(removal_lines(withdraw(study_copy, eid)))
+    assert not any(page.exists() for page in pages)
+    assert f"  report.html of {len(pages)} runs: {len(pages)}" in told
+    assert not any("runs/run-00" in line for line in told)
+    assert any(line.startswith("Their pages were removed") for line in told)
 
 
 def test_the_page_of_a_run_is_made_again_of_those_who_are_left_and_the_internal_one_goes(study_copy: Study) -> None:

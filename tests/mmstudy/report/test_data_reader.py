@@ -18,7 +18,7 @@ SOMEBODY: Withdrawals = frozenset({("key", "begun")})
 
 def data(participants: int) -> DataFacts:
     sizes = {"train": SplitSize(samples=participants, participants=participants)}
-    return DataFacts(splits=sizes, totals=(), tables=(), associations=(), images=())
+    return DataFacts(splits=sizes, inputs=(), totals=(), tables=(), associations=(), images=())
 
 
 class Readings:

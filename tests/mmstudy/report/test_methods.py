@@ -18,6 +18,7 @@ SETTINGS = {
     **{"epochs": 50, "patience": 10, "weight_penalty": 0.0001, "balance": "weight", "seed": 1},
 }
 DATA = DataFacts(
+    inputs=(),
     splits={
         "train": SplitSize(samples=1100, participants=1000),
         "val": SplitSize(samples=110, participants=100),

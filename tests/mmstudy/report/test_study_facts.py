@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from catalog.database import open_catalog
 from catalog.fields import load_dictionary
 from mmdata.study import Study
 from mmdata.synth.marker import FIRST_WORDS, is_synthetic
 from mmstudy.comparison.compare import Comparison, compare
 from mmstudy.report.content import report_content
-from mmstudy.report.facts import StudyFacts
+from mmstudy.report.facts import ALL_MODALITIES, StudyFacts
 from mmstudy.report.figures import make_figures, write_figures
 from mmstudy.report.study_facts import read_data_facts, read_study_facts
 from mmstudy.settings import load_study
@@ -101,6 +102,29 @@ def test_participants_and_labels_are_counted_by_split_as_the_catalogue_has_them(
     for counts in content["data"]["distributions"]:
         for split in splits["split"]:
             assert all(count is None or count == 0 or count >= 10 for count in counts[split])
+
+
+def test_inputs_are_counted_by_participant_and_told_in_tens(
+    own_study: Study, facts: StudyFacts, content: dict[str, Any]
+) -> None:
+    with open_catalog(own_study.layout.catalog) as catalog:
+        scans = catalog.execute(
+            "SELECT split, participant_key, sample_id, modality FROM scans JOIN samples USING (sample_id) "
+            "JOIN splits USING (sample_id) WHERE status = 'stored'"
+        ).pl()
+    by_name = {of.name: of for of in facts.data.inputs}
+    modalities = [name for name, of in by_name.items() if of.people is not None and name != ALL_MODALITIES]
+    for name in modalities:
+        people = scans.filter(modality=name).group_by("split").agg(pl.col("participant_key").n_unique())
+        assert by_name[name].people == dict(people.rows())
+    whole = scans.group_by("split", "participant_key", "sample_id").agg(pl.col("modality").n_unique().alias("num"))
+    people = whole.filter(num=len(modalities)).group_by("split").agg(pl.col("participant_key").n_unique())
+    assert by_name[ALL_MODALITIES].people == dict(people.rows()) != by_name["connectivity"].people
+    assert by_name["constitutional"].told == "sex, age, weight, handedness"
+    shown = content["data"]["inputs"]
+    assert shown["name"] == ["T1", ALL_MODALITIES]
+    tens = by_name["t1"].people["train"] // 10 * 10
+    assert shown["train"][0] == f"{tens} to {tens + 9}"
 
 
 def test_calibration_of_best_models_is_that_of_their_runs(content: dict[str, Any], own_study: Study) -> None:

@@ -11,7 +11,7 @@ const INTERCEPT = "intercept"; // as large as a score: drawn with the effects it
 
 function makeEffectsTab() {
   const element = make("div");
-  const shown = () => whenChosen(() => element.replaceChildren(...effectParts(), ...differenceParts()));
+  const shown = () => whenChosen(() => element.replaceChildren(...differenceParts(), ...effectParts()));
   return { element, shown };
 }
 
@@ -111,17 +111,21 @@ function differencesTable(rows) {
     const named = hasSeveralSeries && models[index].series !== models[other].series;
     return `${setTitle(models[index].set)}${named ? `, ${series[models[index].series].title}` : ""}`;
   };
+  const scoreOf = (index) => (models[index].not_above_chance ? "○ " : "") + numberText(models[index].score);
+  const scoreColumn = (title, which) => ({ title, isNumber: true, value: (row) => models[row[which]].score, show: (row) => scoreOf(row[which]) });
   const columns = [
     { title: "Target", value: ({ model }) => targets[models[model].target].title },
     { title: "First model", value: ({ model, other }) => nameOf(model, other) },
+    scoreColumn("Its score", "model"),
     { title: "Other model", value: ({ model, other }) => nameOf(other, model) },
+    scoreColumn("Score of the other", "other"),
     sought.family === LESS_ONE && { title: "Without", value: ({ less }) => less && inputTitles(less) },
     { title: "Difference", isNumber: true, value: ({ difference }) => difference, show: ({ difference }) => signedText(difference) },
     { title: "95 % interval", isNumber: true, value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high) },
     { title: "p", isNumber: true, value: ({ p }) => p, show: ({ p }) => probabilityText(p) },
     { title: "q", isNumber: true, value: ({ q }) => q, show: ({ q }) => probabilityText(q) },
     { title: "Verdict", value: (row) => row.verdict },
-    numberColumn("Participants, in tens", "num_participants", 0),
+    numberColumn("Participants (tens, rounded down)", "num_participants", 0),
   ].filter(Boolean);
   return { caption: `${rows.length} differences`, columns, rows };
 }

@@ -1,7 +1,7 @@
 // What can be set of the graph.
 
 const GRAPH_SETTINGS = {
-  nodeMeasure: "best_balanced_accuracy", edgeMeasure: "published_distance", share: PUBLISHED_SHARE, grouping: "domain",
+  nodeMeasure: "best_balanced_accuracy", edgeMeasure: content.about.source === "runs" ? "corrected_distance" : "published_distance", share: PUBLISHED_SHARE, grouping: "domain",
   nodeScale: "value", edgeScale: "value", smallest: 5, largest: 20, width: 3, charge: 420, distance: 110, gravity: 0.08,
 };
 

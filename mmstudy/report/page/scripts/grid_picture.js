@@ -1,7 +1,7 @@
 // The grid as a drawing that is saved: what the tab shows, with what its colours and marks mean.
 
 const SHADES_TOLD = { low: "balanced accuracy 0.5 or R² 0", high: "1" };
-const OUTLINE_TOLD = "best set";
+const OUTLINE_TOLD = `best set, chosen on ${bests.some(({ chosen_on: on }) => on === "test") ? "test" : "validation"}`;
 const BLANK_TOLD = "blank: no model";
 const SHEET = { margin: 16, cell: 22, gap: 1, line: 16, legend: 20, heading: 30, title: 20, dot: 3.5, between: 10 };
 const FONT = "sans-serif";

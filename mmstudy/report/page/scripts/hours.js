@@ -29,8 +29,8 @@ function setsParts() {
   const columns = [
     { title: "Inputs", value: ({ set }) => setTitle(set) },
     numberColumn("Runs", "num_models", 0),
-    numberColumn("Mean minutes", "mean", 1),
-    { title: "95 % interval", value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high, 1) },
+    durationColumn("Mean", "mean", 60),
+    { title: "95 % interval, minutes", value: ({ low }) => low, show: ({ low, high }) => intervalText(low, high, 2) },
     {
       title: "Minutes of each model", value: ({ mean }) => mean,
       show: ({ set, mean, low, high }) => makeStrip(scale, { points: minutes.get(set) ?? [], low, high, middle: mean }),
@@ -52,7 +52,7 @@ function trunksParts() {
   const columns = [
     { title: "Volumes", value: (row) => row.inputs },
     numberColumn("Trunks", "num_trunks", 0),
-    numberColumn("Mean minutes", "mean", 1),
+    durationColumn("Mean", "mean", 60),
     durationColumn("In all", "hours"),
   ];
   return [

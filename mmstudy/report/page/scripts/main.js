@@ -38,6 +38,7 @@ function showSummary() {
     `${durationText(about.hours)} of training`,
   ];
   document.getElementById("summary").textContent = `${told.join(" · ")}.`;
+  document.getElementById("findings").replaceChildren(...content.findings.map((finding) => make("li", {}, finding)));
   document.getElementById("notes").replaceChildren(...about.notes.map((note) => make("li", {}, note)));
   document.getElementById("series").replaceChildren(...makeSeriesChoice());
   document.getElementById("made").textContent = `Made by ${about.made_by} on ${about.made_on}. This file loads nothing and shows no single person.`;

@@ -39,7 +39,9 @@ function percentText(share) {
 /** Return a time in the unit that suits it. */
 function durationText(hours) {
   const minutes = 60 * hours;
-  return Math.abs(hours) < 2 ? `${numberText(minutes, Math.abs(minutes) < 10 ? 1 : 0)} minutes` : `${numberText(hours, 1)} hours`;
+  const size = Math.abs(minutes);
+  if (size < 1) return `${numberText(60 * minutes, 1)} seconds`;
+  return size < 120 ? `${numberText(minutes, size < 10 ? 1 : 0)} minutes` : `${numberText(hours, 1)} hours`;
 }
 
 /** Return the name of the score of a target. */

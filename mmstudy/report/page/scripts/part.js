@@ -38,10 +38,12 @@ function pick(part, names) {
   return Object.fromEntries(names.map((name) => [name, part[name]]));
 }
 
+const TEXTS = ["name", "split", "what_it_is"]; // columns of words
+
 function partColumn(name) {
   const titleOf = OF_INDICES[name];
   if (titleOf) return { title: wordsOf(name), value: (row) => (row[name] === null ? null : titleOf(row[name])) };
-  return { title: wordsOf(name), isNumber: true, value: (row) => row[name], show: (row) => textOf(row[name]) };
+  return { title: wordsOf(name), isNumber: !TEXTS.includes(name), value: (row) => row[name], show: (row) => textOf(row[name]) };
 }
 
 function textOf(value) {

@@ -64,7 +64,7 @@ function numberColumn(title, name, decimals = 3) {
   return { title, isNumber: true, value: (row) => row[name], show: (row) => numberText(row[name], decimals) };
 }
 
-/** Return a column of times that are known in hours. */
-function durationColumn(title, name) {
-  return { title, isNumber: true, value: (row) => row[name], show: (row) => durationText(row[name]) };
+/** Return a column of times, of which so many units are an hour. */
+function durationColumn(title, name, perHour = 1) {
+  return { title, isNumber: true, value: (row) => row[name], show: (row) => (row[name] === null ? UNKNOWN : durationText(row[name] / perHour)) };
 }

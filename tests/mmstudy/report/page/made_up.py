@@ -136,6 +136,7 @@ def small_content(**more: Any) -> dict[str, Any]:
     """Return the content of two targets, two sets and two series, with all parts that a content can have."""
     return {
         "schema_version": 1,
+        "findings": ["Of 1 networks, none is found better."],
         "about": {
             "title": "Small",
             "source": "runs",

@@ -153,7 +153,7 @@ def test_the_hours_of_series_and_trunks_are_told_with_their_sum(show: Show) -> N
     totals = [line.split("\t") for line in tables.first.locator("tbody tr").all_inner_texts()]
     assert totals == [["separate fusion", "54 minutes"], ["trunks", "36 minutes"], ["in all", "90 minutes"]]
     assert tables.first.locator("tr.chosen").inner_text().startswith("in all")
-    assert tables.nth(2).locator("tbody tr").all_inner_texts() == ["T1\t1\t36.0\t36 minutes"]
+    assert tables.nth(2).locator("tbody tr").all_inner_texts() == ["T1\t1\t36 minutes\t36 minutes"]
     without = show(small_content(trunks={"inputs": [], "num_trunks": [], "mean": [], "hours": []}), fragment="#time")
     assert without.page.locator("#panel-time table").count() == 2
 

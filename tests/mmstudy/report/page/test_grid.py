@@ -87,7 +87,7 @@ def test_the_saved_grid_has_every_cell_that_is_shown_with_its_colour_marks_outli
     legend = {flag.mark for flag in FLAGS}
     assert sorted(text for text in texts if text in legend) == sorted([*marks, *legend])
     titles = shown.page.locator("#panel-grid tbody th, #panel-grid tfoot th, #panel-grid h3").all_inner_texts()
-    assert {*titles, *(flag.title for flag in FLAGS), "best set", "blank: no model"} <= set(texts)
+    assert {*titles, *(flag.title for flag in FLAGS), "best set, chosen on validation", "blank: no model"} <= set(texts)
     assert f"separate fusion: {cells.count()} of {len(of_series(compared))} models" in texts
     dots = drawn.evaluate("(svg) => svg.querySelectorAll('circle').length")
     assert dots == shown.page.locator("#panel-grid tfoot td").count()
