@@ -13,6 +13,7 @@ import pytest
 
 from catalog.database import open_catalog
 from catalog.fields import load_dictionary
+from catalog.statements import fetch_frame
 from mmdata.study import Study
 from mmdata.synth.marker import FIRST_WORDS, is_synthetic
 from mmstudy.comparison.compare import Comparison, compare
@@ -108,10 +109,11 @@ def test_inputs_are_counted_by_participant_and_told_in_tens(
     own_study: Study, facts: StudyFacts, content: dict[str, Any]
 ) -> None:
     with open_catalog(own_study.layout.catalog) as catalog:
-        scans = catalog.execute(
+        scans = fetch_frame(
+            catalog,
             "SELECT split, participant_key, sample_id, modality FROM scans JOIN samples USING (sample_id) "
-            "JOIN splits USING (sample_id) WHERE status = 'stored'"
-        ).pl()
+            "JOIN splits USING (sample_id) WHERE status = 'stored'",
+        )
     by_name = {of.name: of for of in facts.data.inputs}
     modalities = [name for name, of in by_name.items() if of.people is not None and name != ALL_MODALITIES]
     for name in modalities:

@@ -12,7 +12,7 @@ def test_differences_are_filtered_by_target_and_by_the_input_that_is_left_out(
 ) -> None:
     shown = show(compared)
     panel = shown.tab("inputs")
-    table = panel.locator("table").last
+    table = panel.locator("table").first
     told = compared["differences"]
     rows = [row for row in range(len(told["family"])) if told["family"][row] == "less one input"]
     rows = [row for row in rows if compared["models"]["series"][told["model"][row]] == 0]
@@ -37,13 +37,13 @@ def test_the_filters_are_used_by_keyboard_and_keep_a_target_that_the_next_family
     target.focus()
     shown.page.keyboard.press("ArrowDown")
     first = target.evaluate(CHOSEN)
-    assert set(panel.locator("table").last.locator("tbody th").all_inner_texts()) == {first}
+    assert set(panel.locator("table").first.locator("tbody th").all_inner_texts()) == {first}
     family = panel.get_by_label("Compare")
     family.focus()
     family.select_option("best baseline")
     assert family.evaluate("(select) => select === document.activeElement")
     assert panel.get_by_label("Target", exact=True).evaluate(CHOSEN) == first
-    assert set(panel.locator("table").last.locator("tbody th").all_inner_texts()) == {first}
+    assert set(panel.locator("table").first.locator("tbody th").all_inner_texts()) == {first}
     panel.get_by_label("Input", exact=True).select_option("T1")
-    firsts = panel.locator("table").last.locator("tbody td:nth-child(2)").all_inner_texts()
+    firsts = panel.locator("table").first.locator("tbody td:nth-child(2)").all_inner_texts()
     assert firsts and all("T1" in inputs for inputs in firsts)
