@@ -1,7 +1,7 @@
 """Pages for a browser that hold all they show: they load nothing and ask nobody.
 
-A page holds its content as JSON and scripts that show it. Its policy names the scripts and the style by their hashes, so
-no text of the content can be run, and forbids every request.
+A page holds its content as JSON and scripts that show it. Its policy names the scripts and the style by their hashes,
+so no text of the content can be run, and forbids every request.
 """
 
 import base64

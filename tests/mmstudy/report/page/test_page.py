@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mmstudy.report.page import page as page_module
 from mmbase.sealed_page import embedded_json
+from mmstudy.report.page import page as page_module
 from mmstudy.report.page.page import LIBRARY, SCRIPTS, STYLES, report_page
 from tests.mmstudy.report.page.made_up import made_up_content, small_content
 
