@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mmbase.files import make_directory, write_bytes
 from mmbase.names import MODALITIES
@@ -16,7 +18,8 @@ from mmdata.qc.section import modality_title
 from mmdata.store.array import StoredArray, open_array
 from mmdata.study import Study
 from mmdata.study_arrays import require_sides
-from mmdata.viewer.page import Picture, ViewedSample, ViewedVolume, viewer_page
+from mmdata.viewer.page import ViewedSample, viewer_page
+from mmdata.viewer.viewer import ShownMean, ShownVolume, encode_picture
 from mmstudy.outputs import keep_if_present
 from mmstudy.progress import Progress
 from mmstudy.sample_scans import read_volume_scans, volumes_of
@@ -53,15 +56,14 @@ def write_view(study: Study, sample_id: str, progress: Progress, *, side: int | 
     shown = volumes_of(scans, sample_id)
     others = scans.filter(pl.col("sample_id") != sample_id, status="stored")
     rows = {modality: _spread(others, modality) for modality in shown["modality"]}
-    volumes = []
     with progress("volumes") as on_progress:
         count = _counter(sum(map(len, rows.values())), on_progress)
-        for modality, row in shown.select("modality", "row").iter_rows():
-            volumes.append(_view_volume(study, modality, side, row, rows[modality], count))
+        means = {modality: _mean(study, modality, rows[modality], count) for modality in rows}
     sample = ViewedSample(
         sample_id=sample_id,
         grid=f"Volumes of {side}³ voxels of {settings.extent_mm / side:.3g} mm, in {settings.space} space.",
-        volumes=volumes,
+        volumes=[_volume(study, modality, side, row) for modality, row in shown.select("modality", "row").iter_rows()],
+        means={modality: mean for modality, mean in means.items() if mean},
         lacking=_sentences(scans.filter(pl.col("sample_id") == sample_id, pl.col("status") != "stored")),
     )
     page, path = viewer_page(sample), study.layout.views / f"{sample_id}.html"
@@ -87,22 +89,21 @@ def _counter(total: int, on_progress: Callable[[int, int], None]) -> Callable[[i
     return count
 
 
-def _view_volume(
-    study: Study, modality: str, side: int, row: int, others: list[int], on_read: Callable[[int], None]
-) -> ViewedVolume:
+def _volume(study: Study, modality: str, side: int, row: int) -> ShownVolume:
     array = open_array(study.layout.volume_array(modality, side))
-    averaged = open_array(array_path(study, modality))
-    mean = average_rows(read_batches(averaged, others, on_read))
-    return ViewedVolume(
-        title=modality_title(modality, study.config),
-        sample=_picture(array.read_rows([(row,)])[0], array),
-        mean=mean and _picture(mean.mean, averaged),
-        num_averaged=len(mean.rows) if mean else 0,
-    )
+    picture = _picture(array.read_rows([(row,)])[0], array)
+    return ShownVolume(title=modality_title(modality, study.config), picture=picture, modality=modality)
 
 
-def _picture(stored_XYZ: np.ndarray, array: StoredArray) -> Picture:
-    return Picture(decoded(stored_XYZ, array).astype(np.float32), np.asarray(array.attributes["affine_ras"]))
+def _mean(study: Study, modality: str, rows: list[int], on_read: Callable[[int], None]) -> ShownMean | None:
+    """Return the mean of some rows at the level that `mm qc` reads; None where none can be read."""
+    array = open_array(array_path(study, modality))
+    mean = average_rows(read_batches(array, rows, on_read))
+    return mean and ShownMean(picture=_picture(mean.mean, array), num_averaged=len(mean.rows))
+
+
+def _picture(stored_XYZ: NDArray[Any], array: StoredArray) -> bytes:
+    return encode_picture(decoded(stored_XYZ, array), np.asarray(array.attributes["affine_ras"]))
 
 
 def _sentences(scans: pl.DataFrame) -> list[str]:
