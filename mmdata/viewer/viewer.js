@@ -7,6 +7,7 @@
     crosshairColor: [1, 0.6, 0.35, 1],
     crosshairWidthUnit: "mm",
     dragAndDropEnabled: false,
+    isCornerOrientationText: true,
     isRadiologicalConvention: false,
     loadingText: "",
     logLevel: "error",
@@ -14,7 +15,7 @@
     show3Dcrosshair: true,
   };
   const CROSSHAIR_MM = 0.8;
-  const FROM_THE_RIGHT_FRONT = [110, 10];
+  const FROM_THE_LEFT = [110, 10];
   const element = (id) => document.getElementById(id);
   const { volumes, means } = JSON.parse(element("volumes").textContent);
   const viewers = {};
@@ -73,7 +74,7 @@
       if (!viewer.volumes.length) continue;
       viewer.setPan2Dxyzmm([0, 0, 0, 1]);
       viewer.scene.crosshairPos = [0.5, 0.5, 0.5];
-      viewer.setRenderAzimuthElevation(...FROM_THE_RIGHT_FRONT);
+      viewer.setRenderAzimuthElevation(...FROM_THE_LEFT);
       resetContrast(viewer);
       viewer.createOnLocationChange();
     }
