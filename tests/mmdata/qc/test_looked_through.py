@@ -24,10 +24,10 @@ def unusual(modality: str, scores: list[float], content: bytes = b"volume") -> l
 
 
 def test_the_dozen_is_of_all_modalities_and_the_furthest_comes_first() -> None:
-    viewer = viewer_of([*unusual("t1", [9.0, 4.0, 3.0]), *unusual("dwi", [2.0 + 0.1 * step for step in range(20)])])
+    viewer = viewer_of([*unusual("t1", [9.0, 4.0, 3.0]), *unusual("dwi", [0.25 * step for step in range(14)])])
     assert viewer is not None
     titles = re.findall(r'"title":"([^"]+)"', viewer.content)
-    assert titles[:4] == ["t1 9.0", "t1 4.0", "dwi 3.9", "dwi 3.8"] and len(titles) == MAX_LOOKED_THROUGH
+    assert titles[:4] == ["t1 9.0", "t1 4.0", "dwi 3.25", "t1 3.0"] and len(titles) == MAX_LOOKED_THROUGH
     assert viewer_of([]) is None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmdata.viewer import page as page_module
 from mmdata.viewer.page import viewer_page
-from mmdata.viewer.viewer import LIBRARY, LICENCE
+from mmdata.viewer.viewer import LIBRARY, LICENCE, read_part
 from mmdata.volume.nifti import decode_volume
 from tests.mmdata.viewer.drawn import COARSE_SIDE, SIDE, drawn, drawn_sample, grid
 
@@ -36,7 +36,7 @@ def test_the_library_is_the_one_that_was_published_and_its_licence_is_in_the_pag
 def test_the_policy_names_the_scripts_and_the_style_by_their_hashes_and_allows_nothing_else() -> None:
     page = viewer_page(drawn_sample()).decode()
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
-    texts = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", page, re.DOTALL)
+    texts = [text for tag in ("style", "script") for text in re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
     assert len(hashes) == 3 and set(re.findall(r"sha256-([^&;]+)&#39;", policy)) == set(hashes)
     rest = re.sub(r" 'sha256-[^']+'", "", html.unescape(policy))
@@ -58,7 +58,7 @@ def test_what_is_said_of_a_sample_is_text() -> None:
     volume = replace(sample.volumes[0], title=hostile)
     page = viewer_page(replace(sample, grid=hostile, volumes=[volume], means={}, lacking=[hostile])).decode()
     assert content_of(page.encode())["volumes"][0]["title"] == hostile
-    assert page.count("<script") == page.count("</script>") == 3
+    assert page.replace(read_part(LIBRARY), "").count("<script") == page.count("</script>") == 3
 
 
 def test_equal_samples_give_equal_bytes() -> None:
