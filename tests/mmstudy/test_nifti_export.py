@@ -169,7 +169,7 @@ def test_a_withdrawal_names_the_folder_and_a_withdrawn_person_is_not_exported(st
     copied, folder = copy_of(study, tmp_path / "study"), tmp_path / "out"
     eid, sample_ids, _ = somebody(copied)
     export_nifti(copied, sample_ids[0], folder, side=32)
-    assert withdraw(copied, eid).elsewhere == (str(folder),)
+    assert str(folder) in withdraw(copied, eid).elsewhere
     shutil.rmtree(folder)
     with pytest.raises(StudyError, match="no sample of this id"):
         export_nifti(copied, sample_ids[0], folder, side=32)
