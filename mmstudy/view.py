@@ -99,7 +99,7 @@ def _mean(study: Study, modality: str, rows: list[int], on_read: Callable[[int],
     """Return the mean of some rows at the level that `mm qc` reads; None where none can be read."""
     array = open_array(array_path(study, modality))
     mean = average_rows(read_batches(array, rows, on_read))
-    return mean and ShownMean(picture=_picture(mean.mean, array), num_averaged=len(mean.rows))
+    return None if mean is None else ShownMean(picture=_picture(mean.mean, array), num_averaged=len(mean.rows))
 
 
 def _picture(stored_XYZ: NDArray[Any], array: StoredArray) -> bytes:
