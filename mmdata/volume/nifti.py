@@ -123,7 +123,7 @@ def encode_stored(stored_XYZ: NDArray[Any], affine_44: Matrix44, *, scale: float
     header.set_slope_inter(scale, offset)
     header["magic"], header["vox_offset"] = _SINGLE_FILE_MAGICS[0], _NIFTI1_HEADER_BYTES + _EXTENDER_BYTES
     content = header.binaryblock + bytes(_EXTENDER_BYTES) + voxels.tobytes(order="F")
-    return gzip.compress(content, compresslevel=4, mtime=0)
+    return gzip.compress(content, compresslevel=4, mtime=0)  # smaller than igzip: pages hold many
 
 
 def _open_stream(content: bytes) -> io.BufferedIOBase:
