@@ -30,11 +30,27 @@ from mmcli.selftest import selftest
 from mmcli.study import init, status
 from mmcli.training import train
 from mmcli.trust import qc, repair, verify
+from mmcli.view import export_nifti, view
 from mmcli.withdrawal import withdraw
 
 PRIVATE_UMASK = 0o077
 COMMANDS = (
-    *(init, verify, repair, qc, precompute_augs, train, runs, compare, report, page, evaluate, explain),
+    *(
+        init,
+        verify,
+        repair,
+        qc,
+        view,
+        export_nifti,
+        precompute_augs,
+        train,
+        runs,
+        compare,
+        report,
+        page,
+        evaluate,
+        explain,
+    ),
     *(predict, export_model, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )

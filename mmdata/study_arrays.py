@@ -12,6 +12,7 @@ import numpy as np
 from mmbase.names import CONNECTIVITY
 from mmdata.augment.recipe import DRAWING_VERSION
 from mmdata.errors import StudyError
+from mmdata.store.multiscale import multiscale_attributes
 from mmdata.store.schema import AUGMENTED_DIMENSIONS, EDGE_DIMENSIONS, FIRST_AUGMENTED_COPY, VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec
 from mmdata.study import Study, StudyConfig
@@ -50,6 +51,8 @@ def array_specs(study: Study, modality: str, num_rows: int) -> list[ArraySpec]:
     settings, layout = study.config.volumes, study.layout
     if modality == CONNECTIVITY:
         return [_connectivity_spec(study, num_rows)]
+    affines = {str(side): settings.grid(side).affine_44 for side in settings.sides}
+    image = multiscale_attributes(modality, affines, downscaling="mean of blocks")
     return [
         ArraySpec(
             path=layout.volume_array(modality, side),
@@ -60,6 +63,7 @@ def array_specs(study: Study, modality: str, num_rows: int) -> list[ArraySpec]:
             codec=settings.codec,
             dimensions=VOLUME_DIMENSIONS,
             attributes=volume_attributes(settings, modality, side),
+            group_attributes=image,
         )
         for side in settings.sides
     ]

@@ -51,6 +51,7 @@ def count_disposable(layout: StudyLayout) -> dict[str, int]:
     return {
         layout.qc_page.name: int(layout.qc_page.exists()),
         layout.slurm.name: logs,
+        layout.views.name: sum(path.is_file() for path in layout.views.glob("*")),
         layout.audits.name: count_answers(layout),
         **{str(path.relative_to(layout.root)): 1 for path in outputs_inside(layout)},
     }
@@ -134,8 +135,9 @@ def _remove_disposable(layout: StudyLayout) -> None:
     for path in (layout.qc_page, *outputs_inside(layout)):
         path.unlink(missing_ok=True)
     forget_answers(layout)
-    if layout.slurm.exists():
-        shutil.rmtree(layout.slurm)
+    for folder in (layout.slurm, layout.views):
+        if folder.exists():
+            shutil.rmtree(folder)
     for directory in (layout.root, layout.receipts):
         for path in directory.glob("*.tmp"):
             if path.is_file():

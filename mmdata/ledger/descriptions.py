@@ -9,25 +9,27 @@ from pathlib import Path
 from mmdata.ledger.receipts import read_copy_receipts, read_samples, read_scan_receipts, read_source_copies
 from mmdata.ledger.tombstones import read_retired_rows
 from mmdata.store.description import DESCRIPTION
-from mmdata.store.spec import ArraySpec, ensure_array, lost_descriptions
+from mmdata.store.spec import ArraySpec, ensure_array, is_described, lost_descriptions
 from mmdata.study import Study
 from mmdata.study_arrays import array_specs, augmented_spec, stored_modalities
 
 
 def restore_descriptions(study: Study) -> None:
-    """Make every lost description again. The caller holds the stores.
+    """Make every lost description again, and let groups of earlier versions say what those of this one say.
+
+    The caller holds the stores.
 
     Raises
     ------
     StoreError
         A receipt is damaged, or such an array was made with other settings.
     """
-    if not any(map(lost_descriptions, _arrays_with_shards(study, {}, {}, frozenset(), 1))):
+    if all(map(is_described, _arrays_with_shards(study, {}, {}, frozenset(), 1))):
         return
     rows = {sample.row for sample in read_samples(study.layout.receipts).values()}
     num_rows = 1 + max(rows | read_retired_rows(study.layout.receipts), default=0)
     for spec in recorded_arrays(study, num_rows=num_rows):
-        if lost_descriptions(spec):
+        if not is_described(spec):
             ensure_array(spec)
 
 

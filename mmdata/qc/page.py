@@ -5,20 +5,25 @@ The page names samples, never participants. It shows single scans, so it is as c
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from mmbase.doubts import DOUBTS
 from mmbase.files import write_bytes
 from mmbase.names import MODALITIES
+from mmbase.sealed_page import page_policy
+from mmbase.version import VERSION
+from mmdata.qc.looked_through import MAX_LOOKED_THROUGH, unusual_volumes, viewer_of
 from mmdata.qc.reasons import explain_reason
 from mmdata.qc.review import ModalityReview, ReviewLimits, num_reads, review_modality
 from mmdata.qc.section import describe_review, modality_title
 from mmdata.study import Study, StudyConfig
+from mmdata.viewer.viewer import Viewer, read_part
 from mmdata.volume.settings import VolumeSettings
 
 STATUSES = ("stored", "rejected", "absent")
@@ -73,15 +78,16 @@ def write_page(
         A modality with stored scans has no array, or one of another version.
     """
     scans = scans.sort("row", "modality")
-    limits = ReviewLimits(max_volumes=max_volumes, max_unusual=max_unusual)
-    sections, unusual, unreadable = [], {}, {}
+    limits = ReviewLimits(max_volumes=max_volumes, max_unusual=max_unusual, max_kept=MAX_LOOKED_THROUGH)
+    sections, unusual, unreadable, volumes = [], {}, {}, []
     for review in _reviews(scans, study, limits, on_progress):
+        volumes += unusual_volumes(review, modality_title(review.modality, study.config))
         sections.append(describe_review(review, study.config) | {"doubts": _doubts(scans, review.modality)})
         unusual[review.modality], unreadable[review.modality] = review.num_unusual, review.num_unreadable
     counts = _counts(scans, study.config)
     num_samples = scans["sample_id"].n_unique()
     page = _render(
-        version=version("mm"),
+        version=VERSION,
         grid=_grid(study.config.volumes),
         space=study.config.volumes.space,
         num_samples=num_samples,
@@ -90,6 +96,7 @@ def write_page(
         sections=sections,
         rejections=_rejections(scans, max_listed, study.config),
         other_copies=_other_copies(scans, study.config),
+        viewer=viewer_of(volumes),
     )
     write_bytes(path, page)
     return QcSummary(
@@ -191,7 +198,11 @@ def _most_frequent(details: pl.Series) -> list[str]:
     return given.value_counts().sort("count", "detail", descending=[True, False])["detail"].head(MAX_EXAMPLES).to_list()
 
 
-def _render(**content: Any) -> bytes:
+def _render(*, viewer: Viewer | None, **content: Any) -> bytes:
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8") + (
+        read_part("viewer.css") if viewer else ""
+    )
+    scripts = viewer.scripts if viewer else ()
     environment = Environment(
         loader=PackageLoader("mmdata.qc", "."),
         autoescape=True,
@@ -199,4 +210,11 @@ def _render(**content: Any) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(content).encode()
+    page = environment.get_template("page.html.j2").render(
+        content,
+        viewer=viewer,
+        scripts=list(map(Markup, scripts)),
+        style=Markup(style),
+        policy=page_policy(scripts, style),
+    )
+    return page.encode()

@@ -20,6 +20,7 @@ from mmdata.qc.planes import Plane, centre_planes, matrix_of_edges
 from mmdata.qc.unusual import MEAN_CORRELATION, MIN_SCANS_TO_RANK, UNUSUAL_Z, UnusualScan, rank_scans
 from mmdata.store.array import StoredArray, open_array
 from mmdata.study import Study
+from mmdata.viewer.viewer import encode_picture
 from mmdata.volume.geometry import Matrix44
 
 LEAST_SIDE = 48
@@ -34,6 +35,8 @@ class ReviewLimits:
     """Scans that a mean is over, at most."""
     max_unusual: int
     """Most unusual scans to show."""
+    max_kept: int
+    """Of these, volumes that are kept whole, to be looked through."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +47,8 @@ class ShownScan:
     scan: UnusualScan
     planes: tuple[Plane, ...]
     """Three of a volume, one matrix of edges, in the unit of `ModalityReview.unit`; none where it could not be read."""
+    picture: bytes = b""
+    """The whole volume, of `encode_picture`; empty for connectivity, and where it was not asked for or not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +112,7 @@ def review_modality(
         affine_44=None if modality == CONNECTIVITY else np.asarray(array.attributes["affine_ras"]),
         mean=mean and _in_unit(mean, array),
         measures=measures,
-        shown=_read_shown(array, stored, ranking[: limits.max_unusual]),
+        shown=_read_shown(array, stored, ranking[: limits.max_unusual], limits.max_kept),
         num_stored=len(rows),
         num_unusual=sum(scan.score > UNUSUAL_Z for scan in ranking),
         num_unreadable=len(unreadable),
@@ -146,15 +151,21 @@ def _measures(stored: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
     return {name: stored[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in taken}
 
 
-def _read_shown(array: StoredArray, stored: pl.DataFrame, ranking: Sequence[UnusualScan]) -> tuple[ShownScan, ...]:
+def _read_shown(
+    array: StoredArray, stored: pl.DataFrame, ranking: Sequence[UnusualScan], max_kept: int
+) -> tuple[ShownScan, ...]:
+    affine_44 = array.attributes.get("affine_ras")
     shown = []
-    for scan in ranking:
+    for rank, scan in enumerate(ranking):
         sample_id, row = stored.select("sample_id", "row").row(scan.position)
         try:
-            planes = planes_of(decoded(array.read_rows([(row,)])[0], array))
+            values = decoded(array.read_rows([(row,)])[0], array)
         except StoreError:
-            planes = ()
-        shown.append(ShownScan(sample_id=sample_id, scan=scan, planes=planes))
+            shown.append(ShownScan(sample_id=sample_id, scan=scan, planes=()))
+            continue
+        is_kept = affine_44 is not None and rank < max_kept
+        picture = encode_picture(values, np.asarray(affine_44)) if is_kept else b""
+        shown.append(ShownScan(sample_id=sample_id, scan=scan, planes=planes_of(values), picture=picture))
     return tuple(shown)
 
 

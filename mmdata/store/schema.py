@@ -98,6 +98,11 @@ class StudyLayout:
         """The page of `mm qc`."""
         return self.root / "qc.html"
 
+    @property
+    def views(self) -> Path:
+        """Pages of `mm view`, one for each sample; they show single people and can be made again."""
+        return self.root / "views"
+
     def volume_array(self, modality: str, side: int) -> Path:
         """Array of shape (rows, side, side, side)."""
         return self.volumes / modality / str(side)

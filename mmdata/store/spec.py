@@ -7,6 +7,7 @@ Arrays are plain Zarr v3, described with zarr-python: one row in each chunk, man
 import json
 import math
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,8 @@ class ArraySpec:
     """One name per axis."""
     attributes: dict[str, Any] = field(default_factory=dict)
     """What a reader must know; an existing array has to have the same."""
+    group_attributes: dict[str, Any] = field(default_factory=dict)
+    """What the group that holds the array says of all arrays in it; it may say more."""
 
     @property
     def row_bytes(self) -> int:
@@ -73,8 +76,11 @@ def ensure_array(spec: ArraySpec) -> None:
     """
     *groups, own = _describe(spec).items()
     for path, content in groups:
-        if not _is_json(path):
+        found = _read_object(path)
+        if found is None:
             _write_description(path, content)
+        elif (complete := _completed(found, json.loads(content))) != found:
+            _write_description(path, json.dumps(complete, indent=2).encode())
     existing = _open_existing(spec)
     if existing is None:
         _write_description(*own)
@@ -94,11 +100,20 @@ def ensure_array(spec: ArraySpec) -> None:
 def lost_descriptions(spec: ArraySpec) -> list[Path]:
     """Return which descriptions `ensure_array` would make again, of an array that exists and of the groups above it."""
     *groups, own = _describe(spec)
-    lost = [path for path in groups if not _is_json(path)]
+    lost = [path for path in groups if _read_object(path) is None]
     existing = _open_existing(spec)
     if existing is None or any(map(operator.lt, existing.shape, spec.shape)):
         lost.append(own)
     return lost
+
+
+def is_described(spec: ArraySpec) -> bool:
+    """Return whether no description is lost, and groups say all that they should: those of earlier versions do not."""
+    *groups, _ = _describe(spec).items()
+    says_all = (
+        _completed(found, json.loads(content)) == found for path, content in groups if (found := _read_object(path))
+    )
+    return not lost_descriptions(spec) and all(says_all)
 
 
 def differing_settings(spec: ArraySpec) -> list[str]:
@@ -116,8 +131,9 @@ def _describe(spec: ArraySpec) -> dict[Path, bytes]:
     root = next(parent for parent in spec.path.parents if parent.suffix == ".zarr")
     described: dict[str, Any] = {}
     group = zarr.open_group(MemoryStore(described), mode="a", attributes={"schema_version": SCHEMA_VERSION})
-    group.create_array(
-        spec.path.relative_to(root).as_posix(),
+    holder = group.create_group(spec.path.parent.relative_to(root).as_posix(), attributes=spec.group_attributes)
+    holder.create_array(
+        spec.path.name,
         shape=spec.shape,
         chunks=spec.chunk_shape,
         shards=spec.shard_shape,
@@ -166,11 +182,26 @@ def _differences(existing: Any, spec: ArraySpec) -> list[str]:
     return [name for name, (found, expected) in pairs.items() if found != expected]
 
 
-def _is_json(path: Path) -> bool:
+def _read_object(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object of a file; None where there is none."""
     try:
-        return isinstance(json.loads(path.read_bytes()), dict)
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _completed(found: object, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with what it should say, in place of what it says otherwise, and all else that it says.
+
+    >>> _completed({"a": {"of others": 1, "b": 2}}, {"a": {"b": 3}})
+    {'a': {'of others': 1, 'b': 3}}
+    """
+    kept = found if isinstance(found, dict) else {}
+    ours = {
+        name: _completed(kept.get(name), value) if isinstance(value, dict) else value for name, value in wanted.items()
+    }
+    return {**kept, **ours}
 
 
 def _write_description(path: Path, content: bytes) -> None:

@@ -101,6 +101,31 @@ def encode_volume(data_XYZ: NDArray[Any], affine_44: Matrix44, dtype: DTypeLike)
     return compressed
 
 
+def encode_stored(stored_XYZ: NDArray[Any], affine_44: Matrix44, *, scale: float, offset: float = 0.0) -> bytes:
+    """Encode stored numbers as they are as the bytes of a ``.nii.gz`` file; equal input gives equal bytes.
+
+    Parameters
+    ----------
+    stored_XYZ
+        Integers or floats; float16, which NIfTI does not have, becomes float32.
+    affine_44
+        Voxel to MNI152 space, RAS+ mm; written as sform and qform.
+    scale, offset
+        From a stored number to its value: slope and intercept of the header, which readers apply.
+    """
+    voxels = stored_XYZ.astype(np.float32) if stored_XYZ.dtype == np.float16 else stored_XYZ
+    header = nib.Nifti1Header()
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(voxels.shape)
+    header.set_sform(affine_44, code="mni")
+    header.set_qform(affine_44, code="mni")
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(scale, offset)
+    header["magic"], header["vox_offset"] = _SINGLE_FILE_MAGICS[0], _NIFTI1_HEADER_BYTES + _EXTENDER_BYTES
+    content = header.binaryblock + bytes(_EXTENDER_BYTES) + voxels.tobytes(order="F")
+    return gzip.compress(content, compresslevel=4, mtime=0)  # smaller than igzip: pages hold many
+
+
 def _open_stream(content: bytes) -> io.BufferedIOBase:
     file = io.BytesIO(content)
     if content.startswith(_GZIP_MAGIC):

@@ -1,19 +1,14 @@
-"""A report's content as one page for a browser, which loads nothing and asks nobody.
+"""A report's content as one page for a browser, which loads nothing and asks nobody: `mmbase.sealed_page`."""
 
-The page holds the content as JSON, and scripts that show it. Its policy names the scripts by their hashes, so no text
-of the content can be run, and forbids every request.
-"""
-
-import base64
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+
+from mmbase.sealed_page import embedded_json, page_policy
 
 LIBRARY = "vendor/d3.min.js"
 """Of 7.9.2, as it was published; ADR 21."""
@@ -46,36 +41,13 @@ def report_page(content: Mapping[str, Any], *, reload_seconds: int | None = None
     library, scripts, style = _text(LIBRARY), _scripts(), "\n".join(_text(f"styles/{name}.css") for name in STYLES)
     return _template().render(
         title=content["about"]["title"],
-        policy=_policy((library, scripts), style),
+        policy=page_policy((library, scripts), style),
         library=Markup(library),
         scripts=Markup(scripts),
         style=Markup(style),
         content=Markup(embedded_json(content)),
         reload_seconds=reload_seconds,
     )
-
-
-def embedded_json(content: Mapping[str, Any]) -> str:
-    r"""Return JSON that may stand within a script element: no text in it can end the element or begin a comment.
-
-    >>> embedded_json({"title": "</script>"})
-    '{"title":"\\u003c/script>"}'
-    """
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
-
-
-def _policy(scripts: Iterable[str], style: str) -> str:
-    """Return a policy that lets these scripts and this style act, shows pictures that lie in the page, and no more."""
-    allowed = " ".join(_hash(script) for script in scripts)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    """Return how a policy names a script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _scripts() -> str:

@@ -77,6 +77,23 @@ def test_commands_that_write_make_lost_descriptions_again(copy: Path, study: Pat
     assert store_bytes(copy) == store_bytes(study)
 
 
+def test_a_study_of_a_version_without_images_is_whole_and_gets_them_by_the_next_command_that_writes(
+    copy: Path, study: Path, run_mm: RunMm
+) -> None:
+    group = copy / "volumes.zarr/t1" / DESCRIPTION
+    content = json.loads(group.read_bytes())
+    assert content["attributes"].pop("ome")
+    group.write_text(json.dumps(content))
+    assert run_mm("--study", copy, "verify", "--workers", 0).exit_code == 0
+    (copy / "nobody.csv").write_text("1")
+    for words in (("status",), ("withdraw", copy / "nobody.csv")):
+        assert "ome" not in json.loads(group.read_bytes())["attributes"]
+        result = run_mm("--study", copy, *words)
+        assert result.exit_code == 0, result.output
+    (copy / "nobody.csv").unlink()
+    assert store_bytes(copy) == store_bytes(study)
+
+
 def test_where_receipts_are_damaged_the_object_names_them_and_says_nothing_of_rows(copy: Path, run_mm: RunMm) -> None:
     path = copy / "receipts" / SCAN_RECEIPTS
     content = bytearray(path.read_bytes())

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from mmbase.sealed_page import embedded_json
 from mmstudy.report.page import page as page_module
-from mmstudy.report.page.page import LIBRARY, SCRIPTS, STYLES, embedded_json, report_page
+from mmstudy.report.page.page import LIBRARY, SCRIPTS, STYLES, report_page
 from tests.mmstudy.report.page.made_up import made_up_content, small_content
 
 FOLDER = files(page_module.__package__)
