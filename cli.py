@@ -16,6 +16,7 @@ from mmcli.commands import Command, CommandGroup
 from mmcli.compare import compare
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
+from mmcli.doctor import doctor
 from mmcli.evaluate import evaluate
 from mmcli.explain import explain
 from mmcli.export_model import export_model
@@ -35,7 +36,7 @@ from mmcli.withdrawal import withdraw
 PRIVATE_UMASK = 0o077
 COMMANDS = (
     *(init, verify, repair, qc, precompute_augs, train, runs, compare, report, page, evaluate, explain),
-    *(predict, export_model, bench, selftest),
+    *(predict, export_model, bench, selftest, doctor),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""
@@ -45,7 +46,6 @@ app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

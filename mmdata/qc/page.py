@@ -5,7 +5,6 @@ The page names samples, never participants. It shows single scans, so it is as c
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmbase.doubts import DOUBTS
 from mmbase.files import write_bytes
 from mmbase.names import MODALITIES
+from mmbase.version import VERSION
 from mmdata.qc.reasons import explain_reason
 from mmdata.qc.review import ModalityReview, ReviewLimits, num_reads, review_modality
 from mmdata.qc.section import describe_review, modality_title
@@ -81,7 +81,7 @@ def write_page(
     counts = _counts(scans, study.config)
     num_samples = scans["sample_id"].n_unique()
     page = _render(
-        version=version("mm"),
+        version=VERSION,
         grid=_grid(study.config.volumes),
         space=study.config.volumes.space,
         num_samples=num_samples,

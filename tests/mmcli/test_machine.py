@@ -59,7 +59,7 @@ def test_too_little_address_space_is_told_before_anything_is_loaded() -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
-    command = [sys.executable, "-m", "cli", "--study", "nowhere", "status"]
+    command = [sys.executable, "-m", "mmcli", "--study", "nowhere", "status"]
     ended = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("error: mm needs ") and "2.1 GB (ulimit -v)" in ended.stderr
