@@ -15,9 +15,9 @@ if [ "${IN_NAMESPACE:-}" != yes ]; then  # mounts are seen by this script alone,
 fi
 
 say() { printf '\n== %s\n' "$*"; }
-inside() { chroot "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin "$@"; }
+inside() { chroot "$root" env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
-if [ ! -e "$root/opt/mm" ]; then
+if [ ! -e "$work/installed" ]; then
     say "a Debian root"
     mkdir -p "$root"
     [ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase bookworm "$root" "$mirror" >"$work/debootstrap.log"
@@ -32,12 +32,16 @@ if [ ! -e "$root/opt/mm" ]; then
     for folder in ${PIP_FIND_LINKS:-}; do
         [ -d "$folder" ] && mkdir -p "$root$folder" && mount --bind "$folder" "$root$folder"
     done
-    if [ -n "${PIP_CERT:-}" ]; then install -D "$PIP_CERT" "$root$PIP_CERT"; fi
+    if [ -n "${PIP_CERT:-}" ]; then  # under another name: the root has certificates of its own
+        cp "$PIP_CERT" "$root/src/certificates.pem"
+        settings+=(PIP_CERT=/src/certificates.pem)
+    fi
     say "install.sh"
     time inside "${settings[@]}" bash /src/container/install.sh /src
     rm -r "$root/src"
     umount "$root/dev" "$root/proc"
     du -sh "$root"
+    touch "$work/installed"
 fi
 
 say "mm as user 4711, who has no name, on a read-only root, without network"
