@@ -21,7 +21,7 @@ from mmcli.evaluate import evaluate
 from mmcli.explain import explain
 from mmcli.export_model import export_model
 from mmcli.labels import audit, targets
-from mmcli.machine import require_address_space, set_threads
+from mmcli.machine import name_user, require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
 from mmcli.predict import predict
@@ -69,6 +69,7 @@ def main(
         warn("--no-lock: where the file system has no locks, two commands at once can destroy what the study holds.")
     require_address_space()
     set_threads()
+    name_user()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 

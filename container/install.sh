@@ -22,5 +22,5 @@ ln -s "$prefix/bin/mm" /usr/local/bin/mm
 # Where containers mount data and the study; a study's files are those of the user who starts the container.
 mkdir -p /data /study
 chmod 1777 /study
-useradd --system --uid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin mm
+useradd --uid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin mm
 mm --version

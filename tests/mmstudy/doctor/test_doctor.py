@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import tomllib
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,12 @@ def not_installed(name: str) -> Any:
     raise metadata.PackageNotFoundError(name)
 
 
+def told_versions(**other: str | None) -> Callable[[str], str | None]:
+    """Return what tells the versions here, but for some packages."""
+    ours = packages._version
+    return lambda name: other[name] if name in other else ours(name)
+
+
 def by_subject(findings: Any) -> dict[str, Finding]:
     return {finding.subject: finding for finding in findings}
 
@@ -47,7 +54,7 @@ def test_the_doctor_changes_nothing_and_finds_the_study(run_mm: RunMm, study: Pa
 def test_what_would_stop_a_command_is_exit_code_1(
     run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "_version", lambda name: None if name == "duckdb" else metadata.version(name))
+    monkeypatch.setattr(packages, "_version", told_versions(duckdb=None))
     result = run_mm("--study", tmp_path / "none", "doctor")
     assert result.exit_code == 1
     assert "would stop a command: " in result.stderr and "package duckdb" in result.stderr
@@ -58,7 +65,7 @@ def test_what_would_stop_a_command_is_exit_code_1(
 def test_a_package_that_is_missing_or_too_old_comes_with_the_command_that_installs_it(
     version: str | None, here: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "_version", lambda name: version if name == "polars" else metadata.version(name))
+    monkeypatch.setattr(packages, "_version", told_versions(polars=version))
     found = by_subject(packages.examine_packages(CONSTRAINTS))
     assert "packages" not in found and found["package polars"].here.startswith(here)
     assert found["package polars"].state == "stops"
@@ -84,7 +91,7 @@ def test_what_each_extra_adds_is_said_of_every_extra() -> None:
 
 
 def test_an_extra_that_is_missing_stops_nothing_and_says_what_it_would_add(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "_version", lambda name: None if name == "captum" else metadata.version(name))
+    monkeypatch.setattr(packages, "_version", told_versions(captum=None))
     found = by_subject(packages.examine_packages(CONSTRAINTS))["extra explain"]
     assert (found.state, found.here) == ("ok", "not installed (captum)")
     assert found.remedy == "It would add mm explain: pip install 'megamodeller[explain]'"
