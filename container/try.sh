@@ -58,8 +58,9 @@ mount -t tmpfs -o size=1g tmpfs "$root/dev/shm"
 for device in null zero urandom random; do mknod -m 666 "$root/dev/$device" c 1 \
     "$(case $device in null) echo 3 ;; zero) echo 5 ;; random) echo 8 ;; urandom) echo 9 ;; esac)"; done
 as_user() {
-    unshare --net chroot --userspec 4711:4711 "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/tmp MM_STUDY=/study/s \
-        XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 bash -c "cd /study && $1"
+    unshare --net bash -c 'ip link set lo up && exec "$@"' - chroot --userspec 4711:4711 "$root" \
+        env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/tmp MM_STUDY=/study/s XDG_CACHE_HOME=/tmp/cache \
+        MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 bash -c "cd /study && $1" </dev/null
 }
 while IFS= read -r line; do
     say "$line"

@@ -16,7 +16,7 @@ _STYLES = {"ok": "green", "note": "yellow", "stops": "red"}
 
 
 def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Look whether everything that commands need is here; changes nothing.
+    """Look what would stop a command here; changes nothing.
 
     Looks at this installation, the machine, the packages, and the file systems of the study and of temporary files.
     Each line is ok, a note that may matter to you, or says what would stop a command; then the exit code is 1.
