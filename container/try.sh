@@ -69,8 +69,8 @@ done <<'COMMANDS'
 touch /opt/mm/x 2>&1 | grep -o 'Read-only file system'
 mm --version
 mm doctor
-mm synth ukb release --participants 16 --voxel-mm 4 --workers 2
-mm init --source release --set 'volumes.sides=[32]' --set 'augment.sides=[32]' --set train.side=32 --set train.epochs=2 --set train.batch_size=8
+mm synth ukb release --participants 40 --voxel-mm 4 --workers 2
+mm init --source release --set splits.val=0.25 --set splits.test=0.25 --set 'volumes.sides=[32]' --set 'augment.sides=[32]' --set train.side=32 --set train.epochs=2 --set train.batch_size=8
 mm ingest ukb --workers 2
 mm precompute-augs --copies 1 --workers 2
 mm train --target age --inputs t1

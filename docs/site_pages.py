@@ -1,4 +1,4 @@
-"""What mkdocs is told beside mkdocs.yml: pages outside docs belong to the site, and links lead to where files lie there.
+"""What mkdocs is told beside mkdocs.yml: pages beside docs belong to the site, and links lead to where files lie there.
 
 The pages are written for the repository, as it is read in a clone or on a forge. There README.md is the first page and
 links are relative to the file; on the site README.md is index.md, and what lies in docs lies at the top.
