@@ -19,6 +19,13 @@ _OUTSIDE = ("README.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md")
 _FIRST_DECISION = "adr/0001-dependencies.md"
 
 
+def on_config(config: Any) -> Any:
+    """Put all decisions at the end of the navigation."""
+    decisions = [path.relative_to(ROOT / "docs").as_posix() for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    config.nav.append({"Decisions": decisions})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that lie beside docs, and whatever else pages link to there."""
     pages = {name: (ROOT / name).read_text(encoding="utf-8") for name in _OUTSIDE}
