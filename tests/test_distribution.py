@@ -141,7 +141,7 @@ def test_a_package_that_overwrote_files_of_ours_is_found(built: Path, tmp_path: 
     (stranger / "top_level.txt").write_text("catalog\n")
     found = doctor(root, tmp_path)
     assert found["files of mm"]["state"] == "stops" and "catalog/__init__.py" in found["files of mm"]["here"]
-    assert "stranger installs a catalog too" in found["name catalog"]["here"]
+    assert found["package stranger"]["here"] == "it installs catalog too"
     (packages / "cli.py").write_text("main = print\n")
     refused = run(root / "bin" / "mm", "doctor", cwd=tmp_path)
     assert refused.returncode == 1 and "cli.py is not that of mm" in refused.stderr

@@ -12,7 +12,10 @@ from mmstudy.doctor.finding import Finding
 
 NOT_INSTALLED = "+checkout"
 """Behind the version of source files that nobody installed."""
+EARLIER_DISTRIBUTION = "mm"
+"""What pip knew us as up to version 0.1.0."""
 _REINSTALL = "Install mm into an environment of its own (docs/install.md)."
+_EARLIER = "It may be an earlier version of this mm: pip uninstall mm, then install this one again."
 
 
 def told_version() -> str:
@@ -32,9 +35,9 @@ def examine_installation() -> Iterator[Finding]:
     if changed := _changed_files():
         found = f"{len(changed)} files are not as they were installed: {', '.join(changed[:3])}"
         yield Finding("files of mm", "stops", found, f"Another package may have overwritten them. {_REINSTALL}")
-    for name, others in _shared_names().items():
-        found = f"{', '.join(others)} installs a {name} too"
-        yield Finding(f"name {name}", "note", found, f"Whatever is installed last wins. {_REINSTALL}")
+    for other, names in _others_with_our_names().items():
+        remedy = _EARLIER if other == EARLIER_DISTRIBUTION else f"Whatever is installed last wins. {_REINSTALL}"
+        yield Finding(f"package {other}", "note", f"it installs {', '.join(names)} too", remedy)
 
 
 def _distribution() -> metadata.Distribution | None:
@@ -59,8 +62,8 @@ def _hash(path: Path) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
 
 
-def _shared_names() -> dict[str, list[str]]:
-    """Return our top-level names that other distributions here install too, with who they are."""
+def _others_with_our_names() -> dict[str, list[str]]:
+    """Return other distributions here that install some of our top-level modules too, each with which."""
     owners = metadata.packages_distributions()
-    others = {name: sorted(set(owners.get(name, ())) - {DISTRIBUTION}) for name in MODULES}
-    return {name: found for name, found in others.items() if found}
+    others = sorted({other for name in MODULES for other in owners.get(name, ())} - {DISTRIBUTION})
+    return {other: [name for name in MODULES if other in owners.get(name, ())] for other in others}
