@@ -49,7 +49,7 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_settings.py
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

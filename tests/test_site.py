@@ -20,9 +20,10 @@ def site(make_once: MakeOnce) -> Path:
     """The site as `make docs` makes it. Tests must not change it."""
 
     def build(folder: Path) -> None:
-        command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder / "site")]
+        command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder / "site")]
         built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
         assert built.returncode == 0, built.stderr
+        assert "excluded from" not in built.stderr
 
     return make_once("site", build) / "site"
 
@@ -69,7 +70,7 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "docs" / "index.md").write_text("# One\n[nowhere](two.md), [nor here](#three)\n")
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:\n  - Start")[0]
     (tmp_path / "mkdocs.yml").write_text(settings.replace("hooks: [docs/site_pages.py]\n", ""))
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build"]
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert built.returncode == 1
     assert "'two.md'" in built.stderr and "'#three'" in built.stderr
