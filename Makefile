@@ -1,6 +1,6 @@
 # make demo   set up .venv and run the main job on a synthetic release     make test      set up and run the tests
 # make lint   ruff, mypy, import contracts                                 make test-all  the campaigns too, as CI does
-# make bench  measure against peers                                        make docs      write the table in docs/settings.md
+# make bench  measure against peers                                        make docs      write docs/settings.md, and the site to site/
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,7 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/mkdocs build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

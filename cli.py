@@ -16,11 +16,12 @@ from mmcli.commands import Command, CommandGroup
 from mmcli.compare import compare
 from mmcli.console import warn
 from mmcli.copies import precompute_augs
+from mmcli.doctor import doctor
 from mmcli.evaluate import evaluate
 from mmcli.explain import explain
 from mmcli.export_model import export_model
 from mmcli.labels import audit, targets
-from mmcli.machine import require_address_space, set_threads
+from mmcli.machine import name_user, require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
 from mmcli.predict import predict
@@ -51,7 +52,7 @@ COMMANDS = (
         evaluate,
         explain,
     ),
-    *(predict, export_model, bench, selftest),
+    *(predict, export_model, bench, selftest, doctor),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""
@@ -61,7 +62,6 @@ app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,6 +85,7 @@ def main(
         warn("--no-lock: where the file system has no locks, two commands at once can destroy what the study holds.")
     require_address_space()
     set_threads()
+    name_user()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     context.obj = study
 

@@ -126,7 +126,7 @@ def _made_metrics(plan: RunPlan, cohort: Cohort, splits: Mapping[str, Predicted]
 
 
 def _timed_command(study: Study) -> float:
-    command = [sys.executable, "-m", "cli", "--study", str(study.layout.root), "compare"]
+    command = [sys.executable, "-m", "mmcli", "--study", str(study.layout.root), "compare"]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - started

@@ -127,7 +127,7 @@ def race_commands(root: Path) -> dict[str, float]:
 
 def _mm(root: Path, *words: str) -> None:
     """Run a command in a process of its own."""
-    command = [sys.executable, "-m", "cli", "--study", str(root), *words]
+    command = [sys.executable, "-m", "mmcli", "--study", str(root), *words]
     subprocess.run(command, check=True, capture_output=True)
 
 

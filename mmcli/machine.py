@@ -6,6 +6,7 @@ without a word.
 
 import codecs
 import errno
+import getpass
 import os
 import resource
 import sys
@@ -94,6 +95,14 @@ def set_threads() -> None:
         )
     if len(counts) > 1:
         os.environ.setdefault("NUMEXPR_NUM_THREADS", counts[0])  # it takes OMP_NUM_THREADS for one number
+
+
+def name_user() -> None:
+    """Give a user without a name their number for one: PyTorch and MONAI end where a container's user has none."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        os.environ["USER"] = str(os.getuid())
 
 
 def memory_message(errors: Iterator[BaseException]) -> str | None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbase.version import VERSION
 from mmcli.console import warn
 
 if TYPE_CHECKING:
@@ -20,7 +19,9 @@ NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") els
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mm {VERSION}")
+        from mmstudy.doctor.installation import told_version
+
+        typer.echo(f"mm {told_version()}")
         raise typer.Exit
 
 

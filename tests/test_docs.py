@@ -17,8 +17,8 @@ from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
-OF_OTHER_PROGRAMS = {"--nproc-per-node", "--no-python", "--partition", "--upgrade"}
-"""Options of torchrun, sbatch and pip that messages name."""
+OF_OTHER_PROGRAMS = {"--constraint", "--mem", "--no-python", "--nproc-per-node", "--nv", "--partition", "--upgrade"}
+"""Options of torchrun, sbatch, Apptainer and pip that messages name."""
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 

@@ -9,15 +9,15 @@ import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import resource_tracker
 
 from dask import config as dask_config
 from distributed import Client, LocalCluster
 from distributed.core import Status
 
-from mmdata.errors import ClusterError
 from mmdata.execution.connection import Connection
 from mmdata.execution.scheduler import reach_scheduler
+from mmdata.execution.semaphores import require_semaphores
 from mmdata.execution.slurm import SlurmPool, any_job_left, submit_jobs
 
 ALLOWED_DEATHS = 1
@@ -95,7 +95,7 @@ def connect(pool: WorkerPool, *, num_tasks: int, memory_bytes: int | None) -> Ab
 
 @contextmanager
 def _start_here(num_processes: int) -> Iterator[Connection]:
-    _require_semaphores()
+    require_semaphores()
     with (
         dask_config.set(_OWN_CLUSTER_SETTINGS),
         _start_errors_silenced(),
@@ -124,25 +124,6 @@ def _start_here(num_processes: int) -> Iterator[Connection]:
             more_may_come=lambda: False,
             replace_lost=lambda: _replace_lost_processes(cluster, num_processes),
         )
-
-
-def _require_semaphores() -> None:
-    """Refuse to start processes where they could not wait for each other: semaphores lie in /dev/shm, sem_overview(7).
-
-    Raises
-    ------
-    ClusterError
-        None can be made.
-    """
-    try:
-        get_context("spawn").Lock()
-    except (OSError, ImportError) as error:
-        why = error.strerror if isinstance(error, OSError) else "this system has no semaphores"
-        raise ClusterError(
-            f"Worker processes cannot be started, for shared memory (/dev/shm) cannot be used: {why}.",
-            "Mount a tmpfs there that you can write to (of a container: --shm-size 1g), or give --workers 0, which "
-            "works in this process.",
-        ) from error
 
 
 def _replace_lost_processes(cluster: LocalCluster, num_processes: int) -> None:

@@ -1,6 +1,5 @@
 """A Dask cluster that others started: whether it can be used, and the connection to it."""
 
-import importlib.metadata
 import logging
 import time
 import warnings
@@ -13,6 +12,7 @@ from distributed import Client, Worker
 from distributed.utils import silence_logging_cmgr
 from distributed.versions import VersionMismatchWarning
 
+from mmbase.version import VERSION
 from mmdata.errors import ClusterError
 from mmdata.execution.capacity import as_gb
 from mmdata.execution.connection import KEY_PREFIX, Connection
@@ -85,19 +85,29 @@ def _wait_for_a_worker(connection: Connection) -> None:
 def _require_same_versions(client: Client) -> None:
     """Refuse a cluster whose processes would not understand our tasks or would compute them differently."""
     versions: Any = client.get_versions()
-    mm_versions = client.run(importlib.metadata.version, "mm", on_error="return")
-    ours = _compared_versions(versions["client"], importlib.metadata.version("mm"))
-    _require_equal("the scheduler", _compared_versions(versions["scheduler"], ours["mm"]), ours)
-    for worker, described in versions["workers"].items():
-        mm_version = mm_versions.get(worker)
-        theirs = _compared_versions(described, mm_version if isinstance(mm_version, str) else "none")
-        _require_equal("a worker", theirs, ours)
+    ours = _compared_versions(versions["client"])
+    _require_equal("the scheduler", _compared_versions(versions["scheduler"]), ours)
+    for described in versions["workers"].values():
+        _require_equal("a worker", _compared_versions(described), ours)
+    for theirs in _mm_versions(client):
+        _require_equal("a worker", {"mm": theirs}, {"mm": VERSION})
 
 
-def _compared_versions(described: Mapping[str, Any], mm_version: str) -> dict[str, str]:
+def _mm_versions(client: Client) -> list[str]:
+    """Return the version of mm that each worker imports; `none` where it cannot."""
+
+    def version_there() -> str:  # sent as code, because a worker without mm could not look its name up
+        from mmbase import version  # noqa: PLC0415 - that of the worker
+
+        return version.VERSION
+
+    told: Mapping[str, Any] = client.run(version_there, on_error="return")
+    return [version if isinstance(version, str) else "none" for version in told.values()]
+
+
+def _compared_versions(described: Mapping[str, Any]) -> dict[str, str]:
     versions = {name: str(described["packages"].get(name)) for name in _COMPARED_PACKAGES}
-    versions["python"] = ".".join(versions["python"].split(".")[:2])
-    return {"mm": mm_version, **versions}
+    return {**versions, "python": ".".join(versions["python"].split(".")[:2])}
 
 
 def _require_equal(who: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:

@@ -104,7 +104,7 @@ def submit_jobs(
     try:
         from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise ClusterError("SLURM jobs need dask-jobqueue.", "Install it: pip install dask-jobqueue") from error
+        raise ClusterError("SLURM jobs need dask-jobqueue.", "Install it: pip install 'megamodeller[slurm]'") from error
     if not shutil.which("sbatch"):
         raise ClusterError("There is no sbatch on this machine.", "Run mm where jobs are submitted from.")
     pool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

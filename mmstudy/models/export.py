@@ -139,7 +139,7 @@ def _write_proof(bundle: BundleDirectory, model: TrainedModel, onnx: bool | None
     if onnx is False:
         return "It was not asked for."
     if onnx is None and not can_write():
-        return 'The libraries that write it were not installed: pip install "mm[onnx]".'
+        return "The libraries that write it were not installed: pip install 'megamodeller[onnx]'."
     try:
         write_onnx(bundle.onnx, model, inputs, outputs)
     except OnnxError as error:

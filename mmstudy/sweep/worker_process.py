@@ -58,7 +58,7 @@ def start_worker(order: WorkerOrder) -> subprocess.Popen[bytes]:
     threads = {} if order.threads is None else {"OMP_NUM_THREADS": str(order.threads)}
     with open(order.log, "ab", opener=_open_private) as file:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "cli", *words],
+            [sys.executable, "-P", "-m", "mmcli", *words],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

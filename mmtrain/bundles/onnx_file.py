@@ -69,7 +69,9 @@ def write_onnx(path: Path, model: TrainedModel, inputs: GoldenInputs, expected: 
         A library is missing, the network has no form in ONNX, or what came out computes something else.
     """
     if not can_write():
-        raise OnnxError("ONNX needs libraries that are not installed here.", 'Install them: pip install "mm[onnx]"')
+        raise OnnxError(
+            "ONNX needs libraries that are not installed here.", "Install them: pip install 'megamodeller[onnx]'"
+        )
     content = _export(model, inputs)
     for num in (NUM_EXAMPLES, 1):  # a number of samples that was traced as a constant would show
         differences = largest_differences(expected.first(num), _predict(content, model, inputs.first(num)))

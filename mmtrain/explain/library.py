@@ -18,5 +18,6 @@ def load_captum() -> Any:
         return import_module("captum.attr")
     except ModuleNotFoundError as error:
         raise TrainError(
-            "Explaining a model needs captum, which is not installed.", "Install it with: pip install 'mm[explain]'"
+            "Explaining a model needs captum, which is not installed.",
+            "Install it with: pip install 'megamodeller[explain]'",
         ) from error

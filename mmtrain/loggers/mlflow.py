@@ -63,7 +63,9 @@ class MlflowLogger:
         if not argument:
             raise TrainError("--log mlflow needs an address.", "Give it as --log mlflow:http://HOST:5000.")
         if find_spec("mlflow") is None:
-            raise TrainError("--log mlflow needs MLflow's client.", "Install it with: pip install mlflow-skinny")
+            raise TrainError(
+                "--log mlflow needs MLflow's client.", "Install it with: pip install 'megamodeller[mlflow]'"
+            )
 
     @contextmanager
     def open(self, start: RunStart, argument: str) -> Iterator[TrainingObserver]:

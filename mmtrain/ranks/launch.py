@@ -75,7 +75,7 @@ def launch_ranks(arguments: Sequence[str], num_ranks: int, device: torch.device)
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            launch_agent(config, sys.executable, ["-P", "-m", "cli", *arguments])
+            launch_agent(config, sys.executable, ["-P", "-m", "mmcli", *arguments])
         except ChildFailedError as error:
             failures = error.failures
             cause = min(failures, key=lambda rank: _order(failures[rank]))

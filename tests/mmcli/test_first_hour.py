@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mmbase.version import VERSION
 from mmcli.console import name_study_in_hints, with_study
+from mmstudy.doctor.installation import told_version
 from tests.conftest import RunMm
 from tests.mmcli.outcome import complaint
 
@@ -24,7 +24,7 @@ def test_h_is_help(run_mm: RunMm, words: tuple[str, ...]) -> None:
 
 
 def test_the_version_is_printed(run_mm: RunMm) -> None:
-    assert run_mm("--version").stdout == f"mm {VERSION}\n"
+    assert run_mm("--version").stdout == f"mm {told_version()}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the machine lacks is one line with the cause, and any encoding takes what mm prints."""
 
 import errno
+import getpass
 import io
 import os
 import resource
@@ -14,7 +15,7 @@ from rich.table import Table
 from mmbase.errors import MmError
 from mmcli import machine
 from mmcli.failures import explain
-from mmcli.machine import require_address_space, set_threads, write_any_text
+from mmcli.machine import name_user, require_address_space, set_threads, write_any_text
 
 TEXT = "R² – 64 × 64, “sub-é” ≥ 3 … ▂█ 日 \udcff"
 
@@ -55,11 +56,22 @@ def test_threads_that_are_no_numbers_are_refused(given: str, monkeypatch: pytest
         set_threads()
 
 
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("No username set in the environment")])
+def test_a_user_without_a_name_is_called_by_number(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr("pwd.getpwuid", fail)
+    name_user()
+    assert getpass.getuser() == str(os.getuid())
+
+
 def test_too_little_address_space_is_told_before_anything_is_loaded() -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
-    command = [sys.executable, "-m", "cli", "--study", "nowhere", "status"]
+    command = [sys.executable, "-m", "mmcli", "--study", "nowhere", "status"]
     ended = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("error: mm needs ") and "2.1 GB (ulimit -v)" in ended.stderr

@@ -45,7 +45,7 @@ def test_an_argument_that_does_not_fit_is_refused(log: str, message: str) -> Non
 
 def test_a_missing_package_is_one_line_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logger, "find_spec", lambda name: None)
-    with pytest.raises(TrainError, match="pip install mlflow-skinny") as caught:
+    with pytest.raises(TrainError, match=r"pip install 'megamodeller\[mlflow\]'") as caught:
         require_loggers(["mlflow:http://127.0.0.1:1"])
     assert "\n" not in str(caught.value)
 

@@ -23,11 +23,12 @@ import subprocess
 import sys
 import tarfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import zarr
+
+from mmbase.version import VERSION
 
 WORK = Path("/tmp/mm-archive")
 """A plain folder, because the catalogue keeps the paths of its sources."""
@@ -53,7 +54,7 @@ FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0,
 
 def main() -> None:
     """Make the study, and pack it."""
-    archive = Path(__file__).with_name(f"{version('mm')}.tar.xz")
+    archive = Path(__file__).with_name(f"{VERSION}.tar.xz")
     study = WORK / "study"
     if archive.exists() or study.exists():
         sys.exit(f"{archive} and {study} must not exist")

@@ -101,11 +101,19 @@ def test_more_memory_than_a_worker_has_is_refused_before_any_work(dask: DaskByHa
 
 
 def test_workers_of_another_mm_are_refused(dask: DaskByHand, tmp_path: Path) -> None:
-    other = tmp_path / "other" / "mm-9.9.dist-info"
-    other.mkdir(parents=True)
-    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: mm\nVersion: 9.9\n")
-    dask.add_worker(PYTHONPATH=f"{other.parent}:{ROOT}")
+    other = tmp_path / "mmbase"
+    other.mkdir()
+    (other / "__init__.py").touch()
+    (other / "version.py").write_text('VERSION = "9.9"\n')
+    dask.add_worker(PYTHONPATH=f"{tmp_path}:{ROOT}")
     with pytest.raises(ClusterError, match=r"Expected mm \S+ everywhere in the Dask cluster, a worker has 9\.9\."):
+        list(run_tasks(abs, [-1], workers=dask.pool))
+
+
+def test_workers_without_mm_are_refused(dask: DaskByHand, tmp_path: Path) -> None:
+    (tmp_path / "mmbase.py").touch()  # hides ours, as if there were none
+    dask.add_worker(PYTHONPATH=f"{tmp_path}:{ROOT}")
+    with pytest.raises(ClusterError, match=r"Expected mm \S+ everywhere in the Dask cluster, a worker has none\."):
         list(run_tasks(abs, [-1], workers=dask.pool))
 
 

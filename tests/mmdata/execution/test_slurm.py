@@ -178,7 +178,7 @@ def test_a_machine_without_slurm_is_told_so(jobs: Path, tmp_path: Path, monkeypa
 
 def test_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask_jobqueue.slurm", None)
-    with pytest.raises(ClusterError, match="pip install dask-jobqueue"):
+    with pytest.raises(ClusterError, match=r"pip install 'megamodeller\[slurm\]'"):
         list(run_tasks(abs, [-1], workers=SlurmPool(jobs=1, directory=tmp_path)))
 
 

@@ -17,7 +17,7 @@ import pytest
 from distributed import Client
 
 from mmdata.errors import CapacityError, ClusterError
-from mmdata.execution import pools, tasks
+from mmdata.execution import semaphores, tasks
 from mmdata.execution.isolation import ProcessCrashed, run_isolated
 from mmdata.execution.pools import LocalPool, connect
 from mmdata.execution.tasks import run_tasks
@@ -228,6 +228,6 @@ def test_without_shared_memory_no_process_is_waited_for(error: Exception, monkey
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(pools, "get_context", lambda _: SimpleNamespace(Lock=fail))
+    monkeypatch.setattr(semaphores, "get_context", lambda _: SimpleNamespace(Lock=fail))
     with pytest.raises(ClusterError, match=r"shared memory \(/dev/shm\) cannot be used: .*--workers 0"):
         list(run_tasks(abs, [1, 2], workers=2))

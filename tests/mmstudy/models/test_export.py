@@ -215,5 +215,5 @@ def test_without_the_libraries_onnx_is_left_out_and_who_asks_for_it_is_told_what
     monkeypatch.setattr("mmtrain.bundles.onnx_file._WRITING", ("a_library_that_is_not_there",))
     made = export_model(study_of_models, everything.run_id, tmp_path / "quiet", ExportOptions())
     assert "pip install" in made.onnx_note
-    with pytest.raises(TrainError, match=r'pip install "mm\[onnx\]"'):
+    with pytest.raises(TrainError, match=r"pip install 'megamodeller\[onnx\]'"):
         export_model(study_of_models, everything.run_id, tmp_path / "asked", ExportOptions(onnx=True))

@@ -45,7 +45,7 @@ state.write_state = write_or_wait
 
 def start(root: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a sweep, in a process group of its own."""
-    words = [sys.executable, "-P", "-m", "cli", "--study", str(root), *SWEEP, "--json"]
+    words = [sys.executable, "-P", "-m", "mmcli", "--study", str(root), *SWEEP, "--json"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(words, env={**os.environ, **environment}, start_new_session=True, **pipes)
 

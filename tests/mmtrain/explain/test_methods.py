@@ -153,7 +153,7 @@ def test_without_captum_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(library, "import_module", missing)
-    with pytest.raises(TrainError, match=r"pip install 'mm\[explain\]'"):
+    with pytest.raises(TrainError, match=r"pip install 'megamodeller\[explain\]'"):
         library.load_captum()
 
 
