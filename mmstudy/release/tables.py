@@ -1,0 +1,281 @@
+"""Tables, whatever they are written in: the columns and first rows that say what they are, and all numbers and ids.
+
+What is text is read for numbers and ids as any text is (`mmstudy.release.text`); here the columns of Parquet and Arrow
+are, which are packed.
+"""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mmstudy.release.kinds import Kind, Mark
+from mmstudy.release.people import People
+from mmstudy.release.rows import MAX_JUDGED, Table, judge_table
+from mmstudy.release.stream import NotLookedIntoError
+
+DELIMITED = frozenset(
+    (".csv", ".tsv", ".tab", ".txt", ".dat", ".ssv", ".list", ".lst", ".fam", ".psam", ".pheno", ".cov", ".bulk", ".enc_ukb", "")
+)
+"""Endings of files that may be tables of cells with something between them."""
+_DELIMITERS = "\t,;|"
+_MOST_COLUMNS = 20_000
+_FEWEST_ROWS = 2
+_NUMERIC = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_MAX_SHEET_BYTES = 256 << 20
+
+
+def delimited_table(head: bytes, num_lines: int) -> Table | None:
+    """Return the table that a text begins; None where it is none.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file.
+    num_lines
+        Of the whole file.
+
+    >>> delimited_table(b"eid,age\\n1,60\\n2,70\\n", 3).columns
+    ('eid', 'age')
+    """
+    lines = head.decode("utf-8-sig", errors="replace").splitlines()[: MAX_JUDGED + 1]
+    lines = [line for line in lines if line.strip() and not line.startswith("##")]
+    if len(lines) < _FEWEST_ROWS:
+        return None
+    delimiter = max(_DELIMITERS, key=lines[0].count)
+    if delimiter in lines[0]:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter))
+        except csv.Error:
+            return None
+    else:
+        rows = [line.strip("\"' ").split() for line in lines]
+    width = len(rows[0])
+    alike = sum(len(row) == width for row in rows[:-1])  # the last may be cut off
+    if width > _MOST_COLUMNS or alike < len(rows[:-1]) * 0.9:
+        return None
+    first = [cell.strip() for cell in rows[0]]
+    has_names = not any(_NUMERIC.fullmatch(cell) for cell in first)
+    if has_names:
+        return Table(tuple(first), rows[1:], max(num_lines - 1, len(rows) - 1))
+    return Table((), rows, max(num_lines, len(rows)))
+
+
+def records_table(content: object) -> Table | None:
+    """Return the table that JSON holds: a list of records, or columns by name; None where it holds none."""
+    if isinstance(content, list) and len(content) >= _FEWEST_ROWS and all(isinstance(one, dict) for one in content):
+        names = tuple(dict.fromkeys(str(name) for record in content[:MAX_JUDGED] for name in record))
+        rows = [[_cell(record.get(name)) for name in names] for record in content[:MAX_JUDGED]]
+        return Table(names, rows, len(content))
+    if isinstance(content, dict) and content:
+        columns = {str(name): _listed(values) for name, values in content.items()}
+        lists = {name: values for name, values in columns.items() if values is not None}
+        lengths = {len(values) for values in lists.values()}
+        if len(lists) == len(content) and len(lengths) == 1 and min(lengths) >= _FEWEST_ROWS:
+            rows = [list(map(_cell, row)) for row in list(zip(*lists.values(), strict=True))[:MAX_JUDGED]]
+            return Table(tuple(lists), rows, lengths.pop())
+    return None
+
+
+def json_lines_table(head: bytes, num_lines: int) -> Table | None:
+    """Return the table that lines of JSON begin; None where they are none."""
+    records = []
+    for line in head.splitlines()[:MAX_JUDGED]:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    table = records_table(records)
+    return None if table is None else Table(table.columns, table.rows, max(num_lines, table.num_rows))
+
+
+def tables_in_page(text: str) -> Iterator[Table]:
+    """Yield the tables of a page in HTML."""
+    if "<td" in text:
+        reader = _PageTables()
+        reader.feed(text)
+        yield from filter(None, map(_named_table, reader.tables))
+
+
+def tables_in_markdown(head: bytes) -> Iterator[Table]:
+    """Yield the tables of a text in Markdown, cells between upright lines."""
+    block: list[list[str]] = []
+    for line in [*head.decode(errors="replace").splitlines(), ""]:
+        if line.lstrip().startswith("|"):
+            block.append([cell.strip(" `*") for cell in line.strip().strip("|").split("|")])
+        elif block:
+            rows = [row for row in block if not all(re.fullmatch(r":?-*:?", cell) for cell in row)]
+            if table := _named_table(rows):
+                yield table
+            block = []
+
+
+def spreadsheet_tables(archive: zipfile.ZipFile) -> Iterator[Table]:
+    """Yield the sheets of an Excel file.
+
+    Source: ECMA-376, SpreadsheetML.
+    """
+    shared: list[str] = []
+    if "xl/sharedStrings.xml" in archive.namelist():
+        for _, element in _elements(archive, "xl/sharedStrings.xml", "si"):
+            shared.append("".join(text.text or "" for text in element.iter(f"{_MAIN}t")))
+            element.clear()
+    for name in archive.namelist():
+        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", name):
+            continue
+        rows: list[list[str]] = []
+        num_rows = 0
+        for _, element in _elements(archive, name, "row"):
+            num_rows += 1
+            if num_rows <= MAX_JUDGED:
+                rows.append([_sheet_cell(cell, shared) for cell in element.iter(f"{_MAIN}c")])
+            element.clear()
+        if table := _named_table(rows):
+            yield Table(table.columns, table.rows, max(table.num_rows, num_rows - 1))
+
+
+def look_at_parquet(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
+    """Yield what a Parquet file tells of single people."""
+    from pyarrow import ArrowException, parquet  # a tenth of a second, for a form that most folders have none of
+
+    try:
+        with parquet.ParquetFile(file) as table:
+            batches = table.iter_batches(batch_size=1 << 16)
+            yield from _look_at_batches(table.schema_arrow.names, batches, table.metadata.num_rows, people)
+    except (ArrowException, OSError, ValueError) as error:
+        raise NotLookedIntoError("it cannot be read as Parquet") from error
+
+
+def look_at_arrow(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
+    """Yield what a file of Arrow or Feather tells of single people."""
+    from pyarrow import ArrowException, ipc
+
+    try:
+        reader = ipc.open_file(file)
+        num_rows = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        yield from _look_at_batches(reader.schema.names, batches, num_rows, people)
+    except (ArrowException, OSError, ValueError) as error:
+        raise NotLookedIntoError("it cannot be read as Arrow") from error
+
+
+def _look_at_batches(
+    names: Sequence[str], batches: Iterator[Any], num_rows: int, people: People | None
+) -> Iterator[Mark]:
+    """Judge a table by its first batch, and look for participants in all of them."""
+    seen: set[Kind] = set()
+    for number, batch in enumerate(batches):
+        if number == 0:
+            first = batch.slice(0, MAX_JUDGED)
+            cells = [list(map(_cell, column.to_pylist())) for column in first.columns]
+            yield from judge_table(Table(tuple(names), list(zip(*cells, strict=True)), num_rows), people)
+        if people is None:
+            return
+        for place, column in enumerate(batch.columns):
+            for mark in _people_in_column(column, place, people):
+                if mark.kind not in seen:
+                    seen.add(mark.kind)
+                    yield mark
+
+
+def _people_in_column(column: Any, place: int, people: People) -> Iterator[Mark]:
+    from pyarrow import compute, types
+
+    at = f"column {place + 1}"
+    if types.is_dictionary(column.type):
+        column = column.dictionary
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        values = column.drop_null().to_numpy(zero_copy_only=False)
+        if has_participant(values, people):
+            yield Mark(Kind.EID, "the eid of a participant of the study", at)
+    elif types.is_string(column.type) or types.is_large_string(column.type):
+        for text in compute.unique(column).drop_null().to_pylist():
+            if people.has_id(text):
+                yield Mark(Kind.SAMPLE_ID, "the id of a sample or participant of the study", at)
+                return
+            if any(people.has_number(int(number)) for number in re.findall(r"(?<!\d)[1-9]\d{6}(?!\d)", text)):
+                yield Mark(Kind.EID, "the eid of a participant of the study", at)
+                return
+
+
+def has_participant(values: Any, people: People) -> bool:
+    """Return whether an array of numbers has one that is a participant's."""
+    flat = np.asarray(values).ravel()
+    if flat.dtype.kind == "f":
+        flat = flat[np.isfinite(flat)]
+        flat = flat[(flat % 1 == 0) & (abs(flat) < 1e9)]
+    return bool(people.whose(flat[abs(flat.astype(np.float64)) < 1e9].astype(np.int64)).any())
+
+
+class _PageTables(HTMLParser):
+    """Collects the tables of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self._cell: list[str] | None = None
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr" and self.tables:
+            self.tables[-1].append([])
+        elif tag in ("td", "th") and self.tables and self.tables[-1]:
+            self._cell = []
+
+    def handle_data(self, data: str) -> None:
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th") and self._cell is not None and self.tables and self.tables[-1]:
+            self.tables[-1][-1].append("".join(self._cell).strip())
+            self._cell = None
+
+
+def _named_table(rows: Sequence[Sequence[str]]) -> Table | None:
+    """Return a table whose first row names its columns."""
+    rows = [row for row in rows if row]
+    if len(rows) <= _FEWEST_ROWS:
+        return None
+    return Table(tuple(rows[0]), rows[1 : MAX_JUDGED + 1], len(rows) - 1)
+
+
+def _elements(archive: zipfile.ZipFile, name: str, tag: str) -> Iterator[tuple[str, ElementTree.Element]]:
+    if archive.getinfo(name).file_size > _MAX_SHEET_BYTES:
+        raise NotLookedIntoError("a sheet of it is too large to be looked into")
+    with archive.open(name) as file:
+        try:
+            yield from ((event, one) for event, one in ElementTree.iterparse(file) if one.tag == _MAIN + tag)
+        except ElementTree.ParseError as error:
+            raise NotLookedIntoError("it cannot be read as a spreadsheet") from error
+
+
+def _sheet_cell(cell: ElementTree.Element, shared: Sequence[str]) -> str:
+    if cell.get("t") == "inlineStr":
+        return "".join(text.text or "" for text in cell.iter(f"{_MAIN}t"))
+    value = cell.findtext(f"{_MAIN}v") or ""
+    if cell.get("t") == "s" and value.isdecimal() and int(value) < len(shared):
+        return shared[int(value)]
+    return value
+
+
+def _listed(values: object) -> list[object] | None:
+    """Return a column of JSON as a list: of a list, or of what row numbers map to, as pandas writes it."""
+    if isinstance(values, list):
+        return values
+    if isinstance(values, Mapping) and values and all(str(key).isdecimal() for key in values):
+        return list(values.values())
+    return None
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
