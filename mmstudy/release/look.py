@@ -47,7 +47,7 @@ _ENCODED = 1024
 """Characters in base64 that say what the rest is."""
 _BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, isal_zlib.IsalError, EOFError, OSError),
-    *(struct.error, ValueError, NotImplementedError, RuntimeError),
+    *(struct.error, ValueError, LookupError, TypeError, NotImplementedError, RuntimeError),
 )
 """What libraries raise for files that are damaged, or that they do not know."""
 

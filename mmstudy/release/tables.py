@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mmstudy.release.kinds import Kind, Mark
-from mmstudy.release.people import People
+from mmstudy.release.people import END_OF_NUMBERS, FIRST_NUMBER, People
 from mmstudy.release.rows import MAX_JUDGED, Table, judge_table
 from mmstudy.release.stream import NotLookedIntoError
 
@@ -28,6 +28,8 @@ DELIMITED = frozenset(
 _DELIMITERS = "\t,;|"
 _MOST_COLUMNS = 20_000
 _FEWEST_ROWS = 2
+_LEAST_ALIKE = 0.9
+"""Share of rows that have as many cells as the first."""
 _NUMERIC = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _MAX_SHEET_BYTES = 256 << 20
@@ -58,15 +60,15 @@ def delimited_table(head: bytes, num_lines: int) -> Table | None:
             return None
     else:
         rows = [line.strip("\"' ").split() for line in lines]
-    width = len(rows[0])
-    alike = sum(len(row) == width for row in rows[:-1])  # the last may be cut off
-    if width > _MOST_COLUMNS or alike < len(rows[:-1]) * 0.9:
-        return None
     first = [cell.strip() for cell in rows[0]]
-    has_names = not any(_NUMERIC.fullmatch(cell) for cell in first)
-    if has_names:
-        return Table(tuple(first), rows[1:], max(num_lines - 1, len(rows) - 1))
-    return Table((), rows, max(num_lines, len(rows)))
+    if len(rows) > 1 and len(rows[1]) == len(first) + 1:
+        first = ["", *first]  # as R writes the names of rows
+    alike = [row for row in rows if len(row) == len(first)]
+    if len(first) > _MOST_COLUMNS or len(alike) < len(rows[1:-1]) * _LEAST_ALIKE:  # the last may be cut off
+        return None
+    if any(_NUMERIC.fullmatch(cell) for cell in first):
+        return Table((), alike, max(num_lines, len(rows)))
+    return Table(tuple(first), [row for row in rows[1:] if len(row) == len(first)], max(num_lines, len(rows)) - 1)
 
 
 def records_table(content: object) -> Table | None:
@@ -196,8 +198,8 @@ def _people_in_column(column: Any, place: int, people: People) -> Iterator[Mark]
         values = column.drop_null().to_numpy(zero_copy_only=False)
         if has_participant(values, people):
             yield Mark(Kind.EID, "the eid of a participant of the study", at)
-    elif types.is_string(column.type) or types.is_large_string(column.type):
-        for text in compute.unique(column).drop_null().to_pylist():
+    elif types.is_string(column.type) or types.is_large_string(column.type) or types.is_string_view(column.type):
+        for text in compute.unique(column.cast("large_string")).drop_null().to_pylist():
             if people.has_id(text):
                 yield Mark(Kind.SAMPLE_ID, "the id of a sample or participant of the study", at)
                 return
@@ -208,11 +210,12 @@ def _people_in_column(column: Any, place: int, people: People) -> Iterator[Mark]
 
 def has_participant(values: Any, people: People) -> bool:
     """Return whether an array of numbers has one that is a participant's."""
-    flat = np.asarray(values).ravel()
-    if flat.dtype.kind == "f":
-        flat = flat[np.isfinite(flat)]
-        flat = flat[(flat % 1 == 0) & (abs(flat) < 1e9)]
-    return bool(people.whose(flat[abs(flat.astype(np.float64)) < 1e9].astype(np.int64)).any())
+    numbers = np.asarray(values).ravel()
+    if numbers.dtype.kind == "f":
+        numbers = numbers.astype(np.float64)
+        numbers = numbers[np.isfinite(numbers) & (numbers % 1 == 0)]
+    possible = numbers[(numbers >= FIRST_NUMBER) & (numbers < END_OF_NUMBERS)]
+    return bool(people.whose(possible.astype(np.int64)).any())
 
 
 class _PageTables(HTMLParser):
