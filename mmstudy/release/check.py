@@ -1,6 +1,6 @@
 """Check what somebody is about to publish: a folder, all of a repository's history, or what is staged."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -188,17 +188,18 @@ def _check(
     )
 
 
-def require_publishable(offered: Iterable[OfferedFile], people: People | None, refuse: Callable[[str], Exception]) -> None:
-    """Refuse what mm is about to write where other people are meant to have it.
+def require_publishable(offered: Iterable[OfferedFile], people: People | None) -> None:
+    """Refuse what mm is about to leave where others are meant to have it.
+
+    Bare numbers are passed over: mm has computed them, and of a large study many are somebody's eid by chance.
 
     Raises
     ------
-    Exception
-        Of `refuse`, with what was found.
+    ReleaseError
+        Something in it must not be published.
     """
     looker = Looker(people, bare=False)
-    found = [finding for file in offered for finding in gather(file, looker.look(file.stream, file.name))]
-    if found:
-        first = found[0]
-        where = ", ".join(filter(None, (first.file, first.member, first.at)))
-        raise refuse(f"What would be written must not leave: {where}: {first.what}.")
+    for file in offered:
+        for found in gather(file, looker.look(file.stream, file.name)):
+            where = ", ".join(filter(None, (found.file, found.member, found.at)))
+            raise ReleaseError(f"What was made must not leave the study, so it is not kept: {where}: {found.what}.", found.do)

@@ -3,7 +3,7 @@
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,12 @@ def offer_files(root: Path, names: Iterable[str]) -> Iterator[OfferedFile]:
             continue
         with file:
             yield OfferedFile(name, Stream(name, file, root / name))
+
+
+def offer_contents(contents: Mapping[str, bytes]) -> Iterator[OfferedFile]:
+    """Yield files that are not written yet, by name."""
+    for name, content in contents.items():
+        yield OfferedFile(name, Stream(name, io.BytesIO(content)))
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:

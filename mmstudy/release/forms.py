@@ -4,6 +4,7 @@ Sources: the NIfTI-1 and NIfTI-2 headers (nifti.nimh.nih.gov), DICOM PS3.10 7.1,
 teem's NRRD, MetaIO, the magic numbers of the `file` program.
 """
 
+import re
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -58,6 +59,7 @@ _SUFFIXES = {
     ".zst": _Magic(0, b"\x28\xb5\x2f\xfd", Kind.UNREAD, "a compressed file (zstd) that cannot be looked into"),
     ".7z": _Magic(0, b"", Kind.UNREAD, "an archive (7z) that cannot be looked into"),
 }
+_GIFTI = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!DOCTYPE[^>]*>\s*)?<GIFTI\b")
 _IMAGE_NAMES = (".mgz", ".mgh")
 
 
@@ -81,7 +83,7 @@ def known_form(head: bytes, suffixes: Sequence[str]) -> Mark | None:
         return Mark(Kind.IMAGE, "an image (NIfTI)")
     if _is_mgh(head, last):
         return Mark(Kind.IMAGE, "an image (FreeSurfer)")
-    if b"<GIFTI" in head[:2048]:
+    if _GIFTI.match(head):
         return Mark(Kind.IMAGE, "a surface of a brain (GIfTI)")
     return None
 

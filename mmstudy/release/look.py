@@ -1,7 +1,5 @@
 """Look into one file, and into whatever it holds: what it is by its first bytes says how it is read."""
 
-import base64
-import binascii
 import bz2
 import io
 import json
@@ -43,8 +41,6 @@ _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _PACKED_SUFFIXES = {".gz": "", ".bgz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".txz": ".tar", ".mgz": ".mgh"}
 _MAX_PARSED = 32 << 20
 """Bytes of JSON and of pages that are parsed; what is longer is read as text alone."""
-_ENCODED = 1024
-"""Characters in base64 that say what the rest is."""
 _BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, isal_zlib.IsalError, EOFError, OSError),
     *(struct.error, ValueError, LookupError, TypeError, NotImplementedError, RuntimeError),
@@ -123,18 +119,17 @@ class Looker:
     def _text(self, stream: Stream, name: str, suffix: str) -> Iterator[Mark]:
         """Look at a file as text, and at the tables and outputs that it holds."""
         parts: list[bytes] = []
-        num_lines = 0
-        for window in windows(_kept(stream, parts)):
-            yield from find_people(window, self.people, bare=self.bare)
-            yield from find_secrets(window, self.people)
-            yield from _embedded(window)
-            num_lines = window.first_line + window.text.count(b"\n") - window.text.endswith(b"\n")
+        last = Window(b"", 0, 0, 0, 1)
+        for last in windows(_kept(stream, parts)):
+            yield from find_people(last, self.people, bare=self.bare)
+            yield from find_secrets(last, self.people)
         if name == "study.toml" and re.search(rb"(?m)^salt\s*=", stream.head):
             yield Mark(Kind.SALT, "the settings of a study, with its salt")
         if sum(map(len, parts)) == stream.num_bytes:
             yield from self._parsed(b"".join(parts), name, suffix)
         elif suffix == ".ipynb":
             raise NotLookedIntoError("it is too large a notebook to be looked into")
+        num_lines = last.first_line + last.text.count(b"\n") - last.text.endswith(b"\n")
         for table in _tables_of_text(stream.head, num_lines, suffix):
             yield from judge_table(table, self.people)
 
@@ -227,31 +222,6 @@ def _json_table(content: bytes) -> Table | None:
         return records_table(json.loads(content))
     except (ValueError, RecursionError):
         return None
-
-
-def _embedded(window: Window) -> Iterator[Mark]:
-    """Yield a mark where a page or a program holds an image of a person in base64."""
-    for word in (b"base64,", b"H4sI", b"XAEAA"):
-        position = window.text.find(word, window.start)
-        while 0 <= position < window.stop:
-            start = position + len(word) * (word == b"base64,")
-            form = known_form(_decoded(window.text[start : start + _ENCODED]), ())
-            if form is not None:
-                yield Mark(form.kind, f"{form.what}, in base64", window.place(position))
-                return
-            position = window.text.find(word, position + 1)
-
-
-def _decoded(encoded: bytes) -> bytes:
-    """Return what some characters in base64 stand for, unpacked; nothing where they are none."""
-    found = re.match(rb"[A-Za-z0-9+/]*", encoded)
-    assert found is not None  # nothing matches too
-    text = found[0][: len(found[0]) // 4 * 4]
-    try:
-        content = base64.b64decode(text)
-        return zlib.decompressobj(31).decompress(content) if content.startswith(b"\x1f\x8b") else content
-    except (binascii.Error, zlib.error):
-        return b""
 
 
 def look_at_bytes(looker: Looker, content: bytes, where: str) -> list[Mark]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 HEAD_BYTES = 1 << 18
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 20
 MAX_HELD_BYTES = 256 << 20
 """Of a file that is read as a whole and lies within another."""
 MAX_UNPACKED_BYTES = 16 << 30

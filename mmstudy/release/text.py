@@ -38,9 +38,20 @@ _PREFIXES = re.compile(rb"(?<![a-z])(?:eid|id|sub|subject|participant|ukbb?|p|s|
 _LABEL = re.compile(rb"(?<![A-Za-z0-9])sub-([A-Za-z0-9]{1,64})")
 _TIED = b"\"'-_/"
 """What is written against a number that is part of a name or a text."""
-_HEX = np.isin(np.arange(256), np.frombuffer(b"0123456789abcdef", dtype=np.uint8))
-_LETTER = np.array([chr(code).isascii() and chr(code).isalpha() for code in range(256)])
-_WORD = np.array([chr(code).isascii() and chr(code).isalnum() for code in range(256)])
+
+
+def _marking(characters: bytes) -> bytes:
+    """Return what turns each of some bytes into 1, and any other into 0, in `bytes.translate`."""
+    return bytes(code in characters for code in range(256))
+
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NUMERALS = b"0123456789"
+DIGIT, HEX, WORD = _marking(_NUMERALS), _marking(_NUMERALS + b"abcdef"), _marking(_NUMERALS + _LETTERS + b"_-+/")
+_IS_LETTER = np.frombuffer(_marking(_LETTERS), dtype=bool)
+_IS_ALPHANUMERIC = np.frombuffer(_marking(_LETTERS + _NUMERALS), dtype=bool)
+_IS_BEFORE_NUMBER = np.frombuffer(_marking(b"\"'-:=_/ ([\n\0"), dtype=bool)
+"""What stands before a number that something tells the meaning of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +101,9 @@ def find_people(window: Window, people: People | None, *, bare: bool = True) -> 
     bare
         Whether bare numbers are looked at; in what mm writes they are computed.
     """
-    codes = np.frombuffer(window.text, dtype=np.uint8)
-    starts = _runs((codes - np.uint8(48)) < 10, _DIGITS, window)
-    starts = starts[codes[starts] != 48]
-    ends = starts + _DIGITS
-    behind = np.append(codes, np.uint8(0))[ends]
-    starts = starts[~_LETTER[behind]]
+    codes = np.frombuffer(window.text + b"\0", dtype=np.uint8)
+    starts, ends = find_runs(window, DIGIT, _DIGITS, _DIGITS)
+    starts = starts[(codes[starts] != ord("0")) & ~_IS_LETTER[codes[ends]]]
     yield from _first(_numbers(window, codes, starts, people, bare=bare))
     yield from _labels(window, people)
     yield from _first(_ids(window, codes, people))
@@ -112,8 +120,7 @@ def _numbers(
             if _stands_alone(text, start) and (bare or _is_tied(text, start)):
                 yield Mark(Kind.EID, "the eid of a participant of the study", window.place(start))
                 break
-    before = codes[starts - 1] if starts.size else codes[:0]
-    told = starts[np.isin(before, np.frombuffer(b"\"'-:=_ ([", dtype=np.uint8)) | (starts == 0) | (before == 47)]
+    told = starts[_IS_BEFORE_NUMBER[codes[starts - 1]]]  # of the first byte: the zero behind the last
     for start in told.tolist():
         if text[start : start + 1] <= b"6" and is_told_a_number(text, start):
             yield Mark(Kind.EID_SHAPE, "what looks like the eid of a participant", window.place(start))
@@ -142,10 +149,10 @@ def _ids(window: Window, codes: NDArray[np.uint8], people: People | None) -> Ite
     text = window.text
     if people is None and b"_id" not in text and b"_key" not in text:
         return
-    for start in _runs(_HEX[codes], _ID_DIGITS, window).tolist():
+    starts, ends = find_runs(window, HEX, _ID_DIGITS, _ID_DIGITS)
+    stand_alone = ~(_IS_ALPHANUMERIC[codes[starts - 1]] | _IS_ALPHANUMERIC[codes[ends]])
+    for start in starts[stand_alone].tolist():
         end = start + _ID_DIGITS
-        if (start and _WORD[codes[start - 1]]) or (end < len(codes) and _WORD[codes[end]]):
-            continue
         if people is not None and people.has_id(text[start:end].decode()):
             yield Mark(Kind.SAMPLE_ID, "the id of a sample or participant of the study", window.place(start))
             return
@@ -154,12 +161,26 @@ def _ids(window: Window, codes: NDArray[np.uint8], people: People | None) -> Ite
             return
 
 
-def _runs(is_one: NDArray[np.bool_], length: int, window: Window) -> NDArray[np.intp]:
-    """Return where runs of exactly some length begin that the window judges."""
-    edges = np.flatnonzero(np.diff(is_one, prepend=False, append=False))
+def find_runs(
+    window: Window, marking: bytes, shortest: int, longest: int | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where runs of marked bytes begin and end that the window judges.
+
+    Parameters
+    ----------
+    marking
+        Which bytes are marked, e.g. `DIGIT`.
+    shortest, longest
+        Bytes of a run; None: any number.
+    """
+    marks = np.frombuffer(b"\0%b\0" % window.text.translate(marking), dtype=np.uint8)
+    edges = np.flatnonzero(marks[1:] != marks[:-1])
     starts, ends = edges[::2], edges[1::2]
-    starts = starts[ends - starts == length]
-    return starts[(starts >= window.start) & (starts < window.stop)]
+    lengths = ends - starts
+    chosen = (lengths >= shortest) & (starts >= window.start) & (starts < window.stop)
+    if longest is not None:
+        chosen &= lengths <= longest
+    return starts[chosen], ends[chosen]
 
 
 def _stands_alone(text: bytes, start: int) -> bool:
