@@ -55,7 +55,9 @@ def release_check(
         if (where / ".git").exists():
             warn(f"what earlier commits held was not looked at: mm release-check git:{where} does.")
     if people is None:
-        warn("there is no study here, so participants are known by what stands beside a number alone. Name it: --study.")
+        warn(
+            "there is no study here, so participants are known by what stands beside a number alone. Name it: --study."
+        )
     report(as_json, _plain(check), list(_lines(check)))
     if check.findings:
         fail(f"{len(check.findings)} findings: none of these may be published as it is.")

@@ -10,15 +10,17 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
+from mmstudy.release.columns import has_participant
 from mmstudy.release.kinds import Kind, Mark
 from mmstudy.release.people import People
 from mmstudy.release.pickles import tells_of_optimiser
-from mmstudy.release.stream import NotLookedIntoError, Stream
-from mmstudy.release.tables import has_participant
+from mmstudy.release.stream import NotLookedIntoError, Readable, Stream
 
 LEAST_SIDE = 16
 _FEWEST_REGIONS = 21
@@ -63,7 +65,9 @@ def look_at_npy(stream: Stream, people: People | None) -> Iterator[Mark]:
         yield Mark(Kind.ARRAY, f"an array of the shape of {what}")
     num_bytes = math.prod(shape) * number_type.itemsize
     if number_type.kind in "iuf" and num_bytes <= _MAX_LISTED and len(shape) <= 2:
-        yield from _people_in(np.frombuffer(file.read(num_bytes - num_bytes % number_type.itemsize), number_type), people)
+        yield from _people_in(
+            np.frombuffer(file.read(num_bytes - num_bytes % number_type.itemsize), number_type), people
+        )
     for _ in iter(lambda: file.read(1 << 20), b""):
         pass
 
@@ -116,7 +120,7 @@ def look_at_zarr(content: bytes) -> Iterator[Mark]:
         yield Mark(Kind.ARRAY, f"an array (Zarr) of the shape of {what}")
 
 
-def _people_in(values: np.ndarray, people: People | None) -> Iterator[Mark]:  # type: ignore[type-arg]
+def _people_in(values: NDArray[Any], people: People | None) -> Iterator[Mark]:
     """Yield a mark where numbers are participants', or without a study a list of what looks like them."""
     if people is not None and has_participant(values, people):
         yield Mark(Kind.EID, "the eid of a participant of the study")
@@ -132,8 +136,8 @@ def _is_triangle(num_edges: int) -> bool:
     return num_regions >= _FEWEST_REGIONS and num_regions * (num_regions - 1) // 2 == num_edges
 
 
-def _skip(file: object, num_bytes: int) -> int:
+def _skip(file: Readable, num_bytes: int) -> int:
     left = num_bytes
-    while left > 0 and (part := file.read(min(left, 1 << 20))):  # type: ignore[attr-defined]
+    while left > 0 and (part := file.read(min(left, 1 << 20))):
         left -= len(part)
     return num_bytes - left

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmbase.printable import without_numbers
 from mmstudy.progress import Progress
+from mmstudy.release.errors import ReleaseError
 from mmstudy.release.exceptions import FILE_NAME, StatedException, find_stale, parse_exceptions
 from mmstudy.release.folder import OfferedFile, files_below, offer_files
 from mmstudy.release.kinds import WHAT_TO_DO, Kind, Mark
@@ -202,4 +203,6 @@ def require_publishable(offered: Iterable[OfferedFile], people: People | None) -
     for file in offered:
         for found in gather(file, looker.look(file.stream, file.name)):
             where = ", ".join(filter(None, (found.file, found.member, found.at)))
-            raise ReleaseError(f"What was made must not leave the study, so it is not kept: {where}: {found.what}.", found.do)
+            raise ReleaseError(
+                f"What was made must not leave the study, so it is not kept: {where}: {found.what}.", found.do
+            )

@@ -45,7 +45,12 @@ _FORMS = (
     _Magic(0, b"<stata_dta>", Kind.ROWS, "a table of Stata"),
     _Magic(0, b"$FL2@(#)", Kind.ROWS, "a table of SPSS"),
     _Magic(0, b"$FL3@(#)", Kind.ROWS, "a table of SPSS"),
-    _Magic(12, b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00\x09\xc7\x31\x8c\x18\x1f\x10\x11", Kind.ROWS, "a table of SAS"),
+    _Magic(
+        12,
+        b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00\x09\xc7\x31\x8c\x18\x1f\x10\x11",
+        Kind.ROWS,
+        "a table of SAS",
+    ),
     _Magic(0, b"ORC", Kind.UNREAD, "a table (ORC) that cannot be looked into"),
     _Magic(0, b"FEA1", Kind.UNREAD, "a table (Feather 1) that cannot be looked into"),
     _Magic(0, b"7z\xbc\xaf\x27\x1c", Kind.UNREAD, "an archive (7z) that cannot be looked into"),

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 WHAT_TO_DO = {
-    Kind.EID: "Remove it; from a repository's history too (git filter-repo). A seven-digit number may be one by chance.",
+    Kind.EID: "Remove it; from a repository's history too (git filter-repo). A number may be one by chance.",
     Kind.EID_SHAPE: "Remove it; from a repository's history too. Where it is nobody's, state an exception.",
     Kind.SAMPLE_ID: "Remove it: with the study's salt it tells who is meant.",
     Kind.ROWS: "Publish counts and means of ten people at least instead: mm export FILE.csv --summary-only.",

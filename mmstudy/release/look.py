@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from isal import igzip, isal_zlib
 
 from mmstudy.release.arrays import is_safetensors, look_at_npy, look_at_safetensors, look_at_zarr
+from mmstudy.release.columns import look_at_arrow, look_at_parquet
 from mmstudy.release.forms import known_form
 from mmstudy.release.kinds import Kind, Mark
 from mmstudy.release.notebooks import is_page_of_notebook, look_at_notebook
@@ -28,8 +29,6 @@ from mmstudy.release.tables import (
     DELIMITED,
     delimited_table,
     json_lines_table,
-    look_at_arrow,
-    look_at_parquet,
     records_table,
     spreadsheet_tables,
     tables_in_markdown,
@@ -144,8 +143,8 @@ class Looker:
                 yield Mark(Kind.NOTEBOOK, "outputs of a notebook, or a table of pandas, in a page")
             for table in tables_in_page(content.decode(errors="replace")):
                 yield from judge_table(table, self.people)
-        elif suffix == ".json" and (table := _json_table(content)):
-            yield from judge_table(table, self.people)
+        elif suffix == ".json" and (records := _json_table(content)):
+            yield from judge_table(records, self.people)
 
     def _pickle(self, stream: Stream) -> Iterator[Mark]:
         for window in windows(stream.chunks()):
@@ -155,7 +154,7 @@ class Looker:
 
     def _zip(self, stream: Stream, depth: int, budget: Budget) -> Iterator[Mark]:
         _require_shallow(depth)
-        with zipfile.ZipFile(stream.whole()) as archive:  # type: ignore[arg-type]  # a file that can be sought in
+        with zipfile.ZipFile(stream.whole()) as archive:
             is_torch = any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
             if is_torch:
                 yield Mark(Kind.PICKLE, "a pickle of PyTorch")
@@ -209,12 +208,15 @@ def _kept(stream: Stream, parts: list[bytes]) -> Iterator[bytes]:
 
 
 def _tables_of_text(head: bytes, num_lines: int, suffix: str) -> Iterator[Table]:
-    if suffix in DELIMITED and b"\0" not in head and (table := delimited_table(head, num_lines)):
-        yield table
-    elif suffix in (".jsonl", ".ndjson") and (table := json_lines_table(head, num_lines)):
-        yield table
+    found = None
+    if suffix in DELIMITED and b"\0" not in head:
+        found = delimited_table(head, num_lines)
+    elif suffix in (".jsonl", ".ndjson"):
+        found = json_lines_table(head, num_lines)
     elif suffix in (".md", ".markdown", ".rmd", ".qmd"):
         yield from tables_in_markdown(head)
+    if found is not None:
+        yield found
 
 
 def _json_table(content: bytes) -> Table | None:

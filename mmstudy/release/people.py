@@ -88,7 +88,5 @@ def read_people(study: Study) -> People:
     if layout.catalog.exists():
         with open_catalog(layout.catalog) as catalog:
             found = read_fingerprints(catalog, salt)
-    everybody = Fingerprints(
-        participants=found.participants.union(withdrawn), samples=found.samples, sizes=found.sizes
-    )
+    everybody = Fingerprints(participants=found.participants.union(withdrawn), samples=found.samples, sizes=found.sizes)
     return People(salt, everybody)

@@ -14,7 +14,7 @@ from pathlib import Path
 from mmstudy.release.errors import ReleaseError
 from mmstudy.release.exceptions import FILE_NAME
 from mmstudy.release.folder import OfferedFile
-from mmstudy.release.stream import Stream
+from mmstudy.release.stream import Readable, Stream
 
 MESSAGE = "(commit message)"
 _COMMIT = b"\x01"
@@ -118,7 +118,9 @@ def _git(repository: Path, *words: str) -> bytes:
         raise ReleaseError("The program git is not installed here.", "Install it, or check a folder.") from error
     if found.returncode:
         said = found.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        raise ReleaseError(f"git cannot read {repository}. It says: {said[0]}", "Give git: and the folder of a repository.")
+        raise ReleaseError(
+            f"git cannot read {repository}. It says: {said[0]}", "Give git: and the folder of a repository."
+        )
     return found.stdout
 
 
@@ -137,7 +139,7 @@ def _reading(repository: Path) -> Iterator["subprocess.Popen[bytes]"]:
 class _Portion(io.RawIOBase):
     """The next bytes of a longer file."""
 
-    def __init__(self, file: io.BufferedIOBase, num_bytes: int) -> None:  # type: ignore[override]
+    def __init__(self, file: Readable, num_bytes: int) -> None:
         self._file = file
         self._left = num_bytes
 

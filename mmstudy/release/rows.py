@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from catalog.fields import FeatureDefinition, load_dictionary
 from mmstudy.release.kinds import Kind, Mark
@@ -20,8 +21,11 @@ from mmstudy.release.people import People
 MAX_JUDGED = 2000
 """Rows that a table is judged by."""
 _KEYS = frozenset(
-    "eid feid neid ukbeid participant participantid participantkey participants subject subjectid subjid sub subid iid fid "
-    "patient patientid person personid personkey sampleid samplekey".split()
+    (
+        *("eid", "feid", "neid", "ukbeid", "participant", "participants", "participantid", "participantkey"),
+        *("subject", "subjectid", "subjid", "sub", "subid", "patient", "patientid", "person", "personid", "personkey"),
+        *("iid", "fid", "sampleid", "samplekey"),
+    )
 )
 """Names of keys, without what is no letter."""
 _UNNAMED = frozenset(("", "id", "index", "unnamed0", "v1", "x1", "rownames", "key", "name"))
@@ -34,10 +38,12 @@ _SUMMARIES = (
     "low|high|lower|upper|r|r2|mae|rmse|auc|acc|accuracy|f1|precision|recall|beta|coef|coefficient|estimate|effect|p|"
     "pvalue|pval|z|t|loss|epoch|step|fold|score"
 )
-_AGGREGATE = re.compile(rf"(?:{_SUMMARIES})|(?:n|num|mean|avg|average|median|std|sd|count|sum|total|share)_.*|.*_(?:{_SUMMARIES})")
-_TRUTHS = frozenset("truth ytrue true actual observed label groundtruth measured target".split())
+_AGGREGATE = re.compile(
+    rf"(?:{_SUMMARIES})|(?:n|num|mean|avg|average|median|std|sd|count|sum|total|share)_.*|.*_(?:{_SUMMARIES})"
+)
+_TRUTHS = frozenset(("truth", "true", "ytrue", "actual", "observed", "measured", "label", "groundtruth", "target"))
 _PREDICTIONS = frozenset(
-    "prediction predictions predicted ypred pred probability prob yhat yscore output".split()
+    ("prediction", "predictions", "predicted", "pred", "ypred", "yhat", "yscore", "prob", "probability", "output")
 )
 _CODE = re.compile(r"(?=.*\d)[\w.\-]{1,64}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
@@ -163,7 +169,7 @@ def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
 def _are_steps(values: Sequence[str]) -> bool:
     """Return whether numbers grow by the same each time: positions, not people."""
     numbers = [int(float(value)) for value in values if _NUMBER.fullmatch(value)]
-    return len({later - earlier for earlier, later in zip(numbers, numbers[1:], strict=False)}) == 1
+    return len({later - earlier for earlier, later in pairwise(numbers)}) == 1
 
 
 def _is_numeric(table: Table, place: int) -> bool:

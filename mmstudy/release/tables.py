@@ -1,28 +1,37 @@
-"""Tables, whatever they are written in: the columns and first rows that say what they are, and all numbers and ids.
+"""Tables in text, JSON, pages and spreadsheets: the columns and first rows that say what they are.
 
-What is text is read for numbers and ids as any text is (`mmstudy.release.text`); here the columns of Parquet and Arrow
-are, which are packed.
+The numbers and ids in them are looked for as in any text (`mmstudy.release.text`).
 """
 
 import csv
-import io
 import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
-from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-
-from mmstudy.release.kinds import Kind, Mark
-from mmstudy.release.people import END_OF_NUMBERS, FIRST_NUMBER, People
-from mmstudy.release.rows import MAX_JUDGED, Table, judge_table
+from mmstudy.release.rows import MAX_JUDGED, Table
 from mmstudy.release.stream import NotLookedIntoError
 
 DELIMITED = frozenset(
-    (".csv", ".tsv", ".tab", ".txt", ".dat", ".ssv", ".list", ".lst", ".fam", ".psam", ".pheno", ".cov", ".bulk", ".enc_ukb", "")
+    (
+        ".csv",
+        ".tsv",
+        ".tab",
+        ".txt",
+        ".dat",
+        ".ssv",
+        ".list",
+        ".lst",
+        ".fam",
+        ".psam",
+        ".pheno",
+        ".cov",
+        ".bulk",
+        ".enc_ukb",
+        "",
+    )
 )
 """Endings of files that may be tables of cells with something between them."""
 _DELIMITERS = "\t,;|"
@@ -36,7 +45,7 @@ _MAX_SHEET_BYTES = 256 << 20
 
 
 def delimited_table(head: bytes, num_lines: int) -> Table | None:
-    """Return the table that a text begins; None where it is none.
+    r"""Return the table that a text begins; None where it is none.
 
     Parameters
     ----------
@@ -45,7 +54,7 @@ def delimited_table(head: bytes, num_lines: int) -> Table | None:
     num_lines
         Of the whole file.
 
-    >>> delimited_table(b"eid,age\\n1,60\\n2,70\\n", 3).columns
+    >>> delimited_table(b"eid,age\n1,60\n2,70\n", 3).columns
     ('eid', 'age')
     """
     lines = head.decode("utf-8-sig", errors="replace").splitlines()[: MAX_JUDGED + 1]
@@ -75,14 +84,14 @@ def records_table(content: object) -> Table | None:
     """Return the table that JSON holds: a list of records, or columns by name; None where it holds none."""
     if isinstance(content, list) and len(content) >= _FEWEST_ROWS and all(isinstance(one, dict) for one in content):
         names = tuple(dict.fromkeys(str(name) for record in content[:MAX_JUDGED] for name in record))
-        rows = [[_cell(record.get(name)) for name in names] for record in content[:MAX_JUDGED]]
+        rows = [[cell_text(record.get(name)) for name in names] for record in content[:MAX_JUDGED]]
         return Table(names, rows, len(content))
     if isinstance(content, dict) and content:
         columns = {str(name): _listed(values) for name, values in content.items()}
         lists = {name: values for name, values in columns.items() if values is not None}
         lengths = {len(values) for values in lists.values()}
         if len(lists) == len(content) and len(lengths) == 1 and min(lengths) >= _FEWEST_ROWS:
-            rows = [list(map(_cell, row)) for row in list(zip(*lists.values(), strict=True))[:MAX_JUDGED]]
+            rows = [list(map(cell_text, row)) for row in list(zip(*lists.values(), strict=True))[:MAX_JUDGED]]
             return Table(tuple(lists), rows, lengths.pop())
     return None
 
@@ -142,80 +151,6 @@ def spreadsheet_tables(archive: zipfile.ZipFile) -> Iterator[Table]:
             element.clear()
         if table := _named_table(rows):
             yield Table(table.columns, table.rows, max(table.num_rows, num_rows - 1))
-
-
-def look_at_parquet(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
-    """Yield what a Parquet file tells of single people."""
-    from pyarrow import ArrowException, parquet  # a tenth of a second, for a form that most folders have none of
-
-    try:
-        with parquet.ParquetFile(file) as table:
-            batches = table.iter_batches(batch_size=1 << 16)
-            yield from _look_at_batches(table.schema_arrow.names, batches, table.metadata.num_rows, people)
-    except (ArrowException, OSError, ValueError) as error:
-        raise NotLookedIntoError("it cannot be read as Parquet") from error
-
-
-def look_at_arrow(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
-    """Yield what a file of Arrow or Feather tells of single people."""
-    from pyarrow import ArrowException, ipc
-
-    try:
-        reader = ipc.open_file(file)
-        num_rows = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
-        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-        yield from _look_at_batches(reader.schema.names, batches, num_rows, people)
-    except (ArrowException, OSError, ValueError) as error:
-        raise NotLookedIntoError("it cannot be read as Arrow") from error
-
-
-def _look_at_batches(
-    names: Sequence[str], batches: Iterator[Any], num_rows: int, people: People | None
-) -> Iterator[Mark]:
-    """Judge a table by its first batch, and look for participants in all of them."""
-    seen: set[Kind] = set()
-    for number, batch in enumerate(batches):
-        if number == 0:
-            first = batch.slice(0, MAX_JUDGED)
-            cells = [list(map(_cell, column.to_pylist())) for column in first.columns]
-            yield from judge_table(Table(tuple(names), list(zip(*cells, strict=True)), num_rows), people)
-        if people is None:
-            return
-        for place, column in enumerate(batch.columns):
-            for mark in _people_in_column(column, place, people):
-                if mark.kind not in seen:
-                    seen.add(mark.kind)
-                    yield mark
-
-
-def _people_in_column(column: Any, place: int, people: People) -> Iterator[Mark]:
-    from pyarrow import compute, types
-
-    at = f"column {place + 1}"
-    if types.is_dictionary(column.type):
-        column = column.dictionary
-    if types.is_integer(column.type) or types.is_floating(column.type):
-        values = column.drop_null().to_numpy(zero_copy_only=False)
-        if has_participant(values, people):
-            yield Mark(Kind.EID, "the eid of a participant of the study", at)
-    elif types.is_string(column.type) or types.is_large_string(column.type) or types.is_string_view(column.type):
-        for text in compute.unique(column.cast("large_string")).drop_null().to_pylist():
-            if people.has_id(text):
-                yield Mark(Kind.SAMPLE_ID, "the id of a sample or participant of the study", at)
-                return
-            if any(people.has_number(int(number)) for number in re.findall(r"(?<!\d)[1-9]\d{6}(?!\d)", text)):
-                yield Mark(Kind.EID, "the eid of a participant of the study", at)
-                return
-
-
-def has_participant(values: Any, people: People) -> bool:
-    """Return whether an array of numbers has one that is a participant's."""
-    numbers = np.asarray(values).ravel()
-    if numbers.dtype.kind == "f":
-        numbers = numbers.astype(np.float64)
-        numbers = numbers[np.isfinite(numbers) & (numbers % 1 == 0)]
-    possible = numbers[(numbers >= FIRST_NUMBER) & (numbers < END_OF_NUMBERS)]
-    return bool(people.whose(possible.astype(np.int64)).any())
 
 
 class _PageTables(HTMLParser):
@@ -280,5 +215,6 @@ def _listed(values: object) -> list[object] | None:
     return None
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """Return a cell as a text; empty for a missing value."""
     return "" if value is None else str(value)

@@ -4,7 +4,7 @@ Terms
 -----
 window     a stretch of a file with some bytes on either side that belong to its neighbours too, so that nothing is cut
            in two. What begins in the stretch itself is judged; no byte is judged twice.
-bare       a number that nothing is written against but blanks, commas and brackets: what programs print when they count.
+bare       a number that nothing is written against but blanks, commas and brackets, as programs print counts.
 
 A number of seven digits is a participant's by its fingerprint. Without a study it is taken for one where what stands
 beside it says so: ``eid=…``, ``sub-…``, the name of one of UK Biobank's bulk files.
@@ -32,7 +32,9 @@ _NAMED_BEFORE = re.compile(
 )
 _BULK_BEHIND = re.compile(rb"[_ \t,][23]\d{4}_\d{1,2}_\d{1,3}(?!\d)")
 """EID_FIELD_INSTANCE_ARRAY."""
-_SAMPLE_BEFORE = re.compile(rb"(?:sample|participant)_(?:id|key)s?[\"']?\s{0,3}[:=]\s{0,3}[\"'\[(]{0,2}\Z", re.IGNORECASE)
+_SAMPLE_BEFORE = re.compile(
+    rb"(?:sample|participant)_(?:id|key)s?[\"']?\s{0,3}[:=]\s{0,3}[\"'\[(]{0,2}\Z", re.IGNORECASE
+)
 _PREFIXES = re.compile(rb"(?<![a-z])(?:eid|id|sub|subject|participant|ukbb?|p|s|n)\Z", re.IGNORECASE)
 """Letters that may stand against a participant's number."""
 _LABEL = re.compile(rb"(?<![A-Za-z0-9])sub-([A-Za-z0-9]{1,64})")

@@ -122,9 +122,7 @@ def report_table(
     return _write(comparison, content, file, None)
 
 
-def _write(
-    comparison: Comparison, content: dict[str, Any], file: ReportFile, study: Study | None
-) -> WrittenReport:
+def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile, study: Study | None) -> WrittenReport:
     """Write page and figures.
 
     Parameters

@@ -128,7 +128,7 @@ def nifti() -> bytes:
 
 
 def mgh() -> bytes:
-    return struct.pack(">5i", 1, 32, 32, 32, 1).replace(b"", b"") + struct.pack(">i", 0) + bytes(260 + 32**3)
+    return struct.pack(">5i", 1, 32, 32, 32, 1) + struct.pack(">i", 0) + bytes(260 + 32**3)
 
 
 def spreadsheet(columns: Mapping[str, Sequence[object]]) -> bytes:
@@ -136,7 +136,8 @@ def spreadsheet(columns: Mapping[str, Sequence[object]]) -> bytes:
     names = "".join(f"<si><t>{name}</t></si>" for name in columns)
     first = "".join(f'<c t="s"><v>{number}</v></c>' for number in range(len(columns)))
     rows = "".join(
-        "<row>" + "".join(f"<c><v>{cell}</v></c>" for cell in row) + "</row>" for row in zip(*columns.values(), strict=True)
+        "<row>" + "".join(f"<c><v>{cell}</v></c>" for cell in row) + "</row>"
+        for row in zip(*columns.values(), strict=True)
     )
     sheet = f"<worksheet {space}><sheetData><row>{first}</row>{rows}</sheetData></worksheet>"
     return packed(
@@ -208,13 +209,15 @@ def by_shape() -> Iterator[Leak]:
     yield Leak("scans.txt", f"/data/{made}".encode() + b"_20252_2_0.zip\n", Kind.EID_SHAPE, False)
     yield Leak("ukb.bulk", f"{made}".encode() + b" 20252_2_0\n" * 2, Kind.EID_SHAPE, False)
     yield Leak("paths.py", b"PATH = 'sub" + f"-{made}/anat'".encode(), Kind.EID_SHAPE, False)
-    yield Leak("w12345.csv", "".join(f"{eid + 1}\n" for eid in EIDS[:20] + (4_999_999,)).encode(), Kind.EID_SHAPE, False)
+    yield Leak("w12345.csv", "".join(f"{eid + 1}\n" for eid in (*EIDS[:20], 4_999_999)).encode(), Kind.EID_SHAPE, False)
     yield Leak("ids.npy", npy(np.array([*EIDS[:9], 4_999_999]) + 1), Kind.EID_SHAPE, False)
     yield Leak("run.json", b'{"sample' + f'_id": "{SAMPLES[0][::-1]}"}}'.encode(), Kind.SAMPLE_ID, False)
     rows = {"eid": [eid + 1 for eid in EIDS], "age": AGES}
     yield Leak("pheno.csv", table(rows), Kind.ROWS, False)
     yield Leak("pheno.csv.gz", gzip.compress(table(rows)), Kind.ROWS, False)
-    yield Leak("participants.tsv", table({"participant_id": [f"sub-{n:02}" for n in range(20)]}, "\t"), Kind.ROWS, False)
+    yield Leak(
+        "participants.tsv", table({"participant_id": [f"sub-{n:02}" for n in range(20)]}, "\t"), Kind.ROWS, False
+    )
     yield Leak("ukb1234.tab", table({"f.eid": range(4), "f.31.0.0": [1, 0, 1, 1]}, "\t"), Kind.ROWS, False)
     yield Leak("ukb.csv", table({"x": range(4), "21003-2.0": [60, 61, 62, 63]}), Kind.ROWS, False)
     yield Leak("rap.csv", table({"x": range(4), "p21003_i2": [60, 61, 62, 63]}), Kind.ROWS, False)
@@ -243,7 +246,9 @@ def outputs() -> Iterator[Leak]:
     yield Leak("table.ipynb", notebook(tabled), Kind.NOTEBOOK, False)
     yield Leak("text.ipynb", notebook(printed), Kind.NOTEBOOK, False)
     yield Leak("attached.ipynb", notebook(attachments={"a.png": {"image/png": "iVBORw0KGgo="}}), Kind.NOTEBOOK, False)
-    yield Leak("old.ipynb", json.dumps({"worksheets": [{"cells": [{"outputs": [printed]}]}]}).encode(), Kind.NOTEBOOK, False)
+    yield Leak(
+        "old.ipynb", json.dumps({"worksheets": [{"cells": [{"outputs": [printed]}]}]}).encode(), Kind.NOTEBOOK, False
+    )
     yield Leak("page.html", b'<div class="jp-' + b'OutputArea-child">63</div>', Kind.NOTEBOOK, False)
     yield Leak("pandas.html", b'<table border="1" class="data' + b'frame"></table>', Kind.NOTEBOOK, False)
 
@@ -340,15 +345,24 @@ def look_alikes() -> Iterator[tuple[str, bytes]]:
     """Yield name and content of files that may be published."""
     yield "phones.csv", table({"phone": ["5551234", "5559876", "2025550123", "5550001", "5550302", "5557123"]})
     yield "contact.md", b"Call 555 1234567 or +44 20 7946 0018, fax 2079460.\n"
-    yield "hashes.txt", b"d41d8cd98f00b204e9800998ecf8427e\nda39a3ee5e6b4b0d3255bfef95601890afd80709\ncbf29ce484222325\n"
+    yield (
+        "hashes.txt",
+        b"d41d8cd98f00b204e9800998ecf8427e\nda39a3ee5e6b4b0d3255bfef95601890afd80709\ncbf29ce484222325\n",
+    )
     yield "requirements.txt", b"numpy==2.1.0 --hash=sha256:" + b"0123456789abcdef" * 4 + b"\n"
-    yield "counts.csv", table({"age_group": ["45-54", "55-64", "65-74"], "sex": ["f", "f", "m"], "count": [1200, 2345671, 980]})
+    yield (
+        "counts.csv",
+        table({"age_group": ["45-54", "55-64", "65-74"], "sex": ["f", "f", "m"], "count": [1200, 2345671, 980]}),
+    )
     rows = [f"{low}-{low + 1}" for low in range(45, 75)]
     yield "means.csv", table({"age": range(45, 75), "n": range(100, 130), "mean_bmi": [26.1] * 30, "sex": [1] * 30})
     yield "bins.csv", table({"bin": rows, "people": range(100, 130), "weight": range(60, 90)})
     names = ["age", "sex", "bmi", "weight", "Hb", "HDL", "LDL", "hba1c", "smoking", "asthma", "atopy"]
     yield "correlations.csv", table({"": names, **{name: [0.5] * len(names) for name in names}})
-    yield "results.csv", table({"target": names, "inputs": ["t1"] * 11, "mae": [3.2] * 11, "r2": [0.6] * 11, "n_test": [4000] * 11})
+    yield (
+        "results.csv",
+        table({"target": names, "inputs": ["t1"] * 11, "mae": [3.2] * 11, "r2": [0.6] * 11, "n_test": [4000] * 11}),
+    )
     yield "importance.csv", table({"model": [f"m{n}" for n in range(12)], "age": [0.1] * 12, "sex": [0.2] * 12})
     yield "positions.csv", table({"pos": [1_000_100 + 100 * n for n in range(30)], "ref": ["A"] * 30})
     yield "steps.txt", "".join(f"{1_000_000 + 1000 * n}\n" for n in range(20)).encode()
@@ -362,10 +376,16 @@ def look_alikes() -> Iterator[tuple[str, bytes]]:
     yield "profile.npy", npy(RANDOM.normal(size=64_620))
     yield "grid.npy", npy(np.arange(1_000_000, 1_000_100))
     yield "clean.ipynb", notebook()
-    yield "page.html", b"<html><table><tr><th>group</th><th>people</th></tr><tr><td>f</td><td>1200</td></tr></table></html>"
+    yield (
+        "page.html",
+        b"<html><table><tr><th>group</th><th>people</th></tr><tr><td>f</td><td>1200</td></tr></table></html>",
+    )
     yield "results.md", b"| model | mae |\n|---|---|\n| m1 | 3.1 |\n| m2 | 3.2 |\n"
-    yield "how.md", b"Keep your salt secret: salt = \"...\" in study.toml. Never commit a PRIVATE KEY or password: ask.\n"
-    yield "code.py", b"token = os.environ['MM_TOKEN']\npassword = getpass()\nsalt: str = field(default_factory=make_salt)\neid = row['eid']\n"
+    yield "how.md", b'Keep your salt secret: salt = "..." in study.toml. Never commit a PRIVATE KEY or password: ask.\n'
+    yield (
+        "code.py",
+        b"token = os.environ['MM_TOKEN']\npassword = getpass()\nsalt: str = field(default_factory=make_salt)\n",
+    )
     yield "lcg.js", b"const a=1664525,c=1013904223,m=1048576;x=(a*x+c)%m;\n"
     yield "path.svg", b'<path d="M12.1234567,34.7654321L0.2345671 1.2345671"/>'
     yield "picture.png", b"\x89PNG\r\n\x1a\n" + RANDOM.bytes(20_000)
