@@ -74,9 +74,12 @@ def _plain(check: "ReleaseCheck") -> dict[str, object]:
 
 
 def _lines(check: "ReleaseCheck") -> Iterator[str]:
+    by_remedy: dict[str, list[Finding]] = {}
     for finding in check.findings:
-        yield f"{_place(finding)}: {finding.what} ({finding.kind.value})"
-        yield f"  {finding.do}"
+        by_remedy.setdefault(finding.do, []).append(finding)
+    for remedy, findings in by_remedy.items():
+        yield from (f"{_place(finding)}: {finding.what} ({finding.kind.value})" for finding in findings)
+        yield f"  {remedy}"
     yield from (f"An exception that is not needed any more: {one}. Take it out." for one in check.stale)
     excused = f", and {len(check.excused)} that exceptions state" if check.excused else ""
     size = f"{check.num_files:,} files, {check.num_bytes / 1e6:,.1f} MB"

@@ -24,7 +24,7 @@ from mmstudy.release.people import People
 from mmstudy.release.pickles import is_pickle, tells_of_optimiser
 from mmstudy.release.rows import Table, judge_table
 from mmstudy.release.secrets import find_secrets
-from mmstudy.release.stream import MAX_DEPTH, Budget, NotLookedIntoError, Readable, Stream
+from mmstudy.release.stream import MAX_DEPTH, MAX_UNPACKED_BYTES, Budget, NotLookedIntoError, Readable, Stream
 from mmstudy.release.tables import (
     DELIMITED,
     delimited_table,
@@ -71,7 +71,7 @@ class Looker:
             Its name with its folders.
         """
         yield from self._name(where)
-        yield from self._look(stream, where, 0, Budget())
+        yield from self._look(stream, where, 0, Budget(MAX_UNPACKED_BYTES))
 
     def _name(self, name: str) -> Iterator[Mark]:
         """Yield what the name of a file tells of participants."""

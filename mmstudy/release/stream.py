@@ -35,7 +35,7 @@ class Readable(Protocol):
 class Budget:
     """How many bytes may still be unpacked from one file, and how deep."""
 
-    def __init__(self, num_bytes: int = MAX_UNPACKED_BYTES) -> None:
+    def __init__(self, num_bytes: int) -> None:
         self.left = num_bytes
 
     def spend(self, num_bytes: int) -> None:
