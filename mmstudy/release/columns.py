@@ -1,9 +1,8 @@
 """Columns of Parquet and Arrow, which are packed: what a table is by its first batch, and whose numbers it holds."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from pyarrow import ArrowException, compute, ipc, parquet, types
@@ -15,7 +14,7 @@ from mmstudy.release.stream import NotLookedIntoError
 from mmstudy.release.tables import cell_text
 
 
-def look_at_parquet(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
+def look_at_parquet(file: BinaryIO, people: People | None) -> Iterator[Mark]:
     """Yield what a Parquet file tells of single people."""
     try:
         with parquet.ParquetFile(file) as table:
@@ -25,7 +24,7 @@ def look_at_parquet(file: io.BufferedIOBase, people: People | None) -> Iterator[
         raise NotLookedIntoError("it cannot be read as Parquet") from error
 
 
-def look_at_arrow(file: io.BufferedIOBase, people: People | None) -> Iterator[Mark]:
+def look_at_arrow(file: BinaryIO, people: People | None) -> Iterator[Mark]:
     """Yield what a file of Arrow or Feather tells of single people."""
     try:
         reader = ipc.open_file(file)

@@ -48,7 +48,7 @@ def offer_files(root: Path, names: Iterable[str]) -> Iterator[OfferedFile]:
             yield OfferedFile(name, Stream(name, _Unreadable()))
             continue
         with file:
-            yield OfferedFile(name, Stream(name, file, root / name))
+            yield OfferedFile(name, Stream(name, file, os.fstat(file.fileno()).st_size))
 
 
 def offer_contents(contents: Mapping[str, bytes]) -> Iterator[OfferedFile]:

@@ -29,7 +29,7 @@ from mmstudy.release.tables import (
     DELIMITED,
     delimited_table,
     json_lines_table,
-    records_table,
+    records_tables,
     spreadsheet_tables,
     tables_in_markdown,
     tables_in_page,
@@ -143,8 +143,9 @@ class Looker:
                 yield Mark(Kind.NOTEBOOK, "outputs of a notebook, or a table of pandas, in a page")
             for table in tables_in_page(content.decode(errors="replace")):
                 yield from judge_table(table, self.people)
-        elif suffix == ".json" and (records := _json_table(content)):
-            yield from judge_table(records, self.people)
+        elif suffix == ".json":
+            for table in _json_tables(content):
+                yield from judge_table(table, self.people)
 
     def _pickle(self, stream: Stream) -> Iterator[Mark]:
         for window in windows(stream.chunks()):
@@ -219,11 +220,11 @@ def _tables_of_text(head: bytes, num_lines: int, suffix: str) -> Iterator[Table]
         yield found
 
 
-def _json_table(content: bytes) -> Table | None:
+def _json_tables(content: bytes) -> Iterator[Table]:
     try:
-        return records_table(json.loads(content))
+        yield from records_tables(json.loads(content))
     except (ValueError, RecursionError):
-        return None
+        return  # it is no JSON, and was read as text
 
 
 def look_at_bytes(looker: Looker, content: bytes, where: str) -> list[Mark]:

@@ -18,12 +18,15 @@ def look_at_notebook(content: bytes) -> Iterator[Mark]:
     """Yield the outputs of a notebook's cells, and the pictures that its texts hold."""
     try:
         notebook = json.loads(content)
-        cells = notebook.get("cells") or [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
+        sheets = [notebook] if "cells" in notebook else notebook["worksheets"]
+        cells = [cell for sheet in sheets for cell in sheet["cells"]]
         for number, cell in enumerate(cells, start=1):
             if outputs := cell.get("outputs"):
                 yield Mark(Kind.NOTEBOOK, f"{_kind_of_output(outputs)} in the output of a notebook", f"cell {number}")
             if cell.get("attachments"):
                 yield Mark(Kind.NOTEBOOK, "a picture that is attached to a notebook", f"cell {number}")
+        if notebook.get("metadata", {}).get("widgets"):
+            yield Mark(Kind.NOTEBOOK, "what the widgets of a notebook show", "its metadata")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotLookedIntoError("it cannot be read as a notebook") from error
 

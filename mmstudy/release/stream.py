@@ -9,8 +9,7 @@ budget     how many bytes may still come out of what a file has packed: it ends 
 import io
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
 HEAD_BYTES = 1 << 18
 CHUNK_BYTES = 1 << 20
@@ -60,17 +59,17 @@ class Stream:
         Of the file, by which some forms are known.
     file
         Its bytes.
-    path
-        Where it lies on disk, if it does.
+    size
+        In bytes, of a file on disk, in which any place can be read; None: of any other.
     budget
         That its bytes count for; None: they were not unpacked.
     """
 
-    def __init__(self, name: str, file: Readable, path: Path | None = None, budget: Budget | None = None) -> None:
+    def __init__(self, name: str, file: Readable, size: int | None = None, budget: Budget | None = None) -> None:
         self.name = name
         self.num_bytes = 0
         self._file = file
-        self._path = path
+        self._size = size
         self._budget = budget
 
     @cached_property
@@ -92,7 +91,7 @@ class Stream:
         """Return a file of all bytes, to be read once in order."""
         return io.BufferedReader(_InOrder(self), CHUNK_BYTES)
 
-    def whole(self) -> io.BufferedIOBase:
+    def whole(self) -> BinaryIO:
         """Return a file in which any place can be read: the one on disk, or a copy in memory.
 
         Raises
@@ -100,9 +99,11 @@ class Stream:
         NotLookedIntoError
             There is none on disk, and it is too large for a copy.
         """
-        if self._path is not None:
-            self.num_bytes = self._path.stat().st_size
-            return self._path.open("rb")
+        if self._size is not None:
+            self.num_bytes = self._size
+            file = cast(BinaryIO, self._file)
+            file.seek(0)
+            return file
         content = bytearray(self.head)
         while chunk := self._read(CHUNK_BYTES):
             content += chunk

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
+from itertools import islice
 from xml.etree import ElementTree
 
 from mmstudy.release.rows import MAX_JUDGED, Table
@@ -80,20 +81,14 @@ def delimited_table(head: bytes, num_lines: int) -> Table | None:
     return Table(tuple(first), [row for row in rows[1:] if len(row) == len(first)], max(num_lines, len(rows)) - 1)
 
 
-def records_table(content: object) -> Table | None:
-    """Return the table that JSON holds: a list of records, or columns by name; None where it holds none."""
-    if isinstance(content, list) and len(content) >= _FEWEST_ROWS and all(isinstance(one, dict) for one in content):
-        names = tuple(dict.fromkeys(str(name) for record in content[:MAX_JUDGED] for name in record))
-        rows = [[cell_text(record.get(name)) for name in names] for record in content[:MAX_JUDGED]]
-        return Table(names, rows, len(content))
-    if isinstance(content, dict) and content:
-        columns = {str(name): _listed(values) for name, values in content.items()}
-        lists = {name: values for name, values in columns.items() if values is not None}
-        lengths = {len(values) for values in lists.values()}
-        if len(lists) == len(content) and len(lengths) == 1 and min(lengths) >= _FEWEST_ROWS:
-            rows = [list(map(cell_text, row)) for row in list(zip(*lists.values(), strict=True))[:MAX_JUDGED]]
-            return Table(tuple(lists), rows, lengths.pop())
-    return None
+def records_tables(content: object) -> Iterator[Table]:
+    """Yield the tables that JSON holds: lists of records, columns by name, and either of them by a name."""
+    if table := _records_table(content) or _columns_table(content):
+        yield table
+    elif isinstance(content, dict):
+        for value in content.values():
+            if table := _records_table(value) or _columns_table(value):
+                yield table
 
 
 def json_lines_table(head: bytes, num_lines: int) -> Table | None:
@@ -104,7 +99,7 @@ def json_lines_table(head: bytes, num_lines: int) -> Table | None:
             records.append(json.loads(line))
         except ValueError:
             break
-    table = records_table(records)
+    table = _records_table(records)
     return None if table is None else Table(table.columns, table.rows, max(num_lines, table.num_rows))
 
 
@@ -185,6 +180,31 @@ def _named_table(rows: Sequence[Sequence[str]]) -> Table | None:
     if len(rows) <= _FEWEST_ROWS:
         return None
     return Table(tuple(rows[0]), rows[1 : MAX_JUDGED + 1], len(rows) - 1)
+
+
+def _records_table(content: object) -> Table | None:
+    if not isinstance(content, list) or len(content) < _FEWEST_ROWS:
+        return None
+    if not all(isinstance(record, dict) for record in content):
+        return None
+    names = tuple(dict.fromkeys(str(name) for record in content[:MAX_JUDGED] for name in record))
+    rows = [[cell_text(record.get(name)) for name in names] for record in content[:MAX_JUDGED]]
+    return Table(names, rows, len(content))
+
+
+def _columns_table(content: object) -> Table | None:
+    """Return the table whose columns stand by their names; `split`, as pandas calls it, has its rows by `data`."""
+    if not isinstance(content, dict):
+        return None
+    names, data = content.get("columns"), content.get("data")
+    if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        return Table(tuple(map(str, names)), [list(map(cell_text, row)) for row in data[:MAX_JUDGED]], len(data))
+    columns = {str(name): values for name, given in content.items() if (values := _listed(given)) is not None}
+    lengths = {len(values) for values in columns.values()}
+    if len(columns) < len(content) or len(lengths) != 1 or min(lengths) < _FEWEST_ROWS:
+        return None
+    rows = [list(map(cell_text, row)) for row in islice(zip(*columns.values(), strict=True), MAX_JUDGED)]
+    return Table(tuple(columns), rows, lengths.pop())
 
 
 def _elements(archive: zipfile.ZipFile, name: str, tag: str) -> Iterator[tuple[str, ElementTree.Element]]:

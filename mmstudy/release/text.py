@@ -188,7 +188,7 @@ def find_runs(
 def _stands_alone(text: bytes, start: int) -> bool:
     """Return whether a number is no part of a fraction, of a longer number or of another word."""
     before, behind = text[max(0, start - 12) : start], text[start + _DIGITS : start + _DIGITS + 4]
-    if re.search(rb"\d[.,]\Z", before) and not re.search(rb"\d,\Z", before):
+    if re.search(rb"\d\.\Z", before):
         return False
     if re.match(rb"\.\d", behind) and not re.match(rb"\.0+(?!\d)", behind):
         return False

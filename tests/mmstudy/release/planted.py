@@ -229,6 +229,9 @@ def by_shape() -> Iterator[Leak]:
     records = [{"subject_id": f"S{n:03}", "age": age} for n, age in enumerate(AGES)]
     yield Leak("features.json", json.dumps(records).encode(), Kind.ROWS, False)
     yield Leak("columns.json", json.dumps({"age": AGES, "sex": SEXES}).encode(), Kind.ROWS, False)
+    yield Leak("nested.json", json.dumps({"version": 1, "people": records}).encode(), Kind.ROWS, False)
+    split = {"columns": ["age", "sex"], "index": list(range(60)), "data": list(zip(AGES, SEXES, strict=True))}
+    yield Leak("split.json", json.dumps(split).encode(), Kind.ROWS, False)
     yield Leak("features.jsonl", "\n".join(map(json.dumps, records)).encode(), Kind.ROWS, False)
     lines = "".join(f"| S{n:03} | {age} |\n" for n, age in enumerate(AGES[:5]))
     yield Leak("results.md", f"# Results\n\n| subject | age |\n|---|---|\n{lines}".encode(), Kind.ROWS, False)
@@ -249,6 +252,8 @@ def outputs() -> Iterator[Leak]:
     yield Leak(
         "old.ipynb", json.dumps({"worksheets": [{"cells": [{"outputs": [printed]}]}]}).encode(), Kind.NOTEBOOK, False
     )
+    shown = json.dumps({"cells": [], "metadata": {"widgets": {"state": {"a": 1}}}}).encode()
+    yield Leak("widgets.ipynb", shown, Kind.NOTEBOOK, False)
     yield Leak("page.html", b'<div class="jp-' + b'OutputArea-child">63</div>', Kind.NOTEBOOK, False)
     yield Leak("pandas.html", b'<table border="1" class="data' + b'frame"></table>', Kind.NOTEBOOK, False)
 
