@@ -43,7 +43,9 @@ _PACKED = (b"H4sI", b"XAEAA")
 """In base64: what gzip has packed, and a NIfTI header."""
 _LEAST_SALT, _LEAST_SECRET = 16, 20
 _BEFORE = 48
-_LEAST_DIGITS, _LEAST_LETTERS, _LEAST_DISTINCT = 4, 4, 12
+_LEAST_DIGITS, _LEAST_LETTERS, _LEAST_DISTINCT = 3, 4, 12
+_WRITTEN = re.compile(r"(?:[A-Za-z]+|\d+)(?:[_\-./+]+(?:[A-Za-z]+|\d+))*")
+"""Words and numbers with something between them."""
 _LONGEST_SECRET = 200
 
 
@@ -88,9 +90,11 @@ def _words(window: Window) -> Iterator[Mark]:
 def is_random(text: str) -> bool:
     """Return whether a text looks drawn, not written.
 
-    >>> is_random("wJalrXUtnFEMI7K7MDENGbPxRfiCY9"), is_random("tokens_of_the_model_1")
+    >>> is_random("wJalrXUtnFEMI7K7MDENGbPxRfiCY9"), is_random("tokens_of_the_model_2024")
     (True, False)
     """
+    if _WRITTEN.fullmatch(text):
+        return False
     num_digits, num_letters = sum(map(str.isdigit, text)), sum(map(str.isalpha, text))
     is_mixed = num_digits >= _LEAST_DIGITS and num_letters >= _LEAST_LETTERS
     return is_mixed and len(set(text)) >= _LEAST_DISTINCT and not find_weakness(text)
