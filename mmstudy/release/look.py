@@ -38,8 +38,9 @@ from mmstudy.release.text import Window, find_people, windows
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _PACKED_SUFFIXES = {".gz": "", ".bgz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".txz": ".tar", ".mgz": ".mgh"}
-_MAX_PARSED = 32 << 20
+_MAX_PARSED = 16 << 20
 """Bytes of JSON and of pages that are parsed; what is longer is read as text alone."""
+_PAGES = (".html", ".htm", ".xhtml")
 _BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, isal_zlib.IsalError, EOFError, OSError),
     *(struct.error, ValueError, LookupError, TypeError, NotImplementedError, RuntimeError),
@@ -122,6 +123,8 @@ class Looker:
         for last in windows(_kept(stream, parts)):
             yield from find_people(last, self.people, bare=self.bare)
             yield from find_secrets(last, self.people)
+            if suffix in _PAGES and is_page_of_notebook(last.text):
+                yield Mark(Kind.NOTEBOOK, "outputs of a notebook, or a table of pandas, in a page")
         if name == "study.toml" and re.search(rb"(?m)^salt\s*=", stream.head):
             yield Mark(Kind.SALT, "the settings of a study, with its salt")
         if sum(map(len, parts)) == stream.num_bytes:
@@ -138,9 +141,7 @@ class Looker:
             yield from look_at_notebook(content)
         elif name in ("zarr.json", ".zarray"):
             yield from look_at_zarr(content)
-        elif suffix in (".html", ".htm", ".xhtml"):
-            if is_page_of_notebook(content):
-                yield Mark(Kind.NOTEBOOK, "outputs of a notebook, or a table of pandas, in a page")
+        elif suffix in _PAGES:
             for table in tables_in_page(content.decode(errors="replace")):
                 yield from judge_table(table, self.people)
         elif suffix == ".json":
