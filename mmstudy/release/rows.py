@@ -3,7 +3,7 @@
 Terms
 -----
 key          a column that says whose a row is.
-aggregate    a column of counts, means, metrics and the like: with one, rows are of groups or of models.
+summary      a column of means, metrics and the like: with one, or with a count, rows are of groups or of models.
 
 A table is judged by the names of its columns and by its first rows; a name alone is not believed.
 """
@@ -22,7 +22,7 @@ MAX_JUDGED = 2000
 """Rows that a table is judged by."""
 _KEYS = frozenset(
     (
-        *("eid", "feid", "neid", "ukbeid", "participant", "participants", "participantid", "participantkey"),
+        *("eid", "feid", "neid", "ukbeid", "participant", "participantid", "participantkey"),
         *("subject", "subjectid", "subjid", "sub", "subid", "patient", "patientid", "person", "personid", "personkey"),
         *("iid", "fid", "sampleid", "samplekey"),
     )
@@ -31,16 +31,19 @@ _KEYS = frozenset(
 _UNNAMED = frozenset(("", "id", "index", "unnamed0", "v1", "x1", "rownames", "key", "name"))
 """What programs call a column that nobody has named; without what is no letter or digit."""
 _UKB_FIELD = re.compile(
-    r"(?:f\.)?\d{1,6}[-.]\d{1,2}\.\d{1,3}|(?:participant\.)?p\d{2,6}(?:_i\d{1,2})?(?:_a\d{1,3})?|n_\d{1,6}_\d_\d"
+    r"(?:f\.)?\d{1,6}[-.]\d{1,2}\.\d{1,3}|n_\d{1,6}_\d_\d"
+    r"|(?:participant\.)?p(?:\d{3,6}|\d{2,6}_[ia]\d{1,3})(?:_a\d{1,3})?"
 )
-_SUMMARIES = (
-    "n|num|count|counts|freq|frequency|total|sum|share|percent|pct|mean|avg|average|sd|std|se|median|min|max|q1|q3|iqr|ci|"
-    "low|high|lower|upper|r|r2|mae|rmse|auc|acc|accuracy|f1|precision|recall|beta|coef|coefficient|estimate|effect|p|"
-    "pvalue|pval|z|t|loss|epoch|step|fold|score"
+"""Of two digits, a name such as p50 may also be a percentile."""
+_COUNT = re.compile(
+    r"n|num|counts?|freq|frequency|people|participants|subjects"
+    r"|(?:n|num)_(?:people|participants|subjects|samples|total|train|val|test|cases|controls)"
 )
-_AGGREGATE = re.compile(
-    rf"(?:{_SUMMARIES})|(?:n|num|mean|avg|average|median|std|sd|count|sum|total|share)_.*|.*_(?:{_SUMMARIES})"
+_SUMMARY = re.compile(
+    r"mean|median|sd|std|se|r2|mae|rmse|auc|accuracy|f1|precision|recall|beta|coef|coefficient|estimate|pvalue|pval|epoch"
+    r"|.*_(?:sd|std|se|pval|auc|mae|r2)"
 )
+"""Not what a table of people has too: a score, a mean over time, a count of cells."""
 _TRUTHS = frozenset(("truth", "true", "ytrue", "actual", "observed", "measured", "label", "groundtruth", "target"))
 _PREDICTIONS = frozenset(
     ("prediction", "predictions", "predicted", "pred", "ypred", "yhat", "yscore", "prob", "probability", "output")
@@ -133,7 +136,7 @@ def _by_predictions(table: Table, names: Sequence[str], people: People | None) -
     """Find truth beside prediction."""
     truths = [place for place, name in enumerate(names) if name in _TRUTHS and _is_numeric(table, place)]
     predictions = [place for place, name in enumerate(names) if name in _PREDICTIONS and _is_numeric(table, place)]
-    if truths and predictions and table.num_rows >= _MANY:
+    if truths and predictions and table.num_rows >= _MANY and not any(map(_COUNT.fullmatch, names)):
         return _mark("a prediction and the truth of each person", predictions[0])
     return None
 
@@ -141,7 +144,9 @@ def _by_predictions(table: Table, names: Sequence[str], people: People | None) -
 def _by_features(table: Table, names: Sequence[str], people: People | None) -> Mark | None:
     """Find values of two features of people and more, with no column of counts, means or metrics beside them."""
     words = [re.sub(r"\W+", "_", name.strip().lower()).strip("_") for name in table.columns]
-    if table.num_rows < _MANY or any(_AGGREGATE.fullmatch(word) for word in words) or _is_matrix(table, words):
+    if table.num_rows < _MANY or _is_matrix(table, words):
+        return None
+    if any(_COUNT.fullmatch(word) or _SUMMARY.fullmatch(word) for word in words):
         return None
     found = [place for place, word in enumerate(words) if _is_feature(word, table.values(place))]
     return _mark("values of single people", found[0]) if len(found) > 1 else None

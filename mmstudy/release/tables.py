@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from html.parser import HTMLParser
 from itertools import islice
 from xml.etree import ElementTree
@@ -142,7 +143,7 @@ def spreadsheet_tables(archive: zipfile.ZipFile) -> Iterator[Table]:
         for _, element in _elements(archive, name, "row"):
             num_rows += 1
             if num_rows <= MAX_JUDGED:
-                rows.append([_sheet_cell(cell, shared) for cell in element.iter(f"{_MAIN}c")])
+                rows.append(_sheet_row(element, shared))
             element.clear()
         if table := _named_table(rows):
             yield Table(table.columns, table.rows, max(table.num_rows, num_rows - 1))
@@ -215,6 +216,17 @@ def _elements(archive: zipfile.ZipFile, name: str, tag: str) -> Iterator[tuple[s
             yield from ((event, one) for event, one in ElementTree.iterparse(file) if one.tag == _MAIN + tag)
         except ElementTree.ParseError as error:
             raise NotLookedIntoError("it cannot be read as a spreadsheet") from error
+
+
+def _sheet_row(row: ElementTree.Element, shared: Sequence[str]) -> list[str]:
+    """Return the cells of a row; those that are empty may be left out of the file."""
+    cells: list[str] = []
+    for cell in row.iter(f"{_MAIN}c"):
+        letters = re.match(r"[A-Z]{1,3}", cell.get("r", ""))
+        place = reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters[0], 0) - 1 if letters else 0
+        cells += [""] * (place - len(cells))
+        cells.append(_sheet_cell(cell, shared))
+    return cells
 
 
 def _sheet_cell(cell: ElementTree.Element, shared: Sequence[str]) -> str:

@@ -136,7 +136,7 @@ def spreadsheet(columns: Mapping[str, Sequence[object]]) -> bytes:
     names = "".join(f"<si><t>{name}</t></si>" for name in columns)
     first = "".join(f'<c t="s"><v>{number}</v></c>' for number in range(len(columns)))
     rows = "".join(
-        "<row>" + "".join(f"<c><v>{cell}</v></c>" for cell in row) + "</row>"
+        "<row>" + "".join(f'<c r="{"ABCDE"[place]}2"><v>{cell}</v></c>' for place, cell in enumerate(row)) + "</row>"
         for row in zip(*columns.values(), strict=True)
     )
     sheet = f"<worksheet {space}><sheetData><row>{first}</row>{rows}</sheetData></worksheet>"
@@ -224,6 +224,7 @@ def by_shape() -> Iterator[Leak]:
     yield Leak("predictions.csv", table(PAIRS), Kind.ROWS, False)
     yield Leak("predictions.parquet", parquet(PAIRS), Kind.ROWS, False)
     yield Leak("features.csv", table({"age": AGES, "sex": SEXES, "bmi": BMIS}), Kind.ROWS, False)
+    yield Leak("scores.csv", table({"age": AGES, "sex": SEXES, "score": BMIS, "wbc_count": BMIS}), Kind.ROWS, False)
     yield Leak("features.feather", arrow({"age": AGES, "sex": SEXES, "bmi": BMIS}), Kind.ROWS, False)
     yield Leak("features.xlsx", spreadsheet({"age": AGES, "sex": SEXES}), Kind.ROWS, False)
     records = [{"subject_id": f"S{n:03}", "age": age} for n, age in enumerate(AGES)]
@@ -369,6 +370,12 @@ def look_alikes() -> Iterator[tuple[str, bytes]]:
         table({"target": names, "inputs": ["t1"] * 11, "mae": [3.2] * 11, "r2": [0.6] * 11, "n_test": [4000] * 11}),
     )
     yield "importance.csv", table({"model": [f"m{n}" for n in range(12)], "age": [0.1] * 12, "sex": [0.2] * 12})
+    yield "sites.csv", table({"site": ["a", "b", "c"], "participants": [1200, 980, 3400]})
+    yield "percentiles.csv", table({"group": ["f", "m"], "p05": [1.0, 2.0], "p50": [3.0, 4.0], "p95": [5.0, 6.0]})
+    yield (
+        "confusion.csv",
+        table({"truth": [n // 4 for n in range(16)], "prediction": [n % 4 for n in range(16)], "n": [200] * 16}),
+    )
     yield "positions.csv", table({"pos": [1_000_100 + 100 * n for n in range(30)], "ref": ["A"] * 30})
     yield "steps.txt", "".join(f"{1_000_000 + 1000 * n}\n" for n in range(20)).encode()
     yield "fields.csv", table({"field": [31, 21003, 20252], "name": ["sex", "age", "T1"]})
