@@ -34,7 +34,7 @@ from mmstudy.release.tables import (
     tables_in_markdown,
     tables_in_page,
 )
-from mmstudy.release.text import Window, find_people, windows
+from mmstudy.release.text import Window, as_utf8, find_people, windows
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _PACKED_SUFFIXES = {".gz": "", ".bgz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".txz": ".tar", ".mgz": ".mgh"}
@@ -132,7 +132,7 @@ class Looker:
         elif suffix == ".ipynb":
             raise NotLookedIntoError("it is too large a notebook to be looked into")
         num_lines = last.first_line + last.text.count(b"\n") - last.text.endswith(b"\n")
-        for table in _tables_of_text(stream.head, num_lines, suffix):
+        for table in _tables_of_text(next(as_utf8([stream.head])), num_lines, suffix):
             yield from judge_table(table, self.people)
 
     def _parsed(self, content: bytes, name: str, suffix: str) -> Iterator[Mark]:
@@ -213,7 +213,7 @@ def _tables_of_text(head: bytes, num_lines: int, suffix: str) -> Iterator[Table]
     found = None
     if suffix in DELIMITED and b"\0" not in head:
         found = delimited_table(head, num_lines)
-    elif suffix in (".jsonl", ".ndjson"):
+    elif suffix in (".jsonl", ".ndjson", ".json"):
         found = json_lines_table(head, num_lines)
     elif suffix in (".md", ".markdown", ".rmd", ".qmd"):
         yield from tables_in_markdown(head)

@@ -83,7 +83,7 @@ class Window:
 def windows(chunks: Iterable[bytes]) -> Iterator[Window]:
     """Yield the windows of a file that is read in chunks."""
     carry, first_byte, first_line, start = b"", 0, 1, 0
-    for text, is_last in _with_last(_as_ascii(chunks)):
+    for text, is_last in _with_last(as_utf8(chunks)):
         whole = carry + text
         stop = len(whole) if is_last else max(start, len(whole) - MARGIN)
         yield Window(whole, start, stop, first_byte, first_line)
@@ -91,6 +91,15 @@ def windows(chunks: Iterable[bytes]) -> Iterator[Window]:
         first_line += whole.count(10, 0, kept)
         first_byte += kept
         carry, start = whole[kept:], stop - kept
+
+
+def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a file's bytes, text of two bytes a character as UTF-8."""
+    decoder = None
+    for number, chunk in enumerate(chunks):
+        if number == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        yield chunk if decoder is None else decoder.decode(chunk).encode()
 
 
 def find_people(window: Window, people: People | None, *, bare: bool = True) -> Iterator[Mark]:
@@ -218,12 +227,3 @@ def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
             yield before, False
         before = chunk
     yield before or b"", True
-
-
-def _as_ascii(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a file's bytes, text of two bytes a character as UTF-8."""
-    decoder = None
-    for number, chunk in enumerate(chunks):
-        if number == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        yield chunk if decoder is None else decoder.decode(chunk).encode()

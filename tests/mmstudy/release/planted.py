@@ -214,6 +214,8 @@ def by_shape() -> Iterator[Leak]:
     yield Leak("run.json", b'{"sample' + f'_id": "{SAMPLES[0][::-1]}"}}'.encode(), Kind.SAMPLE_ID, False)
     rows = {"eid": [eid + 1 for eid in EIDS], "age": AGES}
     yield Leak("pheno.csv", table(rows), Kind.ROWS, False)
+    yield Leak("excel.txt", table(rows, "\t").decode().encode("utf-16"), Kind.ROWS, False)
+    yield Leak("lines.json", b'{"subject": "S1", "age": 63}\n{"subject": "S2", "age": 64}\n', Kind.ROWS, False)
     yield Leak("pheno.csv.gz", gzip.compress(table(rows)), Kind.ROWS, False)
     yield Leak(
         "participants.tsv", table({"participant_id": [f"sub-{n:02}" for n in range(20)]}, "\t"), Kind.ROWS, False
