@@ -30,6 +30,8 @@ _MAX_LISTED = 50_000_000
 _MAX_HEADER = 100 << 20
 _GOLDEN = "golden/inputs.safetensors"
 """The made-up volumes of a bundle, `mmtrain.bundles.golden`."""
+_COHORT, _OF_MANY = "training_cohort", (".mean", ".deviation")
+"""How a bundle's file of what people trained on have in common says so, `mmstudy.models.cohort_file`."""
 _INTEGERS = {"I64": "<i8", "I32": "<i4", "U64": "<u8", "U32": "<u4"}
 
 
@@ -83,12 +85,13 @@ def look_at_safetensors(stream: Stream, people: People | None, where: str) -> It
     file = stream.rest()
     (num_bytes,) = struct.unpack("<Q", file.read(8))
     header = json.loads(file.read(num_bytes))
-    header.pop("__metadata__", None)
+    told = header.pop("__metadata__", {})
     if tells_of_optimiser("\n".join(header).encode()):
         yield Mark(Kind.OPTIMISER, "the state of an optimiser")
-    shapes = {what for tensor in header.values() if (what := judge_shape(tensor["shape"]))}
-    if shapes and not where.endswith(_GOLDEN):
-        yield Mark(Kind.ARRAY, f"tensors of the shape of {min(shapes)}")
+    shapes = {name: what for name, tensor in header.items() if (what := judge_shape(tensor["shape"]))}
+    are_of_many = _COHORT in told and all(name.endswith(_OF_MANY) for name in shapes)
+    if shapes and not are_of_many and not where.endswith(_GOLDEN):
+        yield Mark(Kind.ARRAY, f"tensors of the shape of {min(shapes.values())}")
     ends = sorted((*tensor["data_offsets"], tensor["dtype"]) for tensor in header.values())
     position = 0
     for start, end, number_type in ends:
