@@ -25,6 +25,8 @@ from mmstudy.release.stream import NotLookedIntoError, Readable, Stream
 LEAST_SIDE = 16
 _FEWEST_REGIONS = 21
 """Of connectivity: UK Biobank's smaller parcellation has 21."""
+_UKB_EDGES, _LEAST_EDGES = (210, 1485), 1000
+"""Of UK Biobank's parcellations, and of others: fewer are also the width of many an embedding."""
 _MAX_LISTED = 50_000_000
 """Bytes of integers that are looked at one by one."""
 _MAX_HEADER = 100 << 20
@@ -41,14 +43,20 @@ def judge_shape(shape: Sequence[int]) -> str:
     >>> judge_shape((128, 128, 128)), judge_shape((500, 64620)), judge_shape((64, 32, 3, 3, 3))
     ('a volume', 'connectivity of several people', '')
     """
-    large = [side for side in shape if side >= LEAST_SIDE]
-    if len(shape) >= 3 and len(large) >= 3 and all(side >= LEAST_SIDE for side in shape[-3:]):
-        return "a volume" if len(shape) == 3 else "volumes"
-    if len(shape) == 2 and shape[0] > 1 and _is_triangle(shape[1]):
-        return "connectivity of several people"
-    if len(shape) == 3 and shape[0] > 1 and shape[1] == shape[2] >= _FEWEST_REGIONS:
-        return "connectivity of several people"
-    return ""
+    is_edges = len(shape) == 2 and shape[0] > 1 and _are_edges(shape[1])
+    is_matrices = len(shape) == 3 and shape[0] > 1 and shape[1] == shape[2] >= _FEWEST_REGIONS
+    return judge_volume(shape) or ("connectivity of several people" if is_edges or is_matrices else "")
+
+
+def judge_volume(shape: Sequence[int]) -> str:
+    """Return what an array of a shape may be of images; empty for any other.
+
+    >>> judge_volume((20, 64, 64, 64)), judge_volume((256, 64620))
+    ('volumes', '')
+    """
+    if len(shape) < 3 or min(shape[-3:]) < LEAST_SIDE:
+        return ""
+    return "a volume" if len(shape) == 3 else "volumes"
 
 
 def look_at_npy(stream: Stream, people: People | None) -> Iterator[Mark]:
@@ -88,7 +96,7 @@ def look_at_safetensors(stream: Stream, people: People | None, where: str) -> It
     told = header.pop("__metadata__", {})
     if tells_of_optimiser("\n".join(header).encode()):
         yield Mark(Kind.OPTIMISER, "the state of an optimiser")
-    shapes = {name: what for name, tensor in header.items() if (what := judge_shape(tensor["shape"]))}
+    shapes = {name: what for name, tensor in header.items() if (what := judge_volume(tensor["shape"]))}
     are_of_many = _COHORT in told and all(name.endswith(_OF_MANY) for name in shapes)
     if shapes and not are_of_many and not where.endswith(_GOLDEN):
         yield Mark(Kind.ARRAY, f"tensors of the shape of {min(shapes.values())}")
@@ -133,10 +141,11 @@ def _people_in(values: NDArray[Any], people: People | None) -> Iterator[Mark]:
             yield Mark(Kind.EID_SHAPE, "what looks like a list of participants' eids")
 
 
-def _is_triangle(num_edges: int) -> bool:
+def _are_edges(number: int) -> bool:
     """Return whether so many edges join all pairs of some regions."""
-    num_regions = (1 + math.isqrt(1 + 8 * num_edges)) // 2
-    return num_regions >= _FEWEST_REGIONS and num_regions * (num_regions - 1) // 2 == num_edges
+    num_regions = (1 + math.isqrt(1 + 8 * number)) // 2
+    is_triangle = num_regions * (num_regions - 1) // 2 == number
+    return is_triangle and (number in _UKB_EDGES or number >= _LEAST_EDGES)
 
 
 def _skip(file: Readable, num_bytes: int) -> int:

@@ -386,7 +386,13 @@ def look_alikes() -> Iterator[tuple[str, bytes]]:
     yield "metrics.jsonl", b'{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.4}\n'
     yield "metrics.json", json.dumps({"target": "age", "n": {"train": 2345671}, "test": {"mae": 3.1}}).encode()
     yield "totals.parquet", parquet({"age_group": ["45-54", "55-64"], "count": [2_345_671, 980]})
-    yield "model.safetensors", save({"conv.weight": RANDOM.normal(size=(32, 1, 7, 7, 7)), "steps": np.array([OTHER])})
+    weights = {
+        "conv": RANDOM.normal(size=(32, 1, 7, 7, 7)),
+        "edges": np.zeros((2, 64_620)),
+        "heads": np.zeros((8, 64, 64)),
+    }
+    yield "model.safetensors", save({**weights, "steps": np.array([OTHER])})
+    yield "words.npy", npy(RANDOM.normal(size=(40, 300)))
     yield "bundle/golden/inputs.safetensors", save({"volume.t1": np.zeros((4, 32, 32, 32), np.uint8)})
     mean = np.zeros((24, 28, 24), np.float16)
     yield "bundle/cohort.safetensors", save({"t1.mean": mean, "t1.deviation": mean}, {"training_cohort": "{}"})
