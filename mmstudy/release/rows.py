@@ -118,8 +118,7 @@ def _by_ids(table: Table, names: Sequence[str], people: People | None) -> Mark |
     if people is None:
         return None
     for place in range(len(table.rows[0]) if table.rows else 0):
-        values = table.values(place)[:_MANY]
-        if values and any(people.has_id(value) for value in values):
+        if sum(map(people.has_id, table.values(place)[:_MANY])) > 1:
             return _mark("a row for each sample of the study", place)
     return None
 
