@@ -60,7 +60,7 @@ def release_check(
         )
     report(as_json, _plain(check), list(_lines(check)))
     if check.findings:
-        fail(f"{len(check.findings)} findings: none of these may be published as it is.")
+        fail("What is named above must not be published as it is.")
 
 
 def _plain(check: "ReleaseCheck") -> dict[str, object]:
@@ -81,9 +81,8 @@ def _lines(check: "ReleaseCheck") -> Iterator[str]:
         yield from (f"{_place(finding)}: {finding.what} ({finding.kind.value})" for finding in findings)
         yield f"  {remedy}"
     yield from (f"An exception that is not needed any more: {one}. Take it out." for one in check.stale)
-    excused = f", and {len(check.excused)} that exceptions state" if check.excused else ""
-    size = f"{check.num_files:,} files, {check.num_bytes / 1e6:,.1f} MB"
-    yield f"Looked into {size}: {len(check.findings)} findings{excused}."
+    excused = f", and {len(check.excused)} that exceptions excuse" if check.excused else ""
+    yield f"Files: {check.num_files:,}, {check.num_bytes / 1e6:,.1f} MB. Findings: {len(check.findings)}{excused}."
 
 
 def _place(finding: "Finding") -> str:

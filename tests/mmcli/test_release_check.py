@@ -49,7 +49,7 @@ def test_a_clean_folder_passes_and_says_what_was_not_known(
     monkeypatch.chdir(tmp_path)
     result = run_mm("release-check", "paper")
     assert result.exit_code == 0, result.output
-    assert "Looked into 1 files, 0.0 MB: 0 findings." in result.stdout and "there is no study here" in result.stderr
+    assert "Files: 1, 0.0 MB. Findings: 0." in result.stdout and "there is no study here" in result.stderr
 
 
 def test_a_mistake_is_told(run_mm: RunMm, tmp_path: Path) -> None:
