@@ -1,7 +1,7 @@
 """Run every benchmark and write `results.json`: ``python -m benchmarks``, or ``make bench``.
 
-With names (augment, baselines, comparison, ingest, many_runs, run_life, stream, tables, train) only those are run; what
-the others found before stays in the file.
+With names (augment, baselines, comparison, ingest, many_runs, release_check, run_life, stream, tables, train) only
+those are run; what the others found before stays in the file.
 """
 
 import json
@@ -33,6 +33,7 @@ from benchmarks.ingest import (
     REPEATS as INGEST_REPEATS,
 )
 from benchmarks.many_runs import bench_many_runs
+from benchmarks.release_check import bench_release_check
 from benchmarks.run_life import bench_run_life
 from benchmarks.stream import bench_stream
 from benchmarks.tables import bench_tables
@@ -51,6 +52,7 @@ def main() -> None:
         "comparison": bench_comparison,
         "ingest": bench_ingest,
         "many_runs": bench_many_runs,
+        "release_check": bench_release_check,
         "run_life": bench_run_life,
         "stream": bench_stream,
         "tables": bench_tables,

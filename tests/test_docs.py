@@ -17,8 +17,12 @@ from mmtrain.config.run import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 LABELS = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
-OF_OTHER_PROGRAMS = {"--constraint", "--mem", "--no-python", "--nproc-per-node", "--nv", "--partition", "--upgrade"}
-"""Options of torchrun, sbatch, Apptainer and pip that messages name."""
+OF_OTHER_PROGRAMS = {
+    *("--constraint", "--mem", "--nv", "--nproc-per-node", "--no-python", "--partition", "--upgrade"),
+    *("--clear-output", "--inplace"),
+    *("--batch", "--cached", "--format", "--no-abbrev", "--no-renames", "--raw", "--reverse", "--root"),
+}
+"""Options of torchrun, sbatch, Apptainer, pip and jupyter that messages name, and of git, which mm release-check calls."""
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 

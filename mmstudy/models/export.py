@@ -17,6 +17,9 @@ from mmstudy.models.new_bundle import new_bundle, require_place
 from mmstudy.models.passing_on import require_nobody_withdrawn, require_passable
 from mmstudy.models.readme import Readme, render_readme
 from mmstudy.on_record import today
+from mmstudy.release.check import require_publishable
+from mmstudy.release.folder import files_below, offer_files
+from mmstudy.release.people import read_people
 from mmtrain.aggregates.people import shown_count
 from mmtrain.bundle import BundleDirectory
 from mmtrain.bundles.golden import compute_outputs, draw_inputs, write_golden
@@ -77,6 +80,8 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
         There is no such model, it may not be passed on, or ONNX was asked for and cannot be had.
     StudyError
         Something else is in its place, or no bundle may lie there.
+    ReleaseError
+        Something in the bundle must not be published.
     """
     place = require_place(where, overwrite=options.overwrite)
     found = find_model(study, name)
@@ -92,6 +97,8 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
         if found.is_run:
             assert study is not None
             require_nobody_withdrawn(study, found)  # after the writing: it may have happened meanwhile
+        people = None if study is None else read_people(study)
+        require_publishable(offer_files(bundle.path, files_below(bundle.path)), people)
     num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     headline = results.headline if results else ""
     return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)

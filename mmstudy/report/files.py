@@ -19,6 +19,9 @@ from mmstudy.dictionary import study_dictionary
 from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
 from mmstudy.progress import Progress
+from mmstudy.release.check import require_publishable
+from mmstudy.release.folder import offer_contents
+from mmstudy.release.people import read_people
 from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
 from mmstudy.report.figures import make_figures, require_own_folder, write_figures
@@ -78,6 +81,8 @@ def report_sweep(
     TrainError
         No model is finished, models of every target differ in what must be equal, or figures could be mixed up with
         somebody's own files.
+    ReleaseError
+        Something in the report must not be published.
     """
     with open_catalog(study.layout.catalog) as catalog:
         rows = [sample.row for sample in known_samples(catalog).values()]
@@ -88,7 +93,7 @@ def report_sweep(
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     beside = None if other is None else Beside(table=other, settings=facts.settings)
     content = report_content(comparison, dictionary, about, facts, beside)
-    written = _write(comparison, content, file, study.layout)
+    written = _write(comparison, content, file, study)
     try:
         require_present(study.layout, rows)
     except StudyError:
@@ -107,6 +112,8 @@ def report_table(
     ------
     TrainError
         It cannot be read as such a table, or figures could be mixed up with somebody's own files.
+    ReleaseError
+        Something in the report must not be published.
     """
     comparison = compare_table(table, dictionary)
     about = About(title=file.title, source="table", made_on=file.made_on)
@@ -115,20 +122,21 @@ def report_table(
     return _write(comparison, content, file, None)
 
 
-def _write(
-    comparison: Comparison, content: dict[str, Any], file: ReportFile, layout: StudyLayout | None
-) -> WrittenReport:
+def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile, study: Study | None) -> WrittenReport:
     """Write page and figures.
 
     Parameters
     ----------
-    layout
-        Of the study that the models are of, which keeps a record of the files; None of a table, which is nobody's.
+    study
+        That the models are of, which keeps a record of the files; None of a table, which is nobody's.
     """
+    layout = None if study is None else study.layout
     page = report_page(content)
     figures = make_figures(comparison, content) if file.has_figures else {}
     if file.has_figures:
         require_own_folder(file.folder, figures)
+    people = None if study is None else read_people(study)
+    require_publishable(offer_contents({file.page.name: page.encode(), **figures}), people)
     if layout is not None:
         record_output(layout, file.page)
     write_text(file.page, page)

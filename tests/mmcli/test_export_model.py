@@ -49,6 +49,19 @@ def test_a_bundle_predicts_stored_scans_as_the_run_did(trained: tuple[Path, str]
     np.testing.assert_allclose(got["age"], predictions["prediction"], atol=1e-3)
 
 
+def test_a_bundle_that_would_name_a_participant_is_not_kept(
+    trained: tuple[Path, str], run_mm: RunMm, tmp_path: Path
+) -> None:
+    root, run = trained
+    with duckdb.connect(str(root / "catalog.duckdb"), read_only=True) as catalog:
+        ((eid,),) = catalog.execute("SELECT eid FROM samples LIMIT 1").fetchall()
+    citation = f"Somebody et al., with thanks to '{eid}'"
+    words = ("--study", root, "export-model", run, tmp_path / "model", "--no-onnx", "--citation", citation)
+    told = complaint(run_mm(*words)).replace("\n", " ")
+    assert "must not leave the study, so it is not kept: README.md" in told and str(eid) not in told
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bundle_names_no_participant_sample_or_folder(trained: tuple[Path, str], bundle: Path) -> None:
     root, run = trained
     with duckdb.connect(str(root / "catalog.duckdb"), read_only=True) as catalog:

@@ -66,7 +66,8 @@ def test_commands_load_no_more_than_they_need(study: Path, table: Path, tmp_path
     of_study = {"duckdb", "numpy", "polars", "tensorstore"}
     of_pictures = of_study | {"matplotlib", "scipy"}
     of_mixed_models = of_pictures | {"pandas", "scipy.stats", "statsmodels"}
-    out = str(tmp_path / "out")
+    out, empty = str(tmp_path / "out"), tmp_path / "empty"
+    empty.mkdir()
     steps: list[tuple[list[str], set[str]]] = [  # what was loaded stays, so that each may have what those above it had
         (["--help"], set()),
         (["ingest", "ukb", "--help"], set()),
@@ -76,6 +77,7 @@ def test_commands_load_no_more_than_they_need(study: Path, table: Path, tmp_path
         (["sweep", "status"], {"numpy", "polars", "tensorstore"}),
         (["runs"], of_study),
         (["status"], of_study),
+        (["release-check", str(empty)], of_study),
         (["compare", "--table", str(table), "--target", "age", "--output", out], of_pictures),
         (["compare", "--table", str(table), "--target", "age,sex", "--output", out, "--overwrite"], of_mixed_models),
         (["report", "--results", str(table), "--output", f"{out}.html"], of_mixed_models | {"networkx"}),

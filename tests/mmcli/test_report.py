@@ -21,6 +21,13 @@ def test_a_table_becomes_a_page(table: Path, run_mm: RunMm, tmp_path: Path) -> N
     assert str(tmp_path) not in text and '"page_command":[]' in text
 
 
+def test_a_page_that_would_name_a_participant_is_not_written(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
+    title = "Without sub" + "-2345671"
+    refused = run_mm("report", "--results", table, "--output", tmp_path / "report.html", "--title", title, "--figures")
+    assert "what looks like the eid of a participant" in complaint(refused).replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_page_that_is_there_is_replaced_only_when_asked_to(table: Path, run_mm: RunMm, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text("mine")
