@@ -46,6 +46,8 @@ class ImagingNet(nn.Module):
     ) -> None:
         super().__init__()
         self.present = _as_index(present)
+        self.memory_format = torch.channels_last_3d
+        """In which volumes lie."""
         widths = [max(NUM_CHANNELS, present[-1] + 1), *channels]
         self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.conv_layers = nn.ModuleList(
@@ -60,7 +62,7 @@ class ImagingNet(nn.Module):
 
     def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
         """Return embeddings (B, D); C is the number of channels that are present."""
-        x = volumes_BCXYZ.contiguous(memory_format=torch.channels_last_3d)
+        x = volumes_BCXYZ.contiguous(memory_format=self.memory_format)
         for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
             first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
             skipped, inner = (skip(x), first(x)) if k else (self._of_present(skip, x), self._of_present(first, x))
@@ -260,11 +262,12 @@ def _network(shape: NetworkShape, channels: Sequence[int]) -> FusionNet:
     )
 
 
-def arrange(model: nn.Module) -> None:
-    """Keep the channels of a voxel side by side, in which convolutions are faster."""
+def arrange(model: nn.Module, memory_format: torch.memory_format) -> None:
+    """Let volumes and the weights of their convolutions lie in a memory format."""
     assert isinstance(model, FusionNet)
     if model.cnn is not None:
-        model.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        model.cnn.memory_format = memory_format
+        model.cnn.conv_layers.to(memory_format=memory_format)  # type: ignore[call-overload]
 
 
 ARCHITECTURE = Architecture(
