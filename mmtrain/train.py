@@ -14,7 +14,8 @@ from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
 from mmtrain.checkpoint import Progress
 from mmtrain.config.run import RunConfig
-from mmtrain.data.cache_plan import STREAMED, CachePlan
+from mmtrain.convolution_check import check_convolutions
+from mmtrain.data.cache_plan import STREAMED
 from mmtrain.data.cohort import read_cohort
 from mmtrain.device import choose_device
 from mmtrain.epoch import calibrate, train_epoch
@@ -91,11 +92,15 @@ def train(
         if kept is not None:
             task = replace(task, reductions=kept.reductions)
         run = Run(directory, task, build_learner(task), Progress(), stop)
+        slow = ""
         if finishing:
             take_up_best(run)
-        elif resumed:
-            resume(run)
-        with _told(run, (page, *observers), resumed=resumed or finishing, cache=cache) as observer:
+        else:
+            slow = check_convolutions(task, run.learner.network)
+            if resumed:
+                resume(run)
+        notes = tuple(filter(None, (cache.note, slow)))
+        with _told(run, (page, *observers), resumed=resumed or finishing, notes=notes) as observer:
             if not finishing:
                 train_as_rank(run, observer)
             return finish(run, observer)
@@ -165,7 +170,7 @@ def best_model(run: Run) -> TrainedModel:
 
 @contextmanager
 def _told(
-    run: Run, observers: Sequence[TrainingObserver], *, resumed: bool, cache: CachePlan
+    run: Run, observers: Sequence[TrainingObserver], *, resumed: bool, notes: tuple[str, ...]
 ) -> Iterator[TrainingObserver]:
     """Open the run's loggers and tell them and the observers, on the rank that writes; the others tell nobody."""
     if not run.task.ranks.leads:
@@ -177,7 +182,7 @@ def _told(
         max_epochs=max_epochs(run),
         resumed=resumed,
         history=tuple(run.progress.history),
-        notes=(cache.note,) if cache.note else (),
+        notes=notes,
     )
     with open_loggers(start) as loggers:
         observer = Observers((*loggers, *observers))

@@ -54,9 +54,8 @@ def test_a_step_in_float16_follows_the_gradients_of_float32_to_rounding(tiny: An
     exact, rounded = (tiny.prepare(**SETTINGS | {"precision": name}) for name in ("float32", "float16"))
     expected, found = (gradients(task, build_learner(task)) for task in (exact, rounded))
     assert found.keys() == expected.keys()
-    for name in expected:
-        difference = (found[name] - expected[name]).norm() / expected[name].norm()
-        assert 0 < difference < 0.05, name
+    whole, of_float16 = (torch.cat([g.flatten() for g in grads.values()]) for grads in (expected, found))
+    assert 0 < (of_float16 - whole).norm() / whole.norm() < 0.02
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_next_is_scaled_less(tiny: Any, restless: None) -> None:
