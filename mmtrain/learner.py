@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmtrain.algorithms import choose_algorithms
+from mmtrain.algorithms import choose_algorithms, fuse
 from mmtrain.data.order import derive_seed
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch
@@ -24,7 +24,7 @@ class Learner:
 
     network: nn.Module
     replica: nn.Module
-    """The network, which on several ranks shares its gradients with the others."""
+    """The network as training steps call it: it may be compiled, and on several ranks shares its gradients."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     """Of the loss, in float16; else it does nothing."""
@@ -50,11 +50,9 @@ def build_learner(task: Task) -> Learner:
     part = share_dropout(network)
     if task.ranks.size > 1 and config.sync_batch_norm:
         synchronise(network, device)
-    if config.compile:
-        network.compile()
-    replica: nn.Module = network
+    replica = fuse(network, config.compile_mode) if config.compile else network  # evaluation is not worth the minutes
     if task.ranks.size > 1:
-        replica = DistributedDataParallel(network, gradient_as_bucket_view=True)
+        replica = DistributedDataParallel(replica, gradient_as_bucket_view=True)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     return Learner(network, replica, optimizer, make_scaler(task.arithmetic, device), part)
 
