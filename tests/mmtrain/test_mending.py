@@ -138,6 +138,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "trunk": "another",
         "cache": "none",
         "cache_bytes": 1,
+        "compile_mode": "reduce-overhead",
     }
     others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):
