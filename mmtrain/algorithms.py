@@ -23,7 +23,7 @@ def choose_algorithms(arithmetic: Arithmetic, *, deterministic: bool) -> None:
     """Let a GPU use its fastest algorithms, or those alone that give the same bits when repeated.
 
     cuDNN tries up to ten algorithms (PyTorch's `benchmark_limit`) for each shape of convolution and keeps the fastest.
-    It does not in plain float32 and float64: some of those it would try take minutes, and its own choice is good.
+    It does not in plain float32 and float64, where to try them can take minutes.
 
     PyTorch knows no algorithm that gives the same bits for the gradient of pooling, which adds with atomics. Where
     windows do not overlap, as in fusion and sfcn, every sum has one term, so PyTorch may warn and is not to refuse;

@@ -101,11 +101,11 @@ def make_scaler(arithmetic: Arithmetic, device: torch.device) -> torch.amp.GradS
 
 
 def memory_format(arithmetic: Arithmetic, device: torch.device) -> torch.memory_format:
-    """Return how volumes lie within a network: where convolutions in an arithmetic are fastest.
+    """Return how volumes lie within a network.
 
-    With the channels of a voxel side by side, but on a GPU without tensor cores for the arithmetic: cuDNN's
-    three-dimensional convolutions of plain float32 and float64 are made for channels that come one after the other, and
-    take tens of times as long otherwise.
+    With the channels of a voxel side by side, which processors and tensor cores compute fastest; but one channel after
+    the other where a GPU has no tensor cores for the arithmetic. On an H200 cuDNN had not found its algorithms for
+    plain float32 with channels last after two minutes.
     """
     is_slow = device.type == "cuda" and arithmetic in ("float32", "float64")
     return torch.contiguous_format if is_slow else torch.channels_last_3d
