@@ -27,14 +27,16 @@ from mmtrain.errors import TrainError
 from mmtrain.precision import Arithmetic, computing_in, dtype_of, memory_format, parameter_dtype
 from mmtrain.task import NetworkInputs, Task, run_network
 
-NUM_SAMPLES = 2
+NUM_SAMPLES = 1
 NUM_CASES = 3
 """Those with the most arithmetic are checked; to load the kernels of each takes a GPU a moment."""
 LARGEST_ERRORS: dict[Arithmetic, float] = {"float32": 1e-3, "tf32": 0.02, "bfloat16": 0.05, "float16": 0.02}
 """Several times what rounding makes; wrong results differ by about 1."""
 LARGEST_SLOWDOWN = 3.0
 """Of the time of the reference. Where the arithmetic is in hardware it takes a fraction of it."""
-REPEATS = 3
+LEAST_SECONDS = 1e-3
+"""Of the reference: in less, small convolutions wait for their launches and say nothing of the GPU."""
+REPEATS = 2
 Convolve = Callable[..., torch.Tensor]
 
 
@@ -66,7 +68,7 @@ class Comparison:
     case: Case
     error: float
     slowdown: float
-    """Time over that of the reference."""
+    """Time over that of the reference, or over `LEAST_SECONDS` where that is longer."""
 
 
 def check_convolutions(task: Task, network: nn.Module) -> str:
@@ -102,7 +104,7 @@ def find_cases(task: Task, network: nn.Module) -> list[Case]:
     as_it_is = copy.deepcopy(network).eval()  # not compiled, for shapes that do not come again
     with torch.no_grad(), _CaseNotes() as notes:
         run_network(task, as_it_is, NetworkInputs(volumes, zeros(shape.num_edges), zeros(shape.num_features)))
-    return sorted(set(notes.cases), key=lambda case: case.num_products, reverse=True)[:NUM_CASES]
+    return sorted(dict.fromkeys(notes.cases), key=lambda case: case.num_products, reverse=True)[:NUM_CASES]
 
 
 def compare(
@@ -122,12 +124,9 @@ def compare(
     """
     expected, expected_seconds = _compute(case, _reference(arithmetic), device, convolve, clock)
     found, seconds = _compute(case, arithmetic, device, convolve, clock)
-    errors = [
-        ((a.double() - b.double()).norm() / b.double().norm()).item() for a, b in zip(found, expected, strict=True)
-    ]
-    return Comparison(
-        case, max(errors, key=lambda error: math.inf if math.isnan(error) else error), seconds / expected_seconds
-    )
+    errors = [_relative_error(a.double(), b.double()) for a, b in zip(found, expected, strict=True)]
+    worst = next(filter(math.isnan, errors), max(errors))
+    return Comparison(case, worst, seconds / max(expected_seconds, LEAST_SECONDS))
 
 
 def require_right(arithmetic: Arithmetic, found: list[Comparison]) -> None:
@@ -174,6 +173,10 @@ class _CaseNotes(TorchDispatchMode):
             settings |= {"groups": groups}
             self.cases.append(Case(tuple(x.shape), tuple(weight.shape), tuple(result.shape), tuple(settings.items())))
         return result
+
+
+def _relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return ((found - expected).norm() / expected.norm()).item()
 
 
 def _reference(arithmetic: Arithmetic) -> Arithmetic:
