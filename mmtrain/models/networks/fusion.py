@@ -66,23 +66,32 @@ class ImagingNet(nn.Module):
         x = volumes_BCXYZ.contiguous(memory_format=self.memory_format)
         for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
             first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
-            assert isinstance(skip, nn.Conv3d) and isinstance(first, nn.Conv3d)
-            weights = [layer.weight if k else layer.weight[:, self.present] for layer in (skip, first)]
-            skipped = mix_channels(x, weights[0], skip.bias)
-            inner = nn.functional.conv3d(x, weights[1], first.bias, padding=first.padding)
-            x = nn.functional.gelu(norm(second(nn.functional.gelu(inner)) + skipped))
+            of_skip, of_first = (layer.weight if k else layer.weight[:, self.present] for layer in (skip, first))
+            skipped = mix_channels(x, of_skip, skip.bias + second.bias)  # one sum, and one for its gradient
+            inner = nn.functional.gelu(convolve(x, of_first, first.bias))
+            x = nn.functional.gelu(norm(nn.functional.conv3d(inner, second.weight, padding=1) + skipped))
             x = self.dropout(self.pool(x))
         embedding: torch.Tensor = nn.functional.gelu(self.final_batch_norm(self.dense_layer(x.flatten(1))))
         return embedding
 
 
-def mix_channels(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Return the convolution with a kernel of one voxel.
+def convolve(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return the convolution with a kernel of 3 × 3 × 3 voxels, of the shape of its input.
 
-    On a processor it is computed as the matrix product that it is, over channels that lie side by side: PyTorch's
-    convolution returns them one after the other, and whatever is added to that is read in two orders.
+    On a processor the bias is added by itself: oneDNN takes twenty times as long for its gradient as a sum does.
     """
     if x_BCXYZ.device.type != "cpu":
+        return nn.functional.conv3d(x_BCXYZ, weight, bias, padding=1)
+    return nn.functional.conv3d(x_BCXYZ, weight, padding=1).add_(bias[:, None, None, None])
+
+
+def mix_channels(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return the convolution with a kernel of one voxel.
+
+    With one thread it is computed as the matrix product that it is, over channels that lie side by side: PyTorch does
+    without oneDNN then and returns channels one after the other, and whatever is added to them is read in two orders.
+    """
+    if x_BCXYZ.device.type != "cpu" or torch.get_num_threads() > 1:
         return nn.functional.conv3d(x_BCXYZ, weight, bias)
     return nn.functional.linear(x_BCXYZ.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
 
