@@ -66,7 +66,9 @@ class ImagingNet(nn.Module):
         x = volumes_BCXYZ.contiguous(memory_format=self.memory_format)
         for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
             first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
+            assert isinstance(skip, nn.Conv3d) and isinstance(first, nn.Conv3d) and isinstance(second, nn.Conv3d)
             of_skip, of_first = (layer.weight if k else layer.weight[:, self.present] for layer in (skip, first))
+            assert skip.bias is not None and first.bias is not None and second.bias is not None
             skipped = mix_channels(x, of_skip, skip.bias + second.bias)  # one sum, and one for its gradient
             inner = nn.functional.gelu(convolve(x, of_first, first.bias))
             x = nn.functional.gelu(norm(nn.functional.conv3d(inner, second.weight, padding=1) + skipped))
