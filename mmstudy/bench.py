@@ -116,7 +116,7 @@ def run_bench(
         side=plan.config.data.side,
         batch_size=plan.config.optimisation.batch_size,
         device=str(task.device),
-        precision=str(task.dtype).removeprefix("torch."),
+        precision=task.arithmetic,
         training_samples=num_samples,
         measured_samples=len(task.cohort.rows),
         copies=task.stores.num_copies,

@@ -22,7 +22,7 @@ OF_OTHER_PROGRAMS = {
     *("--clear-output", "--inplace"),
     *("--batch", "--cached", "--format", "--no-abbrev", "--no-renames", "--raw", "--reverse", "--root"),
 }
-"""Options of torchrun, sbatch, Apptainer, pip and jupyter that messages name, and of git, which mm release-check calls."""
+"""Options of other programs that messages name, and those of git, which mm release-check calls."""
 POLICIES = {"same": "the imaging visit", "nearest": "nearest to the scan", "earliest": "the first"}
 
 
