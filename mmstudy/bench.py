@@ -31,7 +31,7 @@ from mmtrain.errors import TrainError
 from mmtrain.kept import HOST
 from mmtrain.memory import explain_exhaustion
 from mmtrain.models.registry import load_architecture
-from mmtrain.precision import choose_precision
+from mmtrain.precision import resolve_precision
 from mmtrain.task import Task, prepare_task
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ def run_bench(
         cache = planned_cache(whole, chosen.mode)
         from_memory = count(measure_cache(task, chosen, cache, seconds))
         count.end()
-    usual = str(choose_precision("auto", task.device)).removeprefix("torch.")
+    usual = resolve_precision("auto", task.device)
     choices = (
         choose_augmentation(chosen, recommendation),
         compare_precisions(task.config, usual, of_stage["step"], measured.alternatives),
@@ -164,7 +164,7 @@ def run_bench(
         side=plan.config.data.side,
         batch_size=plan.config.optimisation.batch_size,
         device=str(task.device),
-        precision=str(task.dtype).removeprefix("torch."),
+        precision=task.arithmetic,
         training_samples=num_samples,
         measured_samples=len(task.cohort.rows),
         copies=task.stores.num_copies,

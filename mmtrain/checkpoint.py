@@ -24,7 +24,9 @@ from mmbase.files import write_bytes
 from mmbase.json_text import parse_json
 from mmtrain.errors import TrainError
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."
+_MODEL, _OPTIMIZER, _SCALER = "model.", "optimizer.", "scaler."
+_OF_SCALER = ("scale", "_growth_tracker")
+"""What changes of a scaler's state: its scale, and how many steps ago it was changed."""
 _logger = logging.getLogger(__name__)
 
 
@@ -56,11 +58,19 @@ class Progress:
     """One entry for each finished epoch."""
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    scaler: torch.amp.GradScaler | None = None,
+) -> None:
     """Write the state after a step; the checkpoint before this one becomes `previous_checkpoint`."""
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    if scaler is not None and scaler.is_enabled():
+        tensors |= {_SCALER + name: torch.tensor(scaler.state_dict()[name]) for name in _OF_SCALER}
     tensors = _contiguous(tensors)
     state = json.dumps(asdict(progress))
     header = {"progress": state, "checksum": _checksum(state, tensors)}
@@ -83,8 +93,12 @@ def has_checkpoint(path: Path) -> bool:
     return path.exists() or previous_checkpoint(path).exists()
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state back into a model and its optimiser: the last one that is whole and finite.
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None
+) -> Progress:
+    """Put a saved state back into a model, its optimiser and its scaler: the last one that is whole and finite.
+
+    A run that began in another precision has no state of a scaler, which then begins anew.
 
     Raises
     ------
@@ -97,6 +111,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         _load_optimizer(
             optimizer, {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)}
         )
+        if scaler is not None and scaler.is_enabled():
+            saved = {name: tensors[_SCALER + name].item() for name in _OF_SCALER if _SCALER + name in tensors}
+            scaler.load_state_dict({**scaler.state_dict(), **saved})
     except (RuntimeError, ValueError, LookupError) as error:
         raise TrainError(_unusable(path, error)) from error
     return progress

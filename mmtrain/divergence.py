@@ -18,6 +18,8 @@ from mmtrain.task import Task
 
 SMALLER_STEPS = 0.1
 """Of the learning rate: what is advised to a run whose loss is not finite."""
+LEAST_LOSS_SCALE = 2.0**-14
+"""Below which no gradient of float16 was finite, whatever the loss was multiplied by. Source: fairseq's smallest."""
 
 
 class LossWatch:
@@ -68,6 +70,11 @@ def find_non_finite(network: nn.Module, optimizer: torch.optim.Optimizer) -> str
     return next((name for name, is_finite in zip(learnt, finite, strict=True) if not is_finite), None)
 
 
+def has_no_gradients(scaler: torch.amp.GradScaler) -> bool:
+    """Return whether no loss is small enough for gradients that are finite in float16: no steps are taken then."""
+    return scaler.is_enabled() and scaler.get_scale() < LEAST_LOSS_SCALE
+
+
 def diverged(directory: RunDirectory, task: Task, what: str) -> TrainError:
     """Return what is told of a run whose numbers are no longer finite, and how it is mended.
 
@@ -84,6 +91,8 @@ def diverged(directory: RunDirectory, task: Task, what: str) -> TrainError:
         smaller += " --clip-norm 1"
     where = "from its last checkpoint, which is finite," if has_checkpoint(directory.checkpoint) else "from its start"
     mend = f"Resume the run {where} with smaller steps: mm train --resume {directory.run_id} {smaller}"
+    if config.precision in ("bfloat16", "float16"):
+        mend += ", or with --precision float32"
     if directory.model.exists():
         mend += f", or test its best epoch: mm train --finish {directory.run_id}"
     return TrainError(told, mend)

@@ -7,7 +7,9 @@ from torch import nn
 from mmdata.store.schema import StudyLayout
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import read_cohort
+from mmtrain.device import choose_device
 from mmtrain.models.trained import load_model
+from mmtrain.precision import resolve_for_finished
 from mmtrain.run import RunDirectory
 from mmtrain.task import Task, prepare_task
 
@@ -24,6 +26,7 @@ class FinishedRun:
 def open_finished_run(directory: RunDirectory, layout: StudyLayout, config: RunConfig, device: str) -> FinishedRun:
     """Open the stores of a study, and load the model of a run on a device.
 
+    It is computed in what the run was trained in, or in float32 where the device does not have that in hardware.
     A run that took a trunk has its weights too, so it is opened as one that reads volumes.
 
     Parameters
@@ -41,7 +44,9 @@ def open_finished_run(directory: RunDirectory, layout: StudyLayout, config: RunC
         A store is missing.
     """
     cohort = read_cohort(directory.cohort)
-    task = prepare_task(cohort, layout, config.changed(device=device, stores="", copies=0, trunk=None))
+    arithmetic = resolve_for_finished(config.optimisation.precision, choose_device(device))
+    here = config.changed(device=device, precision=arithmetic, stores="", copies=0, trunk=None)
+    task = prepare_task(cohort, layout, here)
     model = load_model(directory.path, task.device, task.dtype)
     card = model.card
     labels_NT = card.fitted.clamp(cohort.labels_NT) if config.data.clamp_labels else cohort.labels_NT

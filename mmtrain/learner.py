@@ -1,7 +1,5 @@
 """What learns in a run, and one step of it: forward, backward and, with the last part of a batch, the optimiser."""
 
-import os
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -9,11 +7,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmtrain.algorithms import choose_algorithms, fuse
 from mmtrain.data.order import derive_seed
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch
 from mmtrain.models.registry import build_network
-from mmtrain.precision import parameter_dtype
+from mmtrain.precision import make_scaler, memory_format, parameter_dtype
 from mmtrain.ranks.dropout import BatchPart, share_dropout
 from mmtrain.ranks.norm import synchronise
 from mmtrain.task import Task, forward, sample_losses
@@ -25,8 +24,10 @@ class Learner:
 
     network: nn.Module
     replica: nn.Module
-    """The network, which on several ranks shares its gradients with the others."""
+    """The network as training steps call it: it may be compiled, and on several ranks shares its gradients."""
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Of the loss, in float16; else it does nothing."""
     part: BatchPart
     """What the network's dropout looks at."""
 
@@ -41,20 +42,19 @@ class Learner:
 def build_learner(task: Task) -> Learner:
     """Return the untrained network of a run, ready to learn on this rank's device."""
     config, device = task.config.optimisation, task.device
-    _choose_algorithms(config.deterministic)
+    choose_algorithms(task.arithmetic, deterministic=config.deterministic)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    dtype, head_alone = parameter_dtype(task.dtype), task.trunk is not None
-    network = build_network(task.config.model.model, task.shape, device, dtype, head_alone=head_alone)
+    dtype, layout = parameter_dtype(task.dtype), memory_format(task.arithmetic, device)
+    head_alone = task.trunk is not None
+    network = build_network(task.config.model.model, task.shape, device, dtype, layout, head_alone=head_alone)
     part = share_dropout(network)
     if task.ranks.size > 1 and config.sync_batch_norm:
         synchronise(network, device)
-    if config.compile:
-        network.compile()
-    replica: nn.Module = network
+    replica = fuse(network, config.compile_mode) if config.compile else network  # evaluation is not worth the minutes
     if task.ranks.size > 1:
-        replica = DistributedDataParallel(network, gradient_as_bucket_view=True)
+        replica = DistributedDataParallel(replica, gradient_as_bucket_view=True)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    return Learner(network, replica, optimizer, part)
+    return Learner(network, replica, optimizer, make_scaler(task.arithmetic, device), part)
 
 
 def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch, epoch: int) -> torch.Tensor:
@@ -66,25 +66,12 @@ def take_step(task: Task, learner: Learner, portion: Portion, batch: StoredBatch
         loss = losses.sum() * (task.ranks.size / portion.batch_size)  # the mean over the batch: ranks are averaged
         if portion.ends_step and task.architecture.penalty is not None:
             loss = loss + task.architecture.penalty(learner.network, task.config.model)
-        loss.backward()
+        learner.scaler.scale(loss).backward()
     if portion.ends_step:
         if task.config.optimisation.clip_norm is not None:
+            learner.scaler.unscale_(learner.optimizer)
             nn.utils.clip_grad_norm_(learner.network.parameters(), task.config.optimisation.clip_norm)
-        learner.optimizer.step()
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
         learner.optimizer.zero_grad(set_to_none=True)
     return losses.detach().sum()
-
-
-def _choose_algorithms(deterministic: bool) -> None:
-    """Let a GPU use its fastest algorithms, or those alone that give the same bits when repeated.
-
-    PyTorch knows none of the latter for the gradient of pooling, which adds with atomics. Where windows do not overlap,
-    as in fusion and sfcn, every sum has one term, so PyTorch may warn and is not to refuse; docs/networks.md has the
-    networks whose windows do.
-    """
-    torch.backends.cudnn.benchmark = not deterministic
-    torch.backends.cudnn.allow_tf32 = False  # else float32 would mean TF32, of 10 bits, on newer GPUs
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # to set it imports the compiler, for seconds
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(deterministic, warn_only=True)
-        warnings.filterwarnings("ignore", message="max_pool3d.*does not have a deterministic implementation")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmbase.files import write_json_lines
 from mmbase.json_text import Count, parse_json_line
 from mmtrain.checkpoint import EpochPart, Progress, has_checkpoint, load_checkpoint, save_checkpoint, save_weights
-from mmtrain.divergence import LossWatch, diverged, find_non_finite
+from mmtrain.divergence import LossWatch, diverged, find_non_finite, has_no_gradients
 from mmtrain.errors import TrainError
 from mmtrain.learner import Learner
 from mmtrain.run import RunDirectory
@@ -60,7 +60,7 @@ def resume(run: Run) -> None:
         return
     if has_checkpoint(directory.checkpoint):
         try:
-            run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer)
+            run.progress = load_checkpoint(directory.checkpoint, learner.network, learner.optimizer, learner.scaler)
         except TrainError as error:
             raise TrainError(error.what_happened, _rescue(directory)) from error
     elif directory.epochs.exists() and directory.epochs.stat().st_size:
@@ -183,12 +183,15 @@ def take_up_best(run: Run) -> None:
 
 
 def _save(run: Run) -> None:
-    save_checkpoint(run.directory.checkpoint, run.learner.network, run.learner.optimizer, run.progress)
+    learner = run.learner
+    save_checkpoint(run.directory.checkpoint, learner.network, learner.optimizer, run.progress, learner.scaler)
     run.saved_at = time.monotonic()
 
 
 def _require_finite(run: Run) -> None:
     name = find_non_finite(run.learner.network, run.learner.optimizer)
+    if name is None and has_no_gradients(run.learner.scaler):
+        name = "the gradient"
     if name is not None:
         progress = run.progress
         when = f"step {progress.part.steps} of epoch {progress.epoch + 1}" if progress.part.steps else "the last epoch"

@@ -38,7 +38,7 @@ from mmtrain.memory import require_memory
 from mmtrain.models.card import ModelCard
 from mmtrain.models.protocol import Architecture, NetworkShape
 from mmtrain.models.registry import load_architecture, network_shape
-from mmtrain.precision import choose_precision, computing_in, parameter_dtype
+from mmtrain.precision import Arithmetic, computing_in, dtype_of, parameter_dtype, resolve_precision
 from mmtrain.ranks.group import ALONE, Ranks
 from mmtrain.ranks.independence import require_independence
 from mmtrain.run import environment
@@ -61,8 +61,8 @@ class Task:
     shape: NetworkShape
     ranks: Ranks
     device: torch.device
-    dtype: torch.dtype
-    """Of the network's arithmetic."""
+    arithmetic: Arithmetic
+    """What the network computes in."""
     channels: torch.Tensor
     """Memory for the volumes of one batch."""
     trunk: FixedTrunk | None = None
@@ -71,6 +71,11 @@ class Task:
     """Keeps the rows that are read; None: each is read whenever it is needed."""
     reductions: KeptValues = field(default_factory=KeptValues)
     """What is kept of inputs for networks that are fitted at once, from split to split and from run to run."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of the numbers that the network's layers return."""
+        return dtype_of(self.arithmetic)
 
 
 def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: Ranks = ALONE) -> Task:
@@ -116,7 +121,7 @@ def prepare_task(cohort: Cohort, layout: StudyLayout, config: RunConfig, ranks: 
         shape=shape,
         ranks=ranks,
         device=device,
-        dtype=choose_precision(config.optimisation.precision, device),
+        arithmetic=resolve_precision(config.optimisation.precision, device),
         channels=allocate_channels(largest_share, data.side, 0 if trunk else len(data.volume_inputs), device),
         trunk=trunk,
     )

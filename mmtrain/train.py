@@ -14,7 +14,8 @@ from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
 from mmtrain.checkpoint import Progress
 from mmtrain.config.run import RunConfig
-from mmtrain.data.cache_plan import STREAMED, CachePlan
+from mmtrain.convolution_check import check_convolutions
+from mmtrain.data.cache_plan import STREAMED
 from mmtrain.data.cohort import read_cohort
 from mmtrain.device import choose_device
 from mmtrain.epoch import calibrate, train_epoch
@@ -31,6 +32,7 @@ from mmtrain.page.live import PageKeeper, live_page, without_page
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import Tested, collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
+from mmtrain.settled import settle_precision
 from mmtrain.state import Run, end_epoch, keep_epoch, resume, take_up_best
 from mmtrain.stopping import heed_signals
 from mmtrain.task import describe_model, prepare_task, training_portions
@@ -82,6 +84,7 @@ def train(
         explain_exhaustion(config, ranks.size),
         (keep_page if ranks.leads else without_page)(directory) as page,
     ):
+        config = settle_precision(directory, config, device, ranks)
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
         cache = STREAMED
         if not finishing:  # which reads every row once
@@ -89,11 +92,15 @@ def train(
         if kept is not None:
             task = replace(task, reductions=kept.reductions)
         run = Run(directory, task, build_learner(task), Progress(), stop)
+        slow = ""
         if finishing:
             take_up_best(run)
-        elif resumed:
-            resume(run)
-        with _told(run, (page, *observers), resumed=resumed or finishing, cache=cache) as observer:
+        else:
+            slow = check_convolutions(task, run.learner.network)
+            if resumed:
+                resume(run)
+        notes = tuple(filter(None, (cache.note, slow)))
+        with _told(run, (page, *observers), resumed=resumed or finishing, notes=notes) as observer:
             if not finishing:
                 train_as_rank(run, observer)
             return finish(run, observer)
@@ -163,7 +170,7 @@ def best_model(run: Run) -> TrainedModel:
 
 @contextmanager
 def _told(
-    run: Run, observers: Sequence[TrainingObserver], *, resumed: bool, cache: CachePlan
+    run: Run, observers: Sequence[TrainingObserver], *, resumed: bool, notes: tuple[str, ...]
 ) -> Iterator[TrainingObserver]:
     """Open the run's loggers and tell them and the observers, on the rank that writes; the others tell nobody."""
     if not run.task.ranks.leads:
@@ -175,7 +182,7 @@ def _told(
         max_epochs=max_epochs(run),
         resumed=resumed,
         history=tuple(run.progress.history),
-        notes=(cache.note,) if cache.note else (),
+        notes=notes,
     )
     with open_loggers(start) as loggers:
         observer = Observers((*loggers, *observers))

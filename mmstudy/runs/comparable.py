@@ -29,7 +29,7 @@ _OF_DATA = (
     *("split", "side", "balance", "volume_scaling", "feature_scaling", "clamp_labels"),
     *("data_size", "diagnostic", "keep_own_block"),
 )
-_OF_SPEED = ("compile", "deterministic", "seed")
+_OF_SPEED = ("compile", "compile_mode", "deterministic", "seed")
 """Settings of optimisation that may differ: two runs of them differ by rounding or by chance alone."""
 EQUAL_SETTINGS = (
     *_OF_DATA,

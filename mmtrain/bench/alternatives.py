@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmtrain.bench.batches import first_batch, hold, in_mode
 from mmtrain.bench.stages import measure_step
-from mmtrain.precision import choose_precision
+from mmtrain.precision import resolve_precision
 from mmtrain.task import Task
 
 SettingOfStep = Literal["precision", "compile"]
@@ -32,12 +32,16 @@ class Alternative:
 def alternatives_of(task: Task) -> list[tuple[SettingOfStep, str | bool]]:
     """Return the changes of settings that are cheap to measure.
 
-    A processor is asked for neither bfloat16, which it emulates, nor compiled code, which takes it minutes.
+    A processor is asked for neither bfloat16, which it emulates, nor compiled code, which takes it minutes. A GPU
+    without bfloat16 is asked for float16.
     """
     config, is_gpu = task.config.optimisation, task.device.type == "cuda"
     changes: list[tuple[SettingOfStep, str | bool]] = []
-    if task.dtype != choose_precision("auto", task.device):
+    usual = resolve_precision("auto", task.device)
+    if task.arithmetic != usual:
         changes.append(("precision", "auto"))
+    elif is_gpu and usual == "float32":  # which has no bfloat16
+        changes.append(("precision", "float16"))
     if config.compile or is_gpu:
         changes.append(("compile", not config.compile))
     return changes
@@ -65,5 +69,4 @@ def measure_alternatives(task: Task, seconds: float) -> Iterator[Alternative]:
 
 def _changed(task: Task, setting: SettingOfStep, value: str | bool) -> Task:
     config = task.config.changed(**{setting: value})
-    dtype = choose_precision(config.optimisation.precision, task.device)
-    return replace(task, config=config, dtype=dtype)
+    return replace(task, config=config, arithmetic=resolve_precision(config.optimisation.precision, task.device))

@@ -26,6 +26,7 @@ MENDING = (
     "accumulate",
     "precision",
     "compile",
+    "compile_mode",
     "deterministic",
 )
 """Settings of optimisation that may be changed; the run's config.json tells of each change."""

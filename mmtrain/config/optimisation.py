@@ -9,7 +9,8 @@ from mmbase.settings import STRICT, Option
 from mmtrain.errors import TrainError
 
 Schedule = Literal["constant", "cosine", "linear"]
-Precision = Literal["auto", "float32", "bfloat16", "float64"]
+Precision = Literal["auto", "float32", "tf32", "bfloat16", "float16", "float64"]
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 MIN_BATCH_SIZE = 3
 MIN_PART = 2
 """Samples over which batch normalisation has a variance."""
@@ -49,10 +50,14 @@ class OptimisationConfig:
     """Add the network's penalty to the loss of validation and test, as the reference; otherwise the loss by which the
     best epoch is chosen measures the fit alone."""
     precision: Precision = "auto"
-    """Number type of the arithmetic; auto is bfloat16 on a GPU that has it and float32 elsewhere, float64 is for
-    comparing runs without rounding noise."""
+    """Number type of the arithmetic; auto is bfloat16 on a GPU that has it (A100 and later) and float32 elsewhere, and
+    stays what it was where the run began. tf32: float32 with faster, coarser products, on an A100 and later. float16,
+    with loss scaling: for older GPUs. float64: to compare runs without rounding noise."""
     compile: Annotated[bool, Option(negatable=True)] = False
-    """Fuse the network's operations with torch.compile: minutes at the start, faster steps after."""
+    """Fuse the operations of training steps with torch.compile: minutes at the start, faster steps after."""
+    compile_mode: CompileMode = "default"
+    """What --compile does on a GPU, in PyTorch's words: reduce-overhead replays each step as a CUDA graph, max-autotune
+    also tries other kernels, for more minutes at the start."""
     deterministic: Annotated[bool, Option(negatable=True)] = False
     """On a GPU: the same losses to the last bit when repeated; slower."""
     seed: int = 1337

@@ -85,7 +85,7 @@ def _any_shape(shape: NetworkShape) -> NetworkShape:
     return shape
 
 
-def _as_it_is(_: nn.Module) -> None:
+def _as_it_is(_: nn.Module, __: torch.memory_format) -> None:
     pass
 
 
@@ -115,8 +115,8 @@ class Architecture:
     """Those of `ModelConfig` that it has."""
     complete: Callable[[NetworkShape], NetworkShape] = _any_shape
     """Return the shape with parameters that were left out; raises a TrainError for a shape that it cannot have."""
-    arrange: Callable[[nn.Module], None] = _as_it_is
-    """Give weights the memory format in which they compute fastest."""
+    arrange: Callable[[nn.Module, torch.memory_format], None] = _as_it_is
+    """Let volumes lie in a memory format within the network, and weights so that they compute fastest with it."""
     trunk: Trunk | None = None
     """What `--trunk` takes from another run; the module then takes, as `embeddings_BD`, what that has made of the
     volumes, which are None. None: the network has no such part."""

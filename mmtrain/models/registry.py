@@ -105,12 +105,20 @@ def _require_trunk(model: ModelConfig, data: DataConfig, architecture: Architect
 
 
 def build_network(
-    name: str, shape: NetworkShape, device: torch.device, dtype: torch.dtype, *, head_alone: bool = False
+    name: str,
+    shape: NetworkShape,
+    device: torch.device,
+    dtype: torch.dtype,
+    memory_format: torch.memory_format,
+    *,
+    head_alone: bool = False,
 ) -> nn.Module:
-    """Return a network with random weights on a device, in the memory format in which it computes fastest.
+    """Return a network with random weights on a device.
 
     Parameters
     ----------
+    memory_format
+        In which volumes lie within it, see `mmtrain.precision.memory_format`.
     head_alone
         Without its trunk, see `Architecture.trunk`.
     """
@@ -120,5 +128,5 @@ def build_network(
         assert architecture.trunk is not None
         build = architecture.trunk.build_head
     network = build(shape).to(device, dtype)
-    architecture.arrange(network)
+    architecture.arrange(network, memory_format)
     return network

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mmbase.names import CONNECTIVITY, METADATA
+from mmtrain.algorithms import allow_tf32
 from mmtrain.bundle import BundleDirectory
 from mmtrain.checkpoint import load_weights
 from mmtrain.data.intensity import scale_volumes
@@ -22,7 +23,7 @@ from mmtrain.data.scaling import FeatureScaler
 from mmtrain.errors import TrainError
 from mmtrain.models.card import ModelCard, read_card
 from mmtrain.models.registry import build_network, load_architecture
-from mmtrain.precision import computing_in, parameter_dtype
+from mmtrain.precision import arithmetic_of, computing_in, memory_format, parameter_dtype
 from mmtrain.unchanged import require_unchanged
 
 _CPU = torch.device("cpu")
@@ -173,7 +174,7 @@ def load_model(run: Path, device: torch.device = _CPU, dtype: torch.dtype = torc
     run
         The directory, with model.json and model.safetensors.
     device, dtype
-        Where and in what to compute: float32, float64 or bfloat16.
+        Where and in what to compute: float32, float64, bfloat16 or float16.
 
     Raises
     ------
@@ -206,8 +207,10 @@ def read_model_card(run: Path) -> ModelCard:
 
 
 def model_of_card(card: ModelCard, device: torch.device, dtype: torch.dtype) -> TrainedModel:
-    """Return a model with random weights."""
-    network = build_network(card.network, card.shape, device, parameter_dtype(dtype))
+    """Return a model with random weights; from now on float32 is not rounded to TF32 in this process."""
+    allow_tf32(False)
+    layout = memory_format(arithmetic_of(dtype), device)
+    network = build_network(card.network, card.shape, device, parameter_dtype(dtype), layout)
     return TrainedModel(card, network.eval(), device, dtype)
 
 

@@ -138,6 +138,7 @@ def test_every_option_can_be_changed_or_is_refused_with_a_reason(tiny: Any) -> N
         "trunk": "another",
         "cache": "none",
         "cache_bytes": 1,
+        "compile_mode": "reduce-overhead",
     }
     others |= {"volume_scaling": "min-max", "feature_scaling": "raw", "log": ("tensorboard",), "regression": "bins"}
     for setting in settings_of(*SECTIONS.values()):
@@ -160,7 +161,7 @@ def test_a_batch_size_is_changed_between_epochs(tiny: Any, run_mm: RunMm) -> Non
 
 
 def test_settings_given_as_they_were_are_no_change(tiny: Any, run_mm: RunMm) -> None:
-    run = tiny.begin(**SETTINGS)
+    run = tiny.begin(**SETTINGS, precision="float32")
     before = run.config.read_bytes()
     words = ["--inputs", "connectivity", "--channels", "4,4", "--learning-rate", 3e-3]
     assert run_mm("--study", tiny.layout.root, "train", "--resume", run.run_id, *words).exit_code == 0

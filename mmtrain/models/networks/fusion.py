@@ -8,6 +8,7 @@ doi 10.1016/j.neuroimage.2024.120600.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,6 +47,8 @@ class ImagingNet(nn.Module):
     ) -> None:
         super().__init__()
         self.present = _as_index(present)
+        self.memory_format = torch.channels_last_3d
+        """In which volumes lie."""
         widths = [max(NUM_CHANNELS, present[-1] + 1), *channels]
         self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.conv_layers = nn.ModuleList(
@@ -60,19 +63,28 @@ class ImagingNet(nn.Module):
 
     def forward(self, volumes_BCXYZ: torch.Tensor) -> torch.Tensor:
         """Return embeddings (B, D); C is the number of channels that are present."""
-        x = volumes_BCXYZ.contiguous(memory_format=torch.channels_last_3d)
+        x = volumes_BCXYZ.contiguous(memory_format=self.memory_format)
         for k, (skip, norm) in enumerate(zip(self.skip_conv_layers, self.bn_layers, strict=True)):
             first, second = self.conv_layers[2 * k], self.conv_layers[2 * k + 1]
-            skipped, inner = (skip(x), first(x)) if k else (self._of_present(skip, x), self._of_present(first, x))
+            assert isinstance(skip, nn.Conv3d) and isinstance(first, nn.Conv3d)
+            weights = [layer.weight if k else layer.weight[:, self.present] for layer in (skip, first)]
+            skipped = mix_channels(x, weights[0], skip.bias)
+            inner = nn.functional.conv3d(x, weights[1], first.bias, padding=first.padding)
             x = nn.functional.gelu(norm(second(nn.functional.gelu(inner)) + skipped))
             x = self.dropout(self.pool(x))
         embedding: torch.Tensor = nn.functional.gelu(self.final_batch_norm(self.dense_layer(x.flatten(1))))
         return embedding
 
-    def _of_present(self, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """Apply a layer of all channels to those that are present."""
-        assert isinstance(layer, nn.Conv3d)
-        return nn.functional.conv3d(x, layer.weight[:, self.present], layer.bias, padding=layer.padding)
+
+def mix_channels(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Return the convolution with a kernel of one voxel.
+
+    On a processor it is computed as the matrix product that it is, over channels that lie side by side: PyTorch's
+    convolution returns them one after the other, and whatever is added to that is read in two orders.
+    """
+    if x_BCXYZ.device.type != "cpu":
+        return nn.functional.conv3d(x_BCXYZ, weight, bias)
+    return nn.functional.linear(x_BCXYZ.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
 
 
 def _as_index(channels: Sequence[int]) -> slice | list[int]:
@@ -201,12 +213,27 @@ def weight_penalty(model: nn.Module, config: ModelConfig) -> torch.Tensor:
     Neither biases nor the factors of batch norm are among them, as in the reference, nor what does not learn.
     """
     first = "mlp_connectivity.dense_layers.0.weight"
-    terms = [
-        (config.connectivity_penalty if name == first else config.weight_penalty) * parameter.square().mean()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1 and parameter.requires_grad
-    ]
-    return torch.stack(terms).sum()
+    penalised = {name: p for name, p in model.named_parameters() if p.dim() > 1 and p.requires_grad}
+    factors = [config.connectivity_penalty if name == first else config.weight_penalty for name in penalised]
+    total: torch.Tensor = _MeanSquares.apply(factors, *penalised.values())
+    return total
+
+
+class _MeanSquares(torch.autograd.Function):
+    """The sum over tensors of a factor times the mean of squares, in a few launches on a GPU for all tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, factors: Sequence[float], *tensors: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(*tensors)
+        ctx.shares = [factor / tensor.numel() for factor, tensor in zip(factors, tensors, strict=True)]
+        norms = torch._foreach_norm(tensors)
+        return torch.stack(torch._foreach_mul(norms, [share**0.5 for share in ctx.shares])).square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        scaled = torch._foreach_mul(ctx.saved_tensors, [2 * share for share in ctx.shares])
+        torch._foreach_mul_(scaled, gradient)
+        return None, *scaled
 
 
 def _leave_to_penalty(unused: nn.Module) -> None:
@@ -260,11 +287,12 @@ def _network(shape: NetworkShape, channels: Sequence[int]) -> FusionNet:
     )
 
 
-def arrange(model: nn.Module) -> None:
-    """Keep the channels of a voxel side by side, in which convolutions are faster."""
+def arrange(model: nn.Module, memory_format: torch.memory_format) -> None:
+    """Let volumes and the weights of their convolutions lie in a memory format."""
     assert isinstance(model, FusionNet)
     if model.cnn is not None:
-        model.cnn.conv_layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        model.cnn.memory_format = memory_format
+        model.cnn.conv_layers.to(memory_format=memory_format)  # type: ignore[call-overload]
 
 
 ARCHITECTURE = Architecture(

@@ -5,19 +5,20 @@ import torch
 
 from mmtrain.bench import alternatives
 from mmtrain.bench.alternatives import alternatives_of, measure_alternatives
+from mmtrain.precision import Arithmetic
 from mmtrain.task import Task
 
 NO_TIME = 1e-9
 
 
-def on_gpu(task: Task, dtype: torch.dtype) -> Any:
+def on_gpu(task: Task, arithmetic: Arithmetic) -> Any:
     """Return what a task on a GPU says of itself."""
 
     class OnGpu:
         config, device = task.config, torch.device("cuda")
 
     gpu = OnGpu()
-    gpu.dtype = dtype  # type: ignore[attr-defined]
+    gpu.arithmetic = arithmetic  # type: ignore[attr-defined]
     return gpu
 
 
@@ -30,10 +31,12 @@ def test_a_processor_is_asked_only_for_what_it_does_without_being_emulated(tiny:
 def test_a_gpu_is_asked_for_compiled_code_and_for_the_type_it_is_best_at(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alternatives, "choose_precision", lambda *_: torch.bfloat16)
     task = tiny.prepare(inputs=("t1",))
-    assert alternatives_of(on_gpu(task, torch.bfloat16)) == [("compile", True)]
-    assert alternatives_of(on_gpu(task, torch.float32)) == [("precision", "auto"), ("compile", True)]
+    monkeypatch.setattr(alternatives, "resolve_precision", lambda *_: "bfloat16")
+    assert alternatives_of(on_gpu(task, "bfloat16")) == [("compile", True)]
+    assert alternatives_of(on_gpu(task, "float32")) == [("precision", "auto"), ("compile", True)]
+    monkeypatch.setattr(alternatives, "resolve_precision", lambda *_: "float32")
+    assert alternatives_of(on_gpu(task, "float32")) == [("precision", "float16"), ("compile", True)]
 
 
 def test_an_alternative_is_measured_as_the_step_is(tiny: Any) -> None:
