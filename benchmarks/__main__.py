@@ -5,17 +5,12 @@ those are run; what the others found before stays in the file.
 """
 
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import torch
 
 from benchmarks.augment import bench_augment
 from benchmarks.baselines import bench_baselines
@@ -32,6 +27,7 @@ from benchmarks.ingest import (
 from benchmarks.ingest import (
     REPEATS as INGEST_REPEATS,
 )
+from benchmarks.machine import describe_machine
 from benchmarks.many_runs import bench_many_runs
 from benchmarks.release_check import bench_release_check
 from benchmarks.run_life import bench_run_life
@@ -39,6 +35,7 @@ from benchmarks.stream import bench_stream
 from benchmarks.tables import bench_tables
 from benchmarks.train import bench_train
 
+PACKAGES = ("torch", "monai", "torchio", "SimpleITK", "tensorstore", "zarr")
 RESULTS = Path(__file__).parent / "results.json"
 Findings = tuple[dict[str, Any], dict[str, float]]
 """What was measured, and the ratios."""
@@ -64,7 +61,7 @@ def main() -> None:
         print(json.dumps(ratios, indent=2))
         # Read only now: another call may have written meanwhile.
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"ratios": {}}
-        results |= {"machine": describe_machine(), name: measured, "ratios": results["ratios"] | ratios}
+        results |= {"machine": describe_machine(PACKAGES), name: measured, "ratios": results["ratios"] | ratios}
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
@@ -87,26 +84,6 @@ def bench_ingest(folder: Path) -> Findings:
         "what_each_does": WHAT_EACH_DOES,
     }
     return measured, ingest_ratios(times, scaling)
-
-
-def describe_machine() -> dict[str, Any]:
-    """Return the processor and the versions that the figures depend on."""
-    packages = ("torch", "monai", "torchio", "SimpleITK", "tensorstore", "zarr")
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ The volumes are ellipsoids with smooth contrast and noise. They compress about a
 meaning, for speed does not depend on it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -39,6 +39,11 @@ class MadeCohort:
     num_rows: int
     held_out: int
     """Validation samples, and as many test samples; the others train."""
+
+    @classmethod
+    def at(cls, folder: Path, side: int, num_rows: int) -> "MadeCohort":
+        """Return what `make_cohort` has made in a folder."""
+        return cls(StudyLayout(folder), side, num_rows, max(2, num_rows // 16))
 
     def begin_run(self, **settings: Any) -> RunDirectory:
         """Make the directory of a run that predicts a number from the volumes."""
@@ -73,7 +78,12 @@ def make_cohort(folder: Path, side: int, num_rows: int, *, copies: int = 0) -> M
         _store(layout.volume_array(modality, side), volumes, num_rows, None)
         if copies:
             _store(layout.augmented_array(modality, side), volumes, num_rows, copies)
-    return MadeCohort(layout, side, num_rows, max(2, num_rows // 16))
+    return MadeCohort.at(folder, side, num_rows)
+
+
+def seconds_of_training(run: RunDirectory) -> float:
+    """Return the seconds that a run's epochs took for their steps."""
+    return float(sum(json.loads(line)["train_seconds"] for line in run.epochs.read_text().splitlines()))
 
 
 def make_volumes(side: int, *, seed: int) -> NDArray[np.uint16]:
@@ -92,6 +102,8 @@ def make_volumes(side: int, *, seed: int) -> NDArray[np.uint16]:
 
 def write_niftis(folder: Path, side: int) -> list[list[Path]]:
     """Write a few samples as the reference keeps them: a float32 ``.nii.gz`` for each modality."""
+    import nibabel as nib  # noqa: PLC0415 - a machine lent for its GPU may lack it
+
     folder.mkdir()
     paths: list[list[Path]] = [[] for _ in range(_NUM_DIFFERENT)]
     for number, modality in enumerate(VOLUME_MODALITIES):

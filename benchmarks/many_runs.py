@@ -9,7 +9,6 @@ commands  one `mm train` for each short run, one after the other, against one `m
           processes, imports and the pages that `mm train` writes included.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.cohort import make_cohort
+from benchmarks.cohort import make_cohort, seconds_of_training
 from catalog.splits.schemes import StudySplit
 from cli import app
 from mmbase.names import VOLUME_MODALITIES
@@ -94,9 +93,8 @@ def live(study: Study, target: str, kept: Kept, volume: str = "t1") -> dict[str,
     marks.append(time.perf_counter())
     write_page(run, "finished")
     marks.append(time.perf_counter())
-    trained = sum(json.loads(line)["train_seconds"] for line in run.epochs.read_text().splitlines())
     steps = dict(zip(STEPS, np.diff(marks).tolist(), strict=True))
-    return {**steps, "overhead": sum(steps.values()) - steps["page"] - trained}
+    return {**steps, "overhead": sum(steps.values()) - steps["page"] - seconds_of_training(run)}
 
 
 def make_study(folder: Path, participants: int = PARTICIPANTS, side: int = SIDE) -> Study:

@@ -25,7 +25,7 @@ from benchmarks.reference_step import ReferenceNet, reference_optimizer, referen
 from benchmarks.train_device import measure_device
 from mmbase.names import VOLUME_MODALITIES
 from mmdata.execution.allocator import HUGE_PAGES, keep_freed_memory
-from mmtrain.bench.stages import first_batch, hold, in_mode
+from mmtrain.bench.batches import first_batch, hold, in_mode
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, allocate_channels, to_channels
 from mmtrain.learner import Learner, build_learner, take_step

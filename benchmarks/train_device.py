@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from torch.nn import functional
@@ -24,7 +23,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cohort import MadeCohort, make_cohort, write_niftis
 from benchmarks.reference_step import ReferenceNet, reference_optimizer, reference_step
-from mmtrain.bench.stages import MODES, Throughput, first_batch, hold, in_mode, measure_modes, measure_stages, repeat
+from mmtrain.bench.batches import MODES, first_batch, hold, in_mode
+from mmtrain.bench.modes import measure_modes
+from mmtrain.bench.stages import measure_stages
+from mmtrain.bench.throughput import Throughput, repeat
 from mmtrain.learner import build_learner, take_step
 from mmtrain.models.networks.fusion import imaging_width
 from mmtrain.precision import choose_precision
@@ -160,6 +162,8 @@ class NiftiSamples(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Return float32 (3, side, side, side) in [-1, 1]."""
+        import nibabel as nib  # noqa: PLC0415 - a machine lent for its GPU may lack it
+
         volumes = [
             nib.Nifti1Image.from_filename(path).get_fdata(caching="unchanged", dtype=np.float32)
             for path in self.files[index % len(self.files)]

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.cohort import make_cohort
 from mmbase.files import write_json
-from mmtrain.bench.stages import first_batch, hold, in_mode
+from mmtrain.bench.batches import first_batch, hold, in_mode
 from mmtrain.convolution_check import compare, find_cases
 from mmtrain.data.stream import StoredBatch
 from mmtrain.learner import build_learner, take_step

@@ -1,14 +1,16 @@
 """What a catalogue holds as tables for people."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.export.bins import as_date
-from catalog.export.group_counts import GroupTable
 from catalog.summary import CatalogSummary
 from catalog.targets import FeatureSummary
 from mmbase.names import SPLITS
 from mmbase.plain_table import PlainTable, plain_table
+
+if TYPE_CHECKING:  # what is told of a study needs no tables
+    from catalog.export.group_counts import GroupTable
 
 SUPPRESSED = "*"
 SUPPRESSED_NOTE = (
@@ -81,7 +83,7 @@ def row_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> PlainTab
     return plain_table(columns, [["" if value is None else str(value) for value in row] for row in rows])
 
 
-def group_table(counted: Sequence[GroupTable]) -> PlainTable:
+def group_table(counted: "Sequence[GroupTable]") -> PlainTable:
     """Show counts of features by the same groups, one below the other, and means with standard deviations."""
     groups = [f"{counted[0].by} {group}".strip() or "participants" for group in counted[0].groups] if counted else []
     rows: list[tuple[str, ...]] = []

@@ -24,8 +24,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import ConfigDict
 
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-"""How pydantic validates a section: no unknown names; docstrings are the descriptions in its schema."""
+STRICT = ConfigDict(extra="forbid")
+"""How pydantic validates a section: no unknown names. Docstrings are not read, which every command would wait for."""
 
 REQUIRED = MISSING
 """Stands for the default of a setting that has none."""

@@ -35,9 +35,11 @@ def bench(
     mm bench --side 128 --batch-size 32    another run
     mm bench --picture bench.png           draw it too
 
-    Says which mode of augmentation suits the machine. Takes the options of mm train that its speed depends on. Nothing
-    of the study is changed.
+    Says which mode of augmentation, precision and other settings suit the machine. Takes the options of mm train that
+    its speed depends on. Nothing of the study is changed.
     """  # noqa: D301 - click wants the character itself
+    import psutil
+
     from mmstudy.bench import run_bench
     from mmstudy.bench_picture import require_picture, write_picture
     from mmstudy.bench_report import bench_lines
@@ -46,7 +48,8 @@ def bench(
     study = study_of(context)
     if picture:
         require_picture(picture, overwrite=overwrite)
-    result = run_bench(study, parse_targets(target), given, seconds, show_progress)
+    started = psutil.Process().create_time()
+    result = run_bench(study, parse_targets(target), given, seconds, show_progress, started=started)
     lines = list(bench_lines(result))
     if picture:
         write_picture(result, picture)

@@ -6,8 +6,8 @@ made; later only sources are added.
 
 import secrets
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mmbase.errors import first_line
 from mmbase.files import PRIVATE_FOLDER_MODE, draft_of, make_directory, write_text
 from mmbase.json_text import join_faults, shortened
-from mmbase.settings import STRICT
+from mmbase.settings import STRICT, field_docstrings
 from mmbase.suggestion import did_you_mean
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.errors import StudyError
@@ -216,7 +216,20 @@ def save_changes(study: Study) -> None:
 
 def render_config(config: StudyConfig) -> str:
     """Return the text of `study.toml`: every setting under the sentence that explains it."""
-    return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), _CONFIG_TYPE.json_schema())
+    schema = _CONFIG_TYPE.json_schema()
+    for section in _sections(config):
+        described = schema if section is StudyConfig else schema["$defs"][section.__name__]
+        for name, sentence in field_docstrings(section).items():
+            described["properties"][name]["description"] = sentence
+    return explain_settings(_CONFIG_TYPE.dump_python(config, mode="json"), schema)
+
+
+def _sections(settings: Any) -> Iterator[type]:
+    """Yield the types of a section and of all that lie in it."""
+    yield type(settings)
+    inner = (getattr(settings, setting.name) for setting in fields(settings))
+    for value in filter(is_dataclass, inner):
+        yield from _sections(value)
 
 
 def _told(fault: Mapping[str, Any], salt: object) -> str:

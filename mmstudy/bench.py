@@ -1,8 +1,9 @@
 """Measure how fast a planned run is on this machine; nothing of the study is changed."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -11,28 +12,29 @@ from mmbase.memory import available_bytes
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.pools import LocalPool
 from mmdata.study import Study
+from mmstudy.bench_choices import Choice, choose_augmentation, compare_precisions, weigh_cache, weigh_compiling
 from mmstudy.copies import preview_copies
 from mmstudy.progress import Progress
 from mmstudy.recommendation import ModeResult, Recommendation, recommend
 from mmstudy.runs.plan import RunPlan, plan_run
-from mmtrain.bench.stages import (
-    MODES_WITH_COPIES,
-    TURNS,
-    Stage,
-    Throughput,
-    measure_modes,
-    measure_stages,
-    modes_of,
-    stage_names,
-)
+from mmtrain.bench.alternatives import Alternative, alternatives_of, measure_alternatives
+from mmtrain.bench.batches import MODES_WITH_COPIES, in_mode, modes_of
+from mmtrain.bench.modes import TURNS, measure_from_memory, measure_modes, planned_cache
+from mmtrain.bench.stages import Stage, measure_stages, share_of_conv_limit, stage_names
+from mmtrain.bench.start_up import StartUp, measure_start_up
+from mmtrain.bench.throughput import Throughput
 from mmtrain.config.augmentation import AugmentMode
+from mmtrain.data.cache_plan import CachePlan
 from mmtrain.data.cohort import parse_cohort
 from mmtrain.data.portions import epoch_members
 from mmtrain.errors import TrainError
+from mmtrain.kept import HOST
 from mmtrain.memory import explain_exhaustion
 from mmtrain.models.registry import load_architecture
+from mmtrain.precision import resolve_precision
 from mmtrain.task import Task, prepare_task
 
+T = TypeVar("T")
 DEFAULT_COPIES = 4
 """Copies that are projected where there are none, as many as `mm precompute-augs` makes by default."""
 _LARGEST_SAMPLE_BYTES = 1 << 30
@@ -58,9 +60,16 @@ class BenchResult:
     """Augmented copies that are stored at this side."""
     projected_copies: int
     """Copies whose cost is told where there are none."""
+    start_up: StartUp
     stages: tuple[Stage, ...]
+    share_of_conv_limit: float | None
+    """The convolutions' share of the step's time; None where the network has none."""
     modes: tuple[ModeResult, ...]
+    alternatives: tuple[Alternative, ...]
+    """Other settings of the step that were measured."""
     recommendation: Recommendation
+    choices: tuple[Choice, ...]
+    """Settings that suit the machine."""
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -75,28 +84,51 @@ class BenchResult:
             }
             for mode in self.modes
         ]
+        content["start_up"] = {"seconds": self.start_up.seconds, **content["start_up"]}
         recommendation = {"way": self.recommendation.mode, **content.pop("recommendation")}
         del recommendation["mode"]
+        recommendation["settings"] = [
+            {"option": choice.option, **settings}
+            for choice, settings in zip(self.choices, content.pop("choices"), strict=True)
+        ]
         return {**content, "ways": ways, "recommendation": recommendation}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What was measured with the samples that were drawn."""
+
+    stages: tuple[Stage, ...]
+    alternatives: tuple[Alternative, ...]
+    throughputs: Mapping[AugmentMode, Throughput]
+
+
 def run_bench(
-    study: Study, targets: Sequence[str], given: Mapping[str, Any], seconds: float, progress: Progress
+    study: Study,
+    targets: Sequence[str],
+    given: Mapping[str, Any],
+    seconds: float,
+    progress: Progress,
+    *,
+    started: float,
 ) -> BenchResult:
-    """Plan a run as `mm train` does, and measure its stages and every mode to augment.
+    """Plan a run as `mm train` does, and measure its start, its stages and every mode to augment.
 
     Parameters
     ----------
     given
         Settings that come before the study's own.
     seconds
-        For each stage and each mode.
+        For each stage, each mode and each alternative.
+    started
+        When the command began, in seconds since 1970.
 
     Raises
     ------
     CatalogError, DataError, TrainError
         The run cannot be planned, a store is damaged, or the device's memory does not hold a batch.
     """
+    imported = time.time()
     keep_freed_memory()
     plan = plan_run(
         study, targets, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False
@@ -104,12 +136,28 @@ def run_bench(
     model = plan.config.model.model
     if load_architecture(model).fit is not None:
         raise TrainError(f"The network {model} is fitted at once; there are no training steps to measure.")
+    planned = time.time()
     with explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
-        task = prepare(study, plan)
-        stages, throughputs = measure(task, seconds, on_progress)
-    of_stage = {stage.name: stage for stage in stages}
-    num_samples = epoch_size(plan)
-    modes = tuple(judge_modes(study, task, throughputs, of_stage.get("disk"), num_samples))
+        start_up, whole = measure_start_up(
+            plan.cohort, study.layout, plan.config, imports=imported - started, plan=planned - imported
+        )
+        task, num_samples = prepare(study, plan), epoch_size(plan)
+        count = _Counted(num_measurements(task), on_progress)
+        measured = measure(task, seconds, count)
+        of_stage = {stage.name: stage for stage in measured.stages}
+        modes = tuple(judge_modes(study, task, measured.throughputs, of_stage.get("disk"), num_samples))
+        recommendation = recommend(modes, of_stage)
+        chosen = next(mode for mode in modes if mode.mode == recommendation.mode)
+        cache = planned_cache(whole, chosen.mode)
+        from_memory = count(measure_cache(task, chosen, cache, seconds))
+        count.end()
+    usual = resolve_precision("auto", task.device)
+    choices = (
+        choose_augmentation(chosen, recommendation),
+        compare_precisions(task.config, usual, of_stage["step"], measured.alternatives),
+        weigh_compiling(task.config, of_stage, measured.alternatives, num_samples),
+        weigh_cache(chosen, cache, from_memory) if task.stores.originals else None,
+    )
     return BenchResult(
         target=plan.config.data.target,
         inputs=plan.config.data.inputs,
@@ -121,33 +169,38 @@ def run_bench(
         measured_samples=len(task.cohort.rows),
         copies=task.stores.num_copies,
         projected_copies=DEFAULT_COPIES,
-        stages=tuple(stages),
+        start_up=start_up,
+        stages=measured.stages,
+        share_of_conv_limit=share_of_conv_limit(of_stage),
         modes=modes,
-        recommendation=recommend(modes, of_stage),
+        alternatives=measured.alternatives,
+        recommendation=recommendation,
+        choices=tuple(choice for choice in choices if choice is not None),
     )
 
 
-def measure(
-    task: Task, seconds: float, on_progress: Callable[[int, int], None]
-) -> tuple[list[Stage], dict[AugmentMode, Throughput]]:
-    """Measure all stages, then the modes to augment."""
-    modes = [mode for mode in modes_of(task.config) if mode != "precomputed" or task.stores.num_copies]
-    num_stages = len(stage_names(task))
-    total = num_stages + TURNS * len(modes)
-    on_progress(0, total)
-    stages = []
-    for stage in measure_stages(task, seconds):
-        stages.append(stage)
-        on_progress(len(stages), total)
+def num_measurements(task: Task) -> int:
+    """Return how many measurements there are at most."""
+    return len(stage_names(task)) + len(alternatives_of(task)) + TURNS * len(_measured_modes(task)) + 1
+
+
+def measure(task: Task, seconds: float, count: "_Counted") -> Measured:
+    """Measure all stages, other settings of the step, then the modes to augment."""
+    stages = tuple(count(stage) for stage in measure_stages(task, seconds))
+    alternatives = tuple(count(alternative) for alternative in measure_alternatives(task, seconds))
+    modes = _measured_modes(task)
     throughputs = dict.fromkeys(modes, Throughput())
-    done = num_stages
     for mode, throughput in measure_modes(task, modes, seconds):
-        throughputs[mode] += throughput
-        done += 1
-        on_progress(done, total)
-    if done < total:  # long steps make fewer turns
-        on_progress(total, total)
-    return stages, throughputs
+        throughputs[mode] += count(throughput)
+    return Measured(stages=stages, alternatives=alternatives, throughputs=throughputs)
+
+
+def measure_cache(task: Task, mode: ModeResult, cache: CachePlan, seconds: float) -> Throughput | None:
+    """Measure a mode with rows in memory; None where a run does not keep them, or has no such rows yet."""
+    if cache.device is None or mode.is_predicted:
+        return None
+    device = task.device if cache.device == "device" else HOST
+    return measure_from_memory(in_mode(task, mode.mode), device, seconds)
 
 
 def judge_modes(
@@ -195,6 +248,30 @@ def prepare(study: Study, plan: RunPlan) -> Task:
     config = plan.config.changed(balance="none")
     volume_bytes = 2 * config.data.side**3 * len(config.data.volume_inputs)
     return prepare_task(parse_cohort(draw_sample(plan, volume_bytes)), study.layout, config)
+
+
+def _measured_modes(task: Task) -> list[AugmentMode]:
+    """Return the modes to measure: without copies, reading them is what reading the volumes is."""
+    return [mode for mode in modes_of(task.config) if mode != "precomputed" or task.stores.num_copies]
+
+
+class _Counted:
+    """Tells how many of the measurements are done."""
+
+    def __init__(self, total: int, on_progress: Callable[[int, int], None]) -> None:
+        self._done, self._total, self._on_progress = 0, total, on_progress
+        on_progress(0, total)
+
+    def __call__(self, found: T) -> T:
+        """Count one measurement, and return what it found."""
+        self._done += 1
+        self._on_progress(self._done, self._total)
+        return found
+
+    def end(self) -> None:
+        """Tell that nothing more is measured: long steps make fewer turns."""
+        if self._done < self._total:
+            self._on_progress(self._total, self._total)
 
 
 def _copies_bytes(study: Study, task: Task) -> int:

@@ -1,6 +1,7 @@
 """What `mm bench` measured, as tables for people."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from mmbase.duration import as_duration
@@ -8,6 +9,7 @@ from mmbase.plain_table import PlainTable, plain_table
 from mmstudy.bench import BenchResult
 from mmstudy.recommendation import ModeResult, as_amount
 from mmtrain.bench.stages import Stage, StageName
+from mmtrain.bench.start_up import StartUp
 
 WHAT_STAGES_DO: dict[StageName, str] = {
     "disk": "read compressed chunks of random samples",
@@ -17,7 +19,9 @@ WHAT_STAGES_DO: dict[StageName, str] = {
     "recipes": "draw how to change samples",
     "augment": "draw and change samples on the device",
     "step": "forward, backward, optimiser; data on the device",
+    "convolutions": "the network's convolutions alone, forward and backward",
 }
+START_UP = "from the command's start to the end of the first step"
 
 
 def bench_lines(result: BenchResult) -> Iterator[Any]:
@@ -36,15 +40,18 @@ def bench_lines(result: BenchResult) -> Iterator[Any]:
             f"those of {result.projected_copies} copies of every volume at most. Make them with: "
             f"mm precompute-augs --copies {result.projected_copies} --side {result.side}"
         )
-    if len(result.modes) > 1:
-        yield f"Recommended: --augment {result.recommendation.mode}"
-    yield result.recommendation.reason
+    yield "Recommended: " + " ".join(choice.option for choice in result.choices)
+    for choice in result.choices:
+        yield f"{choice.setting}: {choice.reason}."
+    if len(result.modes) == 1:
+        yield result.recommendation.reason
     yield result.recommendation.advice
 
 
 def stage_table(result: BenchResult) -> PlainTable:
     """Show how fast each stage is by itself."""
-    rows = [
+    rows = [("start-up", START_UP, "", start_up_in_words(result.start_up))]
+    rows += [
         (stage.name, WHAT_STAGES_DO[stage.name], f"{stage.samples_per_second:,.1f}", _remark(stage, result))
         for stage in result.stages
     ]
@@ -68,12 +75,25 @@ def mode_table(result: BenchResult) -> PlainTable:
     return plain_table((first, *numbers), rows, whole=[first], right=numbers)
 
 
+def start_up_in_words(start_up: StartUp) -> str:
+    """Return the seconds of a start and of its parts.
+
+    >>> start_up_in_words(StartUp(imports=2.5, plan=0.5, cache=1.0, first_step=4.0))
+    '8.0 s: imports 2.5, plan 0.5, cache 1.0, first step 4.0'
+    """
+    parts = (f"{name.replace('_', ' ')} {seconds:,.1f}" for name, seconds in asdict(start_up).items())
+    return f"{start_up.seconds:,.1f} s: {', '.join(parts)}"
+
+
 def _remark(stage: Stage, result: BenchResult) -> str:
     if stage.megabytes_per_second is not None:
         state = {"cold": "cold", "warm": "page cache, not the disk", "unknown": "perhaps the page cache"}
         return f"{stage.megabytes_per_second:,.0f} MB/s, {state[stage.cache or 'unknown']}"
     if stage.peak_bytes is not None:
-        return f"up to {as_amount(stage.peak_bytes)} of {'its' if result.device.startswith('cuda') else 'the'} memory"
+        whose = "its" if result.device.startswith("cuda") else "the"
+        limit = result.share_of_conv_limit
+        share = "" if limit is None else f"{limit:.0%} of the convolutions' limit; "
+        return f"{share}up to {as_amount(stage.peak_bytes)} of {whose} memory"
     return ""
 
 

@@ -38,7 +38,7 @@ LARGEST_AMOUNTS = {
 class AugmentSettings:
     """How far augmented copies may differ from the volume they are made of."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     sides: tuple[int, ...] = (64,)
     """Resolution levels to make copies of."""

@@ -14,7 +14,7 @@ from benchmarks.cohort import MadeCohort, make_cohort, write_niftis
 from benchmarks.projection import IMAGING_INPUTS, count_models, project_study
 from benchmarks.train import race_steps, require_equal_losses
 from benchmarks.train_device import Plan, count_flops, measure_peak, measure_ranks, measure_reference, measure_side
-from mmtrain.bench.stages import in_mode
+from mmtrain.bench.batches import in_mode
 
 SIDE, CHANNELS = 16, (4, 6)
 SMALL = {"channels": CHANNELS, "batch_size": 8}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mmstudy.recommendation import ModeResult, find_bottleneck, recommend
-from mmtrain.bench.stages import AugmentMode, Stage, StageName
+from mmtrain.bench.stages import Stage, StageName
+from mmtrain.config.augmentation import AugmentMode
 
 Invoke = Callable[..., Any]
 SMALL = ("--inputs", "dwi", "--channels", "2,2", "--batch-size", 4, "--seconds", 0.1, "--device", "cpu")
@@ -113,7 +114,13 @@ def test_a_measurement_tells_stages_modes_and_what_is_recommended_and_leaves_the
         "recipes",
         "augment",
         "step",
+        "convolutions",
     ]
+    rates = {stage["name"]: stage["samples_per_second"] for stage in content["stages"]}
+    assert content["share_of_conv_limit"] == rates["step"] / rates["convolutions"] > 0
+    parts = dict(content["start_up"])
+    assert parts.pop("seconds") == pytest.approx(sum(parts.values()))
+    assert list(parts) == ["imports", "plan", "cache", "first_step"] and min(parts.values()) > 0
     modes = {way["way"]: way for way in content["ways"]}
     assert list(modes) == ["none", "precomputed", "on-device", "hybrid"]
     assert all(mode["samples_per_second"] > 0 and 0 <= mode["wait_share"] <= 1 for mode in modes.values())
@@ -122,6 +129,11 @@ def test_a_measurement_tells_stages_modes_and_what_is_recommended_and_leaves_the
     assert [mode["copies_bytes"] for mode in modes.values()] == [0, stored, 0, stored]
     assert content["recommendation"]["way"] in ("precomputed", "on-device", "hybrid")
     assert content["recommendation"]["reason"].count(". ") == 0
+    settings = {choice["setting"]: choice for choice in content["recommendation"]["settings"]}
+    assert list(settings) == ["augment", "precision", "compile", "cache"]
+    assert settings["compile"]["option"] == "--no-compile" and not settings["compile"]["is_measured"]
+    cache = settings["cache"]
+    assert cache["is_measured"] == ("memory of the host" in cache["reason"])
 
 
 def test_without_copies_their_figures_are_predicted_and_their_bytes_those_of_the_plan(
@@ -153,6 +165,8 @@ def test_inputs_without_volumes_have_nothing_to_augment(
     assert [stage["name"] for stage in content["stages"]] == expected
     assert [way["way"] for way in content["ways"]] == ["none"]
     assert "nothing to augment" in content["recommendation"]["reason"]
+    settings = [choice["setting"] for choice in content["recommendation"]["settings"]]
+    assert settings == ["precision", "compile", *(["cache"] if "connectivity" in words else [])]
 
 
 def test_labels_that_no_model_should_be_trained_on_can_be_measured_with(

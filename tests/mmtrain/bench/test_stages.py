@@ -9,25 +9,18 @@ import torch
 from numcodecs.zstd import Zstd
 
 from mmdata.errors import StoreError
-from mmdata.store.array import open_array
+from mmdata.store.array import StoredArray, open_array
 from mmdata.store.schema import VOLUME_DIMENSIONS
 from mmdata.store.spec import ArraySpec, ensure_array
-from mmtrain.bench import stages
+from mmtrain.bench import modes as bench_modes
+from mmtrain.bench import throughput
+from mmtrain.bench.batches import MODES, first_batch, in_mode, laps, modes_of
 from mmtrain.bench.disk import forget_files, locate_chunks, read_chunks
-from mmtrain.bench.stages import (
-    MODES,
-    Throughput,
-    first_batch,
-    in_mode,
-    laps,
-    measure_modes,
-    measure_stages,
-    modes_of,
-    repeat,
-    stage_names,
-    take_turn,
-)
-from mmtrain.learner import build_learner
+from mmtrain.bench.modes import measure_from_memory, measure_modes, take_turn
+from mmtrain.bench.stages import measure_stages, stage_names
+from mmtrain.bench.throughput import Throughput, num_warm_ups, repeat
+from mmtrain.config.augmentation import AugmentMode
+from mmtrain.learner import Learner, build_learner
 from mmtrain.task import Task
 
 CRC_BYTES = 4
@@ -97,7 +90,7 @@ def test_files_just_read_are_not_called_cold_where_the_system_cannot_forget(
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
-        (("t1",), ("disk", "decode", "convert", "recipes", "augment", "step")),
+        (("t1",), ("disk", "decode", "convert", "recipes", "augment", "step", "convolutions")),
         (("connectivity",), ("disk", "decode", "step")),
     ],
 )
@@ -141,7 +134,7 @@ def test_modes_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch:
         assert wanted == 1.0 and learner.network.training
         return Throughput(samples=8, seconds=next(seconds[task.config.augmentation.augment]))
 
-    monkeypatch.setattr(stages, "take_turn", turn)
+    monkeypatch.setattr(bench_modes, "take_turn", turn)
     turns = [mode for mode, _ in measure_modes(volumes, ("none", "hybrid"), 3.0)]
     assert turns == ["none", "hybrid", "none", "hybrid", "none"]
 
@@ -149,22 +142,56 @@ def test_modes_take_turns_until_each_had_its_seconds(volumes: Task, monkeypatch:
 @pytest.mark.parametrize(
     ("durations", "seconds", "expected"),
     [
-        ([5.0, 1.0, 1.0, 1.0], 2.0, Throughput(samples=8, seconds=5.0)),
-        ([1.5, 1.0, 1.0, 1.0], 2.0, Throughput(samples=16, seconds=2.0)),
-        ([1.5, 9.0, 1.0, 1.0], 2.0, Throughput(samples=8, seconds=9.0)),
+        ([90.0, 5.0, 1.0], 2.0, Throughput(samples=8, seconds=5.0, warm_up_seconds=90.0)),
+        ([0.5, 1.0, 1.5, 1.0], 2.0, Throughput(samples=16, seconds=2.5, warm_up_seconds=0.5)),
+        ([1.5, 0.25], 0.0, Throughput(samples=8, seconds=0.25, warm_up_seconds=1.5)),
     ],
-    ids=["one is long enough", "the first warms up", "never half a batch"],
+    ids=["a warm-up that outlasts all", "until the time is up", "no time"],
 )
-def test_repeated_work_counts_behind_the_first(
+def test_repeated_work_counts_behind_its_warm_up_however_long_that_lasts(
     monkeypatch: pytest.MonkeyPatch, durations: list[float], seconds: float, expected: Throughput
 ) -> None:
-    def ticks() -> Iterator[float]:
-        now = 0.0
-        for duration in durations:
-            yield now
-            now += duration
-            yield now
+    now, left = 0.0, iter(durations)
 
-    clock = ticks()
-    monkeypatch.setattr(stages.time, "perf_counter", lambda: next(clock))
-    assert repeat(lambda: 8, seconds, torch.device("cpu")) == expected
+    def work() -> int:
+        nonlocal now
+        now += next(left)
+        return 8
+
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now)
+    assert repeat(work, seconds, torch.device("cpu")) == expected
+
+
+def test_a_gpu_is_warmed_up_more_than_once() -> None:
+    assert num_warm_ups(torch.device("cuda")) > num_warm_ups(torch.device("cpu")) == 1
+
+
+def test_the_first_step_of_a_turn_never_counts(volumes: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, left = 0.0, iter([100.0, 1.0, 1.0, 1.0])
+
+    def step(*_: Any) -> Iterator[int]:
+        nonlocal now
+        for duration in left:
+            now += duration
+            yield 8
+
+    monkeypatch.setattr(bench_modes, "_take_steps", step)
+    monkeypatch.setattr(bench_modes.time, "perf_counter", lambda: now)
+    turn = take_turn(volumes, build_learner(volumes), 2.0)
+    assert turn == Throughput(samples=16, seconds=2.0, warm_up_seconds=100.0)
+
+
+@pytest.mark.parametrize("mode", ["none", "hybrid"])
+def test_steps_from_memory_read_nothing_from_the_stores(
+    volumes: Task, mode: AugmentMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_turn_without_reading(task: Task, learner: Learner, seconds: float) -> Throughput:
+        monkeypatch.setattr(StoredArray, "start_read", fail_on_read)
+        return take_turn(task, learner, seconds)
+
+    def fail_on_read(array: StoredArray, indices: Any, *_: Any) -> list[Any]:
+        assert not len(indices)
+        return []
+
+    monkeypatch.setattr(bench_modes, "take_turn", take_turn_without_reading)
+    assert measure_from_memory(in_mode(volumes, mode), torch.device("cpu"), NO_TIME).samples == 7
