@@ -8,6 +8,7 @@ the cube, edge to edge.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from mmdata.augment.changes import index_of
 from mmdata.augment.recipe import CONTROL_POINTS, Geometry
 
 _CUBIC = 3
@@ -22,27 +24,80 @@ _INFLATION_REACH = 0.7
 """Standard deviation of the inflation's Gaussian, in half extents: 67 mm of a cube of 192 mm."""
 
 
-def sampling_grids(
-    geometries: Sequence[Geometry], side: int, extent_mm: float, device: torch.device | str = "cpu"
-) -> torch.Tensor:
-    """Return where each voxel of the copies is sampled, for `resample`.
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """The geometry of those samples of a batch that move."""
+
+    index: torch.Tensor | None
+    """Which these are; None: all of them."""
+    control_NIJK3: torch.Tensor
+    """From `control_points`."""
+
+
+def plan_moves(geometries: Sequence[Geometry], extent_mm: float) -> Moves | None:
+    """Return the geometry of a batch as tensors; None where nothing moves.
 
     Parameters
     ----------
     geometries
-        One for each sample; the positions serve all its modalities.
+        One for each sample.
     extent_mm
         Edge length of the cube.
+    """
+    moving = [index for index, geometry in enumerate(geometries) if not geometry.is_identity]
+    if not moving:
+        return None
+    control = control_points([geometries[index] for index in moving], extent_mm)
+    return Moves(index_of(moving, len(geometries)), control)
+
+
+def move(volumes_BCXYZ: torch.Tensor, moves: Moves) -> torch.Tensor:
+    """Return volumes in their new geometry; those that do not move are not interpolated."""
+    grids = sampling_grids(moves.control_NIJK3, volumes_BCXYZ.shape[-1])
+    if moves.index is None:
+        return resample(volumes_BCXYZ, grids)
+    return volumes_BCXYZ.index_copy(0, moves.index, resample(volumes_BCXYZ.index_select(0, moves.index), grids))
+
+
+def control_points(geometries: Sequence[Geometry], extent_mm: float) -> torch.Tensor:
+    """Return the B-spline coefficients of all of each geometry, in half extents.
 
     Returns
     -------
-    positions_BXYZ3
+    control_NIJK3
         Float32; the last axis is ordered S, A, R: `torch.nn.functional.grid_sample` counts axes from the last.
     """
-    lattices = np.stack([_lattice(geometry, extent_mm) for geometry in geometries])
-    control = torch.from_numpy(lattices[:, ::-1].transpose(0, 2, 3, 4, 1).astype(np.float32)).to(device)
-    basis = _spline_basis(side, CONTROL_POINTS, device)
-    positions = torch.einsum("bijkc,xi->bxjkc", control, basis)
+    pieces = CONTROL_POINTS - _CUBIC
+    ticks = (np.arange(CONTROL_POINTS) - 1) / pieces * 2 - 1
+    positions = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"))
+    inflations = np.array([geometry.inflation for geometry in geometries])
+    shrunk = inflations[:, None, None, None] * _inflation_coefficients((positions**2).sum(axis=0), 2 / pieces)
+    linear = np.stack([geometry.linear_33 for geometry in geometries])
+    lattices = np.einsum("ncd,ndijk->ncijk", linear, positions * (1 - shrunk)[:, None])
+    offsets_mm = np.zeros_like(lattices)
+    offsets_mm += np.stack([geometry.shift_mm for geometry in geometries])[..., None, None, None]
+    for number, geometry in enumerate(geometries):
+        if geometry.displacement_mm.size:
+            offsets_mm[number] += geometry.displacement_mm
+    lattices += offsets_mm / (extent_mm / 2)
+    return torch.from_numpy(lattices[:, ::-1].transpose(0, 2, 3, 4, 1).astype(np.float32))
+
+
+def sampling_grids(control_NIJK3: torch.Tensor, side: int) -> torch.Tensor:
+    """Return where each voxel of the copies is sampled, for `resample`.
+
+    Parameters
+    ----------
+    control_NIJK3
+        From `control_points`, on any device; the positions serve all modalities of a sample.
+
+    Returns
+    -------
+    positions_NXYZ3
+        Float32, ordered as the control points.
+    """
+    basis = _spline_basis(side, CONTROL_POINTS, control_NIJK3.device)
+    positions = torch.einsum("bijkc,xi->bxjkc", control_NIJK3, basis)
     positions = torch.einsum("bxjkc,yj->bxykc", positions, basis)
     return torch.einsum("bxykc,zk->bxyzc", positions, basis)
 
@@ -52,21 +107,6 @@ def resample(volumes_BCXYZ: torch.Tensor, positions_BXYZ3: torch.Tensor) -> torc
     return functional.grid_sample(
         volumes_BCXYZ, positions_BXYZ3, mode="bilinear", padding_mode="zeros", align_corners=False
     )
-
-
-def _lattice(geometry: Geometry, extent_mm: float) -> NDArray[np.float64]:
-    """Return the B-spline coefficients of all of a geometry, shape (3, n, n, n), in half extents."""
-    pieces = CONTROL_POINTS - _CUBIC
-    ticks = (np.arange(CONTROL_POINTS) - 1) / pieces * 2 - 1
-    positions = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"))
-    lattice = positions
-    if geometry.inflation:
-        lattice = positions * (1 - geometry.inflation * _inflation_coefficients((positions**2).sum(axis=0), 2 / pieces))
-    lattice = np.einsum("cd,dijk->cijk", geometry.linear_33, lattice)
-    offset_mm = geometry.shift_mm[:, None, None, None]
-    if geometry.displacement_mm.size:
-        offset_mm = offset_mm + geometry.displacement_mm
-    return np.asarray(lattice + offset_mm / (extent_mm / 2))
 
 
 def _inflation_coefficients(squared: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
@@ -81,7 +121,7 @@ def _inflation_coefficients(squared: NDArray[np.float64], spacing: float) -> NDA
 
 
 @cache
-def _spline_basis(side: int, num_control: int, device: torch.device | str) -> torch.Tensor:
+def _spline_basis(side: int, num_control: int, device: torch.device) -> torch.Tensor:
     """Return uniform cubic B-splines at the voxel centres, shape (side, num_control).
 
     Source: Rueckert et al., IEEE Trans Med Imaging 1999, free-form deformations.

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmdata.augment.apply import move_batch
-from mmdata.augment.intensity import change_intensity
+from mmdata.augment.apply import change_intensity, move_batch
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import DRAWING_VERSION, draw_geometry, draw_intensity
 from mmdata.copies.threads import one_torch_thread

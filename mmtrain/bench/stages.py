@@ -20,11 +20,10 @@ from typing import Literal
 
 import torch
 
-from mmdata.augment.recipe import draw_geometry, draw_intensity
 from mmtrain.bench.disk import Cache, Chunk, DiskReading, locate_chunks, read_chunks
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.config.run import RunConfig
-from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.augmentation import augment_channels, draw_changes
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, Stores, stream_batches, to_channels
 from mmtrain.learner import Learner, build_learner, take_step
@@ -229,13 +228,10 @@ def _convert(name: StageName, task: Task, held: Sequence[StoredBatch], seconds: 
 
 
 def _recipes(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
-    names, settings = _names(task, held[0]), task.config.augmentation.augmentation
+    names = _names(task, held[0])
 
     def draw() -> int:
-        for name in names:
-            draw_geometry(settings, task.config.optimisation.seed, name, _EPOCH)
-            for modality in task.config.data.volume_inputs:
-                draw_intensity(settings, task.config.optimisation.seed, name, _EPOCH, modality)
+        draw_changes(task.config, names, _EPOCH)
         return len(names)
 
     return Stage(name="recipes", samples_per_second=repeat(draw, seconds, torch.device("cpu")).samples_per_second)
@@ -248,7 +244,7 @@ def _augment(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
     epochs = iter(range(_EPOCH, sys.maxsize))
 
     def augment() -> int:
-        return len(augment_channels(volumes, task.config, names, next(epochs)))
+        return len(augment_channels(volumes, draw_changes(task.config, names, next(epochs))))
 
     return Stage(name="augment", samples_per_second=repeat(augment, seconds, task.device).samples_per_second)
 
@@ -275,7 +271,7 @@ def _step(task: Task, portions: Sequence[Portion], held: Sequence[StoredBatch], 
 def _take_steps(task: Task, learner: Learner, clock: WaitClock) -> Iterator[int]:
     """Take steps as the trainer does; yield the number of samples of each."""
     portions, samples = laps(task), 0
-    batches = stream_task(task, [portion.request for portion in portions])
+    batches = stream_task(task, [portion.request for portion in portions], _EPOCH)
     for portion, batch in zip(portions, clock.watch(batches), strict=False):
         take_step(task, learner, portion, batch, _EPOCH)
         samples += len(portion.request.rows)
