@@ -10,6 +10,7 @@ the cube, edge to edge.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from mmdata.augment.recipe import CONTROL_POINTS, Geometry
 _CUBIC = 3
 _INFLATION_REACH = 0.7
 """Standard deviation of the inflation's Gaussian, in half extents: 67 mm of a cube of 192 mm."""
+_MARGIN = 0.51
+"""Voxels from the edge of a voxel to where it counts no more in an interpolation, and a little for rounding."""
+Box: TypeAlias = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +107,48 @@ def sampling_grids(control_NIJK3: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def resample(volumes_BCXYZ: torch.Tensor, positions_BXYZ3: torch.Tensor) -> torch.Tensor:
-    """Interpolate all modalities of each sample linearly at its positions; 0 outside."""
+    """Interpolate all modalities of each sample linearly at its positions; 0 outside.
+
+    On a processor the part around the brain alone is interpolated. Where that is on a GPU would have to be waited for.
+    """
+    if volumes_BCXYZ.device.type != "cpu":
+        return _interpolate(volumes_BCXYZ, positions_BXYZ3)
+    copies_BCXYZ = volumes_BCXYZ.new_zeros((*volumes_BCXYZ.shape[:2], *positions_BXYZ3.shape[1:4]))
+    box = _box_of_copies(volumes_BCXYZ, positions_BXYZ3)
+    if box is not None:
+        copies_BCXYZ[:, :, *box] = _interpolate(volumes_BCXYZ, positions_BXYZ3[:, *box])
+    return copies_BCXYZ
+
+
+def _interpolate(volumes_BCXYZ: torch.Tensor, positions_BXYZ3: torch.Tensor) -> torch.Tensor:
     return functional.grid_sample(
         volumes_BCXYZ, positions_BXYZ3, mode="bilinear", padding_mode="zeros", align_corners=False
     )
+
+
+def _box_of_copies(volumes_BCXYZ: torch.Tensor, positions_BXYZ3: torch.Tensor) -> Box | None:
+    """Return the part of the copies whose positions lie next to any voxel that is not 0; None where no such is."""
+    filled = _box_of_positive(volumes_BCXYZ.abs().amax((0, 1)))
+    if filled is None:
+        return None
+    inside_BXYZ = None  # 1 in the middle of what is filled, 0 at its edges, negative outside
+    for axis, (part, side) in enumerate(zip(filled, volumes_BCXYZ.shape[2:], strict=True)):
+        middle, reach = part.start + part.stop - side, part.stop - part.start + 2 * _MARGIN
+        along = positions_BXYZ3[..., 2 - axis].sub(middle / side).abs_().mul_(-side / reach).add_(1)
+        inside_BXYZ = along if inside_BXYZ is None else torch.minimum(inside_BXYZ, along, out=along)
+    return None if inside_BXYZ is None else _box_of_positive(inside_BXYZ.amax(0))
+
+
+def _box_of_positive(values_XYZ: torch.Tensor) -> Box | None:
+    """Return the smallest part that holds all values above 0; None where there are none."""
+    values_XY = values_XYZ.amax(2)
+    box = []
+    for along in (values_XY.amax(1), values_XY.amax(0), values_XYZ.amax((0, 1))):
+        positive = along.gt(0).nonzero().flatten().tolist()
+        if not positive:
+            return None
+        box.append(slice(positive[0], positive[-1] + 1))
+    return box[0], box[1], box[2]
 
 
 def _inflation_coefficients(squared: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
