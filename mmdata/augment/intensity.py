@@ -177,9 +177,13 @@ def _plan_gammas(recipes: Sequence[Intensity]) -> Change | None:
 def _plan_slices(recipes: Sequence[Intensity], side: int, extent_mm: float) -> Iterator[Change]:
     """Yield thick slices along each axis that has any; slices thinner than a voxel change nothing."""
     for axis in range(3):
-        chosen, changed = _choose(recipes, lambda r, axis=axis: r.slice_mm > extent_mm / side and r.slice_axis == axis)
+        chosen = [
+            index
+            for index, recipe in enumerate(recipes)
+            if recipe.slice_mm > extent_mm / side and recipe.slice_axis == axis
+        ]
         if chosen:
-            matrices = [thickening_matrix(side, recipe.slice_mm * side / extent_mm) for recipe in changed]
+            matrices = [thickening_matrix(side, recipes[index].slice_mm * side / extent_mm) for index in chosen]
             yield _Slices(index_of(chosen, len(recipes)), axis, as_floats(matrices))
 
 

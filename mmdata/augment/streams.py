@@ -36,7 +36,7 @@ def generators(keys: Sequence[str], chances: Sequence[float]) -> Iterator[tuple[
     largest_N = np.array([_largest_decision(chance) for chance in chances], np.uint64)
     happening = np.flatnonzero(decisions_N <= largest_N)
     for index, state_4 in zip(happening.tolist(), mix_seeds(words_N6[happening, 2:]), strict=True):
-        yield index, np.random.Generator(np.random.PCG64(_Mixed(state_4)))
+        yield index, np.random.Generator(np.random.PCG64(_Mixed(state_4)))  # type: ignore[arg-type]
 
 
 def mix_seeds(seeds_N4: NDArray[np.uint32]) -> NDArray[np.uint64]:
