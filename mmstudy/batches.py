@@ -61,9 +61,11 @@ class Batches:
         """Read one epoch."""
         epoch, self.epoch = self.epoch, self.epoch + 1
         requests = self._requests(epoch)
-        pin_memory = self.device.type == "cuda"
         batches = stream_batches(
-            self.stores, requests, prefetch_bytes=self.config.execution.prefetch_bytes, pin_memory=pin_memory
+            self.stores,
+            requests,
+            prefetch_bytes=self.config.execution.prefetch_bytes,
+            pin_memory=self.device.type == "cuda",
         )
         batches = transfer_batches(batches, self.device)
         if self.split == "train" and self.config.augments_on_device:
@@ -71,7 +73,7 @@ class Batches:
             def draw(request: BatchRequest) -> BatchChanges:
                 return draw_changes(self.config, self._sample_ids(request), epoch)
 
-            batches = draw_ahead(batches, requests, draw, pin_memory=pin_memory)
+            batches = draw_ahead(batches, requests, draw, self.device)
         for batch in batches:
             yield self._as_tensors(batch)
 

@@ -214,8 +214,7 @@ def stream_task(task: Task, requests: list[BatchRequest], epoch: int | None = No
     if task.rows is not None and task.rows.device == task.device:
         batches = complete_batches(batches, task.rows)
     if epoch is not None and _augments(task):
-        pin_memory = task.device.type == "cuda"
-        batches = draw_ahead(batches, requests, lambda each: _changes_of(task, each, epoch), pin_memory=pin_memory)
+        batches = draw_ahead(batches, requests, lambda request: _changes_of(task, request, epoch), task.device)
     for batch in batches:
         task.ranks.heartbeat.beat()
         yield batch

@@ -55,9 +55,10 @@ def map_tensors(change: T, function: Callable[[torch.Tensor], torch.Tensor]) -> 
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Compute matrix products in float32 even where a run has set TensorFloat-32: positions need more than 10 bits."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    matmul: Any = torch.backends.cuda.matmul
+    precision = matmul.fp32_precision
+    matmul.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        matmul.fp32_precision = precision

@@ -35,8 +35,7 @@ def draw_ahead(
     batches: Iterable[StoredBatch],
     requests: Sequence[BatchRequest],
     draw: Callable[[BatchRequest], BatchChanges],
-    *,
-    pin_memory: bool = False,
+    device: torch.device,
 ) -> Iterator[StoredBatch]:
     """Yield batches with their changes, which a thread draws for the next batches meanwhile.
 
@@ -46,15 +45,16 @@ def draw_ahead(
         Of the batches, in their order.
     draw
         Returns the changes of the samples of a request.
-    pin_memory
-        Keep the changes in page-locked memory, from which they are brought to a GPU without waiting for it.
+    device
+        Where the batches are changed. For a GPU the changes lie in page-locked memory, from which they are brought
+        there without waiting for it.
     """
 
     def drawn(request: BatchRequest) -> BatchChanges:
         changes = draw(request)
-        return changes.pinned() if pin_memory else changes
+        return changes.pinned() if device.type == "cuda" else changes
 
-    waiting, drawer = iter(requests), ThreadPoolExecutor(1, "recipes")
+    waiting, drawer = iter(requests), ThreadPoolExecutor(1, "recipes", _use_device, (device,))
     coming = deque(drawer.submit(drawn, request) for request in islice(waiting, _BATCHES_AHEAD))
     try:
         for batch in batches:
@@ -75,3 +75,9 @@ def augment_channels(channels_BCXYZ: torch.Tensor, changes: BatchChanges) -> tor
         Of the B samples.
     """
     return apply_changes(channels_BCXYZ.add(1.0).mul_(0.5), changes).mul_(2.0).sub_(1.0)
+
+
+def _use_device(device: torch.device) -> None:
+    """Let this thread lock pages for its process's GPU; it would open the first one too."""
+    if device.index is not None:
+        torch.cuda.set_device(device)

@@ -83,19 +83,21 @@ class SeenPrecision:
     index: torch.Tensor | None = None
 
     def apply(self, volumes_NXYZ: torch.Tensor) -> torch.Tensor:
-        self.seen.append(torch.get_float32_matmul_precision())
+        self.seen.append(torch.backends.cuda.matmul.fp32_precision)
         return volumes_NXYZ
 
 
-def test_a_run_in_tensor_float_32_is_augmented_in_float32() -> None:
-    before = torch.get_float32_matmul_precision()
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_run_in_tensor_float_32_is_augmented_in_float32(allowed: bool) -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
     try:
-        torch.set_float32_matmul_precision("high")
+        torch.backends.cuda.matmul.allow_tf32 = allowed
         change = SeenPrecision([])
         apply_changes(volumes_of(1, 8), BatchChanges(None, (change,)))
-        assert (change.seen, torch.get_float32_matmul_precision()) == (["highest"], "high")
+        assert change.seen == ["ieee"]
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def test_every_tensor_of_a_batchs_changes_is_brought_along() -> None:

@@ -14,6 +14,7 @@ from mmtrain.data.augmentation import draw_ahead, draw_changes
 from mmtrain.data.stream import BatchRequest, StoredBatch
 from mmtrain.task import network_inputs, stream_task, training_portions
 
+PROCESSOR = torch.device("cpu")
 REQUESTS = [BatchRequest(np.array([number]), np.array([number]), np.array([0])) for number in range(9)]
 
 
@@ -26,7 +27,9 @@ def named(request: BatchRequest) -> Any:
 
 
 def test_each_batch_comes_with_its_own_changes() -> None:
-    drawn = [(int(batch.request.positions[0]), batch.changes) for batch in draw_ahead(batches(), REQUESTS, named)]
+    drawn = [
+        (int(batch.request.positions[0]), batch.changes) for batch in draw_ahead(batches(), REQUESTS, named, PROCESSOR)
+    ]
     assert drawn == [(number, f"changes of {number}") for number in range(9)]
 
 
@@ -37,7 +40,7 @@ def test_drawing_runs_only_a_little_ahead_and_ends_with_whoever_reads() -> None:
         drawn.append(int(request.positions[0]))
         return named(request)
 
-    ahead = draw_ahead(batches(), REQUESTS, note)
+    ahead = draw_ahead(batches(), REQUESTS, note, PROCESSOR)
     next(ahead)
     ahead.close()  # type: ignore[attr-defined]
     assert 0 in drawn and len(drawn) <= 4
@@ -49,7 +52,7 @@ def test_a_failure_to_draw_is_the_readers() -> None:
         raise ValueError("no such sample")
 
     with pytest.raises(ValueError, match="no such sample"):
-        next(draw_ahead(batches(), REQUESTS, fail))
+        next(draw_ahead(batches(), REQUESTS, fail, PROCESSOR))
 
 
 @pytest.mark.parametrize("mode", ["on-device", "hybrid"])
