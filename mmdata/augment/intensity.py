@@ -159,10 +159,11 @@ def _plan_curves(recipes: Sequence[Intensity]) -> Change | None:
         return None
     most = max(len(recipe.curve) for recipe in changed) - 1
     points_NP, slopes_NP = np.ones((len(changed), most)), np.zeros((len(changed), most))
-    for index, recipe in enumerate(changed):
-        pieces = len(recipe.curve) - 1
-        points_NP[index, :pieces] = np.arange(pieces) / pieces
-        slopes_NP[index, :pieces] = np.diff(np.diff(recipe.curve) * pieces, prepend=0.0)
+    for pieces in {len(recipe.curve) - 1 for recipe in changed}:
+        alike = [index for index, recipe in enumerate(changed) if len(recipe.curve) == pieces + 1]
+        rises = np.diff(np.stack([changed[index].curve for index in alike])) * pieces
+        points_NP[alike, :pieces] = np.arange(pieces) / pieces
+        slopes_NP[alike, :pieces] = np.diff(rises, prepend=0.0)
     heights_N = as_floats([recipe.curve[0] for recipe in changed])
     return _Curves(index_of(chosen, len(recipes)), heights_N, as_floats(points_NP.T), as_floats(slopes_NP.T))
 

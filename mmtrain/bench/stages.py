@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,8 @@ TURNS = 3
 """Every mode comes so often, in turns, so that a machine that is slow for a while is so for all of them."""
 _LEAST_STEPS_STREAMED = 512
 _EPOCH = 1
+_EPOCHS_DRAWN = 8
+"""So many different recipes of each sample are applied, in turns: how much is drawn differs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,13 +240,14 @@ def _recipes(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
 
 
 def _augment(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
-    """Measure augmentation on the device with the drawing of its recipes, which differ every time."""
+    """Measure what changes samples on the device, by recipes that are drawn before, as a thread does in training."""
     names = _names(task, held[0])
     volumes = to_channels(held[0], task.channels, task.config.data.volume_scaling)
-    epochs = iter(range(_EPOCH, sys.maxsize))
+    drawn = [draw_changes(task.config, names, epoch) for epoch in range(_EPOCH, _EPOCH + _EPOCHS_DRAWN)]
+    changes = cycle([each.pinned() for each in drawn] if task.device.type == "cuda" else drawn)
 
     def augment() -> int:
-        return len(augment_channels(volumes, draw_changes(task.config, names, next(epochs))))
+        return len(augment_channels(volumes, next(changes)))
 
     return Stage(name="augment", samples_per_second=repeat(augment, seconds, task.device).samples_per_second)
 
