@@ -82,7 +82,7 @@ def plan_spectra(recipes: Sequence[Intensity], side: int, extent_mm: float) -> S
         index=index_of(chosen, len(recipes)),
         motions=tuple(_plan_motions(changed, side, extent_mm)),
         weights=tuple(_along(weights[:, axis], axis) for axis in range(3) if (weights[:, axis] != 1).any()),
-        spike_points_4P=torch.tensor([point for point, _ in spikes]).reshape(-1, 4).T.contiguous(),
+        spike_points_4P=torch.tensor([point for point, _ in spikes], dtype=torch.int64).reshape(-1, 4).T.contiguous(),
         spike_values=torch.tensor([value for _, value in spikes], dtype=torch.complex64),
     )
 
