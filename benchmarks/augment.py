@@ -141,15 +141,18 @@ def _contenders() -> dict[str, Contender]:
 
 
 def _measure(brains: Brains, contenders: Mapping[str, Contender]) -> dict[str, list[float]]:
-    """Time every contender, turn and turn about, after one round to warm up; return milliseconds a copy."""
+    """Time every contender, turn and turn about, after one round to warm up; return milliseconds a copy.
+
+    Seconds of the processor count: what else a machine does at the time changes them little.
+    """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(-1, REPEATS):
         for name, contender in contenders.items():
-            started = time.perf_counter()
+            started = time.process_time()
             for index in range(NUM_VOLUMES):
                 contender(brains, index, repeat)
             if repeat >= 0:
-                times[name].append((time.perf_counter() - started) * 1000 / NUM_VOLUMES)
+                times[name].append((time.process_time() - started) * 1000 / NUM_VOLUMES)
     return times
 
 

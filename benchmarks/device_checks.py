@@ -17,7 +17,7 @@ from benchmarks.cohort import MadeCohort
 from mmtrain.bench.batches import MODES, first_batch, hold, in_mode
 from mmtrain.config.augmentation import AugmentMode
 from mmtrain.config.optimisation import Precision
-from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.augmentation import augment_channels, draw_changes
 from mmtrain.data.stream import to_channels
 from mmtrain.learner import build_learner, take_step
 from mmtrain.page.live import without_page
@@ -62,7 +62,7 @@ def losses_of(cohort: MadeCohort, settings: Mapping[str, Any], **changes: Any) -
         if isinstance(module, PartDropout):
             module.probability = 0.0
     portions = training_portions(task, 1)[:NUM_STEPS]
-    batches = stream_task(task, [portion.request for portion in portions])
+    batches = stream_task(task, [portion.request for portion in portions], 1)
     return [
         take_step(task, learner, portion, batch, 1).item() / len(portion.request.rows)
         for portion, batch in zip(portions, batches, strict=True)
@@ -115,8 +115,8 @@ def compare_augmentation(cohort: MadeCohort, settings: Mapping[str, Any]) -> dic
     portion = first_batch(task)[0]
     batch, names = hold(task, portion), [task.cohort.sample_ids[place] for place in portion.request.positions]
     volumes = to_channels(batch, task.channels, task.config.data.volume_scaling)
-    here = augment_channels(volumes.cpu(), task.config, names, 1)
-    there = augment_channels(volumes, task.config, names, 1).cpu()
+    changes = draw_changes(task.config, names, 1)
+    here, there = augment_channels(volumes.cpu(), changes), augment_channels(volumes, changes).cpu()
     likeness = float(np.corrcoef(here.numpy().ravel(), there.numpy().ravel())[0, 1])
     return {
         "ok": likeness >= LEAST_LIKENESS,

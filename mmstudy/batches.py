@@ -11,11 +11,12 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from mmbase.names import CONNECTIVITY, METADATA, SPLITS
+from mmdata.augment.apply import BatchChanges
 from mmdata.errors import StudyError
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.store.schema import StudyLayout
 from mmtrain.config.run import RunConfig
-from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.augmentation import augment_channels, draw_ahead, draw_changes
 from mmtrain.data.cohort import Cohort, parse_cohort
 from mmtrain.data.order import choose_copies, divide, epoch_batches
 from mmtrain.data.portions import request_samples
@@ -66,8 +67,18 @@ class Batches:
             prefetch_bytes=self.config.execution.prefetch_bytes,
             pin_memory=self.device.type == "cuda",
         )
-        for batch in transfer_batches(batches, self.device):
-            yield self._as_tensors(batch, epoch)
+        batches = transfer_batches(batches, self.device)
+        if self.split == "train" and self.config.augments_on_device:
+
+            def draw(request: BatchRequest) -> BatchChanges:
+                return draw_changes(self.config, self._sample_ids(request), epoch)
+
+            batches = draw_ahead(batches, requests, draw, self.device)
+        for batch in batches:
+            yield self._as_tensors(batch)
+
+    def _sample_ids(self, request: BatchRequest) -> list[str]:
+        return [self.cohort.sample_ids[position] for position in request.positions]
 
     def _positions(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the positions of each batch, over all ranks."""
@@ -95,15 +106,15 @@ class Batches:
         shares = [divide(batch, 1, size)[0][rank] for batch in batches]
         return [request_samples(self.cohort, share, None if copies is None else copies[share]) for share in shares]
 
-    def _as_tensors(self, batch: StoredBatch, epoch: int) -> Batch:
+    def _as_tensors(self, batch: StoredBatch) -> Batch:
         data, positions = self.config.data, batch.request.positions
-        sample_ids = [self.cohort.sample_ids[position] for position in positions]
+        sample_ids = self._sample_ids(batch.request)
         tensors: Batch = {}
         if data.volume_inputs:
             memory = allocate_channels(len(positions), data.side, len(data.volume_inputs), self.device)
             volumes = to_channels(batch, memory, data.volume_scaling)
-            if self.split == "train" and self.config.augments_on_device:
-                volumes = augment_channels(volumes, self.config, sample_ids, epoch)
+            if batch.changes is not None:
+                volumes = augment_channels(volumes, batch.changes)
             tensors["volumes"] = volumes
         if CONNECTIVITY in data.inputs:
             tensors["connectivity"] = batch.stored[CONNECTIVITY].to(self.device, torch.float32, copy=True)

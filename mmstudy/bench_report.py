@@ -17,7 +17,7 @@ WHAT_STAGES_DO: dict[StageName, str] = {
     "transfer": "copy to the GPU and make floats",
     "convert": "make floats",
     "recipes": "draw how to change samples",
-    "augment": "draw and change samples on the device",
+    "augment": "change samples on the device",
     "step": "forward, backward, optimiser; data on the device",
     "convolutions": "the network's convolutions alone, forward and backward",
 }

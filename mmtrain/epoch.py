@@ -47,7 +47,7 @@ def train_epoch(run: Run, portions: Sequence[Portion], observer: TrainingObserve
     losses = torch.tensor(before, dtype=torch.float64, device=task.device)
     started, clock, watch = time.perf_counter(), WaitClock(task.device), LossWatch(task.device)
     left = portions_left(part, portions, config.accumulate)
-    batches = clock.watch(stream_task(task, [portion.request for portion in left]))
+    batches = clock.watch(stream_task(task, [portion.request for portion in left], epoch))
     for portion, batch in zip(left, batches, strict=True):
         if portion.begins_step:
             torch.manual_seed(derive_seed(config.seed, "step", epoch, part.steps))
@@ -104,7 +104,8 @@ def calibrate(run: Run, portions: Sequence[Portion]) -> None:
         requests.append(portion.request)
         num_samples += portion.part_size
     if requests:
-        recalibrate_batch_norm(network, stream_task(task, requests), lambda batch: forward(task, network, batch, epoch))
+        batches = stream_task(task, requests, epoch)
+        recalibrate_batch_norm(network, batches, lambda batch: forward(task, network, batch, epoch))
     if not task.config.optimisation.sync_batch_norm:
         average_moments(network, task.ranks)
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmbase.names import CONNECTIVITY, METADATA
+from mmdata.augment.apply import BatchChanges
 from mmdata.store.location import parse_location
 from mmdata.store.schema import StudyLayout
 from mmtrain.config.run import RunConfig
-from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.augmentation import augment_channels, draw_ahead, draw_changes
 from mmtrain.data.cohort import Cohort
 from mmtrain.data.portions import Portion, epoch_portions, require_portions
 from mmtrain.data.presence import draw_given
@@ -197,8 +198,14 @@ def training_portions(task: Task, epoch: int) -> list[Portion]:
     )
 
 
-def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatch]:
-    """Read batches ahead, in their order, and bring them to the device; each is a sign of life of this rank."""
+def stream_task(task: Task, requests: list[BatchRequest], epoch: int | None = None) -> Iterator[StoredBatch]:
+    """Read batches ahead, in their order, and bring them to the device; each is a sign of life of this rank.
+
+    Parameters
+    ----------
+    epoch
+        In which the batches are trained on: what changes them on the device is drawn ahead too.
+    """
     batches = stream_batches(
         task.stores if task.trunk is None else task.stores.only([CONNECTIVITY]),
         requests,
@@ -211,6 +218,8 @@ def stream_task(task: Task, requests: list[BatchRequest]) -> Iterator[StoredBatc
     batches = transfer_batches(batches, task.device)
     if task.rows is not None and task.rows.device == task.device:
         batches = complete_batches(batches, task.rows)
+    if epoch is not None and _augments(task):
+        batches = draw_ahead(batches, requests, lambda request: _changes_of(task, request, epoch), task.device)
     for batch in batches:
         task.ranks.heartbeat.beat()
         yield batch
@@ -244,16 +253,27 @@ def network_inputs(task: Task, batch: StoredBatch, epoch: int | None = None) -> 
         embeddings = torch.from_numpy(task.trunk.embeddings_ND[batch.request.positions]).to(task.device, dtype)
     elif config.data.volume_inputs:
         volumes = to_channels(batch, task.channels, config.data.volume_scaling)
-    names = [task.cohort.sample_ids[position] for position in batch.request.positions]
-    if volumes is not None and epoch is not None and config.augments_on_device:
-        volumes = augment_channels(volumes, config, names, epoch)
+    if volumes is not None and epoch is not None and _augments(task):
+        volumes = augment_channels(volumes, batch.changes or _changes_of(task, batch.request, epoch))
     edges = batch.stored[CONNECTIVITY].to(task.device, dtype) if CONNECTIVITY in config.data.inputs else None
     features = None
     if METADATA in config.data.inputs:
         features = torch.from_numpy(task.features_NF[batch.request.positions]).to(task.device, dtype)
-    given = None if epoch is None else _draw_given(task, names, epoch)
+    given = None if epoch is None else _draw_given(task, _names(task, batch.request), epoch)
     inputs = NetworkInputs(None if volumes is None else volumes.to(dtype), edges, features, given, embeddings)
     return _labels_as_inputs(task, batch, inputs) if config.data.diagnostic else inputs
+
+
+def _augments(task: Task) -> bool:
+    return task.trunk is None and task.config.augments_on_device
+
+
+def _changes_of(task: Task, request: BatchRequest, epoch: int) -> BatchChanges:
+    return draw_changes(task.config, _names(task, request), epoch)
+
+
+def _names(task: Task, request: BatchRequest) -> list[str]:
+    return [task.cohort.sample_ids[position] for position in request.positions]
 
 
 def _draw_given(task: Task, sample_ids: Sequence[str], epoch: int) -> torch.Tensor | None:

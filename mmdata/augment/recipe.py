@@ -5,14 +5,14 @@ draws from a generator of its own, so one kind's settings change nothing of anot
 recipe means the same at every resolution level.
 """
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.augment.parameters import AugmentSettings
+from mmdata.augment.parameters import GEOMETRY_KINDS, AugmentSettings
+from mmdata.augment.streams import generators
 
 DRAWING_VERSION = 1
 """Goes up whenever the same settings and seed would give another recipe, or a recipe another copy."""
@@ -26,6 +26,10 @@ GHOST_INTERVALS = (2, 6)
 MOTION_TIMES = ((0.2, 0.4), (0.6, 0.8))
 """When the head comes to lie still, and when it moves again. In between, around the centre of k-space, nobody moves:
 the centre decides where the brain is seen."""
+_NO_DISPLACEMENT = np.empty((3, 0, 0, 0))
+_BIAS_ORDERS = np.indices([BIAS_ORDER + 1] * 3).sum(axis=0)
+_BIAS_SHAPES = (_BIAS_ORDERS > 0) & (_BIAS_ORDERS <= BIAS_ORDER)
+"""Which coefficients of the bias field are drawn: a constant would only make the whole brighter."""
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +42,7 @@ class Geometry:
     """Acts on positions relative to the grid's centre."""
     shift_mm: Floats = field(default_factory=lambda: np.zeros(3))
     """Shape (3,)."""
-    displacement_mm: Floats = field(default_factory=lambda: np.empty((3, 0, 0, 0)))
+    displacement_mm: Floats = field(default_factory=lambda: _NO_DISPLACEMENT)
     """Cubic B-spline coefficients, shape (3, n, n, n); empty where there is none."""
     inflation: float = 0.0
     """Share by which positions near the centre move towards it, so that the brain swells; below 0 it shrinks."""
@@ -95,66 +99,91 @@ class Intensity:
     slice_axis: int = 0
 
 
+def draw_geometries(settings: AugmentSettings, seed: int, sample_ids: Sequence[str], copy: int) -> list[Geometry]:
+    """Draw the geometry that all modalities of a sample share in one copy, for each of some samples."""
+    num = len(sample_ids)
+    limits = {
+        "rotation": (settings.rotation_degrees, (3,)),
+        "shear": (settings.shear_degrees, (3,)),
+        "scale": (settings.scale, (3,)),
+        "translation": (settings.translation_mm, (3,)),
+        "crop": (settings.crop, ()),
+        "inflation": (settings.inflation, ()),
+    }
+    drawn = {kind: np.zeros((num, *shape)) for kind, (_, shape) in limits.items()}
+    displacements = [_NO_DISPLACEMENT] * num
+    for index, kind, rng in _happening(settings, GEOMETRY_KINDS, [f"{seed}/{name}/{copy}" for name in sample_ids]):
+        if kind == "elastic":
+            displacements[index] = rng.uniform(-settings.elastic_mm, settings.elastic_mm, (3, *[CONTROL_POINTS] * 3))
+        else:
+            limit, shape = limits[kind]
+            drawn[kind][index] = rng.uniform(-limit, limit, shape)
+    shear_B33 = np.tile(np.eye(3), (num, 1, 1))
+    shear_B33[:, *np.triu_indices(3, 1)] = np.tan(np.deg2rad(drawn["shear"]))
+    sizes_B3 = (1.0 + drawn["scale"]) * (1.0 - np.abs(drawn["crop"]))[:, None]
+    linear_B33 = rotation_33(drawn["rotation"]) @ shear_B33 * sizes_B3[:, None]
+    return [
+        Geometry(*parts)
+        for parts in zip(linear_B33, drawn["translation"], displacements, drawn["inflation"].tolist(), strict=True)
+    ]
+
+
 def draw_geometry(settings: AugmentSettings, seed: int, sample_id: str, copy: int) -> Geometry:
-    """Draw the geometry that all modalities of a sample share in one copy."""
+    """Draw the geometry of one sample; see `draw_geometries`."""
+    return draw_geometries(settings, seed, [sample_id], copy)[0]
 
-    def drawn(kind: str, limit: float, *shape: int) -> Floats | None:
-        rng = _happens(settings, kind, seed, sample_id, copy)
-        return None if rng is None else rng.uniform(-limit, limit, shape)
 
-    shears = drawn("shear", settings.shear_degrees, 3)
-    shift_mm = drawn("translation", settings.translation_mm, 3)
-    elastic_mm = drawn("elastic", settings.elastic_mm, 3, *[CONTROL_POINTS] * 3)
-    inflation = drawn("inflation", settings.inflation)
-    crop = drawn("crop", settings.crop)
-    scales = 1.0 + _or_zero(drawn("scale", settings.scale, 3), 3)
-    shear_33 = np.eye(3)
-    shear_33[np.triu_indices(3, 1)] = np.tan(np.deg2rad(_or_zero(shears, 3)))
-    kept = 1.0 - (0.0 if crop is None else abs(float(crop)))
-    rotation = _or_zero(drawn("rotation", settings.rotation_degrees, 3), 3)
-    return Geometry(
-        linear_33=rotation_33(rotation) @ shear_33 @ np.diag(scales * kept),
-        shift_mm=_or_zero(shift_mm, 3),
-        displacement_mm=np.empty((3, 0, 0, 0)) if elastic_mm is None else elastic_mm,
-        inflation=0.0 if inflation is None else float(inflation),
-    )
+def draw_intensities(
+    settings: AugmentSettings, seed: int, sample_ids: Sequence[str], copy: int, modalities: Sequence[str]
+) -> list[list[Intensity]]:
+    """Draw the intensity changes of one copy, for each of some samples and each of its modalities."""
+    keys = [f"{seed}/{name}/{copy}/{modality}" for name in sample_ids for modality in modalities]
+    drawn: list[dict[str, object]] = [{} for _ in keys]
+    for index, kind, rng in _happening(settings, tuple(_INTENSITY_DRAWS), keys):
+        drawn[index] |= _INTENSITY_DRAWS[kind](rng, settings)
+    recipes = [Intensity(**values) for values in drawn]  # type: ignore[arg-type]
+    return [recipes[start : start + len(modalities)] for start in range(0, len(recipes), len(modalities))]
 
 
 def draw_intensity(settings: AugmentSettings, seed: int, sample_id: str, copy: int, modality: str) -> Intensity:
-    """Draw the intensity changes of one modality in one copy."""
-    drawn: dict[str, object] = {}
-    for kind, draw in _INTENSITY_DRAWS.items():
-        rng = _happens(settings, kind, seed, sample_id, copy, modality)
-        if rng is not None:
-            drawn |= draw(rng, settings)
-    return Intensity(**drawn)  # type: ignore[arg-type]
+    """Draw the intensity changes of one modality of one sample; see `draw_intensities`."""
+    return draw_intensities(settings, seed, [sample_id], copy, [modality])[0][0]
 
 
 def rotation_33(degrees: Floats) -> Floats:
-    """Return the rotation about x, then y, then z."""
+    """Return the rotation about x, then y, then z.
+
+    Parameters
+    ----------
+    degrees
+        Shape (..., 3).
+
+    Returns
+    -------
+    rotation
+        Shape (..., 3, 3).
+    """
+    angles = np.deg2rad(degrees)
+    cosines, sines = np.cos(angles), np.sin(angles)
     rotation = np.eye(3)
-    for axis, angle in enumerate(np.deg2rad(degrees)):
+    for axis in range(3):
         i, j = [other for other in range(3) if other != axis]
-        about_axis_33 = np.eye(3)
-        about_axis_33[i, i] = about_axis_33[j, j] = np.cos(angle)
-        about_axis_33[i, j], about_axis_33[j, i] = -np.sin(angle), np.sin(angle)
-        rotation = about_axis_33 @ rotation
+        about_axis = np.tile(np.eye(3), (*angles.shape[:-1], 1, 1))
+        about_axis[..., i, i] = about_axis[..., j, j] = cosines[..., axis]
+        about_axis[..., i, j], about_axis[..., j, i] = -sines[..., axis], sines[..., axis]
+        rotation = about_axis @ rotation
     return rotation
 
 
-def _happens(settings: AugmentSettings, kind: str, *key: object) -> np.random.Generator | None:
-    """Return the generator of a kind that happens in this copy."""
-    chance = settings.chance_of(kind)
-    if not chance:
-        return None
-    digest = hashlib.blake2b("/".join(map(str, (kind, *key))).encode(), digest_size=24).digest()
-    if int.from_bytes(digest[:8], "little") >= chance * 2**64:  # decided first: generators take most of a draw's time
-        return None
-    return np.random.default_rng(int.from_bytes(digest[8:], "little"))
-
-
-def _or_zero(values: Floats | None, size: int) -> Floats:
-    return np.zeros(size) if values is None else values
+def _happening(
+    settings: AugmentSettings, kinds: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[int, str, np.random.Generator]]:
+    """Yield the index of a key, a kind that happens to it, and the generator of both."""
+    chances = {kind: chance for kind in kinds if (chance := settings.chance_of(kind))}
+    both = [(index, kind) for kind in chances for index in range(len(keys))]
+    named = [f"{kind}/{key}" for kind in chances for key in keys]
+    for number, rng in generators(named, [chance for chance in chances.values() for _ in keys]):
+        yield *both[number], rng
 
 
 def _draw_curve(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:
@@ -164,10 +193,8 @@ def _draw_curve(rng: np.random.Generator, settings: AugmentSettings) -> dict[str
 
 
 def _draw_bias(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:
-    orders = np.indices([BIAS_ORDER + 1] * 3).sum(axis=0)
-    coefficients = rng.uniform(-settings.bias_field, settings.bias_field, orders.shape)
-    shapes = (orders > 0) & (orders <= BIAS_ORDER)  # a constant would only make the whole brighter
-    return {"bias_coefficients": np.where(shapes, coefficients, 0.0)}
+    coefficients = rng.uniform(-settings.bias_field, settings.bias_field, _BIAS_SHAPES.shape)
+    return {"bias_coefficients": np.where(_BIAS_SHAPES, coefficients, 0.0)}
 
 
 def _draw_noise(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:
@@ -194,10 +221,7 @@ def _draw_ghosting(rng: np.random.Generator, settings: AugmentSettings) -> dict[
 def _draw_motion(rng: np.random.Generator, settings: AugmentSettings) -> dict[str, object]:
     degrees = rng.uniform(-settings.motion_degrees, settings.motion_degrees, (2, 3))
     shifts_mm = rng.uniform(-settings.motion_mm, settings.motion_mm, (2, 3))
-    first, second = (
-        Geometry(linear_33=rotation_33(angles), shift_mm=shift_mm)
-        for angles, shift_mm in zip(degrees, shifts_mm, strict=True)
-    )
+    first, second = map(Geometry, rotation_33(degrees), shifts_mm)
     still, moves = (float(rng.uniform(*times)) for times in MOTION_TIMES)
     return {"motion": Motion((first, second), (still, moves), int(rng.integers(3)))}
 

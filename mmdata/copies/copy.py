@@ -1,41 +1,59 @@
-"""One copy of one sample, in the numbers of the store: as it is made, and made again from what its array says."""
+"""Copies of samples, in the numbers of the store: as they are made, and made again from what their array says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmdata.augment.apply import move_batch
-from mmdata.augment.intensity import change_intensity
+from mmdata.augment.apply import change_intensity, move_batch
 from mmdata.augment.parameters import AugmentSettings
-from mmdata.augment.recipe import DRAWING_VERSION, draw_geometry, draw_intensity
+from mmdata.augment.recipe import DRAWING_VERSION, draw_geometries, draw_intensities
 from mmdata.copies.threads import one_torch_thread
 from mmdata.errors import StoreError
 from mmdata.volume.preprocess import as_fractions, quantise
 
+_ROWS_ON_GPU = 16
 
-def make_copy(
-    stored: Mapping[str, NDArray[Any]],
+
+def rows_at_once(device: str) -> int:
+    """Return of how many samples copies are made together.
+
+    One on a processor, whose matrix products may round differently in batches of other sizes. A GPU, whose numbers
+    are not promised to the last digit, would have too little to do.
+    """
+    return 1 if device == "cpu" else _ROWS_ON_GPU
+
+
+def make_copies(
+    stored: Sequence[Mapping[str, NDArray[Any]]],
     settings: AugmentSettings,
     seed: int,
-    sample_id: str,
+    sample_ids: Sequence[str],
     copy: int,
     extent_mm: float,
     device: str = "cpu",
-) -> dict[str, NDArray[Any]]:
-    """Return one copy of a sample's stored volumes, by modality, in their number type.
+) -> list[dict[str, NDArray[Any]]]:
+    """Return one copy of the stored volumes of each of some samples, by modality, in their number type.
 
     Contrast is changed one modality at a time, so that a volume's bytes do not depend on which others there are.
     """
-    volumes = torch.from_numpy(np.stack([as_fractions(volume_XYZ) for volume_XYZ in stored.values()]))[None].to(device)
-    moved = move_batch(volumes, [draw_geometry(settings, seed, sample_id, copy)], extent_mm)[0]
-    copies = {}
-    for moved_XYZ, (modality, volume_XYZ) in zip(moved, stored.items(), strict=True):
-        recipe = draw_intensity(settings, seed, sample_id, copy, modality)
-        changed = change_intensity(moved_XYZ[None], [recipe], extent_mm)[0]
-        copies[modality] = quantise(changed.cpu().numpy(), str(volume_XYZ.dtype))
+    modalities = list(dict.fromkeys(modality for volumes in stored for modality in volumes))
+    shape = next(iter(stored[0].values())).shape
+    volumes_BCXYZ = torch.zeros((len(stored), len(modalities), *shape))
+    for of_sample, volumes in zip(volumes_BCXYZ, stored, strict=True):
+        for channel, modality in enumerate(modalities):
+            if modality in volumes:
+                of_sample[channel] = torch.from_numpy(as_fractions(volumes[modality]))
+    geometries = draw_geometries(settings, seed, sample_ids, copy)
+    moved_BCXYZ = move_batch(volumes_BCXYZ.to(device), geometries, extent_mm)
+    recipes = draw_intensities(settings, seed, sample_ids, copy, modalities)
+    copies: list[dict[str, NDArray[Any]]] = [{} for _ in stored]
+    for channel, modality in enumerate(modalities):
+        having = [index for index, volumes in enumerate(stored) if modality in volumes]
+        changed = change_intensity(moved_BCXYZ[having, channel], [recipes[i][channel] for i in having], extent_mm)
+        for index, copy_XYZ in zip(having, changed.cpu().numpy(), strict=True):
+            copies[index][modality] = quantise(copy_XYZ, str(stored[index][modality].dtype))
     return copies
 
 
@@ -66,4 +84,5 @@ def replay_copy(attributes: Mapping[str, Any], volume_XYZ: NDArray[Any], sample_
         raise StoreError(f"The copies were drawn by version {version} of the drawing; this mm has {DRAWING_VERSION}.")
     modality = attributes["modality"]
     with one_torch_thread():
-        return make_copy({modality: volume_XYZ}, AugmentSettings(**drawn), seed, sample_id, copy, extent_mm)[modality]
+        settings = AugmentSettings(**drawn)
+        return make_copies([{modality: volume_XYZ}], settings, seed, [sample_id], copy, extent_mm)[0][modality]

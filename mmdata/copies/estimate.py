@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.copies.copy import make_copy
+from mmdata.copies.copy import make_copies, rows_at_once
 from mmdata.copies.precompute import CopyPlan, CopyTask
 from mmdata.copies.threads import one_torch_thread
 from mmdata.execution.allocator import keep_freed_memory
@@ -61,13 +61,18 @@ def _seconds_per_volume(plan: CopyPlan, task: CopyTask) -> float:
         started = time.perf_counter()
         copies = [_copies_of(task, row, stored, copy) for copy in _COPIES]
         for modality in stored:
-            _write(plan, task, np.stack([of_copy[modality] for of_copy in copies]))
+            _write(plan, task, np.stack([of_sample[modality] for of_copy in copies for of_sample in of_copy]))
         made_seconds = time.perf_counter() - started
-    return (read_seconds + made_seconds / len(_COPIES)) / len(stored)
+    num_made = len(_COPIES) * rows_at_once(task.device)
+    return (read_seconds + made_seconds / num_made) / len(stored)
 
 
-def _copies_of(task: CopyTask, row: int, stored: Mapping[str, NDArray[Any]], copy: int) -> dict[str, NDArray[Any]]:
-    return make_copy(stored, task.settings, task.seed, task.sample_ids[row], copy, task.extent_mm, task.device)
+def _copies_of(
+    task: CopyTask, row: int, stored: Mapping[str, NDArray[Any]], copy: int
+) -> list[dict[str, NDArray[Any]]]:
+    """Make a copy as often as a task makes copies together, each with its own changes."""
+    names = [f"{task.sample_ids[row]}/{number}" for number in range(rows_at_once(task.device))]
+    return make_copies([stored] * len(names), task.settings, task.seed, names, copy, task.extent_mm, task.device)
 
 
 def _write(plan: CopyPlan, task: CopyTask, copies: NDArray[Any]) -> None:

@@ -1,8 +1,8 @@
 """Precompute augmented copies: training samples × copies × sides to shards, resumable and the same every time.
 
 A task makes one copy of the training rows of one shard, at one side, for every modality together: they share each
-sample's geometry, so one pass over its sampling grid serves all. Samples are made one by one, so that a copy's bytes
-depend on nothing but its own volume and recipe.
+sample's geometry, so one pass over its sampling grid serves all. On a processor samples are made one by one, so that a
+copy's bytes depend on nothing but its own volume and recipe; on a GPU some at once.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from itertools import product
 import torch
 
 from mmdata.augment.parameters import AugmentSettings
-from mmdata.copies.copy import make_copy
+from mmdata.copies.copy import make_copies, rows_at_once
 from mmdata.copies.stored import believed_copies
 from mmdata.errors import StudyError
 from mmdata.execution.allocator import keep_freed_memory
@@ -115,7 +115,8 @@ def plan_copies(
     row_bytes = {spec.shape[-1]: spec.row_bytes for spec in arrays}
     shard_bytes = max(row_bytes.values()) * study.config.volumes.rows_per_shard
     held_shards = 2 * len(training_rows) + 2  # volumes and copies of each modality; one is read or written
-    working_bytes = (_WORKING_VOLUMES + 2 * len(training_rows)) * 4 * max(sides) ** 3
+    working_volumes = _WORKING_VOLUMES + 2 * len(training_rows) * rows_at_once(device)
+    working_bytes = working_volumes * 4 * max(sides) ** 3
     projection = Projection(
         workers=max(1, min(workers, len(tasks))),
         worker_bytes=BASE_WORKER_BYTES + held_shards * shard_bytes + working_bytes,
@@ -162,18 +163,24 @@ def store_copy(task: CopyTask) -> list[CopyReceipt]:
     originals = {
         modality: array.read_shard(task.start, kept=task.rows[modality]) for modality, array in sources.items()
     }
-    for row in sorted({row for rows in task.rows.values() for row in rows}):
-        copies = make_copy(
-            {modality: originals[modality][row - task.start] for modality, rows in task.rows.items() if row in rows},
+    rows = sorted({row for rows in task.rows.values() for row in rows})
+    at_once = rows_at_once(task.device)
+    for together in (rows[start : start + at_once] for start in range(0, len(rows), at_once)):
+        copies = make_copies(
+            [
+                {name: originals[name][row - task.start] for name in task.rows if row in task.rows[name]}
+                for row in together
+            ],
             task.settings,
             task.seed,
-            task.sample_ids[row],
+            [task.sample_ids[row] for row in together],
             task.copy,
             task.extent_mm,
             task.device,
         )
-        for modality, copy_XYZ in copies.items():
-            buffers[modality][row - task.start] = copy_XYZ
+        for row, of_sample in zip(together, copies, strict=True):
+            for modality, copy_XYZ in of_sample.items():
+                buffers[modality][row - task.start] = copy_XYZ
     for modality, array in targets.items():
         array.write_shard(task.start, buffers[modality], copy=index)
     return [

@@ -83,7 +83,9 @@ def _warm_up(task: Task, learner: Learner) -> None:
     taken: Counter[int] = Counter()
     starts_anew = task.device.type == "cuda" or task.config.optimisation.compile
     portions = training_portions(task, EPOCH)
-    for portion, batch in zip(portions, stream_task(task, [portion.request for portion in portions]), strict=True):
+    for portion, batch in zip(
+        portions, stream_task(task, [portion.request for portion in portions], EPOCH), strict=True
+    ):
         size = len(portion.request.rows)
         if starts_anew and taken[size] < num_warm_ups(task.device):
             take_step(task, learner, portion, batch, EPOCH)
@@ -93,7 +95,7 @@ def _warm_up(task: Task, learner: Learner) -> None:
 def _take_steps(task: Task, learner: Learner, clock: WaitClock) -> Iterator[int]:
     """Take steps as the trainer does; yield the number of samples of each."""
     portions, samples = laps(task), 0
-    batches = stream_task(task, [portion.request for portion in portions])
+    batches = stream_task(task, [portion.request for portion in portions], EPOCH)
     for portion, batch in zip(portions, clock.watch(batches), strict=False):
         take_step(task, learner, portion, batch, EPOCH)
         samples += len(portion.request.rows)

@@ -9,23 +9,25 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from mmdata.augment.recipe import draw_geometry, draw_intensity
 from mmtrain.bench.batches import EPOCH, first_batch, hold, in_mode, read_batches
 from mmtrain.bench.convolutions import find_convolutions, measure_convolutions
 from mmtrain.bench.disk import Cache, Chunk, DiskReading, locate_chunks, read_chunks
 from mmtrain.bench.throughput import repeat
-from mmtrain.data.augmentation import augment_channels
+from mmtrain.data.augmentation import augment_channels, draw_changes
 from mmtrain.data.portions import Portion
 from mmtrain.data.stream import StoredBatch, to_channels
 from mmtrain.learner import build_learner, take_step
 from mmtrain.task import Task, training_portions
 
 StageName = Literal["disk", "decode", "transfer", "convert", "recipes", "augment", "step", "convolutions"]
+_EPOCHS_DRAWN = 8
+"""So many different recipes of each sample are applied, in turns: how much is drawn differs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,26 +153,24 @@ def _convert(name: StageName, task: Task, held: Sequence[StoredBatch], seconds: 
 
 
 def _recipes(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
-    names, settings = _names(task, held[0]), task.config.augmentation.augmentation
+    names = _names(task, held[0])
 
     def draw() -> int:
-        for name in names:
-            draw_geometry(settings, task.config.optimisation.seed, name, EPOCH)
-            for modality in task.config.data.volume_inputs:
-                draw_intensity(settings, task.config.optimisation.seed, name, EPOCH, modality)
+        draw_changes(task.config, names, EPOCH)
         return len(names)
 
     return Stage(name="recipes", samples_per_second=repeat(draw, seconds, torch.device("cpu")).samples_per_second)
 
 
 def _augment(task: Task, held: Sequence[StoredBatch], seconds: float) -> Stage:
-    """Measure augmentation on the device with the drawing of its recipes, which differ every time."""
+    """Measure what changes samples on the device, by recipes that are drawn before, as a thread does in training."""
     names = _names(task, held[0])
     volumes = to_channels(held[0], task.channels, task.config.data.volume_scaling)
-    epochs = iter(range(EPOCH, sys.maxsize))
+    drawn = [draw_changes(task.config, names, epoch) for epoch in range(EPOCH, EPOCH + _EPOCHS_DRAWN)]
+    changes = cycle([each.pinned() for each in drawn] if task.device.type == "cuda" else drawn)
 
     def augment() -> int:
-        return len(augment_channels(volumes, task.config, names, next(epochs)))
+        return len(augment_channels(volumes, next(changes)))
 
     return Stage(name="augment", samples_per_second=repeat(augment, seconds, task.device).samples_per_second)
 

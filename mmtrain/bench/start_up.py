@@ -60,7 +60,7 @@ def _take_first_step(task: Task) -> None:
     learner = build_learner(task)
     learner.network.train()
     portions = first_batch(task)
-    batches = stream_task(task, [portion.request for portion in portions])
+    batches = stream_task(task, [portion.request for portion in portions], EPOCH)
     for portion, batch in zip(portions, batches, strict=True):
         take_step(task, learner, portion, batch, EPOCH)
     wait_for(task.device)

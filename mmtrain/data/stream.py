@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbase.names import CONNECTIVITY, VOLUME_MODALITIES
+from mmdata.augment.apply import BatchChanges
 from mmdata.errors import StoreError
 from mmdata.store.array import StoredArray, open_array, wait_for_reads
 from mmdata.store.description import array_exists
@@ -50,6 +51,8 @@ class StoredBatch:
     """Modality to (B, side, side, side) or, for connectivity, (B, num_edges)."""
     lookups: Lookups = field(default_factory=dict)
     """Where rows are kept in memory, until `complete_batches` has put them in."""
+    changes: BatchChanges | None = None
+    """What changes the volumes on the device, where it was drawn ahead."""
 
     def was_read(self, modality: str) -> bool:
         """Return whether any of the rows in `stored` came from the stores, and not all are still to be put in."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, center_of_mass
 
 from mmdata.augment.apply import move_batch
-from mmdata.augment.geometry import resample, sampling_grids
+from mmdata.augment.geometry import control_points, resample, sampling_grids
 from mmdata.augment.parameters import AugmentSettings
 from mmdata.augment.recipe import Geometry, draw_geometry
 
@@ -25,7 +25,7 @@ def shift_by(*shift_mm: float) -> Geometry:
 
 
 def grid(geometry: Geometry, side: int, extent_mm: float = EXTENT_MM) -> torch.Tensor:
-    return sampling_grids([geometry], side, extent_mm)[0]
+    return sampling_grids(control_points([geometry], extent_mm), side)[0]
 
 
 def moved(volume: torch.Tensor, geometry: Geometry) -> torch.Tensor:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest, rice
 
-from mmdata.augment.geometry import resample, sampling_grids
-from mmdata.augment.intensity import change_intensity, thickening_matrix
-from mmdata.augment.kspace import change_spectrum
+from mmdata.augment.apply import change_intensity
+from mmdata.augment.geometry import control_points, resample, sampling_grids
+from mmdata.augment.intensity import thickening_matrix
+from mmdata.augment.kspace import plan_spectra
 from mmdata.augment.parameters import KINDS, AugmentSettings
 from mmdata.augment.recipe import Geometry, Intensity, Motion, draw_intensity, rotation_33
 
@@ -29,7 +30,9 @@ def changed(volume: torch.Tensor, **recipe: Any) -> torch.Tensor:
 
 
 def respectrum(volume: NDArray[np.float32], **recipe: Any) -> NDArray[np.float32]:
-    return change_spectrum(torch.from_numpy(volume)[None], [Intensity(**recipe)], EXTENT_MM)[0].numpy()
+    spectra = plan_spectra([Intensity(**recipe)], volume.shape[-1], EXTENT_MM)
+    assert spectra is not None and spectra.index is None
+    return spectra.apply(torch.from_numpy(volume)[None])[0].numpy()
 
 
 def random_volume(side: int = SIDE, seed: int = 1) -> torch.Tensor:
@@ -165,7 +168,9 @@ def test_motion_takes_each_line_from_the_pose_at_its_time(axis: int) -> None:
     )
     volume = brain()
     result = respectrum(volume.numpy(), motion=Motion((poses[0], poses[1]), (0.3, 0.7), axis))
-    before, after = resample(volume.expand(2, 1, -1, -1, -1), sampling_grids(poses, SIDE, EXTENT_MM))[:, 0].numpy()
+    before, after = resample(volume.expand(2, 1, -1, -1, -1), sampling_grids(control_points(poses, EXTENT_MM), SIDE))[
+        :, 0
+    ].numpy()
     lines = np.moveaxis(np.fft.fftshift(np.fft.fftn(volume.numpy())), axis, 0)
     for moved, when in ((before, slice(0, 5)), (after, slice(11, SIDE))):  # lines from the most negative frequency
         lines[when] = np.moveaxis(np.fft.fftshift(np.fft.fftn(moved)), axis, 0)[when]

@@ -297,6 +297,22 @@ def test_a_modality_that_comes_later_gets_the_copies_of_one_go(tmp_path: Path) -
     assert augmented_files(later) == augmented_files(at_once)
 
 
+def test_samples_that_a_gpu_makes_at_once_are_those_of_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_by_one, at_once = small_study(tmp_path / "one"), small_study(tmp_path / "once")
+    make_copies(one_by_one, 2)
+    monkeypatch.setattr("mmdata.copies.precompute.rows_at_once", lambda device: 2)
+    make_copies(at_once, 2)
+    for modality, rows in ROWS.items():
+        indices = [(copy, row) for copy in (0, 1) for row in rows]
+        first, second = (
+            open_array(study.layout.augmented_array(modality, 16)).read_rows(indices).astype(int)
+            for study in (one_by_one, at_once)
+        )
+        np.testing.assert_allclose(first, second, atol=1)  # of 65535
+
+
 def test_the_time_is_estimated_without_storing_anything(tmp_path: Path) -> None:
     study = small_study(tmp_path / "s")
     plan = small_plan(study)
