@@ -33,11 +33,13 @@ def ridge(features: np.ndarray, labels: np.ndarray, penalty: float) -> np.ndarra
 class Folds:
     """Ridge regressions of the folds of a simulated study; the first is attacked."""
 
-    def __init__(self, *, people: int, features: int, penalty: float, seed: int, is_binary: bool = False) -> None:
+    def __init__(
+        self, *, people: int, features: int, penalty: float, seed: int, is_binary: bool = False, noise: float = 1.0
+    ) -> None:
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(people, features))
         signal = x @ rng.normal(size=features) / np.sqrt(features)
-        self.truth = signal + rng.normal(size=people)
+        self.truth = signal + noise * rng.normal(size=people)
         if is_binary:
             self.truth = (self.truth > 0).astype(float)
         fold = rng.integers(0, FOLDS, people)
@@ -75,7 +77,7 @@ def privacy_of(*attacks: AttackFigures) -> TargetPrivacy:
 
 @pytest.mark.parametrize("is_binary", [False, True])
 def test_an_overfitted_model_is_flagged(is_binary: bool) -> None:
-    made = Folds(people=3000, features=1600, penalty=1e-3, seed=0, is_binary=is_binary)
+    made = Folds(people=3000, features=1600, penalty=1e-3, seed=0, is_binary=is_binary, noise=3.0)
     loss, ratio = made.by_loss(), made.by_likelihood()
     assert min(made.is_member.sum(), (~made.is_member).sum()) > 1000
     assert loss.auc.value > 0.7 and loss.advantage.low is not None and loss.advantage.low > 0.1
