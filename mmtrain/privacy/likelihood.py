@@ -12,10 +12,10 @@ pattern   which shadows are in, and which are out, for a person.
 
 The shadows of the paper are many models of random halves. Here they are the folds of a study, and that alone would tell
 members from others: a fold that is out for an other shares more people with the model that is attacked than one that is
-out for a member, so it gives more similar predictions, whether or not anything is remembered. (Five ridge
-regressions of 20 features on 6,000 people: AUC up to 0.7 so, and 0.50 with what follows.) So each member is matched with an other, and
-both are held against the same shadows: those that are in for both, and those that are out for both. Who finds no match
-is left out.
+out for a member, so it gives more similar predictions, whether or not anything is remembered. (Ridge regressions of 20
+features on five folds of 6,000 people: AUC up to 0.7 so, and 0.50 with what follows.) So each member is matched with an
+other, and both are held against the same shadows: those that are in for both, and those that are out for both. Who
+finds no match is left out.
 
 A mean of n shadows is itself off by a variance of σ²/n, which is added to σ².
 
