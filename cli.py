@@ -24,6 +24,7 @@ from mmcli.machine import require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
 from mmcli.predict import predict
+from mmcli.privacy import privacy
 from mmcli.report import report
 from mmcli.runs import runs
 from mmcli.selftest import selftest
@@ -35,7 +36,7 @@ from mmcli.withdrawal import withdraw
 PRIVATE_UMASK = 0o077
 COMMANDS = (
     *(init, verify, repair, qc, precompute_augs, train, runs, compare, report, page, evaluate, explain),
-    *(predict, export_model, bench, selftest),
+    *(predict, privacy, export_model, bench, selftest),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

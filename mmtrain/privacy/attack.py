@@ -10,8 +10,8 @@ true and false positive rate    share of members, and of others, who are said to
 Legend of shapes: N people, D draws.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +26,8 @@ from mmtrain.metrics.metric import Classes, Fixed, Metric, Scored, Values, Weigh
 FALSE_POSITIVE_RATES = (0.01, 0.001)
 _ROUNDING = 1e-9
 """So that 1 % of 1,000 is 10 people, whatever the last binary digit says."""
+_STEP = 1.25
+"""Ratio of a false positive rate of the curve to the one before."""
 _AUC = next(metric for metric in OF_PROBABILITIES if metric.name == "auc")
 
 
@@ -52,6 +54,8 @@ class AttackFigures:
     advantage: Figure
     true_positive_rates: dict[str, Figure | None]
     """False positive rate, e.g. ``"0.01"``, to the share of members found; None where too few others are known."""
+    curve: list[tuple[Finite, Finite]] = field(default_factory=list)
+    """False and true positive rates of some thresholds, between which are ten people of each side at least, or none."""
 
 
 def people_needed(false_positive_rate: float) -> int:
@@ -88,6 +92,7 @@ def measure_attack(score_N: Values, is_member_N: Classes, threshold: float, seed
         advantage=_figure("advantage", values, ends),
         true_positive_rates=rates
         | {_name(rate): _told_rate(_figure(_name(rate), values, ends), num_members) for rate in known},
+        curve=_told_curve(score_N, is_member_N),
     )
 
 
@@ -106,6 +111,28 @@ def _told_rate(figure: Figure, num_members: int) -> Figure:
     if figure.value >= smallest:
         return figure
     return Figure(value=smallest, low=None, high=None, is_upper_bound=True)
+
+
+def _told_curve(score_N: Values, is_member_N: Classes) -> list[tuple[float, float]]:
+    """Return the curve where it may be told, with steps that grow with the rates."""
+    from sklearn.metrics import roc_curve
+
+    false_T, true_T, _ = roc_curve(is_member_N, score_N)
+    num_false, num_true = int((~is_member_N).sum()), int(is_member_N.sum())
+    points = np.stack([np.rint(false_T * num_false), np.rint(true_T * num_true)], axis=1).astype(int).tolist()
+    whole = [num_false, num_true]
+    kept = [[0, 0]]
+    for point in points:
+        may_be_told = _is_told_step(kept[-1], point) and _is_told_step(point, whole)
+        if may_be_told and point[0] >= _STEP * kept[-1][0]:
+            kept.append(point)
+    return [(rounded(false / num_false), rounded(true / num_true)) for false, true in [*kept[1:], whole]]
+
+
+def _is_told_step(before: Sequence[int], after: Sequence[int]) -> bool:
+    """Return whether neither side has 1 to 9 people between two points, and one side has some."""
+    steps = [late - early for early, late in zip(before, after, strict=True)]
+    return any(steps) and all(step == 0 or step >= SMALLEST_COUNT for step in steps)
 
 
 def _name(rate: float) -> str:

@@ -78,7 +78,7 @@ def privacy_of(*attacks: AttackFigures) -> TargetPrivacy:
 
 @pytest.mark.parametrize("is_binary", [False, True])
 def test_an_overfitted_model_is_flagged(is_binary: bool) -> None:
-    made = Folds(people=3000, features=3000, penalty=1.0, seed=0, is_binary=is_binary, noise=3.0)
+    made = Folds(people=2600, features=2600, penalty=1.0, seed=0, is_binary=is_binary, noise=3.0)
     loss, ratio = made.by_loss(), made.by_likelihood()
     assert min(made.is_member.sum(), (~made.is_member).sum()) > 1000
     assert loss.auc.value > 0.7 and loss.advantage.low is not None and loss.advantage.low > 0.1

@@ -1,0 +1,66 @@
+"""`mm privacy`: whether a run gives away whom it was trained on."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmcli.console import report, say, show_progress
+from mmcli.options import JsonOption, study_of
+from mmtrain.config.execution import DEVICE_NAMES
+
+if TYPE_CHECKING:
+    from mmstudy.privacy.attack_run import AttackedRun
+
+
+def privacy(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of the run, as mm runs shows it.")],
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar=DEVICE_NAMES,
+            help="Where to predict training samples, of a run that did not keep that; auto: on a GPU where there is one.",
+        ),
+    ] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Attack a finished run, to see whether it gives away whom it was trained on.
+
+    What is found is of all people together. It is kept with the run, and stands in its page and its bundle.
+    """
+    from mmstudy.runs.folders import find_run_of_study
+    from mmtrain.config.execution import require_device_name
+
+    study = study_of(context)
+    require_device_name(device)
+    directory, _ = find_run_of_study(study.layout, run)  # before PyTorch is loaded, which takes seconds
+    if directory.metrics.exists() and not directory.training_predictions.exists():
+        say(f"Run {run} did not keep predictions of its training samples: they are made from its weights now.")
+    from mmstudy.privacy.attack_run import attack_run
+    from mmtrain.page.live import try_page
+
+    attacked = attack_run(study, run, device, show_progress)
+    has_page = try_page(directory, "finished", say)
+    content = {"run_id": run, "level": attacked.privacy.level, **_plain(attacked)}
+    where = [f"The page of the run has it too: {directory.report}"] if has_page else []
+    report(as_json, content, [*_lines(attacked), *where])
+
+
+def _plain(attacked: "AttackedRun") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    targets = [{**asdict(target), "level": target.level} for target in attacked.privacy.targets]
+    return {"predicted_again": attacked.was_predicted_again, "targets": targets}
+
+
+def _lines(attacked: "AttackedRun") -> list[Any]:
+    from mmbase.plain_table import plain_table
+    from mmtrain.privacy.finding import REMEDIES, verdict_of
+    from mmtrain.privacy.tables import TITLES, attack_rows
+
+    lines: list[Any] = []
+    for target in attacked.privacy.targets:
+        if target.attacks:
+            lines.append(plain_table(TITLES, attack_rows(target), whole=TITLES[:2]))
+        lines += [verdict_of(target), REMEDIES[target.level], *target.notes]
+    return lines
