@@ -19,7 +19,7 @@ def privacy(
         str,
         typer.Option(
             metavar=DEVICE_NAMES,
-            help="Where to predict training samples, of a run that did not keep that; auto: on a GPU where there is one.",
+            help="Where to predict training samples, of a run that kept none; auto: on a GPU where there is one.",
         ),
     ] = "auto",
     as_json: JsonOption = False,

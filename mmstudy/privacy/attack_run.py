@@ -26,6 +26,8 @@ NO_SHADOWS = (
     "others one run was trained on both, and another on neither. All runs of four folds or more are enough "
     "(mm train --fold K/N)."
 )
+CHANCE = 0.5
+"""AUC of an attack that knows nothing."""
 _BY_LABEL = "labels"
 _WITHOUT_CENTRE = "without-centre-"
 
@@ -124,11 +126,12 @@ def _by_likelihood(
 
 def _of_labels(people: Candidates, seed: int) -> list[str]:
     """Say where members and others differ in the label itself, so that figures tell of that too."""
-    centre = np.median(people.truth)
-    for score, what in ((people.truth, "larger or smaller"), (np.abs(people.truth - centre), "more or less extreme")):
+    extremes = np.abs(people.truth - np.median(people.truth))
+    for score, what in ((people.truth, "larger or smaller"), (extremes, "more or less extreme")):
         figures = measure_attack(score, people.is_member, np.inf, derive_seed(seed, _BY_LABEL))
-        ends = None if figures is None else (figures.auc.low, figures.auc.high)
-        if ends and ends[0] is not None and ends[1] is not None and not ends[0] <= 1 / 2 <= ends[1]:
+        if figures is None or figures.auc.low is None or figures.auc.high is None:
+            continue
+        if not figures.auc.low <= CHANCE <= figures.auc.high:
             return [
                 f"Members have {what} labels than others: the label alone tells them apart (AUC {figures.auc.value}), "
                 "so a part of each figure may be that and no memory."
