@@ -48,10 +48,11 @@ def add_run(
         }
     )
     cohort.write_parquet(run.cohort)
-    told = cohort.select("sample_id", "split", truth="target").with_columns(prediction=pl.Series(predicted))
-    told.filter(pl.col("split") == "train").write_parquet(run.training_predictions)
-    told.filter(pl.col("split") != "train").write_parquet(run.predictions)
+    predictions = cohort.select("sample_id", "split", truth="target").with_columns(prediction=pl.Series(predicted))
+    predictions.filter(pl.col("split") == "train").write_parquet(run.training_predictions)
+    predictions.filter(pl.col("split") != "train").write_parquet(run.predictions)
     sizes = {split: int((splits == split).sum()) for split in ("train", "val", "test")}
-    write_json(run.metrics, {"target": "age", "kind": "regression", "inputs": ["t1"], "n": sizes, "val": {}, "test": {}})
+    told = {"target": "age", "kind": "regression", "inputs": ["t1"]}
+    write_json(run.metrics, {**told, "n": sizes, "val": {}, "test": {}})
     run.epochs.write_text(json.dumps({"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}) + "\n")
     return run

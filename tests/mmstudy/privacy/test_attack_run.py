@@ -102,9 +102,7 @@ def test_runs_of_one_split_or_other_settings_are_no_shadows(regularised: Study, 
     assert [attack.name for attack in found.attacks] == ["loss threshold"] and found.notes == [NO_SHADOWS]
 
 
-def test_a_run_without_training_predictions_is_named_as_one_that_could_help(
-    regularised: Study, tmp_path: Path
-) -> None:
+def test_a_run_without_training_predictions_is_named_as_one_that_could_help(regularised: Study, tmp_path: Path) -> None:
     study = load_study(Path(shutil.copytree(regularised.layout.root, tmp_path / "study")))
     for number in (2, 5):
         RunDirectory(study.layout.runs / f"fold{number}").training_predictions.unlink()
