@@ -35,13 +35,13 @@ from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.ledger import receipts
 from mmdata.ledger.receipts import (
-    ExportedGroup,
-    SummaryReceipt,
     CopyReceipt,
+    ExportedGroup,
     OutputReceipt,
     RemovalReceipt,
     RunReceipt,
     ScanReceipt,
+    SummaryReceipt,
     WithdrawalReceipt,
     append_receipts,
 )

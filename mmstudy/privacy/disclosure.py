@@ -5,8 +5,8 @@ Source of rules and numbers: the default risk appetite of the program ACRO, http
 Terms
 -----
 threshold      a group is of ten people at least.
-p % rule       of a mean or sum: what all but the two largest have is 10 % of the largest at least, or the second largest
-               could work the largest out. Of amounts, so signs do not count.
+p % rule       of a mean or sum: what all but the two largest have is 10 % of the largest at least, or the second
+               largest could work the largest out. Of amounts, so signs do not count.
 nk rule        the two largest have 90 % of the sum at most.
 differencing   two groups that differ by one to nine people: whoever has both means knows that of the few.
 """
@@ -171,7 +171,7 @@ def _not_checked(summary: SummaryReceipt) -> Finding:
 def _amounts(
     cohort: Cohort, config: RunConfig, targets: Sequence[str], group: ExportedGroup, places: NDArray[np.int64]
 ) -> Iterator[tuple[str, Values]]:
-    """Yield what is told as a mean of a group: its label, and of the training split the features that the model sees."""
+    """Yield what is told as a mean of a group: its label, and in training the features that the model sees."""
     _, first = np.unique(cohort.participants[places], return_index=True)
     people = places[first]
     told: dict[str, Values] = {group.target: cohort.labels_NT[:, targets.index(group.target)]}

@@ -7,8 +7,8 @@ from mmstudy.privacy.disclosure import Finding
 MOST_SHOWN = 20
 NOTHING = "No rule speaks against what was exported so far. What was sent by other ways is not on record."
 ADVICE = (
-    "Do not pass on both of two groups that differ by so few, or pass on neither. What has left already cannot be called "
-    "back: tell whoever released it. docs/privacy.md explains each rule."
+    "Pass on one at most of two groups that differ by so few. What has left already cannot be called back: tell whoever "
+    "released it. docs/privacy.md explains each rule."
 )
 
 
