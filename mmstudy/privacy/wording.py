@@ -7,7 +7,7 @@ from mmstudy.privacy.disclosure import Finding
 MOST_SHOWN = 20
 NOTHING = "No rule speaks against what was exported so far. What was sent by other ways is not on record."
 ADVICE = (
-    "Pass on one at most of two groups that differ by so few. What has left already cannot be called back: tell whoever "
+    "Pass on one at most of two groups that differ by so few. What has left already cannot be called back: tell who "
     "released it. docs/privacy.md explains each rule."
 )
 
