@@ -72,6 +72,8 @@ def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
     summaries = read_summaries(study.layout.receipts)
     if not summaries:
         return []
+    if not study.layout.catalog.exists():
+        return [_not_checked(summary, "There is no catalogue: it is not known whose they are") for summary in summaries]
     with open_catalog(study.layout.catalog) as catalog:
         known = known_samples(catalog).values()
     numbers = {key: number for number, key in enumerate(sorted({sample.participant_key for sample in known}))}
@@ -81,7 +83,7 @@ def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
     findings: list[Finding] = []
     for summary in summaries:
         if (run := runs.get(summary.run_id)) is None:
-            findings.append(_not_checked(summary))
+            findings.append(_not_checked(summary, "The run is gone or out of reach"))
             continue
         _, config = find_run(run.path.parent, run.run_id)
         cohort = read_cohort(run.cohort)
@@ -160,11 +162,11 @@ def _too_few(group: ExportedPeople) -> Iterator[Finding]:
         )
 
 
-def _not_checked(summary: SummaryReceipt) -> Finding:
+def _not_checked(summary: SummaryReceipt, why: str) -> Finding:
     return Finding(
         rule="not checked",
         summaries=(f"{summary.kind} of {summary.run_id} ({summary.date})",),
-        meaning="The run is not here any more, or cannot be reached: it is not known who its groups are.",
+        meaning=f"{why}.",
     )
 
 
