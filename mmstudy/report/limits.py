@@ -19,11 +19,11 @@ ALWAYS = (
 )
 """Of every report."""
 _LEVELS: Mapping[Level, str] = {
-    "strong": "give them away",
-    "some": "give away something",
-    "little": "withstood the attacks",
-    "unclear": "are not certain",
-    "unknown": "have too few people",
+    "strong": "given away",
+    "some": "something given away",
+    "little": "nothing found",
+    "unclear": "not certain",
+    "unknown": "too few people",
 }
 
 
@@ -107,10 +107,10 @@ def _of_privacy(content: Content, facts: StudyFacts | None) -> Iterator[str]:
     if not levels:
         yield "Whether the models give away whom they were trained on is not known: mm privacy RUN measures it."
         return
-    told = [f"{levels.count(level):,} {words}" for level, words in _LEVELS.items() if level in levels]
+    told = [f"{words}: {levels.count(level):,}" for level, words in _LEVELS.items() if level in levels]
     yield (
-        f"Whether they give away whom they were trained on was measured of {len(levels):,} of {num_runs:,} runs: "
-        f"{'; '.join(told)} (docs/privacy.md)."
+        f"Whether they give away whom they were trained on was measured of {len(levels):,} of {num_runs:,} runs "
+        f"({'; '.join(told)}; docs/privacy.md)."
     )
 
 

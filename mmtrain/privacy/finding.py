@@ -113,8 +113,8 @@ def verdict_of(target: TargetPrivacy) -> str:
     """Return what is found of a target in a sentence, with its figures and thresholds."""
     if not target.attacks:
         return f"{target.target}: {VERDICTS['unknown']} ({target.members} members, {target.others} others)."
-    told = "; ".join(_told(attack) for attack in target.attacks)
-    return f"{target.target}: {VERDICTS[target.level]} ({_rule(target.level)}). {told}."
+    told = " ".join(_told(attack) for attack in target.attacks)
+    return f"{target.target}: {VERDICTS[target.level]} ({_rule(target.level)}). {told}"
 
 
 def rate_sentence(attack: Attack, rate: float) -> str:
@@ -159,9 +159,9 @@ def _level_of(figures: AttackFigures) -> Level:
 def _rule(level: Level) -> str:
     """Return by which threshold it is said."""
     return {
-        "strong": f"an AUC of {STRONG_AUC} or more, or {STRONG_RATE:.0%} of the members at 1 % false positives",
+        "strong": f"an AUC of {STRONG_AUC} or more, or {100 * STRONG_RATE:g} % of the members at 1 % false positives",
         "some": f"the interval of the AUC above {SOME_AUC}, or of the members at 1 % false positives above "
-        f"{SOME_RATE:.0%}",
+        f"{100 * SOME_RATE:g} %",
         "unclear": f"the interval of the AUC has {SOME_AUC} in it",
         "little": f"the interval of the AUC below {SOME_AUC}; 0.5 is chance",
         "unknown": f"fewer than {SMALLEST_COUNT} people",
@@ -170,7 +170,7 @@ def _rule(level: Level) -> str:
 
 def _told(attack: Attack) -> str:
     rates = ", ".join(_rates_told(attack))
-    return f"{attack.name} attack: AUC {figure_text(attack.figures.auc)}, {rates}"
+    return f"{attack.name.capitalize()} attack: AUC {figure_text(attack.figures.auc)}, {rates}."
 
 
 def _rates_told(attack: Attack) -> Iterator[str]:
