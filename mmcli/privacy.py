@@ -81,12 +81,12 @@ def _plain(attacked: "AttackedRun") -> dict[str, Any]:
 
 def _lines(attacked: "AttackedRun") -> list[Any]:
     from mmbase.plain_table import plain_table
-    from mmtrain.privacy.finding import REMEDIES, verdict_of
+    from mmtrain.privacy.finding import REMEDIES, short_verdict_of
     from mmtrain.privacy.tables import TITLES, attack_rows
 
     lines: list[Any] = []
     for target in attacked.privacy.targets:
         if target.attacks:
             lines.append(plain_table(TITLES, attack_rows(target), whole=TITLES[:2]))
-        lines += [verdict_of(target), REMEDIES[target.level], *target.notes]
+        lines += [short_verdict_of(target), REMEDIES[target.level], *target.notes]
     return lines

@@ -40,7 +40,7 @@ from mmtrain.page.tables import (
     told_of,
 )
 from mmtrain.page.verdicts import judge
-from mmtrain.privacy.finding import REMEDIES, TargetPrivacy, verdict_of
+from mmtrain.privacy.finding import REMEDIES, TargetPrivacy, short_verdict_of
 from mmtrain.privacy.tables import TITLES as PRIVACY_TITLES
 from mmtrain.privacy.tables import attack_rows
 from mmtrain.run import RunDirectory, remove_pages
@@ -167,7 +167,7 @@ def _privacy(privacy: TargetPrivacy) -> dict[str, Any]:
     return {
         "members": privacy.members,
         "others": privacy.others,
-        "verdict": verdict_of(privacy),
+        "verdict": short_verdict_of(privacy),
         "remedy": REMEDIES[privacy.level],
         "notes": privacy.notes,
         "rows": attack_rows(privacy),

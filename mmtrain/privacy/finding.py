@@ -110,11 +110,15 @@ REMEDIES: dict[Level, str] = {
 
 
 def verdict_of(target: TargetPrivacy) -> str:
-    """Return what is found of a target in a sentence, with its figures and thresholds."""
+    """Return what is found of a target, with its threshold and all figures."""
+    return " ".join([short_verdict_of(target), *map(_told, target.attacks)])
+
+
+def short_verdict_of(target: TargetPrivacy) -> str:
+    """Return what is found of a target with its threshold, for where a table has the figures."""
     if not target.attacks:
         return f"{target.target}: {VERDICTS['unknown']} ({target.members} members, {target.others} others)."
-    told = " ".join(_told(attack) for attack in target.attacks)
-    return f"{target.target}: {VERDICTS[target.level]} ({_rule(target.level)}). {told}"
+    return f"{target.target}: {VERDICTS[target.level]} ({_rule(target.level)})."
 
 
 def rate_sentence(attack: Attack, rate: float) -> str:
