@@ -8,7 +8,7 @@ import numpy as np
 from mmdata.study import Study
 from mmstudy.on_record import today
 from mmstudy.privacy.shadows import find_shadow_runs, read_shadows
-from mmstudy.privacy.training_predictions import predict_training_samples, read_predictions
+from mmstudy.privacy.training_predictions import predict_training_samples, read_predictions, unless_withdrawn
 from mmstudy.progress import Progress
 from mmstudy.results.read import RunResult, read_results, read_run
 from mmtrain.aggregates.people import shown_count
@@ -28,6 +28,8 @@ NO_SHADOWS = (
 )
 CHANCE = 0.5
 """AUC of an attack that knows nothing."""
+LABEL_DIFFERENCE = 0.02
+"""Of the AUC of the label alone from chance, from which it is told."""
 _BY_LABEL = "labels"
 _WITHOUT_CENTRE = "without-centre-"
 
@@ -54,20 +56,23 @@ def attack_run(study: Study, run_id: str, device: str, progress: Progress) -> At
     ------
     TrainError, mmdata.errors.StoreError
         There is no such run, it is not finished or a wiring check, or a file of it or a store cannot be used.
+    StudyError
+        Participants have withdrawn meanwhile.
     """
     results = read_run(study, run_id)
     directory = results[0].directory
     is_lacking = not directory.training_predictions.exists()
     if is_lacking:
         predict_training_samples(study, results, device, progress)
-    others = read_results(study).results
-    found = []
-    with progress("attacked targets") as on_progress:
-        for result in results:
-            found.append(_attack_target(result, others))
-            on_progress(len(found), len(results))
-    privacy = RunPrivacy(date=today(), targets=found)
-    write_privacy(directory.privacy, privacy)
+    with unless_withdrawn(directory, directory.privacy):
+        others = read_results(study).results
+        found = []
+        with progress("attacked targets") as on_progress:
+            for result in results:
+                found.append(_attack_target(result, others))
+                on_progress(len(found), len(results))
+        privacy = RunPrivacy(date=today(), targets=found)
+        write_privacy(directory.privacy, privacy)
     return AttackedRun(directory=directory, privacy=privacy, was_predicted_again=is_lacking)
 
 
@@ -131,7 +136,8 @@ def _of_labels(people: Candidates, seed: int) -> list[str]:
         figures = measure_attack(score, people.is_member, np.inf, derive_seed(seed, _BY_LABEL))
         if figures is None or figures.auc.low is None or figures.auc.high is None:
             continue
-        if not figures.auc.low <= CHANCE <= figures.auc.high:
+        is_certain = not figures.auc.low <= CHANCE <= figures.auc.high
+        if is_certain and abs(figures.auc.value - CHANCE) >= LABEL_DIFFERENCE:
             return [
                 f"Members have {what} labels than others: the label alone tells them apart (AUC {figures.auc.value}), "
                 "so a part of each figure may be that and no memory."

@@ -1,6 +1,8 @@
 """A run's predictions of its training samples: as it kept them, or made again from its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import polars as pl
 
@@ -33,13 +35,28 @@ def predict_training_samples(study: Study, results: Sequence[RunResult], device:
         A file of the run or a store cannot be used, or participants have withdrawn meanwhile.
     """
     directory = results[0].directory
-    mark = _mark_of(directory)
     run = open_results(study, results, device)
-    with progress("train samples") as on_progress:
-        (prediction_NT,) = predict_from_subsets(run.task, run.network, "train", [run.task.shape.inputs], on_progress)
-    write_checked_table(directory.training_predictions, training_table(run.task, prediction_NT))
-    if _mark_of(directory) != mark:  # after the writing: a withdrawal that comes later finds the file
-        directory.training_predictions.unlink()
+    with unless_withdrawn(directory, directory.training_predictions):
+        with progress("train samples") as on_progress:
+            (prediction_NT,) = predict_from_subsets(
+                run.task, run.network, "train", [run.task.shape.inputs], on_progress
+            )
+        write_checked_table(directory.training_predictions, training_table(run.task, prediction_NT))
+
+
+@contextmanager
+def unless_withdrawn(run: RunDirectory, path: Path) -> Iterator[None]:
+    """Remove a file that a block writes into a run, if participants of its cohort withdraw meanwhile.
+
+    Raises
+    ------
+    StudyError
+        Some did.
+    """
+    mark = _mark_of(run)
+    yield
+    if _mark_of(run) != mark:  # after the writing: a withdrawal that comes later finds the file
+        path.unlink(missing_ok=True)
         raise StudyError("Participants have withdrawn meanwhile, so nothing was kept.", "Run mm privacy again.")
 
 

@@ -44,7 +44,7 @@ class Candidates:
 def find_candidates(trained: pl.DataFrame, held_out: pl.DataFrame, cohort: Cohort) -> Candidates:
     """Return members and others of one target.
 
-    Of several visits of a person the first in the cohort stands for all of them, so that each person counts once. Who
+    Samples whose prediction is no number are left out. Of several visits of a person the first in the cohort stands for all of them, so that each person counts once. Who
     has visits on both sides is left out, being neither.
 
     Parameters
@@ -57,7 +57,8 @@ def find_candidates(trained: pl.DataFrame, held_out: pl.DataFrame, cohort: Cohor
         table.select("sample_id", pl.col("truth", "prediction").cast(pl.Float64), is_member=pl.lit(is_member))
         for table, is_member in ((trained, True), (held_out, False))
     ]
-    joined = pl.concat(sides).join(places, on="sample_id", how="inner")
+    predicted = pl.concat(sides).filter(pl.col("prediction").is_finite())
+    joined = predicted.join(places, on="sample_id", how="inner")
     is_on_one_side = pl.col("is_member").n_unique().over("person") == 1
     chosen = joined.filter(is_on_one_side).sort("place").unique("person", keep="first", maintain_order=True)
     return Candidates(
