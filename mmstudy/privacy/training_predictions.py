@@ -35,8 +35,8 @@ def predict_training_samples(study: Study, results: Sequence[RunResult], device:
         A file of the run or a store cannot be used, or participants have withdrawn meanwhile.
     """
     directory = results[0].directory
-    run = open_results(study, results, device)
     with unless_withdrawn(directory, directory.training_predictions):
+        run = open_results(study, results, device)
         with progress("train samples") as on_progress:
             (prediction_NT,) = predict_from_subsets(
                 run.task, run.network, "train", [run.task.shape.inputs], on_progress

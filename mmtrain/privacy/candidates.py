@@ -44,8 +44,8 @@ class Candidates:
 def find_candidates(trained: pl.DataFrame, held_out: pl.DataFrame, cohort: Cohort) -> Candidates:
     """Return members and others of one target.
 
-    Samples whose prediction is no number are left out. Of several visits of a person the first in the cohort stands for all of them, so that each person counts once. Who
-    has visits on both sides is left out, being neither.
+    Of several visits of a person the first in the cohort stands for all of them, so that each person counts once. Who
+    has visits on both sides is left out, being neither; so are samples whose prediction is no number.
 
     Parameters
     ----------
