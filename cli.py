@@ -25,6 +25,7 @@ from mmcli.machine import name_user, require_address_space, set_threads
 from mmcli.options import NoLockOption, StudyOption, VersionOption
 from mmcli.page import page
 from mmcli.predict import predict
+from mmcli.privacy import privacy
 from mmcli.release_check import release_check
 from mmcli.report import report
 from mmcli.runs import runs
@@ -53,7 +54,7 @@ COMMANDS = (
         evaluate,
         explain,
     ),
-    *(predict, export_model, release_check, bench, selftest, doctor),
+    *(predict, privacy, export_model, release_check, bench, selftest, doctor),
     *(audit, withdraw, targets, query, export, status),
 )
 """In the order of `mm --help`; a command is named after its function."""

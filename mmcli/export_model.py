@@ -43,11 +43,13 @@ def export_model(
     lines = [f"Wrote {made.path} ({size}). Read its README.md before you pass it on."]
     lines += [f"There is no ONNX file. {made.onnx_note}"] if made.onnx_note else []
     lines += [f"{made.headline}: its README.md says why."] if made.headline else []
+    lines += made.warnings
     content = {
         "bundle": str(made.path),
         "bytes": made.num_bytes,
         "onnx": not made.onnx_note,
         "onnx_note": made.onnx_note,
         "headline": made.headline,
+        "warnings": made.warnings,
     }
     report(as_json, content, lines)

@@ -96,7 +96,8 @@ def report(
         lines = [*written.beside, *lines]
     if written.figures:
         lines.append(f"Wrote {len(written.figures)} files to {file.folder}.")
-    print_report(as_json, told, [*written.comparison.notes, *lines])
+    told["warnings"] = written.warnings
+    print_report(as_json, told, [*written.comparison.notes, *lines, *written.warnings])
 
 
 def _serve(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from mmbase.lock import hold_lock
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import OutputReceipt, RunReceipt, append_receipts
+from mmdata.ledger.receipts import OutputReceipt, RunReceipt, SummaryReceipt, append_receipts
 from mmdata.store.schema import StudyLayout
 
 _WAIT_SECONDS = 60.0
@@ -44,8 +44,8 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def put_on_record(layout: StudyLayout, file: str, receipt: OutputReceipt | RunReceipt) -> None:
-    """Add a receipt to a file of receipts.
+def put_on_record(layout: StudyLayout, file: str, *receipts: OutputReceipt | RunReceipt | SummaryReceipt) -> None:
+    """Add receipts to a file of them.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def put_on_record(layout: StudyLayout, file: str, receipt: OutputReceipt | RunRe
     path = layout.receipts / file
     try:
         with hold_lock(path.with_suffix(".lock"), wait_seconds=_WAIT_SECONDS):
-            append_receipts(path, [receipt])
+            append_receipts(path, receipts)
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class Tested:
     predictions: Predictions
     losses: Mapping[str, float]
     """Split to its mean loss."""
+    training_prediction: NDArray[np.float64] | None = None
+    """Of the training samples, shape (N, T), as the weights give them without augmentation; None of a wiring check."""
 
 
 def collect_metrics(task: Task, network: nn.Module, progress: Progress, tested: Tested) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def predicted_of(task: Task, split: str, index: int, prediction_NT: NDArray[np.f
     )
 
 
-def write_results(run: RunDirectory, task: Task, predictions: Predictions, metrics: Mapping[str, Any]) -> None:
+def write_results(run: RunDirectory, task: Task, tested: Tested, metrics: Mapping[str, Any]) -> None:
     """Write everything that says how good the best epoch is.
 
     Parameters
@@ -113,9 +116,16 @@ def write_results(run: RunDirectory, task: Task, predictions: Predictions, metri
     TrainError
         Participants of the cohort have withdrawn while the run was trained.
     """
-    tables = [table for split, prediction in predictions.items() for table in _tables_of(task, split, prediction)]
+    if tested.training_prediction is not None:
+        _write_unless_withdrawn(run, run.training_predictions, training_table(task, tested.training_prediction))
+    tables = [table for split, of in tested.predictions.items() for table in _tables_of(task, split, of)]
     write_predictions(run, pl.concat(tables))
     write_checked(run.metrics, to_json(metrics))
+
+
+def training_table(task: Task, prediction_NT: NDArray[np.float64]) -> pl.DataFrame:
+    """Return the predictions of the training samples, as `RunDirectory.training_predictions` has them."""
+    return pl.concat(_tables_of(task, "train", prediction_NT))
 
 
 def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
@@ -126,11 +136,15 @@ def write_predictions(run: RunDirectory, predictions: pl.DataFrame) -> None:
     TrainError
         Some have; the run cannot be finished.
     """
-    write_checked_table(run.predictions, predictions)
+    _write_unless_withdrawn(run, run.predictions, predictions)
+
+
+def _write_unless_withdrawn(run: RunDirectory, path: Path, table: pl.DataFrame) -> None:
+    write_checked_table(path, table)
     try:
         require_unmarked(run)  # after the writing: a withdrawal that comes later finds the file
     except TrainError:
-        run.predictions.unlink()
+        path.unlink()
         raise
 
 

@@ -69,6 +69,16 @@ class RunDirectory:
         return self.path / "predictions.parquet"
 
     @property
+    def training_predictions(self) -> Path:
+        """Truth and prediction of every training sample, for attacks; runs of older versions lack it."""
+        return self.path / "training_predictions.parquet"
+
+    @property
+    def privacy(self) -> Path:
+        """What attacks on the run came to; there only after `mm privacy`."""
+        return self.path / "privacy.json"
+
+    @property
     def withdrawn(self) -> Path:
         """How many of the cohort have withdrawn since; there only if some have."""
         return self.path / "withdrawn.json"
@@ -192,15 +202,15 @@ def list_runs(runs: Path) -> list[RunDirectory]:
 
 
 def pages_of(run: RunDirectory) -> list[Path]:
-    """Return every file there is that shows what came out of a run: pages, pictures and drafts of them."""
-    pages = (run.report, run.internal_report)
+    """Return every file there is that shows what came out of a run: pages, pictures, attacks and drafts of them."""
+    pages = (run.report, run.internal_report, run.privacy)
     drafts = map(draft_of, pages)
     pictures = sorted(run.plots.glob("*")) if run.plots.is_dir() and not run.plots.is_symlink() else []
     return [path for path in (*pages, *drafts, *pictures) if path.is_file() or path.is_symlink()]
 
 
 def remove_pages(run: RunDirectory) -> None:
-    """Remove the pages and pictures of a run."""
+    """Remove the pages and pictures of a run, and what attacks came to."""
     for path in pages_of(run):
         path.unlink(missing_ok=True)
 

@@ -142,17 +142,21 @@ def has_epochs_left(run: Run) -> bool:
 
 
 def finish(run: Run, observer: TrainingObserver) -> dict[str, Any]:
-    """Validate and test the best epoch; write predictions and, last of all, the metrics."""
+    """Validate and test the best epoch; write predictions and, last of all, the metrics.
+
+    Training samples are predicted as well, as they are: what attacks on the run are measured with (`mm privacy`).
+    """
     observer.on_test(run.progress.best_epoch)
     network = best_model(run).network
     evaluated = {split: evaluate(run.task, network, split) for split in ("val", "test")}
     tested = Tested(
         predictions={split: prediction for split, (_, prediction) in evaluated.items()},
         losses={split: loss for split, (loss, _) in evaluated.items()},
+        training_prediction=None if run.task.config.data.diagnostic else evaluate(run.task, network, "train")[1],
     )
     metrics = collect_metrics(run.task, network, run.progress, tested)
     if run.task.ranks.leads:
-        write_results(run.directory, run.task, tested.predictions, metrics)
+        write_results(run.directory, run.task, tested, metrics)
     observer.on_end(metrics)
     return metrics
 

@@ -63,17 +63,19 @@ def count_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples) -> dict[str,
     TrainError
         A file of a finished run cannot be read.
     """
-    cohort, predictions = _read(run, run.cohort, _COHORT), _read(run, run.predictions, _PREDICTIONS)
+    cohort, predictions = _read(run, run.cohort, _COHORT), _read_predictions(run)
     names = _names(withdrawn, cohort)
     settings = _read_settings(run)
     found = {run.config.name: sum(settings.count(name.encode()) for name in names)}
     if cohort is not None:
         found[run.cohort.name] = cohort.filter(_in_cohort(withdrawn)).height
-    if predictions is not None:
-        found[run.predictions.name] = predictions.filter(_in_predictions(names)).height
+    told = {
+        path: table.filter(_in_predictions(names)).height for path, table in predictions.items() if table is not None
+    }
+    found |= {path.name: number for path, number in told.items()}
     if run.embeddings.exists():
         found[run.embeddings.name] = count_embedded(run.embeddings, withdrawn.volume_rows)
-    if found.get(run.cohort.name) or found.get(run.predictions.name):
+    if found.get(run.cohort.name) or any(told.values()):
         found |= Counter(path.relative_to(run.path).parts[0] for path in pages_of(run))
     return found
 
@@ -93,23 +95,24 @@ def forget_withdrawn(run: RunDirectory, withdrawn: WithdrawnSamples, date: str) 
     TrainError
         A file of a finished run cannot be read.
     """
-    cohort, predictions = _read(run, run.cohort, _COHORT), _read(run, run.predictions, _PREDICTIONS)
+    cohort, predictions = _read(run, run.cohort, _COHORT), _read_predictions(run)
     names = _names(withdrawn, cohort)
     if cohort is not None and cohort.filter(_in_cohort(withdrawn)).height:
         _mark(run, cohort, cohort.filter(~_in_cohort(withdrawn)), date)
-    is_shown = predictions is not None and predictions.filter(_in_predictions(names)).height
+    is_shown = any(table.filter(_in_predictions(names)).height for table in predictions.values() if table is not None)
     if is_shown or (cohort is not None and cohort.filter(_in_cohort(withdrawn)).height):
         remove_pages(run)
     _forget_names(run, names)
     if count_embedded(run.embeddings, withdrawn.volume_rows):
         run.embeddings.unlink()
     draft_of(run.embeddings).unlink(missing_ok=True)
-    if predictions is not None:
-        _keep(run.predictions, predictions, ~_in_predictions(names))
+    for path, table in predictions.items():
+        if table is not None:
+            _keep(path, table, ~_in_predictions(names))
     if cohort is not None:
         _keep(run.cohort, cohort, ~_in_cohort(withdrawn))
     draft_of(run.config).unlink(missing_ok=True)
-    for path, table in ((run.cohort, cohort), (run.predictions, predictions)):
+    for path, table in {run.cohort: cohort, **predictions}.items():
         draft_of(path).unlink(missing_ok=True)
         if table is None:
             path.unlink(missing_ok=True)  # torn by a kill; of no use to the run either
@@ -148,6 +151,11 @@ def _read(run: RunDirectory, path: Path, columns: Mapping[str, type[pl.DataType]
             f"{path.name} of run {run.run_id} is damaged, so it is not known who is in it. Delete it or move the run "
             "out of the study, then run mm withdraw again."
         ) from error
+
+
+def _read_predictions(run: RunDirectory) -> dict[Path, pl.DataFrame | None]:
+    """Return the tables of a run that have predictions of single people."""
+    return {path: _read(run, path, _PREDICTIONS) for path in (run.predictions, run.training_predictions)}
 
 
 def _in_cohort(withdrawn: WithdrawnSamples) -> pl.Expr:

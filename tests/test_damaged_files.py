@@ -36,10 +36,12 @@ from mmdata.errors import ScanRejected
 from mmdata.ledger import receipts
 from mmdata.ledger.receipts import (
     CopyReceipt,
+    ExportedGroup,
     OutputReceipt,
     RemovalReceipt,
     RunReceipt,
     ScanReceipt,
+    SummaryReceipt,
     WithdrawalReceipt,
     append_receipts,
 )
@@ -140,6 +142,15 @@ def write_receipts(name: str, folder: Path) -> Path:
             for i in (1, 2)
         ],
         receipts.OUTPUT_RECEIPTS: [OutputReceipt(path=f"/home/qc-{i}.html", date="2026-01-02") for i in (1, 2)],
+        receipts.SUMMARY_RECEIPTS: [
+            SummaryReceipt(
+                kind="bundle",
+                run_id=f"age_{i}",
+                date="2026-01-02",
+                groups=[ExportedGroup(target="age", split="test", people=50, by="sex", group="male")],
+            )
+            for i in (1, 2)
+        ],
         receipts.RUN_RECEIPTS: [
             RunReceipt(run_id=f"age_{i}", folder="/scratch/runs", date="2026-01-02", withdrawn_rows=[i]) for i in (1, 2)
         ],
@@ -157,6 +168,7 @@ def read_receipts(path: Path) -> Any:
         receipts.REMOVAL_RECEIPTS: read_removals,
         receipts.OUTPUT_RECEIPTS: receipts.read_outputs,
         receipts.RUN_RECEIPTS: receipts.read_run_receipts,
+        receipts.SUMMARY_RECEIPTS: receipts.read_summaries,
     }[path.name](path.parent)
 
 

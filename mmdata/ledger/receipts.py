@@ -33,6 +33,7 @@ ArrayPart: TypeAlias = Annotated[str, Field(pattern=r"^[\w-]+$")]
 ScanStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|rejected)$")]
 CopyStatus: TypeAlias = Annotated[str, Field(pattern="^(stored|damaged)$")]
 CopyOrigin: TypeAlias = Annotated[str, Field(pattern="^(drawn|source)$")]
+SummaryKind: TypeAlias = Annotated[str, Field(pattern="^(bundle|report)$")]
 RemovalStatus: TypeAlias = Annotated[str, Field(pattern="^(begun|removed)$")]
 
 
@@ -143,13 +144,52 @@ class RunReceipt:
     """Rows of participants who withdrew while the folder could not be reached: the run may still have them."""
 
 
-Receipt = EnrolledSample | ScanReceipt | CopyReceipt | WithdrawalReceipt | RemovalReceipt | OutputReceipt | RunReceipt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedGroup:
+    """A group of people that an exported summary tells of; of whom it consists follows from the run's cohort."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    target: str
+    """Those who have a label of it."""
+    split: str
+    people: Count
+    """When it was exported."""
+    by: str = ""
+    """sex, age or centre; empty: the whole split."""
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryReceipt:
+    """Summaries of a run that were exported, with a bundle or a report."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    kind: SummaryKind
+    run_id: str
+    date: str
+    """YYYY-MM-DD, of the first time."""
+    groups: list[ExportedGroup]
+
+
+Receipt = (
+    EnrolledSample
+    | ScanReceipt
+    | CopyReceipt
+    | WithdrawalReceipt
+    | RemovalReceipt
+    | OutputReceipt
+    | RunReceipt
+    | SummaryReceipt
+)
 SAMPLE_RECEIPTS, SCAN_RECEIPTS = "samples.jsonl", "scans.jsonl"
 COPY_RECEIPTS, WITHDRAWAL_RECEIPTS = "copies.jsonl", "withdrawn.jsonl"
 REMOVAL_RECEIPTS, OUTPUT_RECEIPTS, RUN_RECEIPTS = "removals.jsonl", "outputs.jsonl", "runs.jsonl"
+SUMMARY_RECEIPTS = "summaries.jsonl"
 RECEIPTS = (
     *(SAMPLE_RECEIPTS, SCAN_RECEIPTS, COPY_RECEIPTS),
-    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS, RUN_RECEIPTS),
+    *(WITHDRAWAL_RECEIPTS, REMOVAL_RECEIPTS, OUTPUT_RECEIPTS, RUN_RECEIPTS, SUMMARY_RECEIPTS),
 )
 REPLACEABLE_RECEIPTS = frozenset({SCAN_RECEIPTS, COPY_RECEIPTS})
 """What they speak of can be stored again."""
@@ -169,6 +209,7 @@ _REMEDIES = {
     OUTPUT_RECEIPTS: f"{PUT_BACK} Without one, take that line out: a withdrawal then does not tell of that file.",
     RUN_RECEIPTS: f"It says which runs lie outside the study. {PUT_BACK} Without one, take that line out, and put its "
     "run on record again with mm train --resume RUN --runs FOLDER; until then no withdrawal reaches it.",
+    SUMMARY_RECEIPTS: f"{PUT_BACK} Without one, take that line out: mm privacy --exports then does not know of it.",
 }
 """What to do about a damaged line of each file."""
 ReceiptChange = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -181,6 +222,7 @@ _SHAPES: dict[str, type[Receipt]] = {
     REMOVAL_RECEIPTS: RemovalReceipt,
     OUTPUT_RECEIPTS: OutputReceipt,
     RUN_RECEIPTS: RunReceipt,
+    SUMMARY_RECEIPTS: SummaryReceipt,
 }
 AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
 
@@ -290,6 +332,11 @@ def add_checksums(directory: Path) -> None:
     for path in map(directory.joinpath, RECEIPTS):
         if lacks_checksums(path):
             replace_lines(path, (line for line, _ in _read_entries(path)))
+
+
+def read_summaries(directory: Path) -> list[SummaryReceipt]:
+    """Return which summaries were exported, in the order in which they first were."""
+    return list(read_receipts(directory / SUMMARY_RECEIPTS, SummaryReceipt))
 
 
 def find_damaged_receipts(directory: Path) -> dict[str, list[int]]:

@@ -17,6 +17,9 @@ from mmstudy.models.new_bundle import new_bundle, require_place
 from mmstudy.models.passing_on import require_nobody_withdrawn, require_passable
 from mmstudy.models.readme import Readme, render_readme
 from mmstudy.on_record import today
+from mmstudy.privacy.disclosure import check_summaries
+from mmstudy.privacy.summaries import record_summaries
+from mmstudy.privacy.wording import warning_of_exports
 from mmstudy.release.check import require_publishable
 from mmstudy.release.folder import files_below, offer_files
 from mmstudy.release.people import read_people
@@ -30,6 +33,7 @@ from mmtrain.errors import TrainError
 from mmtrain.intervals import write_intervals
 from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.trained import TrainedModel, load_model
+from mmtrain.run import RunDirectory
 
 _TOLD_OF_TRAINING = ("split", "augment", "augmented_copies", "seed")
 """What a bundle's card repeats of a run's, beside the sizes of its splits."""
@@ -60,6 +64,8 @@ class ExportedModel:
     """Why there is no ONNX file; empty where there is one."""
     headline: str
     """Whether to believe the model; empty where its results are not known."""
+    warnings: list[str]
+    """What follows from it together with what was exported before."""
 
 
 def export_model(study: Study | None, name: str, where: Path, options: ExportOptions) -> ExportedModel:
@@ -83,12 +89,13 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
     ReleaseError
         Something in the bundle must not be published.
     """
-    place = require_place(where, overwrite=options.overwrite)
+    place, warnings = require_place(where, overwrite=options.overwrite), list[str]()
     found = find_model(study, name)
     results = None
     if found.is_run:
         assert study is not None  # where there is none, no run is found
         results = _results_of_run(study, found)
+        warnings = _put_on_record(study, found, results)
     with new_bundle(place, overwrite=options.overwrite) as bundle:
         results = _write_model(bundle, found, results)
         _write_comparison(study, bundle, found)
@@ -101,7 +108,15 @@ def export_model(study: Study | None, name: str, where: Path, options: ExportOpt
         require_publishable(offer_files(bundle.path, files_below(bundle.path)), people)
     num_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     headline = results.headline if results else ""
-    return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline)
+    return ExportedModel(path=place, num_bytes=num_bytes, onnx_note=onnx_note, headline=headline, warnings=warnings)
+
+
+def _put_on_record(study: Study, found: FoundModel, results: ToldResults) -> list[str]:
+    """Put on record what is about to be told of whom; return what the rules of disclosure say, with earlier exports."""
+    run = RunDirectory(found.path)
+    told = {(target.name, group.by, group.group) for target in results.targets for group in target.groups}
+    record_summaries(study.layout, "bundle", [(run, [target.name for target in results.targets])], told)
+    return warning_of_exports(check_summaries(study, only_run=run.run_id))
 
 
 def _readme(found: FoundModel, results: ToldResults | None, onnx_note: str, options: ExportOptions) -> Readme:

@@ -1,12 +1,13 @@
 """What a study can say beside the scores of its models: aggregates alone, nothing about a single person."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.export.group_counts import GroupTable
 from mmdata.study import SplitSettings
 from mmdata.volume.settings import ConnectivitySettings, VolumeSettings
+from mmtrain.privacy.finding import Level
 
 ALL_MODALITIES = "all modalities"
 Pair = tuple[str, str]
@@ -123,3 +124,5 @@ class StudyFacts:
     division: SplitSettings
     is_synthetic: bool
     """A source of the study is a synthetic release."""
+    privacy: Mapping[str, Level] = field(default_factory=dict)
+    """Run to what attacks on it came to; none of a run that nobody attacked (`mm privacy`)."""

@@ -1,7 +1,7 @@
 """The files of a report: its page, and its figures in a folder beside it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from mmstudy.comparison.origins import compare_sweep, compare_table
 from mmstudy.dictionary import study_dictionary
 from mmstudy.outputs import record_output
 from mmstudy.presence import require_present
+from mmstudy.privacy.disclosure import check_summaries
+from mmstudy.privacy.summaries import record_summaries
+from mmstudy.privacy.wording import warning_of_exports
 from mmstudy.progress import Progress
 from mmstudy.release.check import require_publishable
 from mmstudy.release.folder import offer_contents
@@ -26,11 +29,13 @@ from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
 from mmstudy.report.figures import make_figures, require_own_folder, write_figures
 from mmstudy.report.links import find_links
+from mmstudy.report.models import runs_of
 from mmstudy.report.other_table import OtherTable
 from mmstudy.report.page.page import report_page
 from mmstudy.report.study_facts import read_data_facts, read_study_facts
 from mmstudy.runs.folders import study_runs
 from mmstudy.sweep.directory import SweepDirectory
+from mmtrain.run import RunDirectory, find_run
 
 FIGURES = "figures"
 
@@ -60,6 +65,8 @@ class WrittenReport:
     """How the scores of each series lie to those of another table; nothing without one."""
     figures: list[str]
     """Names of files."""
+    warnings: list[str] = field(default_factory=list)
+    """What follows from it together with what was exported before."""
 
 
 def report_sweep(
@@ -93,7 +100,8 @@ def report_sweep(
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     beside = None if other is None else Beside(table=other, settings=facts.settings)
     content = report_content(comparison, dictionary, about, facts, beside)
-    written = _write(comparison, content, file, study)
+    warnings = _put_on_record(study, comparison)
+    written = replace(_write(comparison, content, file, study), warnings=warnings)
     try:
         require_present(study.layout, rows)
     except StudyError:
@@ -144,6 +152,19 @@ def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile, st
         write_figures(figures, file.folder, partial(_record, layout))
     told = content["beside"]["series"]["told"] if "beside" in content else []
     return WrittenReport(comparison=comparison, beside=told, figures=list(figures))
+
+
+def _put_on_record(study: Study, comparison: Comparison) -> list[str]:
+    """Put on record which groups a report tells of; return what the rules of disclosure say, with earlier exports."""
+    by_name = {run.run_id: run for run in study_runs(study.layout).reachable}
+    told = [by_name[name] for name in runs_of(comparison.results) if name in by_name]
+    record_summaries(study.layout, "report", [(run, _targets_of(run)) for run in told if run.cohort.exists()])
+    return warning_of_exports(check_summaries(study))
+
+
+def _targets_of(run: RunDirectory) -> list[str]:
+    _, config = find_run(run.path.parent, run.run_id)
+    return [target.name for target in config.data.targets]
 
 
 def _record(layout: StudyLayout | None, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from mmstudy.comparison.compare import EACH_ITS_OWN, ON_TEST
 from mmstudy.report.facts import StudyFacts
 from mmstudy.sweep.settings import BASELINE_METHOD
+from mmtrain.privacy.finding import Level
 
 Content = Mapping[str, Any]
 FEW_SAMPLES = 100
@@ -17,6 +18,13 @@ ALWAYS = (
     "are is not known.",
 )
 """Of every report."""
+_LEVELS: Mapping[Level, str] = {
+    "strong": "given away",
+    "some": "something given away",
+    "little": "nothing found",
+    "unclear": "not certain",
+    "unknown": "too few people",
+}
 
 
 def limits_of(content: Content, untested: Mapping[str, str], facts: StudyFacts | None) -> list[str]:
@@ -30,7 +38,7 @@ def limits_of(content: Content, untested: Mapping[str, str], facts: StudyFacts |
         Targets whose models could not be tested against each other, and why.
     """
     told = [*_of_study(facts), *_of_choice(content), *_of_tests(content, untested), *_of_models(content)]
-    return [*told, *_of_other_table(content), *ALWAYS]
+    return [*told, *_of_other_table(content), *_of_privacy(content, facts), *ALWAYS]
 
 
 def _of_study(facts: StudyFacts | None) -> Iterator[str]:
@@ -90,6 +98,20 @@ def _of_other_table(content: Content) -> Iterator[str]:
             f"The scores of {content['beside']['name']} are of other participants, as far as is known, and no "
             "difference to them is tested: it does not say which models are better."
         )
+
+
+def _of_privacy(content: Content, facts: StudyFacts | None) -> Iterator[str]:
+    if facts is None:
+        return
+    levels, num_runs = list(facts.privacy.values()), len(content["runs"]["name"])
+    if not levels:
+        yield "Whether the models give away whom they were trained on is not known: mm privacy RUN measures it."
+        return
+    told = [f"{words}: {levels.count(level):,}" for level, words in _LEVELS.items() if level in levels]
+    yield (
+        f"Whether they give away whom they were trained on was measured of {len(levels):,} of {num_runs:,} runs "
+        f"({'; '.join(told)}; docs/privacy.md)."
+    )
 
 
 def _models(number: int) -> str:

@@ -1,6 +1,7 @@
 """Read what a study says beside the scores of its models: from the catalogue, its stores and the runs of best sets."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,7 @@ from catalog.export.group_counts import SPLIT, count_groups
 from catalog.fields import Dictionary, block_names
 from catalog.first_visits import count_splits, first_visits, label_frame
 from catalog.scans import count_stored, stored_training_rows
-from mmbase.json_text import read_json
+from mmbase.json_text import DamagedTextError, read_json
 from mmdata.qc.mean_picture import MOST_SAMPLES, draw_mean
 from mmdata.qc.section import modality_title
 from mmdata.study import Study
@@ -35,6 +36,7 @@ from mmstudy.report.tested import tested_model
 from mmstudy.runs.folders import require_cleaned, study_runs
 from mmstudy.sources import parse_sources
 from mmtrain.page.reading import find_state, read_targets
+from mmtrain.privacy.finding import Level, read_privacy
 from mmtrain.run import RunDirectory
 
 Runs = Mapping[str, RunDirectory]
@@ -96,6 +98,7 @@ def read_study_facts(study: Study, comparison: Comparison, data: DataFacts) -> S
         connectivity=study.config.connectivity,
         division=study.config.splits,
         is_synthetic=any(is_synthetic(source.path) for source in parse_sources(study)),
+        privacy=_read_privacy(runs),
     )
 
 
@@ -107,6 +110,15 @@ def read_run_settings(study: Study, comparison: Comparison) -> dict[str, Mapping
 def _used_runs(study: Study, comparison: Comparison) -> dict[str, RunDirectory]:
     reachable = {run.run_id: run for run in study_runs(study.layout).reachable}
     return {run_id: reachable[run_id] for run_id in runs_of(comparison.results) if run_id in reachable}
+
+
+def _read_privacy(runs: Runs) -> dict[str, Level]:
+    """Return what attacks on runs came to; a damaged file is passed over, for it can be made again."""
+    found: dict[str, Level] = {}
+    for name, run in runs.items():
+        with suppress(OSError, DamagedTextError):
+            found[name] = read_privacy(run.privacy).level
+    return found
 
 
 def _associations(labels: pl.DataFrame, dictionary: Dictionary, progress: Progress) -> list[Association]:

@@ -7,7 +7,7 @@ told     what may be published by the rules of the run's page (`mmtrain.page.tab
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
@@ -26,17 +26,20 @@ from mmtrain.data.cohort import Cohort
 from mmtrain.page.facts import GroupFacts, Interval, RunFacts, SplitCount, TargetFacts
 from mmtrain.page.guessing import by_guessing
 from mmtrain.page.learning_rules import waited_for_data
+from mmtrain.page.privacy_rules import gives_members_away
 from mmtrain.page.tables import OF_GROUPS, told_of
 from mmtrain.page.verdict import Level
 from mmtrain.page.verdicts import judge
+from mmtrain.privacy.finding import verdict_of
 
 Split = Literal["train", "val", "test"]
 RESULTS_VERSION = 1
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the ages of the training cohort; those with fewer than ten people on one side are left out."""
 
-_OF_TRAINING = (waited_for_data.__name__,)
-"""Rules about how the run went, which says nothing to those who use the model."""
+_NOT_TOLD = (waited_for_data.__name__, gives_members_away.__name__)
+"""Rules about how the run went, which says nothing to those who use the model, and about attacks, which have sentences
+of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +109,8 @@ class ToldResults:
     age_years: dict[str, Finite]
     """Quantiles of the training cohort's ages, e.g. ``"0.05"``, in whole years; none where ages are not known."""
     targets: list[TargetResults]
+    privacy: list[str] = field(default_factory=list)
+    """What attacks on the model came to, a sentence for each target; none where nobody has made any."""
     schema_version: int = RESULTS_VERSION
 
 
@@ -118,12 +123,13 @@ def tell_results(facts: RunFacts, cohort: Cohort) -> ToldResults:
         remarks=[
             Remark(level=v.level, title=v.title, meaning=v.meaning)
             for v in judgement.verdicts
-            if v.code not in _OF_TRAINING
+            if v.code not in _NOT_TOLD
         ],
         assurances=list(judgement.assurances),
         cohort={split: _size(facts.counts[split]) for split in get_args(Split) if split in facts.counts},
         age_years=age_quantiles(cohort),
         targets=[_target(target) for target in targets],
+        privacy=[] if facts.privacy is None else list(map(verdict_of, facts.privacy.targets)),
     )
 
 
@@ -147,7 +153,10 @@ def age_quantiles(cohort: Cohort) -> dict[str, float]:
 
 def write_results(path: Path, results: ToldResults) -> None:
     """Write a results.json, and its checksum."""
-    write_checked(path, to_json(asdict(results)))
+    content = asdict(results)
+    if not results.privacy:
+        del content["privacy"]  # which programs before mm privacy do not know
+    write_checked(path, to_json(content))
 
 
 def read_results(path: Path) -> ToldResults:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmtrain.config.run import RunConfig
 from mmtrain.metrics.predicted import Predicted
+from mmtrain.privacy.finding import RunPrivacy, TargetPrivacy
 
 State = Literal["training", "finished", "stopped"]
 HELD_OUT = ("val", "test")
@@ -145,6 +146,8 @@ class RunFacts:
     epochs: Sequence[Mapping[str, Any]] = ()
     """Lines of metrics.jsonl."""
     targets: Sequence[TargetFacts] = ()
+    privacy: RunPrivacy | None = None
+    """What attacks came to; None before `mm privacy`."""
     withdrawn: int = 0
     """Samples of the cohort that have withdrawn since."""
     minutes: float | None = None
@@ -162,6 +165,11 @@ class RunFacts:
     def is_fitted_at_once(self) -> bool:
         """Return whether its network is fitted to all training samples at once, in one epoch."""
         return self.network is not None and self.network.is_fitted_at_once
+
+    def privacy_of(self, target: str) -> TargetPrivacy | None:
+        """Return what attacks on one target came to."""
+        found = () if self.privacy is None else self.privacy.targets
+        return next((of for of in found if of.target == target), None)
 
     @property
     def inputs(self) -> Sequence[str]:

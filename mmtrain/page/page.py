@@ -40,10 +40,16 @@ from mmtrain.page.tables import (
     told_of,
 )
 from mmtrain.page.verdicts import judge
+from mmtrain.privacy.finding import REMEDIES, TargetPrivacy, short_verdict_of
+from mmtrain.privacy.tables import TITLES as PRIVACY_TITLES
+from mmtrain.privacy.tables import attack_rows
 from mmtrain.run import RunDirectory, remove_pages
 
 OF_TABLES = ("confusion",)
 """Pictures that a page has as a table."""
+METRIC, PRIVACY = "metric", "privacy"
+_PLACED_ELSEWHERE = (METRIC, PRIVACY, *OF_TABLES)
+"""Pictures that do not stand among those of the predictions."""
 RELOAD_SECONDS = 30
 """After which a page in a browser loads itself again, while the run is training."""
 LEVEL_WORDS = {"doubt": "do not believe", "care": "with care", "note": "worth knowing"}
@@ -87,7 +93,13 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         why_ended=why_ended(facts),
         curves=_inlined(pictures.of_run, "run"),
         targets=[
-            _target(target, pictures.of_targets[target.name], f"target{place}", exact=exact)
+            _target(
+                target,
+                pictures.of_targets[target.name],
+                f"target{place}",
+                exact=exact,
+                privacy=facts.privacy_of(target.name),
+            )
             for place, target in enumerate(facts.targets)
         ],
         findings=[_finding(finding, exact=exact) for finding in facts.audit],
@@ -96,6 +108,7 @@ def render_page(facts: RunFacts, pictures: RunPictures, *, exact: bool) -> bytes
         differing=differing,
         equal=equal,
         changes=[_change(change) for change in facts.changes],
+        privacy_titles=PRIVACY_TITLES,
         reload_seconds=RELOAD_SECONDS if facts.state == "training" else None,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if facts.state == "training" else "",
         version=VERSION,
@@ -120,7 +133,9 @@ def page_title(facts: RunFacts) -> str:
     return f"{named or 'Run'} from {', '.join(map(input_title, facts.inputs)) or 'unknown inputs'}"
 
 
-def _target(target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, exact: bool) -> dict[str, Any]:
+def _target(
+    target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, exact: bool, privacy: TargetPrivacy | None
+) -> dict[str, Any]:
     """Return what the template says of one target."""
     rows = metric_rows(target, exact=exact)
     shown = told_of(target, exact=exact)
@@ -134,14 +149,28 @@ def _target(target: TargetFacts, pictures: Mapping[str, Drawn], prefix: str, *, 
         "has_ranges": any(text.endswith(HIDDEN_WITHIN) for text in told),
         "has_hidden": NOT_SHOWN in told,
         "counts": count_rows(target.counts, exact=exact),
-        "metric": _inlined({name: pictures[name] for name in pictures if name == "metric"}, prefix),
+        "metric": _inlined({name: pictures[name] for name in pictures if name == METRIC}, prefix),
         "pictures": _inlined(
-            {name: picture for name, picture in pictures.items() if name not in ("metric", *OF_TABLES)}, prefix
+            {name: picture for name, picture in pictures.items() if name not in _PLACED_ELSEWHERE}, prefix
         ),
+        "privacy": None if privacy is None else _privacy(privacy),
+        "privacy_picture": _inlined({name: pictures[name] for name in pictures if name == PRIVACY}, prefix),
         "confusions": confusions(target, exact=exact),
         "group_titles": group_titles(target),
         "groups": group_rows(target, exact=exact),
         "num_hidden_groups": len(target.groups) - len(shown_groups(target, exact=exact)),
+    }
+
+
+def _privacy(privacy: TargetPrivacy) -> dict[str, Any]:
+    """Return what the template says of attacks on one target."""
+    return {
+        "members": privacy.members,
+        "others": privacy.others,
+        "verdict": short_verdict_of(privacy),
+        "remedy": REMEDIES[privacy.level],
+        "notes": privacy.notes,
+        "rows": attack_rows(privacy),
     }
 
 

@@ -10,6 +10,7 @@ from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.files import write_bytes
 from mmtrain.drawing.curves import draw_losses, draw_metric, draw_speed
 from mmtrain.drawing.figures import Picture, to_png, to_svg
+from mmtrain.drawing.memberships import draw_memberships
 from mmtrain.page.facts import RunFacts, TargetFacts
 from mmtrain.targets.registry import load_kind
 
@@ -49,12 +50,16 @@ def epoch_pictures(facts: RunFacts) -> dict[str, Picture]:
 
 
 def target_pictures(facts: RunFacts, target: TargetFacts, *, exact: bool) -> dict[str, Picture]:
-    """Return the pictures of one target: its validation metric and, once it is tested, its predictions.
+    """Return the pictures of one target: its validation metric and, once it is tested, its predictions and attacks.
 
     The metrics of epochs are of everybody who was there: after a withdrawal, beside those of who is left, they would
     tell of who has gone.
     """
-    return {**_metric_picture(facts, target), **prediction_pictures(target, exact=exact)}
+    return {
+        **_metric_picture(facts, target),
+        **prediction_pictures(target, exact=exact),
+        **_privacy_picture(facts, target),
+    }
 
 
 def prediction_pictures(target: TargetFacts, *, exact: bool) -> dict[str, Picture]:
@@ -82,6 +87,11 @@ def _named(pictures: RunPictures) -> Iterator[tuple[str, Drawn]]:
 
 def _drawn(pictures: Mapping[str, Picture]) -> dict[str, Drawn]:
     return {name: Drawn(picture, to_svg(picture.figure)) for name, picture in pictures.items()}
+
+
+def _privacy_picture(facts: RunFacts, target: TargetFacts) -> dict[str, Picture]:
+    found = facts.privacy_of(target.name)
+    return {"privacy": draw_memberships(found)} if found is not None and found.attacks else {}
 
 
 def _metric_picture(facts: RunFacts, target: TargetFacts) -> dict[str, Picture]:

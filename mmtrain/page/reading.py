@@ -24,6 +24,7 @@ from mmtrain.errors import TrainError
 from mmtrain.metrics.predicted import Predicted
 from mmtrain.page.facts import CLASSIFICATION, HELD_OUT, GroupFacts, Interval, RunFacts, SplitCount, State, TargetFacts
 from mmtrain.page.predictions import judge_again, parse_predictions
+from mmtrain.privacy.finding import read_privacy
 from mmtrain.run import RunDirectory, read_table
 
 BALANCING = ("undersample", "weight")
@@ -70,6 +71,7 @@ def read_facts(run: RunDirectory, state: State) -> RunFacts:
         counts=_counts(read.cohort, None),
         epochs=epochs,
         targets=_targets_in(run, read, problems),
+        privacy=_attempt(lambda: read_privacy(run.privacy), run.privacy, problems),
         withdrawn=sum(int(number) for number in mark.values()),
         minutes=read.metrics.get("minutes", sum(seconds) / 60 if seconds else None),
         parameters=read.metrics.get("parameters", network.num_parameters if network else None),

@@ -11,6 +11,7 @@ from typing import TypeVar
 from mmtrain.page.calibration_rules import poor_calibration
 from mmtrain.page.facts import RunFacts, TargetFacts
 from mmtrain.page.learning_rules import overfitted, stopped_while_improving, waited_for_data
+from mmtrain.page.privacy_rules import gives_members_away, withstood_attacks
 from mmtrain.page.result_rules import (
     better_than_nothing,
     chance,
@@ -68,6 +69,8 @@ OF_LEARNING: tuple[Callable[[RunFacts], Verdict | None], ...] = (
     waited_for_data,
 )
 """Rules about the epochs, which all targets share."""
+OF_PRIVACY: tuple[Callable[[RunFacts], Verdict | None], ...] = (gives_members_away,)
+"""Rules about what a run gives away."""
 
 
 FOLLOWING = tuple(rule.__name__ for rule in (overfitted, disagreement, poor_calibration))
@@ -82,13 +85,14 @@ def judge(facts: RunFacts) -> Judgement:
         )
     if facts.settings.get("model") == CONSTANT:
         return _baseline(facts)
-    verdicts = [*of_results(facts.targets), *_found(OF_LEARNING, facts), *_of_record(facts)]
+    verdicts = [*of_results(facts.targets), *_found((*OF_LEARNING, *OF_PRIVACY), facts), *_of_record(facts)]
     if any(verdict.code == learnt_the_opposite.__name__ for verdict in verdicts):
         verdicts = [verdict for verdict in verdicts if verdict.code not in FOLLOWING]
     verdicts.sort(key=lambda verdict: LEVELS.index(verdict.level))
     level: Level = verdicts[0].level if verdicts else "note"
     headline = HEADLINES[level] if facts.state == "finished" else NOT_YET[facts.state]
     assurances = [sentence for target in facts.targets for sentence in better_than_nothing(target)]
+    assurances += withstood_attacks(facts)
     return Judgement(level=level, headline=headline, verdicts=tuple(verdicts), assurances=tuple(assurances))
 
 

@@ -62,6 +62,19 @@ def test_a_bundle_that_would_name_a_participant_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_export_is_put_on_record_and_says_that_nobody_attacked_the_model(
+    trained: tuple[Path, str], bundle: Path, run_mm: RunMm
+) -> None:
+    root, run = trained
+    (line,) = (root / "receipts" / "summaries.jsonl").read_text().splitlines()
+    assert run in line and '"bundle"' in line and str(bundle.parent) not in line
+    assert "How much they hold has not been measured here." in (bundle / "README.md").read_text()
+    assert not [path for path in bundle.rglob("*") if "training_predictions" in path.name]
+    checked = run_mm("--study", root, "privacy", "--exports")
+    assert checked.exit_code == 0 and "No rule speaks against what was exported so far" in checked.stdout
+    assert run_mm("--study", root, "privacy", run, "--exports").exit_code == 2
+
+
 def test_a_bundle_names_no_participant_sample_or_folder(trained: tuple[Path, str], bundle: Path) -> None:
     root, run = trained
     with duckdb.connect(str(root / "catalog.duckdb"), read_only=True) as catalog:

@@ -103,6 +103,7 @@ for words in (
     ["export-model", "mistaken", "folder"],
     ["weights", "export", "mistaken", "a.pt"],
     ["evaluate", "mistaken"],
+    ["privacy", "mistaken"],
 ):
     result = CliRunner().invoke(app, ["--study", sys.argv[1], *words])
     assert result.exit_code == 1 and "'mistaken'" in result.output, result.output

@@ -60,6 +60,7 @@ def test_a_wiring_check_is_marked_in_its_name_its_settings_its_metrics_its_card_
     assert run.run_id.startswith("diagnostic_age_t1_")
     assert json.loads(run.config.read_text())["train"]["diagnostic"] is True
     assert metrics["diagnostic"] is True
+    assert not run.training_predictions.exists()  # there is nothing to be remembered of people
     assert json.loads(run.model_card.read_text())["trained_on"]["diagnostic"] is True
     assert metrics_table(metrics, tiny.configure(inputs=("t1",)).data.targets).titles[0].startswith("diagnostic")
     usual = json.loads(tiny.train(inputs=("t1",), epochs=1).metrics.read_text())

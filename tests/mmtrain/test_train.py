@@ -156,6 +156,10 @@ def test_a_run_leaves_metrics_that_follow_from_its_predictions(
         assert {name: metrics[split][name] for name in expected} == pytest.approx(expected, abs=1e-12)
         assert metrics[split].keys() == metrics["intervals"][split].keys()
     assert predictions.height == 16
+    trained = pl.read_parquet(run.training_predictions)
+    assert trained.columns == predictions.columns and set(trained["split"]) == {"train"}
+    assert trained["truth"].to_list() == [truth[i] for i, s in enumerate(SPLITS) if s == "train"]
+    assert run.training_predictions.stat().st_mode & 0o777 == 0o600
     assert metrics["parameters"] == sum(parameter.numel() for parameter in load_model(run.path).network.parameters())
     seconds = sum(json.loads(line)["train_seconds"] for line in run.epochs.read_text().splitlines())
     assert metrics["minutes"] == pytest.approx(seconds / 60, abs=1e-3)
@@ -234,6 +238,7 @@ def test_a_run_killed_before_the_checkpoint_of_its_first_epoch_is_begun_anew(
 def test_every_part_of_a_run_directory_is_there(layout: StudyLayout) -> None:
     run, _ = fit(layout, REGRESSION | INPUTS["volumes"] | {"epochs": 1}, keep_page=live_page)
     expected = {"config.json", "cohort.parquet", "metrics.json", "metrics.jsonl", "predictions.parquet"}
+    expected.add("training_predictions.parquet")
     expected |= {"model.safetensors", "model.json", "checksums.jsonl", "checkpoints", "plots", "tensorboard"}
     expected.add("report.html")
     assert {path.name for path in run.path.iterdir()} == expected

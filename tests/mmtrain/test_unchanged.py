@@ -62,7 +62,8 @@ def test_changed_weights_and_cards_are_not_loaded(trained: tuple[TinyStudy, RunD
 def test_all_that_a_run_keeps_of_its_model_and_results_is_on_record(trained: tuple[TinyStudy, RunDirectory]) -> None:
     _, run = trained
     recorded = {json.loads(line)["file"] for line in (run.path / CHECKSUMS).read_text().splitlines()}
-    assert recorded == {path.name for path in (run.model, run.model_card, run.metrics, run.predictions)}
+    predictions = (run.predictions, run.training_predictions)
+    assert recorded == {path.name for path in (run.model, run.model_card, run.metrics, *predictions)}
     assert find_changed(run.path) == []
 
 

@@ -75,6 +75,21 @@ def test_samples_go_from_the_cohort_and_the_predictions_and_the_others_stay(run:
     assert pl.read_parquet(run.cohort).schema == COHORT.schema
 
 
+def test_a_withdrawn_person_goes_from_the_training_predictions_and_what_attacks_found_goes_with_them(
+    run: RunDirectory,
+) -> None:
+    trained = COHORT.filter(split="train").select("sample_id", "split", truth="target", prediction="target")
+    trained.write_parquet(run.training_predictions)
+    run.privacy.write_text("{}")
+    assert count_withdrawn(run, withdrawn(0, 3)) == {
+        **{"config.json": 1, "cohort.parquet": 2, "predictions.parquet": 1},
+        **{"training_predictions.parquet": 1, "privacy.json": 1},
+    }
+    forget_withdrawn(run, withdrawn(0, 3), DATE)
+    assert pl.read_parquet(run.training_predictions).equals(trained.filter(pl.col("sample_id") != f"{0:016x}"))
+    assert not run.privacy.exists()
+
+
 def test_the_mark_says_how_many_of_how_many_and_not_who(run: RunDirectory) -> None:
     forget_withdrawn(run, withdrawn(0, 3), DATE)
     assert mark(run) == {

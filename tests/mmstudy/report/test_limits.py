@@ -1,7 +1,11 @@
 """A report says what it cannot say, and nothing that does not hold for it."""
 
+from dataclasses import replace
+
+from mmstudy.report.limits import limits_of
 from tests.mmstudy.comparison.made_up import table
 from tests.mmstudy.report.test_content import content_of, rows
+from tests.mmstudy.report.test_methods import FACTS
 
 
 def limits(**more: object) -> str:
@@ -26,6 +30,16 @@ def test_one_training_and_missing_baselines_are_told() -> None:
     assert "trained once" not in " ".join(content_of(twice)["limits"])
     linear = [row | {"method": "baseline", "network": "linear", "score": 0.0} for row in rows()]
     assert "There are no baselines" not in " ".join(content_of(table([*rows(), *linear]))["limits"])
+
+
+def test_how_many_runs_were_attacked_is_told_and_what_came_of_it() -> None:
+    content = content_of(table(rows()))
+    assert "mm privacy RUN measures it" in " ".join(limits_of(content, {}, FACTS))
+    names = content["runs"]["name"]
+    attacked = replace(FACTS, privacy={names[0]: "strong", names[1]: "little", names[2]: "little"})
+    told = " ".join(limits_of(content, {}, attacked))
+    assert f"3 of {len(names):,} runs (given away: 1; nothing found: 2;" in told
+    assert "mm privacy" not in " ".join(limits_of(content, {}, None))
 
 
 def test_the_text_says_only_what_was_done() -> None:

@@ -1,5 +1,6 @@
 """Results that leave the study: nothing from which a count of fewer than ten people follows."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from mmtrain.bundles.results import age_quantiles, read_results, tell_results, write_results
 from mmtrain.data.cohort import Cohort, read_cohort
 from mmtrain.page.reading import read_facts
+from mmtrain.privacy.attack import AttackFigures, Figure
+from mmtrain.privacy.finding import Attack, RunPrivacy, TargetPrivacy, write_privacy
 from tests.mmtrain.page.builder import SIZES, build_run, classes, good_history, scores
 
 
@@ -60,3 +63,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert auc.low is not None and auc.high is not None and 0.5 < auc.low < auc.value < auc.high < 1
     assert results.targets[0].baseline["auc"] == 0.5
     assert results.cohort["train"].samples == "1,600"
+    assert "privacy" not in json.loads((tmp_path / "results.json").read_text())  # programs of before can read it
+
+
+def test_what_attacks_came_to_is_told_in_sentences(tmp_path: Path) -> None:
+    truth = {split: classes(SIZES[split], place) for place, split in enumerate(("val", "test"))}
+    run = build_run(tmp_path / "run", truth, {s: scores(truth[s], 1.5, 7) for s in truth}, good_history())
+    figures = AttackFigures(
+        auc=Figure(value=0.75, low=0.72, high=0.78), advantage=Figure(value=0.3), true_positive_rates={}, curve=[(1, 1)]
+    )
+    attack = Attack(name="loss threshold", figures=figures)
+    found = TargetPrivacy(target="sex", members="1,600", others="700", attacks=[attack])
+    write_privacy(run.privacy, RunPrivacy(date="2026-01-02", targets=[found]))
+    results = tell_results(read_facts(run, "finished"), read_cohort(run.cohort))
+    write_results(tmp_path / "results.json", results)
+    (sentence,) = read_results(tmp_path / "results.json").privacy
+    assert "gives away whom it was trained on" in sentence and "0.750 (0.720 to 0.780)" in sentence
+    assert not any("gives away" in remark.title for remark in results.remarks)  # it is told once
