@@ -31,7 +31,7 @@ def privacy(
     ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """See whether a finished run gives away whom it was trained on.
+    """See whether a run gives away whom it was trained on.
 
     What is found is of all people together. It is kept with the run, and stands in its page and its bundle.
 

@@ -11,9 +11,9 @@ nk rule        the two largest have 90 % of the sum at most.
 differencing   two groups that differ by one to nine people: whoever has both means knows that of the few.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Literal
 
 import numpy as np
@@ -135,9 +135,9 @@ def find_differences(exported: Sequence[ExportedPeople]) -> Iterator[Finding]:
     """
     distinct = {(group.people.tobytes(), group.num_then): group for group in reversed(exported) if len(group.people)}
     ordered = sorted(distinct.values(), key=lambda group: (len(group.people), group.name))
+    sizes = [len(group.people) for group in ordered]
     for place, group in enumerate(ordered):
-        most = len(group.people) + SMALLEST_COUNT
-        for other in takewhile(lambda other, most=most: len(other.people) < most, ordered[place + 1 :]):
+        for other in ordered[place + 1 : bisect_left(sizes, sizes[place] + SMALLEST_COUNT)]:
             differing = np.setxor1d(group.people, other.people, assume_unique=True)
             number = max(len(differing), abs(group.num_then - other.num_then))
             if 0 < number < SMALLEST_COUNT:
