@@ -176,7 +176,7 @@ class _CaseNotes(TorchDispatchMode):
 
 
 def _relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return ((found - expected).norm() / expected.norm()).item()
+    return float((found - expected).norm() / expected.norm())
 
 
 def _reference(arithmetic: Arithmetic) -> Arithmetic:
