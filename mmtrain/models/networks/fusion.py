@@ -49,6 +49,7 @@ class ImagingNet(nn.Module):
         self.present = _as_index(present)
         self.memory_format = torch.channels_last_3d
         """In which volumes lie."""
+        self.has_one_thread = torch.get_num_threads() == 1
         widths = [max(NUM_CHANNELS, present[-1] + 1), *channels]
         self.skip_conv_layers = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.conv_layers = nn.ModuleList(
@@ -69,7 +70,7 @@ class ImagingNet(nn.Module):
             assert isinstance(skip, nn.Conv3d) and isinstance(first, nn.Conv3d) and isinstance(second, nn.Conv3d)
             of_skip, of_first = (layer.weight if k else layer.weight[:, self.present] for layer in (skip, first))
             assert skip.bias is not None and first.bias is not None and second.bias is not None
-            skipped = mix_channels(x, of_skip, skip.bias + second.bias)  # one sum, and one for its gradient
+            skipped = mix_channels(x, of_skip, skip.bias + second.bias, as_product=self.has_one_thread)
             inner = nn.functional.gelu(convolve(x, of_first, first.bias))
             x = nn.functional.gelu(norm(nn.functional.conv3d(inner, second.weight, padding=1) + skipped))
             x = self.dropout(self.pool(x))
@@ -87,13 +88,14 @@ def convolve(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) ->
     return nn.functional.conv3d(x_BCXYZ, weight, padding=1).add_(bias[:, None, None, None])
 
 
-def mix_channels(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+def mix_channels(x_BCXYZ: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, as_product: bool) -> torch.Tensor:
     """Return the convolution with a kernel of one voxel.
 
-    With one thread it is computed as the matrix product that it is, over channels that lie side by side: PyTorch does
-    without oneDNN then and returns channels one after the other, and whatever is added to them is read in two orders.
+    On a processor with one thread it is computed as the matrix product that it is, over channels that lie side by side:
+    PyTorch does without oneDNN then and returns channels one after the other, and whatever is added to them is read in
+    two orders.
     """
-    if x_BCXYZ.device.type != "cpu" or torch.get_num_threads() > 1:
+    if x_BCXYZ.device.type != "cpu" or not as_product:
         return nn.functional.conv3d(x_BCXYZ, weight, bias)
     return nn.functional.linear(x_BCXYZ.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
 
