@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from mmbase.sealed_page import embedded_json
 from mmdata.volume.geometry import Matrix44
-from mmdata.volume.nifti import encode_stored
-from mmdata.volume.preprocess import quantise
 
 LIBRARY = "vendor/niivue.umd.js"
 """Of 0.69.0, as it was published; ADR 24."""
@@ -63,6 +61,9 @@ class Viewer:
 
 def encode_picture(fractions_XYZ: NDArray[np.floating], affine_44: Matrix44) -> bytes:
     """Encode a volume as it is shown: fractions of the scan's upper clamp, 0 to 1, in steps of 1/255."""
+    from mmdata.volume.nifti import encode_stored  # noqa: PLC0415 - loads image libraries, which a report does without
+    from mmdata.volume.preprocess import quantise  # noqa: PLC0415 - loads image libraries, which a report does without
+
     steps = quantise(fractions_XYZ.astype(np.float32), _STEPS)
     return encode_stored(steps, affine_44, scale=1 / np.iinfo(_STEPS).max)
 
