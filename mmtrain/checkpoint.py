@@ -93,6 +93,12 @@ def has_checkpoint(path: Path) -> bool:
     return path.exists() or previous_checkpoint(path).exists()
 
 
+def remove_checkpoints(path: Path) -> None:
+    """Remove the last checkpoint and the one before, which take many times what a model's weights do."""
+    for each in (previous_checkpoint(path), path):
+        each.unlink(missing_ok=True)
+
+
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None
 ) -> Progress:

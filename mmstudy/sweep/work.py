@@ -24,7 +24,7 @@ from mmstudy.sweep.state import JobState, read_latest_state, read_state, write_s
 from mmstudy.sweep.stored_plan import read_plan
 from mmstudy.sweep.watch import StopWatch
 from mmstudy.sweep.worker_process import WorkerTerms
-from mmtrain.checkpoint import read_progress
+from mmtrain.checkpoint import read_progress, remove_checkpoints
 from mmtrain.errors import TrainError
 from mmtrain.kept import Kept
 from mmtrain.kept_values import KeptValues, values_budget
@@ -183,7 +183,9 @@ def _do(doing: _Doing, job: Job, before: JobState | None, trunk: JobState | None
         return _fail(doing, job, state, error)
     doing.health.note_success()
     seconds = state.seconds + time.perf_counter() - started
-    return _end(worker, job, replace(state, outcome="finished", run_id=run.run_id, seconds=round(seconds, 3)))
+    told = _end(worker, job, replace(state, outcome="finished", run_id=run.run_id, seconds=round(seconds, 3)))
+    remove_checkpoints(run.checkpoint)  # nobody resumes a finished run, and a sweep has hundreds
+    return told
 
 
 def _next_attempt(worker: Worker, before: JobState | None) -> JobState:

@@ -86,6 +86,9 @@ def test_a_sweep_makes_ordinary_runs_of_the_study_and_makes_none_of_them_twice(o
     with duckdb.connect(str(own_study.layout.catalog), read_only=True) as catalog:
         entered = catalog.execute("SELECT inputs, count(*) FROM runs GROUP BY inputs ORDER BY inputs").fetchall()
     assert [number for _, number in entered] == [2, 2]
+    runs = [run for run in own_study.layout.runs.iterdir() if (run / "metrics.json").exists()]
+    assert len([run for run in runs if (run / "model.safetensors").exists()]) == 4
+    assert not list(own_study.layout.runs.glob("*/checkpoints/*.safetensors"))  # nobody resumes them
     assert do(own_study, sweep) == []
     plan, _ = read_plan(sweep)
     status = sweep_status(own_study.layout, sweep, plan)
