@@ -50,7 +50,7 @@ def export_features(
     chosen = choose_features(dictionary, names)
     require_writable(path, SUFFIXES, overwrite=overwrite)
     frame = feature_frame(connection, chosen)
-    write_frame(path, frame)
+    write_frame(path, frame, {name: dictionary[name].unit for name in chosen})
     return frame.height
 
 

@@ -1,7 +1,7 @@
 """Files that somebody takes away: named as their format is, and over nothing unasked."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -32,10 +32,15 @@ def require_writable(path: Path, suffixes: Sequence[str], *, overwrite: bool) ->
         raise CatalogError(f"{path} exists.", "Give another name, or --overwrite.")
 
 
-def write_frame(path: Path, frame: pl.DataFrame) -> None:
+def write_frame(path: Path, frame: pl.DataFrame, units: Mapping[str, str] | None = None) -> None:
     """Write a table as CSV or Parquet, as its name says, whole or not at all; its owner alone can read it.
 
     It is made in memory first: what polars raises on a full disk does not say that it is full.
+
+    Parameters
+    ----------
+    units
+        Of columns. Parquet has them in its schema, as ``unit`` in the metadata of the field; CSV has no place for them.
 
     Raises
     ------
@@ -46,5 +51,16 @@ def write_frame(path: Path, frame: pl.DataFrame) -> None:
     if path.suffix == ".csv":
         frame.write_csv(content)
     else:
-        frame.write_parquet(content)
+        _write_parquet(content, frame, units or {})
     write_bytes(path, content.getvalue())
+
+
+def _write_parquet(content: BytesIO, frame: pl.DataFrame, units: Mapping[str, str]) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - loaded where it is needed alone
+    from pyarrow import parquet  # noqa: PLC0415
+
+    table = frame.to_arrow()
+    fields = [
+        field.with_metadata({"unit": units[field.name]}) if units.get(field.name) else field for field in table.schema
+    ]
+    parquet.write_table(pa.Table.from_arrays(table.columns, schema=pa.schema(fields)), content)

@@ -20,7 +20,7 @@ from mmstudy.predict.request import PredictRequest, require_feasible
 from mmstudy.predict.samples import Outcome
 from mmstudy.predict.stored import predict_stored, stored_memory_bytes
 from mmstudy.predict.summary import PredictionSummary, summarise
-from mmstudy.predict.table import prediction_frame
+from mmstudy.predict.table import prediction_frame, units_of_columns
 from mmstudy.progress import Progress
 from mmtrain.device import choose_device
 
@@ -129,6 +129,6 @@ def _write(
     """Write the file, unless one of the study's participants whom it shows has withdrawn meanwhile."""
     rows = [outcome.sample.row for outcome in outcomes if outcome.sample.row is not None]
     frame = prediction_frame(outcomes, predictor, assumed, identify=request.identify)
-    write_frame(request.output, frame)
+    write_frame(request.output, frame, units_of_columns(predictor))
     if study is not None:
         keep_if_present(study.layout, request.output, rows)

@@ -49,6 +49,12 @@ def prediction_frame(
     return frame.drop(unwanted)
 
 
+def units_of_columns(predictor: Predictor) -> dict[str, str]:
+    """Return the unit of the columns that have one: of several targets, and of probabilities, they have none."""
+    units = {"" if target.name in predictor.thresholds else target.unit for target in predictor.card.targets}
+    return dict.fromkeys(("prediction", "lower", "upper"), units.pop()) if len(units) == 1 else {}
+
+
 def _target_frame(
     outcomes: Sequence[Outcome], predictor: Predictor, index: int, target: TargetConfig, assumed: Sequence[str]
 ) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from pyarrow import parquet
 
 from catalog.errors import CatalogError
 from catalog.export.files import require_writable, write_frame
@@ -58,6 +59,12 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path: Path, suffix: str) -> 
     write_frame(path, FRAME)
     assert_frame_equal((pl.read_csv if suffix == ".csv" else pl.read_parquet)(path), FRAME)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_parquet_has_the_units_of_columns_in_its_schema(tmp_path: Path) -> None:
+    write_frame(tmp_path / "out.parquet", FRAME, {FRAME.columns[0]: "kg"})
+    first, *others = parquet.read_schema(tmp_path / "out.parquet")
+    assert first.metadata == {b"unit": b"kg"} and not any(field.metadata for field in others)
 
 
 @pytest.mark.usefixtures("file_limit")
