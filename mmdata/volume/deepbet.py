@@ -6,6 +6,7 @@ an ingest has a worker for each core.
 Source: Fisch et al. (2024), deepbet: fast brain extraction of T1-weighted MRI using convolutional neural networks.
 """
 
+import warnings
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -88,4 +89,6 @@ def find_brain(volume: Volume) -> NDArray[np.bool_]:
 def _network() -> Any:
     require_deepbet()
     has_gpu = import_module("torch").cuda.is_available()
-    return import_module(DEEPBET).BrainExtraction(no_gpu=not has_gpu)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its weights are TorchScript, of which torch warns
+        return import_module(DEEPBET).BrainExtraction(no_gpu=not has_gpu)

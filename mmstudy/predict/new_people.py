@@ -78,7 +78,7 @@ def predict_people(
         read_person,
         tasks,
         workers=rules.workers,
-        memory_bytes=WORKER_BYTES,
+        memory_bytes=worker_bytes(rules.settings.ingest),
         on_crash=lambda task: replace(task, isolated=True),
     )
 
