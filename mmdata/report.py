@@ -35,12 +35,12 @@ def search_line(num_scans: int, cpu_s: float, workers: int) -> str:
     """Return one line about how long it takes at most to find the brain in scans of whole heads.
 
     >>> search_line(1000, 5000.0, 8)
-    'deepbet may have to find the brain in 1,000 of them: about 5 s of a core each, 0.2 hours with 8 workers.'
+    'deepbet may have to find the brain in 1,000 scans: 5 s of a core each, about 10 minutes with 8 workers.'
     """
-    hours = cpu_s / workers / 3600
+    minutes = max(1, round(cpu_s / workers / 60))
     return (
-        f"deepbet may have to find the brain in {num_scans:,} of them: about {cpu_s / num_scans:.0f} s of a core each, "
-        f"{hours:.1f} hours with {workers} workers."
+        f"deepbet may have to find the brain in {num_scans:,} scans: {cpu_s / num_scans:.0f} s of a core each, "
+        f"about {minutes:,} {'minute' if minutes == 1 else 'minutes'} with {workers} workers."
     )
 
 
