@@ -23,8 +23,8 @@ from mmdata.volume.nifti import Volume
 DEEPBET = "deepbet"
 """The extractor's name in settings, its package's and its module's."""
 CPU_S_PER_SCAN = 5.0
-"""Seconds that one core takes for a scan of up to 14 million voxels; the network sees 128 and then 256 voxels along each
-axis of any. The largest scan that is read takes twice as long."""
+"""Seconds that one core takes for a scan of up to 14 million voxels, for the network sees 128 and then 256 voxels along
+each axis of any. The largest scan that is read takes twice as long."""
 WORKER_BYTES = 1300 << 20
 """What the network and its activations add to the peak memory of a process: 1,210 MB were measured at most."""
 
@@ -39,7 +39,8 @@ def require_deepbet() -> None:
     """
     if find_spec(DEEPBET) is None:
         raise StudyError(
-            "ingest.brain_extractor is deepbet, which is not installed.", "Install it with: pip install 'mm[brain]'"
+            "ingest.brain_extractor is deepbet, which is not installed.",
+            "Install it with: pip install 'megamodeller[brain]'",
         )
 
 

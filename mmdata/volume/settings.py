@@ -97,9 +97,9 @@ class IngestSettings:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     brain_extractor: str = ""
-    """deepbet, which pip install 'mm[brain]' installs, or a command that skull-strips, with {input} and {output} where
-    the NIfTI files go; empty: such scans are rejected. A command is run without a shell, so give whole paths. It writes
-    the brain, or a mask of it, on the input's grid."""
+    """deepbet, which pip install 'megamodeller[brain]' installs, or a command that skull-strips, with {input} and
+    {output} where the NIfTI files go; empty: such scans are rejected. A command is run without a shell, so give whole
+    paths. It writes the brain, or a mask of it, on the input's grid."""
     extractor_timeout_s: float = 3600.0
     """Seconds after which a command that skull-strips is stopped and the scan rejected."""
     register: Literal["never", "affine"] = "never"

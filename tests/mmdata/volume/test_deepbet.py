@@ -94,12 +94,12 @@ def test_a_gpu_without_memory_stops_the_ingest_and_costs_no_scan(stand_in: Calla
 def test_where_it_is_not_installed_the_remedy_is_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deepbet, "find_spec", lambda name: None)
     for call in (deepbet.require_deepbet, deepbet.deepbet_version):
-        with pytest.raises(StudyError, match=r"pip install 'mm\[brain\]'"):
+        with pytest.raises(StudyError, match=r"pip install 'megamodeller\[brain\]'"):
             call()
 
 
 def test_deepbet_finds_the_brain_of_a_synthetic_head() -> None:
-    pytest.importorskip("deepbet", reason="deepbet is not installed: pip install 'mm[brain]'")
+    pytest.importorskip("deepbet", reason="deepbet is not installed: pip install 'megamodeller[brain]'")
     drawn = draw_visit(Visit(index=0, instance=2, fields=("20252",)), seed=7, voxel_mm=2.0)
     scan = drawn.scans["t1"]
     head = with_head(scan.images["T1"], scan.is_brain, scan.pose.affine_44, np.random.default_rng(5))
