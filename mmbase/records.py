@@ -5,7 +5,7 @@ An `eid` here never leaves the process except into the catalogue: its records hi
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -90,6 +90,9 @@ class ScanCandidate:
     """For ``image``: where its affine says nothing, it may lie on the reference study's grid."""
     table_row: int | None = None
     """For ``edges``: which row or matrix of the table."""
+    t1: "ScanCandidate | None" = field(default=None, repr=False)
+    """The T1 of the visit, whose brain mask can be moved over where this image has none and an extractor knows T1
+    images alone."""
     alternatives: tuple["ScanCandidate", ...] = field(default=(), repr=False)
     """Further copies, the best first, without alternatives of their own: each is read only where none before it can be
     used. A copy is an image with one mask and one transform; two copies may have the image in common."""
@@ -113,6 +116,26 @@ def rank_copies(*ranked: ScanCandidate) -> ScanCandidate:
         return ranked[0]
     first, *others = (replace(copy, alternatives=()) for one in ranked for copy in one.copies)
     return replace(first, alternatives=tuple(others))
+
+
+def with_t1(candidates: Iterable[ScanCandidate]) -> list[ScanCandidate]:
+    """Return scans in which each image without a mask that is no T1 knows the best T1 of its visit.
+
+    >>> visit = Visit(1000223, 2)
+    >>> scans = [ScanCandidate(visit=visit, modality=name, path=Path(name), form="image") for name in ("t1", "flair")]
+    >>> with_t1(scans)[1].t1 == scans[0]
+    True
+    """
+    candidates = list(candidates)
+    t1_of = {one.visit: replace(one, alternatives=()) for one in candidates if one.modality == "t1"}
+    return [_with_t1(one, t1_of.get(one.visit)) for one in candidates]
+
+
+def _with_t1(candidate: ScanCandidate, t1: ScanCandidate | None) -> ScanCandidate:
+    if candidate.modality == "t1" or candidate.form != "image" or t1 is None:
+        return candidate
+    copies = (replace(copy, t1=None if copy.mask_path else t1, alternatives=()) for copy in candidate.copies)
+    return rank_copies(*copies)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

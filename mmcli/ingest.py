@@ -67,7 +67,7 @@ def ingest(
         str | None, typer.Option(help="Features that every split gets its share of, e.g. sex,age.")
     ] = None,
     brain_extractor: Annotated[
-        str | None, typer.Option(help='Skull-strips where needed: "mri_synthstrip -i {input} -o {output}".')
+        str | None, typer.Option(help='Skull-strips where needed: deepbet, or "mri_synthstrip -i {input} -o {output}".')
     ] = None,
     register: Annotated[
         str | None, typer.Option(help="Where no transform exists: affine, or never (reject the scan).")
@@ -126,13 +126,17 @@ def _likely_kind(folder: Path) -> "SourceKind":
 def _preview(
     study: "Study", sources: Sequence["Source"], withdrawals: Sequence[Path], pool: "WorkerPool", as_json: bool
 ) -> None:
-    from mmdata.report import projection_line
+    from mmdata.report import projection_line, search_line
     from mmstudy.ingest import preview_ingest
 
     plan = preview_ingest(study, sources, withdrawals, pool)
     content = {"scans": plan.num_scans, "shards": len(plan.tasks), **asdict(plan.projection)}
     would = f"Would read {plan.num_scans} scans into {len(plan.tasks)} shards."
-    report(as_json, content, [would, projection_line(plan.projection)])
+    lines = [would, projection_line(plan.projection)]
+    if plan.num_searched:
+        content |= {"brain_searches": plan.num_searched, "brain_search_cpu_s": plan.search_cpu_s}
+        lines.append(search_line(plan.num_searched, plan.search_cpu_s, plan.projection.workers))
+    report(as_json, content, lines)
 
 
 def _ingest(

@@ -49,7 +49,7 @@ def predict(
         list[Path] | None, typer.Option(help="Table of new people, beside those found; repeatable.")
     ] = None,
     brain_extractor: Annotated[
-        str | None, typer.Option(help='Skull-strips where needed: "mri_synthstrip -i {input} -o {output}".')
+        str | None, typer.Option(help='Skull-strips where needed: deepbet, or "mri_synthstrip -i {input} -o {output}".')
     ] = None,
     register: Annotated[
         str | None, typer.Option(help="Where no transform exists: affine, or never (refuse the scan).")

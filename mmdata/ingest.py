@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmbase.names import CONNECTIVITY
-from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit
+from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit, with_t1
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
 from mmdata.execution.tasks import keep_results, run_tasks
@@ -21,7 +21,10 @@ from mmdata.store.shards import rows_on_disk, shard_starts
 from mmdata.store.spec import ArraySpec, ensure_array
 from mmdata.study import Study, StudyConfig
 from mmdata.study_arrays import COMPRESSED_SHARE, array_specs, stored_modalities
+from mmdata.volume.deepbet import CPU_S_PER_SCAN, DEEPBET
+from mmdata.volume.deepbet import WORKER_BYTES as DEEPBET_BYTES
 from mmdata.volume.nifti import MAX_VOXELS
+from mmdata.volume.settings import IngestSettings
 
 RETRIED_REASONS = ("unreadable", "unexpected", "crashed-worker", "damaged")
 """Rejections that may be the machine's fault and not the file's: each ingest tries these scans again."""
@@ -44,6 +47,17 @@ class IngestPlan:
     def num_scans(self) -> int:
         """Scans to read."""
         return sum(len(task.scans) for task in self.tasks)
+
+    @property
+    def num_searched(self) -> int:
+        """Scans in which deepbet has to find the brain, at most: which are of whole heads shows when they are read."""
+        planned = (scan.candidate for task in self.tasks for scan in task.scans if _uses_deepbet(task.settings.ingest))
+        return sum(candidate.form == "image" and candidate.mask_path is None for candidate in planned)
+
+    @property
+    def search_cpu_s(self) -> float:
+        """Seconds of one core that deepbet takes for them, without a GPU."""
+        return self.num_searched * CPU_S_PER_SCAN
 
 
 def plan_ingest(
@@ -75,12 +89,14 @@ def plan_ingest(
     Raises
     ------
     DataError
-        The brain extractor of the settings is not a program.
+        The brain extractor of the settings is not a program, or not installed.
     """
     if study.config.ingest.brain_extractor:
         require_extractor(study.config.ingest.brain_extractor)
     specs = {modality: array_specs(study, modality, num_rows) for modality in stored_modalities(study.config)}
     receipts = read_scan_receipts(study.layout.receipts)
+    if _uses_deepbet(study.config.ingest):
+        candidates = with_t1(candidates)
     known = [(candidate, sample) for candidate in candidates if (sample := samples.get(candidate.visit))]
     asked = [one for one in known if only is None or (one[1].sample_id, one[0].modality) in only]
     tasks = [
@@ -90,6 +106,10 @@ def plan_ingest(
     ]
     arrays = tuple(spec for of_modality in specs.values() for spec in of_modality)
     return IngestPlan(arrays=arrays, tasks=tuple(tasks), projection=_project(study.config, specs, tasks, workers))
+
+
+def _uses_deepbet(ingest: IngestSettings) -> bool:
+    return ingest.brain_extractor == DEEPBET
 
 
 def _find_wanted(
@@ -265,6 +285,8 @@ def _project(
     share = {modality: 1.0 if modality == CONNECTIVITY else COMPRESSED_SHARE for modality in specs}
     row_bytes = {modality: sum(spec.row_bytes for spec in specs[modality]) * share[modality] for modality in specs}
     worker_bytes = BASE_WORKER_BYTES + MAX_VOXELS * NATIVE_BYTES_PER_VOXEL + 2 * max(shard_bytes.values())
+    if _uses_deepbet(config.ingest):
+        worker_bytes += DEEPBET_BYTES
     return Projection(
         workers=max(1, min(workers, len(tasks))),
         worker_bytes=worker_bytes,

@@ -31,6 +31,19 @@ def projection_line(projection: Projection) -> str:
     )
 
 
+def search_line(num_scans: int, cpu_s: float, workers: int) -> str:
+    """Return one line about how long it takes at most to find the brain in scans of whole heads.
+
+    >>> search_line(1000, 5000.0, 8)
+    'deepbet may have to find the brain in 1,000 scans: 5 s of a core each, about 10 minutes with 8 workers.'
+    """
+    minutes = max(1, round(cpu_s / workers / 60))
+    return (
+        f"deepbet may have to find the brain in {num_scans:,} scans: {cpu_s / num_scans:.0f} s of a core each, "
+        f"about {minutes:,} {'minute' if minutes == 1 else 'minutes'} with {workers} workers."
+    )
+
+
 def damaged_arrays_table(damaged: Sequence["DamagedRow"], root: Path) -> PlainTable:
     """Show how many rows of each array of a study are damaged, and which arrays are gone altogether."""
     counts = Counter(

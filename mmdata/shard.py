@@ -76,7 +76,9 @@ def store_shard(task: ShardTask) -> list[ScanReceipt]:
 
 def source_fingerprint(candidate: ScanCandidate, settings: LoadSettings) -> str:
     """Return what changes when a scan's files are replaced or arrive, or when more is done to make it usable."""
-    first, *others = ((copy.path, copy.transform_path, copy.mask_path) for copy in candidate.copies)
+    known_t1s = (copy.t1 for copy in candidate.copies if copy.t1 is not None)
+    of_copies = ((copy.path, copy.transform_path, copy.mask_path) for copy in chain(candidate.copies, known_t1s))
+    first, *others = of_copies
     paths = [*first, *set(chain.from_iterable(others)).difference(first)]
     parts = ["none" if path is None else _file_fingerprint(path) for path in paths]
     ingest = asdict(settings.ingest)

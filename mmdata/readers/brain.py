@@ -6,6 +6,7 @@ mask        a boolean image on the scan's own grid.
 extractor   a command that reads a NIfTI file of a whole head and writes one of its brain, or a mask of it. Its output
             says which voxels are brain (those that are not 0) and nothing else: the intensities stay the scan's own.
             The command is split as a shell would and run without one, once for each scan, on files with neutral names.
+deepbet     an extractor that is a package, not a command (`mmdata.volume.deepbet`). It knows T1 images alone.
 """
 
 import os
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from mmdata.errors import ScanRejected, StudyError
 from mmdata.execution.isolation import ProcessCrashed, run_isolated, run_program
 from mmdata.readers.native import NativeScan
+from mmdata.volume.deepbet import DEEPBET, deepbet_version, find_brain, require_deepbet
 from mmdata.volume.geometry import apply_affine
 from mmdata.volume.nifti import MAX_VOLUME_BYTES, Volume, decode_volume, encode_volume
 from mmdata.volume.settings import IngestSettings, VolumeSettings
@@ -36,7 +38,9 @@ _MAX_REPORTED_CHARACTERS = 200
 def extract_brain(
     scan: NativeScan, volumes: VolumeSettings, ingest: IngestSettings, scratch: Path
 ) -> tuple[Volume, str]:
-    """Return a scan's brain, 0 outside, and where it came from: ``mask``, ``image`` or ``extractor``.
+    """Return a scan's brain, 0 outside, and where it came from.
+
+    That is ``mask``, ``image``, ``extractor``, or deepbet with its version.
 
     An image is its own brain where it is neither all over non-zero nor larger than a brain.
 
@@ -54,8 +58,11 @@ def extract_brain(
     """
     if scan.brain_XYZ is not None:
         brain, source = _masked(scan.volume, _checked_mask(scan, volumes.max_nonzero_share)), "mask"
-    elif not (fault := _head_fault(scan.volume, volumes.max_nonzero_share)):
+    elif not (fault := head_fault(scan.volume, volumes.max_nonzero_share)):
         brain, source = scan.volume, "image"
+    elif ingest.brain_extractor == DEEPBET:
+        brain_XYZ = _checked_output(find_brain(scan.volume), volumes.max_nonzero_share)
+        brain, source = _masked(scan.volume, brain_XYZ), f"{DEEPBET} {deepbet_version()}"
     elif ingest.brain_extractor:
         brain, source = _extracted(scan.volume, volumes, ingest, scratch), "extractor"
     else:
@@ -76,8 +83,11 @@ def require_extractor(command: str) -> None:
     Raises
     ------
     StudyError
-        The command cannot be split into words, or its program is not there.
+        The command cannot be split into words, or its program is not there; or deepbet is not installed.
     """
+    if command == DEEPBET:
+        require_deepbet()
+        return
     _arguments(command, Path("input.nii.gz"), Path("output.nii.gz"))
 
 
@@ -88,6 +98,18 @@ def on_same_grid(volume: Volume, other: Volume) -> bool:
     corners_83 = np.array(list(np.ndindex(2, 2, 2))) * (np.array(volume.data_XYZ.shape) - 1.0)
     apart_mm = apply_affine(volume.affine_44, corners_83) - apply_affine(other.affine_44, corners_83)
     return bool(np.linalg.norm(apart_mm, axis=1).max() <= GRID_TOLERANCE_MM)
+
+
+def head_fault(volume: Volume, max_share: float) -> str:
+    """Say why an image is not of a brain alone; nothing where it may be."""
+    share = np.count_nonzero(volume.data_XYZ) / volume.data_XYZ.size
+    if share > max_share:
+        expected = f"expected at most {max_share:.0%} non-zero voxels in a brain-extracted image, got {share:.0%}"
+        border = _border_value(volume.data_XYZ)
+        return f"{expected}, all of the border being {border:g}: a background must be 0" if border else expected
+    if _brain_ml(volume) > LARGEST_BRAIN_ML:
+        return f"expected at most {LARGEST_BRAIN_ML:,.0f} ml of non-zero voxels, got {_brain_ml(volume):,.0f} ml"
+    return ""
 
 
 def _masked(volume: Volume, brain_XYZ: NDArray[np.bool_]) -> Volume:
@@ -103,18 +125,6 @@ def _checked_mask(scan: NativeScan, max_share: float) -> NDArray[np.bool_]:
     if not 0 < share <= max_share:
         raise ScanRejected("bad-mask", f"expected a mask of at most {max_share:.0%} of the voxels, got {share:.0%}")
     return scan.brain_XYZ
-
-
-def _head_fault(volume: Volume, max_share: float) -> str:
-    """Say why an image is not of a brain alone; nothing where it may be."""
-    share = np.count_nonzero(volume.data_XYZ) / volume.data_XYZ.size
-    if share > max_share:
-        expected = f"expected at most {max_share:.0%} non-zero voxels in a brain-extracted image, got {share:.0%}"
-        border = _border_value(volume.data_XYZ)
-        return f"{expected}, all of the border being {border:g}: a background must be 0" if border else expected
-    if _brain_ml(volume) > LARGEST_BRAIN_ML:
-        return f"expected at most {LARGEST_BRAIN_ML:,.0f} ml of non-zero voxels, got {_brain_ml(volume):,.0f} ml"
-    return ""
 
 
 def _border_value(data_XYZ: NDArray[Any]) -> float | None:
@@ -133,12 +143,15 @@ def _extracted(volume: Volume, volumes: VolumeSettings, ingest: IngestSettings, 
     output = _run_extractor(volume, ingest, scratch)
     if not on_same_grid(volume, output):
         raise ScanRejected("extractor-failed", "expected the extractor's output on its input's grid, it has another")
-    brain_XYZ = output.data_XYZ != 0
+    return _masked(volume, _checked_output(output.data_XYZ != 0, volumes.max_nonzero_share))
+
+
+def _checked_output(brain_XYZ: NDArray[np.bool_], max_share: float) -> NDArray[np.bool_]:
     share = float(brain_XYZ.mean())
-    if not 0 < share <= volumes.max_nonzero_share:
+    if not 0 < share <= max_share:
         expected = f"expected an output that is 0 outside the brain, {share:.0%} of its voxels are not"
         raise ScanRejected("extractor-failed", expected)
-    return _masked(volume, brain_XYZ)
+    return brain_XYZ
 
 
 def _run_extractor(volume: Volume, ingest: IngestSettings, scratch: Path) -> Volume:

@@ -97,10 +97,11 @@ class IngestSettings:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     brain_extractor: str = ""
-    """Command that skull-strips, with {input} and {output} where the NIfTI files go; empty: such scans are rejected.
-    Run without a shell, so give whole paths. It writes the brain, or a mask of it, on the input's grid."""
+    """deepbet, which pip install 'megamodeller[brain]' installs, or a command that skull-strips, with {input} and
+    {output} where the NIfTI files go; empty: such scans are rejected. A command is run without a shell, so give whole
+    paths. It writes the brain, or a mask of it, on the input's grid."""
     extractor_timeout_s: float = 3600.0
-    """Seconds after which the extractor is stopped and the scan rejected."""
+    """Seconds after which a command that skull-strips is stopped and the scan rejected."""
     register: Literal["never", "affine"] = "never"
     """Register scans without a transform to the MNI152 template, or reject them."""
     min_registration_nmi: float = 1.06
@@ -113,7 +114,10 @@ class IngestSettings:
     """A brain whose Dice overlap with the template's is smaller is rejected: its transform is wrong."""
 
     def __post_init__(self) -> None:
-        if self.brain_extractor and not all(word in self.brain_extractor for word in ("{input}", "{output}")):
-            raise ValueError(f"brain_extractor must hold {{input}} and {{output}}, got {self.brain_extractor}")
+        is_command = self.brain_extractor not in ("", "deepbet")
+        if is_command and not all(word in self.brain_extractor for word in ("{input}", "{output}")):
+            raise ValueError(
+                f"brain_extractor must hold {{input}} and {{output}}, or be deepbet, got {self.brain_extractor}"
+            )
         if not 0 <= self.min_template_overlap <= 1 or self.extractor_timeout_s <= 0:
             raise ValueError("min_template_overlap must lie within 0 to 1 and extractor_timeout_s be positive")

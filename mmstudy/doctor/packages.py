@@ -13,6 +13,7 @@ from mmbase.version import DISTRIBUTION
 from mmstudy.doctor.finding import Finding
 
 EXTRAS = {
+    "brain": "--brain-extractor deepbet of mm ingest and mm predict",
     "explain": "mm explain",
     "mlflow": "mm train --log mlflow:URI",
     "onnx": "the ONNX form of a model in mm export-model",

@@ -18,7 +18,7 @@ from mmstudy.predict.model_set import ModelSet
 from mmstudy.predict.new_people import PeopleRules
 from mmstudy.predict.people import FoundPeople, describe_images, enrol_people, source_config, without_tables
 from mmstudy.predict.request import ALL_SPLITS, PredictRequest
-from mmstudy.predict.scans import WORKER_BYTES
+from mmstudy.predict.scans import worker_bytes
 from mmstudy.predict.scratch import open_scratch_folder
 from mmstudy.predict.sources import parse_sources
 from mmstudy.predict.stored import StoredRules
@@ -103,7 +103,7 @@ def _find_people(
     expectations = find_expectations(study, models.found, scans=scans)
     is_one = len(people.people) == 1
     workers = 0 if is_one else min(request.workers, len(people.people))
-    require_capacity(Projection(workers=workers, worker_bytes=WORKER_BYTES, disk_bytes=0), scratch)
+    require_capacity(Projection(workers=workers, worker_bytes=worker_bytes(request.ingest), disk_bytes=0), scratch)
     settings = LoadSettings(
         volumes=contract.volumes or config.volumes,
         connectivity=config.connectivity,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbase.names import METADATA
+from mmbase.records import with_t1
 from mmdata.execution.tasks import TASKS_IN_FLIGHT_PER_THREAD, run_tasks
 from mmdata.readers.scan import LoadSettings
 from mmstudy.own_stores import ArrayKey
@@ -23,7 +24,7 @@ from mmstudy.predict.model_set import sample_bytes
 from mmstudy.predict.people import Person
 from mmstudy.predict.predictor import InputBatch, Predictor
 from mmstudy.predict.samples import Outcome, finish_all
-from mmstudy.predict.scans import WORKER_BYTES, PersonTask, ReadPerson, read_person, row_name
+from mmstudy.predict.scans import PersonTask, ReadPerson, read_person, row_name, worker_bytes
 
 _ASSUMED_TRANSFORMS = {
     "registration": "registered to the template here",
@@ -77,7 +78,7 @@ def predict_people(
         read_person,
         tasks,
         workers=rules.workers,
-        memory_bytes=WORKER_BYTES,
+        memory_bytes=worker_bytes(rules.settings.ingest),
         on_crash=lambda task: replace(task, isolated=True),
     )
 
@@ -109,14 +110,15 @@ def memory_bytes(rules: PeopleRules, num_people: int) -> int:
     workers = max(1, min(rules.workers, num_people))
     in_flight = workers * TASKS_IN_FLIGHT_PER_THREAD
     person_bytes = sample_bytes(rules.arrays, rules.settings.connectivity.name)
-    return workers * WORKER_BYTES + (in_flight + 2 * rules.batch_size) * person_bytes
+    return workers * worker_bytes(rules.settings.ingest) + (in_flight + 2 * rules.batch_size) * person_bytes
 
 
 def _task(position: int, person: Person, rules: PeopleRules) -> PersonTask:
     modalities = [modality for modality, _ in rules.arrays]
+    scans = {scan.modality: scan for scan in with_t1(person.scans.values())}
     return PersonTask(
         position=position,
-        scans=tuple(person.scans[modality] for modality in dict.fromkeys(modalities) if modality in person.scans),
+        scans=tuple(scans[modality] for modality in dict.fromkeys(modalities) if modality in scans),
         arrays=rules.arrays,
         settings=rules.settings,
         isolated=rules.isolated,

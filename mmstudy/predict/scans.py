@@ -10,8 +10,11 @@ from mmdata.execution.capacity import BASE_WORKER_BYTES
 from mmdata.ingest import NATIVE_BYTES_PER_VOXEL, RETRIED_REASONS
 from mmdata.readers.scan import LoadedScan, LoadSettings
 from mmdata.shard import describe_rejection, load_first_copy
+from mmdata.volume.deepbet import DEEPBET
+from mmdata.volume.deepbet import WORKER_BYTES as DEEPBET_BYTES
 from mmdata.volume.nifti import MAX_VOXELS
 from mmdata.volume.resample import limit_threads
+from mmdata.volume.settings import IngestSettings
 from mmstudy.own_stores import ArrayKey
 from mmstudy.predict.remedies import REMEDIES
 from mmstudy.predict.samples import Fault
@@ -43,6 +46,11 @@ class ReadPerson:
     """By modality, each with the rows that were asked for alone."""
     rejected: Mapping[str, Fault]
     """By modality."""
+
+
+def worker_bytes(ingest: IngestSettings) -> int:
+    """Return the peak memory of a process that reads scans by these settings."""
+    return WORKER_BYTES + (DEEPBET_BYTES if ingest.brain_extractor == DEEPBET else 0)
 
 
 def read_person(task: PersonTask) -> ReadPerson:

@@ -209,6 +209,7 @@ def test_remedies_are_checked_and_may_change(tmp_path: Path) -> None:
     save_changes(changed)
     assert load_study(tmp_path / "s").config.ingest == changed.config.ingest
     assert (changed.config.ingest.register, changed.config.ingest.min_template_overlap) == ("affine", 0.6)
+    assert with_changes(study, {"ingest": {"brain_extractor": "deepbet"}}).config.ingest.brain_extractor == "deepbet"
     with pytest.raises(StudyError, match="brain_extractor must hold"):
         with_changes(study, {"ingest": {"brain_extractor": "strip"}})
     with pytest.raises(StudyError, match="register"):

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 import zarr
 
+from mmdata.volume.nifti import decode_volume
 from tests.conftest import MakeOnce, RunMm
 
 SETTINGS = (
@@ -130,6 +132,33 @@ def test_registration_serves_those_without_a_transform(bids: Path, run_mm: RunMm
     registered = [row for row in rows if row[0] == "registration"]
     assert registered and all(nmi > 1.06 and overlap > 0.9 for _, nmi, overlap in registered)
     assert not query(root, "FROM scans WHERE reason = 'missing-transform'")
+
+
+def test_deepbet_strips_heads_without_masks_and_a_dry_run_says_how_long_it_may_take(
+    bids: Path, run_mm: RunMm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = shutil.copytree(bids.parent / "dataset", tmp_path / "dataset")
+    masks = {}
+    for path in source.rglob("*_desc-brain_mask.nii.gz"):
+        mask = decode_volume(path.read_bytes())
+        masks[mask.affine_44.tobytes()] = mask.data_XYZ > 0
+        path.unlink()
+    monkeypatch.setattr("mmdata.volume.deepbet.find_spec", lambda name: name)
+    monkeypatch.setattr("mmdata.readers.brain.find_brain", lambda volume: masks[volume.affine_44.tobytes()])
+    monkeypatch.setattr("mmdata.readers.brain.deepbet_version", lambda: "9.9")
+
+    root = tmp_path / "study"
+    options = [word for setting in SETTINGS for word in ("--set", setting)]
+    assert run_mm("--study", root, "init", "--source", f"bids:{source}", *options).exit_code == 0
+    words = ("--study", root, "ingest", "bids", "--brain-extractor", "deepbet")
+    plan = json.loads(run_mm(*words, "--dry-run", "--json").stdout)
+    assert plan["brain_searches"] == plan["scans"] > 0, "of no image there is a mask any more"
+    assert plan["brain_search_cpu_s"] == 5 * plan["scans"]
+    assert run_mm(*words, "--workers", 0).exit_code == 0
+    found = set(query(root, "SELECT modality, brain FROM scans WHERE starts_with(brain, 't1') OR brain LIKE '%9.9'"))
+    assert found == {("t1", "deepbet 9.9"), ("flair", "t1 deepbet 9.9"), ("dwi", "t1 deepbet 9.9")}
+    left = query(root, "SELECT modality, detail FROM scans WHERE reason = 'not-skull-stripped'")
+    assert left == [("flair", "deepbet knows T1 images alone and the visit has none; give a mask")]
 
 
 def test_the_folders_split_is_kept_and_its_edges_belong_to_their_ids(folder: Path) -> None:
