@@ -21,14 +21,15 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.device_parts import PARTS, Part, Scale, full_scale, small_scale
+from benchmarks.device_parts import PARTS, Findings, Scale, full_scale, small_scale
 from benchmarks.machine import describe_machine
 from mmbase.files import write_json
 
@@ -61,21 +62,28 @@ def measure_parts(names: Sequence[str], scale: Scale, results: Path) -> None:
         for name in names:
             measured = found["parts"][name] = {"limit_s": PARTS[name].limit_s}
             started = time.monotonic()
-            for finding, value in answer_in_time(PARTS[name], scale, Path(folder)):
+            answer = partial(PARTS[name].measure, scale, Path(folder))
+            for finding, value in answer_in_time(answer, PARTS[name].limit_s):
                 measured[finding] = value
                 measured["seconds"] = round(time.monotonic() - started, 2)
                 write_json(results, found)
             print(f"{name}: {json.dumps(measured)}", flush=True)
 
 
-def answer_in_time(part: Part, scale: Scale, folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yield what a part finds in a process of its own, which is killed with all that it has started at the limit."""
+def answer_in_time(answer: Callable[[], Findings], limit_s: float) -> Findings:
+    """Yield what is found in a process of its own, which is killed with all that it has started at the limit.
+
+    Parameters
+    ----------
+    answer
+        Yields findings; it is brought to the process by pickle.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(part, scale, folder, theirs))
+    process = context.Process(target=_answer, args=(answer, theirs))
     process.start()
     theirs.close()
-    ends = time.monotonic() + part.limit_s
+    ends = time.monotonic() + limit_s
     try:
         while ours.poll(max(0.0, ends - time.monotonic())):
             yield ours.recv()
@@ -102,10 +110,10 @@ def describe_device(scale: Scale) -> dict[str, Any]:
     return {**machine, "device": scale.device, "side": scale.coarse.side, "commit": _commit()}
 
 
-def _answer(part: Part, scale: Scale, folder: Path, connection: Connection) -> None:
+def _answer(answer: Callable[[], Findings], connection: Connection) -> None:
     os.setpgrp()  # so that what it starts ends with it
     try:
-        for finding in part.measure(scale, folder):
+        for finding in answer():
             connection.send(finding)
     except Exception:
         connection.send(("failed", traceback.format_exc(limit=-3)))

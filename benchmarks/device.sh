@@ -12,7 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
 needed=(numpy polars polars-runtime-32 tensorstore ml-dtypes numcodecs google-crc32c xxhash safetensors psutil
     pydantic pydantic-core typing-inspection annotated-types typing-extensions jinja2 markupsafe
-    scikit-learn joblib threadpoolctl scipy tensorboard)
+    scikit-learn joblib cloudpickle narwhals threadpoolctl scipy tensorboard protobuf absl-py
+    zarr donfig pyyaml packaging)
 most_bytes=$((60 * 1000 * 1000))
 
 case ${1:-} in

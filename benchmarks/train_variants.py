@@ -1,24 +1,26 @@
 """The training step in every precision and compiled in every mode: what only a GPU can tell.
 
 ``python -m benchmarks.train_variants --folder FOLDER --output FILE.json`` is prepared; no figure of it is published.
-Every variant runs in a process of its own with a time limit, for a driver may take minutes over one of them, and is
-saved when it is done. Losses of the first steps tell whether a variant computes the same as the first of its kind.
+Every variant runs in a process of its own with a time limit, for a driver may take minutes over one of them, and each
+finding is saved at once. Losses of the first steps tell whether a variant computes the same as the first of its kind.
 """
 
 import argparse
 import json
-import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.cohort import make_cohort
+from benchmarks.device import answer_in_time
+from benchmarks.device_parts import Findings
 from mmbase.files import write_json
 from mmtrain.bench.batches import first_batch, hold, in_mode
+from mmtrain.bench.throughput import wait_for
 from mmtrain.convolution_check import compare, find_cases
 from mmtrain.data.stream import StoredBatch
 from mmtrain.learner import build_learner, take_step
@@ -37,8 +39,8 @@ NUM_LOSSES = 5
 
 def measure_variant(
     folder: Path, settings: Mapping[str, Any], *, side: int, batch_size: int, num_steps: int
-) -> dict[str, Any]:
-    """Return how fast steps are, how long the first takes, the first losses, and how convolutions compare."""
+) -> Findings:
+    """Yield how long the first step takes, the first losses, how fast steps are, and how convolutions compare."""
     cohort = make_cohort(folder, side, 4 * batch_size)
     started = time.perf_counter()
     task = in_mode(cohort.prepare(**{"batch_size": batch_size, "inputs": ("flair", "t1", "dwi"), **settings}), "none")
@@ -47,57 +49,38 @@ def measure_variant(
     (portion,) = first_batch(task)
     held = hold(task, portion)
     batch = StoredBatch(held.request, {name: stored.to(task.device) for name, stored in held.stored.items()})
-    losses, first_s = [], 0.0
+    losses = []
     for step in range(NUM_LOSSES):
         torch.manual_seed(step)
         losses.append(take_step(task, learner, portion, batch, 1).item() / batch_size)
-        first_s = first_s or time.perf_counter() - started
+        if step == 0:
+            yield "first_step_s", round(time.perf_counter() - started, 2)
+    yield "losses", losses
     started = time.perf_counter()
     for _ in range(num_steps):
         take_step(task, learner, portion, batch, 1)
-    if task.device.type == "cuda":
-        torch.cuda.synchronize(task.device)
-    seconds = time.perf_counter() - started
-    compared = []
-    if task.arithmetic != "float64":
-        compared = [compare(case, task.arithmetic, task.device) for case in find_cases(task, learner.network)]
-    return {
-        "samples_per_second": round(num_steps * batch_size / seconds, 2),
-        "first_step_s": round(first_s, 2),
-        "losses": losses,
-        "convolutions": [
-            {"case": str(found.case), "error": found.error, "slowdown": round(found.slowdown, 3)} for found in compared
-        ],
-    }
+    wait_for(task.device)
+    yield "samples_per_second", round(num_steps * batch_size / (time.perf_counter() - started), 2)
+    compared = [compare(case, task.arithmetic, task.device) for case in find_cases(task, learner.network)]
+    yield (
+        "convolutions",
+        [{"case": str(found.case), "error": found.error, "slowdown": round(found.slowdown, 3)} for found in compared],
+    )
 
 
 def measure_variants(
     folder: Path, output: Path, names: Sequence[str], *, device: str, limit_s: float, **sizes: Any
 ) -> dict[str, Any]:
-    """Measure variants one after the other; write what there is after each."""
+    """Measure variants one after the other; write whatever there is at once."""
     measured: dict[str, Any] = {}
-    spawn = multiprocessing.get_context("spawn")
     for name in names:
-        ours, theirs = spawn.Pipe()
-        given = (theirs, folder / name.replace(" ", "-"), {**VARIANTS[name], "device": device}, sizes)
-        process = spawn.Process(target=_measure, args=given)
-        process.start()
-        theirs.close()
-        try:
-            measured[name] = ours.recv() if ours.poll(limit_s) else {"failed": f"not done in {limit_s:g} s"}
-        except EOFError:
-            measured[name] = {"failed": "the process ended"}
-        process.kill()
-        process.join()
-        write_json(output, measured)
+        measured[name] = {}
+        settings = {**VARIANTS[name], "device": device}
+        answer = partial(measure_variant, folder / name.replace(" ", "-"), settings, **sizes)
+        for finding, value in answer_in_time(answer, limit_s):
+            measured[name][finding] = value
+            write_json(output, measured)
     return measured
-
-
-def _measure(results: Connection, folder: Path, settings: Mapping[str, Any], sizes: Mapping[str, Any]) -> None:
-    try:
-        results.send(measure_variant(folder, settings, **sizes))
-    except Exception as error:  # the other variants are measured all the same
-        results.send({"failed": str(error)})
 
 
 def main() -> None:

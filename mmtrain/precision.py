@@ -54,7 +54,11 @@ def resolve_precision(wanted: Precision, device: torch.device) -> Arithmetic:
 
 
 def resolve_for_finished(precision: Precision, device: torch.device) -> Arithmetic:
-    """Return what a finished run is looked at in: what it was trained in, where the device has that in hardware."""
+    """Return what a run that learns no more is computed in: what it was trained in, where the device has that.
+
+    Elsewhere, or where a processor would emulate it, it is what ``auto`` is there: no setting of such a run can be
+    changed, so none is refused.
+    """
     return resolve_precision(precision if precision == "auto" or is_native(precision, device) else "auto", device)
 
 

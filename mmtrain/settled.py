@@ -1,6 +1,5 @@
 """What a run settles where it is first trained and keeps from then on, wherever it is resumed."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from mmbase.files import write_json
 from mmbase.json_text import read_json
 from mmtrain.config.run import RunConfig
-from mmtrain.precision import ARITHMETICS, Arithmetic, resolve_precision
+from mmtrain.precision import ARITHMETICS, Arithmetic, resolve_for_finished, resolve_precision
 from mmtrain.ranks.group import Ranks
 from mmtrain.run import RunDirectory
 
@@ -30,7 +29,12 @@ def settle_precision(directory: RunDirectory, config: RunConfig, device: torch.d
     if ranks.leads:
         content = read_json(directory.config, dict[str, Any])
         write_json(directory.config, {**content, "train": {**content["train"], "precision": arithmetic}})
-    return replace(config, optimisation=replace(config.optimisation, precision=arithmetic))
+    return config.changed(precision=arithmetic)
+
+
+def precision_to_finish(config: RunConfig, device: torch.device) -> RunConfig:
+    """Return the settings with which the best epoch of a run is tested; what it was trained in stays written there."""
+    return config.changed(precision=resolve_for_finished(config.optimisation.precision, device))
 
 
 def _common(arithmetic: Arithmetic, ranks: Ranks) -> Arithmetic:

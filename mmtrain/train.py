@@ -32,7 +32,7 @@ from mmtrain.page.live import PageKeeper, live_page, without_page
 from mmtrain.ranks.group import join_ranks
 from mmtrain.results import Tested, collect_metrics, write_results
 from mmtrain.run import RunDirectory, hold_run
-from mmtrain.settled import settle_precision
+from mmtrain.settled import precision_to_finish, settle_precision
 from mmtrain.state import Run, end_epoch, keep_epoch, resume, take_up_best
 from mmtrain.stopping import heed_signals
 from mmtrain.task import describe_model, prepare_task, training_portions
@@ -84,7 +84,10 @@ def train(
         explain_exhaustion(config, ranks.size),
         (keep_page if ranks.leads else without_page)(directory) as page,
     ):
-        config = settle_precision(directory, config, device, ranks)
+        if finishing:
+            config = precision_to_finish(config, device)
+        else:
+            config = settle_precision(directory, config, device, ranks)
         task = prepare_task(read_cohort(directory.cohort), layout, config, ranks)
         cache = STREAMED
         if not finishing:  # which reads every row once

@@ -54,11 +54,14 @@ def map_tensors(change: T, function: Callable[[torch.Tensor], torch.Tensor]) -> 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute matrix products in float32 even where a run has set TensorFloat-32: positions need more than 10 bits."""
+    """Compute matrix products in float32 even where a run has set TensorFloat-32: positions need more than 10 bits.
+
+    PyTorch has two ways to set this, and its profiler fails where they disagree: runs are set by the same one.
+    """
     matmul: Any = torch.backends.cuda.matmul
-    precision = matmul.fp32_precision
-    matmul.fp32_precision = "ieee"
+    allowed = matmul.allow_tf32
+    matmul.allow_tf32 = False
     try:
         yield
     finally:
-        matmul.fp32_precision = precision
+        matmul.allow_tf32 = allowed

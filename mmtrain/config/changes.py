@@ -50,12 +50,14 @@ _WHY_NOT = {
 def change_settings(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
     """Return the settings that a run is resumed with. What is given as it was is no change.
 
+    Nor is ``precision = auto``, which stays what it became where the run began.
+
     Raises
     ------
     TrainError
         Names each setting that cannot be changed, and why.
     """
-    changed = config.changed(**given)
+    changed = config.changed(**{name: value for name, value in given.items() if (name, value) != ("precision", "auto")})
     refused = [name for name in changes_between(config, changed) if name not in MENDING]
     if refused:
         told = "; ".join(f"{_option(name)}: {_WHY_NOT[name]}" for name in refused)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import torch
@@ -54,7 +55,7 @@ def draw_ahead(
         changes = draw(request)
         return changes.pinned() if device.type == "cuda" else changes
 
-    waiting, drawer = iter(requests), ThreadPoolExecutor(1, "recipes", _use_device, (device,))
+    waiting, drawer = iter(requests), ThreadPoolExecutor(1, "recipes", _on_own_gpu(device))
     coming = deque(drawer.submit(drawn, request) for request in islice(waiting, _BATCHES_AHEAD))
     try:
         for batch in batches:
@@ -77,7 +78,9 @@ def augment_channels(channels_BCXYZ: torch.Tensor, changes: BatchChanges) -> tor
     return apply_changes(channels_BCXYZ.add(1.0).mul_(0.5), changes).mul_(2.0).sub_(1.0)
 
 
-def _use_device(device: torch.device) -> None:
-    """Let this thread lock pages for its process's GPU; it would open the first one too."""
-    if device.index is not None:
-        torch.cuda.set_device(device)
+def _on_own_gpu(device: torch.device) -> Callable[[], None] | None:
+    """Return what a thread does first, to lock pages for the GPU of this rank; by itself it would take the first one.
+
+    Each thread has a GPU of its own that it uses, and `cuda` without a number is that of the thread that asks.
+    """
+    return partial(torch.cuda.set_device, torch.cuda.current_device()) if device.type == "cuda" else None

@@ -1,10 +1,12 @@
 """The script for a machine that is lent for its GPU runs through on a processor, with tiny shapes."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from benchmarks.cohort import MadeCohort, make_cohort
 from benchmarks.device import answer_in_time, main
 from benchmarks.device_checks import compare_augmentation, compare_losses, compare_resumed, losses_of
-from benchmarks.device_parts import PARTS, Part, Scale, small_scale
+from benchmarks.device_parts import PARTS, small_scale
 from benchmarks.kernels import by_kind, kind_of
 
 SCALE = small_scale("cpu")
@@ -27,13 +29,13 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> MadeCohort:
     return make_cohort(tmp_path_factory.mktemp("device") / "study", plan.side, plan.num_rows, copies=plan.copies)
 
 
-def never_ends(scale: Scale, folder: Path) -> Iterator[tuple[str, Any]]:
+def never_ends() -> Iterator[tuple[str, Any]]:
     while True:
         time.sleep(1)
         yield "still there", True
 
 
-def fails(scale: Scale, folder: Path) -> Iterator[tuple[str, Any]]:
+def fails() -> Iterator[tuple[str, Any]]:
     yield "rate", 12.5
     raise RuntimeError("the device is gone")
 
@@ -43,7 +45,8 @@ def test_the_parts_by_default_cannot_take_longer_than_five_minutes() -> None:
     assert next(iter(PARTS)) == "correctness"
 
 
-def test_a_part_is_measured_and_its_findings_are_written(tmp_path: Path) -> None:
+def test_a_part_is_measured_and_its_findings_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARTS, "kernels", replace(PARTS["kernels"], limit_s=FIVE_MINUTES))  # a machine may be busy
     main(["--small", "--device", "cpu", str(tmp_path), "kernels"])
     found = json.loads((tmp_path / "device.json").read_text())
     assert found["machine"]["torch"] and found["machine"]["device"] == "cpu"
@@ -51,14 +54,14 @@ def test_a_part_is_measured_and_its_findings_are_written(tmp_path: Path) -> None
     assert part["ms_per_step"]["convolution"] > 0, part
 
 
-def test_a_part_that_fails_keeps_what_it_has_found(tmp_path: Path) -> None:
-    found = dict(answer_in_time(Part(fails, FIVE_MINUTES), SCALE, tmp_path))
+def test_a_part_that_fails_keeps_what_it_has_found() -> None:
+    found = dict(answer_in_time(fails, FIVE_MINUTES))
     assert found["rate"] == 12.5
     assert "the device is gone" in found["failed"]
 
 
-def test_a_part_is_stopped_at_its_limit(tmp_path: Path) -> None:
-    assert dict(answer_in_time(Part(never_ends, 0), SCALE, tmp_path)) == {"stopped_at_limit": True}
+def test_a_part_is_stopped_at_its_limit() -> None:
+    assert dict(answer_in_time(never_ends, 0)) == {"stopped_at_limit": True}
 
 
 @pytest.mark.parametrize("words", [["nowhere", "speed"], ["nowhere", "--device", "cpu"]])
@@ -114,40 +117,71 @@ def test_kinds_add_up_to_what_their_kernels_took() -> None:
     assert by_kind({"triton_a": 1.0, "aten::gelu": 4.0, "triton_b": 2.0}) == {"activation": 4.0, "fused code": 3.0}
 
 
-WITHOUT_WHAT_A_GPU_MACHINE_LACKS = """
-import importlib.metadata
+TRAIN_WITH_WHAT_IS_NAMED = """
+import importlib.metadata as metadata
+import re
 import sys
+from pathlib import Path
 
+folder, *named = sys.argv[1:]
+
+
+def plain(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def with_what_they_need(names):
+    found = {*names}
+    for name in names:
+        needs = metadata.requires(name) or [] if name in there else []
+        found |= with_what_they_need({plain(re.match("[-_.a-zA-Z0-9]+", need)[0]) for need in needs if ";" not in need})
+    return found
+
+
+there = {plain(found.name) for found in metadata.distributions()}
+allowed = with_what_they_need({"torch"}) | {*named}
 LACKING = {
-    *("SimpleITK", "dask", "distributed", "duckdb", "matplotlib", "monai", "networkx", "nibabel", "nilearn"),
-    *("rich", "statsmodels", "tomlkit", "torchio", "typer", "zarr"),
+    module
+    for module, packages in metadata.packages_distributions().items()
+    if not allowed & {*map(plain, packages)} and not any(Path(module).with_suffix(end).exists() for end in ("", ".py"))
 }
 
 
-class NotInstalled:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in LACKING:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None if name.partition(".")[0] in LACKING else self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
 
 
-def no_mm(name, version=importlib.metadata.version):
-    if name == "mm":
-        raise importlib.metadata.PackageNotFoundError(name)
-    return version(name)
+def version(name, of_installed=metadata.version):
+    if plain(name) not in allowed:
+        raise metadata.PackageNotFoundError(name)
+    return of_installed(name)
 
 
-sys.meta_path.insert(0, NotInstalled())
-importlib.metadata.version = no_mm
+sys.meta_path[:] = map(Without, sys.meta_path)
+metadata.version = version
 import benchmarks.device
 import benchmarks.rank
 import benchmarks.until_step
-from mmtrain.run import environment
+from benchmarks.cohort import make_cohort
+from benchmarks.device_checks import train_run
 
-environment()
+assert {"duckdb", "nibabel", "matplotlib", "typer"} <= LACKING
+cohort = make_cohort(Path(folder), 8, 12)
+train_run(cohort, {"channels": (4, 4), "batch_size": 4, "device": "cpu", "epochs": 1, "augment": "on-device"})
 """
 
 
-def test_a_bare_checkout_with_what_mmtrain_imports_is_enough() -> None:
-    command = [sys.executable, "-c", WITHOUT_WHAT_A_GPU_MACHINE_LACKS]
+def test_a_bare_checkout_trains_with_the_packages_that_the_script_packs(tmp_path: Path) -> None:
+    script = Path("benchmarks/device.sh").read_text()
+    packed = re.search(r"^needed=\(([^)]*)\)", script, re.MULTILINE)
+    assert packed is not None
+    command = [sys.executable, "-c", TRAIN_WITH_WHAT_IS_NAMED, str(tmp_path / "study"), *packed[1].split()]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

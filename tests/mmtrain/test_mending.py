@@ -163,7 +163,7 @@ def test_a_batch_size_is_changed_between_epochs(tiny: Any, run_mm: RunMm) -> Non
 def test_settings_given_as_they_were_are_no_change(tiny: Any, run_mm: RunMm) -> None:
     run = tiny.begin(**SETTINGS, precision="float32")
     before = run.config.read_bytes()
-    words = ["--inputs", "connectivity", "--channels", "4,4", "--learning-rate", 3e-3]
+    words = ["--inputs", "connectivity", "--channels", "4,4", "--learning-rate", 3e-3, "--precision", "auto"]
     assert run_mm("--study", tiny.layout.root, "train", "--resume", run.run_id, *words).exit_code == 0
     assert run.config.read_bytes() == before
 

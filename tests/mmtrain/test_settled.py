@@ -69,6 +69,20 @@ def test_an_old_run_of_auto_that_is_resumed_settles_then(tiny: Any) -> None:
     assert json.loads(run.config.read_text()).get("changes") is None, "auto that became something is no change"
 
 
+@pytest.mark.parametrize("began_in", ["tf32", "bfloat16", "auto"])
+def test_a_run_can_be_finished_where_its_precision_is_not_and_its_record_stays(tiny: Any, began_in: str) -> None:
+    run = tiny.begin(inputs=("connectivity",), epochs=2)
+    config = find_run(tiny.layout.runs, run.run_id)[1]
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tiny.layout, config, observers=[StopAfter(1)])
+    content = json.loads(run.config.read_text())
+    content["train"]["precision"] = began_in
+    run.config.write_text(json.dumps(content))
+    config = find_run(tiny.layout.runs, run.run_id)[1]
+    assert train(run, tiny.layout, config, finishing=True)["epochs"] == 1
+    assert precision_on_disk(run) == began_in
+
+
 @pytest.mark.parametrize(
     ("chosen", "common"),
     [

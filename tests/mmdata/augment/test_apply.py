@@ -79,11 +79,12 @@ def test_applying_changes_never_asks_the_device_for_a_number(probability: float)
 class SeenPrecision:
     """A change that notes how precisely matrices are multiplied."""
 
-    seen: list[str]
+    seen: list[tuple[str, bool]]
     index: torch.Tensor | None = None
 
     def apply(self, volumes_NXYZ: torch.Tensor) -> torch.Tensor:
-        self.seen.append(torch.backends.cuda.matmul.fp32_precision)
+        matmul = torch.backends.cuda.matmul
+        self.seen.append((matmul.fp32_precision, matmul.allow_tf32))  # the profiler reads the second of every operation
         return volumes_NXYZ
 
 
@@ -94,7 +95,7 @@ def test_a_run_in_tensor_float_32_is_augmented_in_float32(allowed: bool) -> None
         torch.backends.cuda.matmul.allow_tf32 = allowed
         change = SeenPrecision([])
         apply_changes(volumes_of(1, 8), BatchChanges(None, (change,)))
-        assert change.seen == ["ieee"]
+        assert change.seen == [("ieee", False)]
         assert torch.backends.cuda.matmul.allow_tf32 == allowed
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -53,6 +53,20 @@ def test_a_failure_to_draw_is_the_readers() -> None:
 
     with pytest.raises(ValueError, match="no such sample"):
         next(draw_ahead(batches(), REQUESTS, fail, PROCESSOR))
+
+
+def test_recipes_of_a_rank_are_locked_for_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[str, int]] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: used.append((threading.current_thread().name, index)))
+
+    class Pinnable:
+        def pinned(self) -> str:
+            return "in page-locked memory"
+
+    ahead = draw_ahead(batches(), REQUESTS, lambda _: cast(Any, Pinnable()), torch.device("cuda"))
+    assert {cast(Any, batch.changes) for batch in ahead} == {"in page-locked memory"}
+    assert used == [("recipes_0", 3)]
 
 
 @pytest.mark.parametrize("mode", ["on-device", "hybrid"])
