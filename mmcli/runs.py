@@ -34,6 +34,9 @@ def runs(
     csv: Annotated[
         Path | None, typer.Option(help="Write the test results to this file, in the published study's 23 columns.")
     ] = None,
+    to_mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="Send settings, losses and metrics to this MLflow server.")
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +49,7 @@ def runs(
     """  # noqa: D301 - click wants the control character itself
     study = study_of(context)
     if names:
-        given = {"--target": target, "--inputs": inputs, "--sort": sort, "--csv": csv}
+        given = {"--target": target, "--inputs": inputs, "--sort": sort, "--csv": csv, "--to-mlflow": to_mlflow}
         if wrong := [option for option, value in given.items() if value is not None]:
             raise typer.BadParameter(
                 f"chooses among runs, so leave out their names: {' '.join(names)}", param_hint=wrong
@@ -74,7 +77,16 @@ def runs(
         _write_csv(study, csv, chosen, overwrite=overwrite)
         lines = [f"Wrote {csv}: {len(chosen)} rows."]
     content = {"runs": [plain_result(result) for result in shown], "unfinished": list(found.unfinished)}
-    report(as_json, content | ({} if csv is None else {"file": str(csv), "rows": len(chosen)}), lines)
+    if csv is not None:
+        content |= {"file": str(csv), "rows": len(chosen)}
+    if to_mlflow is not None:
+        from mmstudy.results.mlflow_export import export_to_mlflow
+
+        sent = dict(export_to_mlflow(chosen, to_mlflow))
+        new = [run_id for run_id, is_new in sent.items() if is_new]
+        content |= {"sent": new}
+        lines = [*lines[: csv is not None], f"Sent runs: {len(new)}. There already: {len(sent) - len(new)}."]
+    report(as_json, content, lines)
 
 
 def _nothing(results: "Any") -> str:

@@ -28,7 +28,7 @@ from mmstudy.presence import require_present
 from mmstudy.sample_scans import read_volume_scans, volumes_of
 
 DESCRIPTION = "dataset_description.json"
-_PROGRAM = "mm"
+_PROGRAM, _COMMAND = "mm", "mm export-nifti"
 _TENSOR_MAPS = frozenset({"FA", "MD", "MO", "L1", "L2", "L3"})
 """Of a diffusion tensor; the others are NODDI's."""
 
@@ -40,6 +40,21 @@ class NiftiExport:
     folder: Path
     files: tuple[str, ...]
     """The images, by their path in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """A program that made a data set, of whichever version."""
+
+    Name: str
+    Description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _DataSet:
+    """What is read of a data set's description."""
+
+    GeneratedBy: list[_Maker]
 
 
 def export_nifti(
@@ -70,7 +85,7 @@ def export_nifti(
         There is no such volume, the folder lies in the study or holds something else, a file is there already, or the
         participant has withdrawn meanwhile.
     """
-    side = side or study.config.volumes.sides[0]
+    side = study.config.volumes.sides[0] if side is None else side
     require_sides(study.config, [side])
     _require_folder(study.layout, folder)
     scans = volumes_of(read_volume_scans(study), sample_id, modalities)
@@ -93,15 +108,20 @@ def _require_folder(layout: StudyLayout, folder: Path) -> None:
         raise StudyError("--output: expected a folder, and there is a file of this name.", "Give another name.")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    try:
-        found = parse_json((folder / DESCRIPTION).read_bytes(), dict[str, Any])
-    except (OSError, DamagedTextError):
-        found = {}
-    if found.get("GeneratedBy") != _description()["GeneratedBy"]:
+    if not _is_of_mm(folder / DESCRIPTION):
         raise StudyError(
-            f"--output: the folder holds something that this mm has not exported: its {DESCRIPTION} is another.",
+            f"--output: the folder holds something that mm has not exported: its {DESCRIPTION} is another.",
             "Give a new folder.",
         )
+
+
+def _is_of_mm(description: Path) -> bool:
+    """Return whether a data set was made by this command alone, of whichever version."""
+    try:
+        found = parse_json(description.read_bytes(), _DataSet)
+    except (OSError, DamagedTextError):
+        return False
+    return found.GeneratedBy == [_Maker(_PROGRAM, _COMMAND)]
 
 
 def _stem(study: Study, sample_id: str, modality: str, side: int) -> str:
@@ -134,7 +154,7 @@ def _description() -> dict[str, Any]:
         "Name": "Volumes as mm stores them",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": _PROGRAM, "Version": VERSION, "Description": "mm export-nifti"}],
+        "GeneratedBy": [{"Name": _PROGRAM, "Version": VERSION, "Description": _COMMAND}],
     }
 
 

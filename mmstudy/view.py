@@ -50,7 +50,7 @@ def write_view(study: Study, sample_id: str, progress: Progress, *, side: int | 
         has withdrawn meanwhile.
     """
     settings = study.config.volumes
-    side = side or settings.sides[0]
+    side = settings.sides[0] if side is None else side
     require_sides(study.config, [side])
     scans = read_volume_scans(study)
     shown = volumes_of(scans, sample_id)

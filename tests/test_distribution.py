@@ -94,6 +94,9 @@ def test_the_wheel_has_every_data_file_and_nothing_of_the_tests(built: Path) -> 
     (wheel,) = built.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     assert len(data_files()) > 30
+    licences = {name.partition(".dist-info/licenses/")[2] for name in held if "/licenses/" in name}
+    vendored = {name for name in data_files() if name.endswith(".LICENSE")}
+    assert licences == {"LICENSE", *vendored} and len(vendored) == 2
     assert data_files() - held == set()
     assert {name.partition("/")[0].removesuffix(".py") for name in held} == {
         *MODULES,

@@ -74,6 +74,12 @@ def ensure_array(spec: ArraySpec) -> None:
     StoreError
         The array exists and was made with other settings.
     """
+    existing = _open_existing(spec)
+    if existing is not None and (differing := _differences(existing, spec)):
+        raise StoreError(
+            f"{short_name(spec.path)} was made with other settings ({', '.join(differing)}).",
+            f"Put study.toml back as it was, or {_how_to_begin_anew(spec.path)}.",
+        )
     *groups, own = _describe(spec).items()
     for path, content in groups:
         found = _read_object(path)
@@ -81,15 +87,9 @@ def ensure_array(spec: ArraySpec) -> None:
             _write_description(path, content)
         elif (complete := _completed(found, json.loads(content))) != found:
             _write_description(path, json.dumps(complete, indent=2).encode())
-    existing = _open_existing(spec)
     if existing is None:
         _write_description(*own)
         return
-    if differing := _differences(existing, spec):
-        raise StoreError(
-            f"{short_name(spec.path)} was made with other settings ({', '.join(differing)}).",
-            f"Put study.toml back as it was, or {_how_to_begin_anew(spec.path)}.",
-        )
     shape = tuple(max(old, new) for old, new in zip(existing.shape, spec.shape, strict=True))
     if shape != existing.shape:
         path = spec.path / DESCRIPTION
@@ -110,10 +110,8 @@ def lost_descriptions(spec: ArraySpec) -> list[Path]:
 def is_described(spec: ArraySpec) -> bool:
     """Return whether no description is lost, and groups say all that they should: those of earlier versions do not."""
     *groups, _ = _describe(spec).items()
-    says_all = (
-        _completed(found, json.loads(content)) == found for path, content in groups if (found := _read_object(path))
-    )
-    return not lost_descriptions(spec) and all(says_all)
+    found = ((_read_object(path), json.loads(content)) for path, content in groups)
+    return not lost_descriptions(spec) and all(said == _completed(said, wanted) for said, wanted in found)
 
 
 def differing_settings(spec: ArraySpec) -> list[str]:

@@ -16,6 +16,7 @@
   };
   const CROSSHAIR_MM = 0.8;
   const FROM_THE_LEFT = [110, 10];
+  const TOGETHER = { "2d": true, "3d": true };
   const element = (id) => document.getElementById(id);
   const { volumes, means } = JSON.parse(element("volumes").textContent);
   const viewers = {};
@@ -53,6 +54,7 @@
     const volume = volumes[Number(element("volume").value)];
     const mean = means[volume.modality];
     element("beside").hidden = !mean;
+    viewers.one.broadcastTo(mean ? [viewers.mean] : [], TOGETHER); // a picture of nothing cannot follow
     await showPicture("one", volume.picture);
     if (mean) {
       element("mean-title").textContent = `Mean of ${mean.num_averaged} scans`;
@@ -90,9 +92,7 @@
       element("failure").hidden = false;
       return;
     }
-    const together = { "2d": true, "3d": true };
-    viewers.one.broadcastTo([viewers.mean], together);
-    viewers.mean.broadcastTo([viewers.one], together);
+    viewers.mean.broadcastTo([viewers.one], TOGETHER);
     element("volume").addEventListener("change", showVolume);
     for (const id of ["view", "crosshair", "smooth"]) element(id).addEventListener("change", showView);
     element("reset").addEventListener("click", reset);

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from mmbase.errors import MmError
+from mmbase.errors import MmError, first_line
 from mmbase.memory import available_bytes
 from mmdata.execution.semaphores import require_semaphores
 from mmstudy.doctor.finding import Finding
@@ -17,6 +17,7 @@ from mmstudy.doctor.finding import Finding
 LITTLE_MEMORY_BYTES = 4 << 30
 """Python with all libraries takes one; the rows of a small run and a worker of the ingest take the rest."""
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+_DEAF_GPU = "Look with nvidia-smi who else uses it. mm train --device cpu does without, CUDA_VISIBLE_DEVICES hides it."
 _GIB = 1 << 30
 
 
@@ -48,16 +49,20 @@ def _examine_system() -> Finding:
 def _examine_torch() -> Iterator[Finding]:
     try:
         import torch  # noqa: PLC0415 - where it is missing, all else is still told
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a library of CUDA is missing
         yield Finding("PyTorch", "stops", f"it cannot be loaded: {error}", "pip install torch")
         return
     yield Finding("PyTorch", "ok", metadata.version("torch"))
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(number)
-            yield Finding(f"cuda:{number}", "ok", f"{properties.name}, {properties.total_memory / _GIB:.0f} GiB")
-    else:
+    if not torch.cuda.is_available():
         yield _without_gpu(torch.version.cuda)
+        return
+    for number in range(torch.cuda.device_count()):
+        try:
+            properties = torch.cuda.get_device_properties(number)
+        except RuntimeError as error:
+            yield Finding(f"cuda:{number}", "stops", f"it does not answer: {first_line(error)}", _DEAF_GPU)
+        else:
+            yield Finding(f"cuda:{number}", "ok", f"{properties.name}, {properties.total_memory / _GIB:.0f} GiB")
 
 
 def _without_gpu(cuda: str | None) -> Finding:

@@ -15,7 +15,7 @@ from mmstudy.doctor.finding import Finding
 EXTRAS = {
     "brain": "--brain-extractor deepbet of mm ingest and mm predict",
     "explain": "mm explain",
-    "mlflow": "mm train --log mlflow:URI",
+    "mlflow": "mm train --log mlflow:URI and mm runs --to-mlflow URI",
     "onnx": "the ONNX form of a model in mm export-model",
     "slurm": "--slurm of mm ingest, mm precompute-augs and mm sweep",
 }

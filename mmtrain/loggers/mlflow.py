@@ -35,6 +35,8 @@ LEFT_OUT = ("log", "stores")
 """Settings that say where things lie; they are not sent."""
 MAX_VALUE = 500
 """Characters of a setting that are sent; servers refuse longer ones."""
+_FINISHED = "FINISHED"
+"""What MLflow calls a run that ended well."""
 _BATCH = 100
 """Settings in one request, at most."""
 _ENVIRONMENT = {
@@ -63,9 +65,7 @@ class MlflowLogger:
         if not argument:
             raise TrainError("--log mlflow needs an address.", "Give it as --log mlflow:http://HOST:5000.")
         if find_spec("mlflow") is None:
-            raise TrainError(
-                "--log mlflow needs MLflow's client.", "Install it with: pip install 'megamodeller[mlflow]'"
-            )
+            raise TrainError("MLflow's client is not installed.", "Install it with: pip install 'megamodeller[mlflow]'")
 
     @contextmanager
     def open(self, start: RunStart, argument: str) -> Iterator[TrainingObserver]:
@@ -77,7 +77,7 @@ class MlflowLogger:
             stopped = isinstance(error, TrainingStopped | KeyboardInterrupt)
             run.close("KILLED" if stopped else "FAILED")
             raise
-        run.close("FINISHED")
+        run.close(_FINISHED)
 
 
 LOGGER = MlflowLogger()
@@ -107,7 +107,7 @@ class MlflowRun(TrainingObserver):
         except Exception as error:
             if not start.resumed:
                 raise TrainError(
-                    f"MLflow at {uri} cannot be used: {first_line(error)}.",
+                    _unusable(uri, error),
                     f"Mend that and resume the run: mm train --resume {start.directory.run_id}; "
                     "with --log tensorboard it goes without.",
                 ) from error
@@ -131,7 +131,7 @@ class MlflowRun(TrainingObserver):
         try:
             if self._client is None:
                 self._connect()
-            self._send(status)
+            self.send(status)
         except Exception as error:  # whatever it is, no training is lost for it
             self._fail(error)
 
@@ -168,7 +168,8 @@ class MlflowRun(TrainingObserver):
             client.log_batch(made, params=params[first : first + _BATCH])
         return made
 
-    def _send(self, status: str | None) -> None:
+    def send(self, status: str | None) -> None:
+        """Send the epochs that the server lacks, and at the end the final metrics and how the run ended."""
         assert self._known is not None
         for epoch in sorted(self._entries.keys() - self._sent):
             self._send_scalars(epoch_scalars(self._entries[epoch]), epoch)
@@ -184,6 +185,36 @@ class MlflowRun(TrainingObserver):
         metrics = [metric(server_name(name), value, now, step) for name, value in scalars.items()]
         for first in range(0, len(metrics), _BATCH):
             self._client.log_batch(self._known.run_id, metrics=metrics[first : first + _BATCH])
+
+
+def send_finished(start: RunStart, uri: str, metrics: Mapping[str, Any]) -> bool:
+    """Send a finished run, or what the server lacks of it; return whether it lacked anything.
+
+    Parameters
+    ----------
+    start
+        The run, with all its epochs.
+    metrics
+        What metrics.json holds.
+
+    Raises
+    ------
+    TrainError
+        The server cannot be used, or mlflow.json is damaged.
+    """
+    known = read_server_run(start.directory, uri)
+    try:
+        if known is not None and _make_client(uri).get_run(known.run_id).info.status == _FINISHED:
+            return False
+        run = MlflowRun(start, uri)
+        run.on_end(metrics)
+        run.send(_FINISHED)
+    except Exception as error:  # of the client, of what is between, of a folder that cannot be written
+        what_happened = error.what_happened if isinstance(error, TrainError) else _unusable(uri, error)
+        raise TrainError(
+            what_happened, "Mend that and give the same command again: what is there already is not sent twice."
+        ) from error
+    return True
 
 
 def settings_to_send(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -228,6 +259,10 @@ def read_server_run(directory: RunDirectory, uri: str) -> ServerRun | None:
             f"{directory.mlflow} cannot be read: {error}.", "Delete it: the run then begins anew on the server."
         ) from error
     return known if known.uri == uri else None
+
+
+def _unusable(uri: str, error: Exception) -> str:
+    return f"MLflow at {uri} cannot be used: {first_line(error)}."
 
 
 def _make_client(uri: str) -> Any:

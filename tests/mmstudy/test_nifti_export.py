@@ -133,6 +133,21 @@ def test_samples_share_a_data_set_that_says_what_made_it(study: Path, sample: tu
     export_nifti(opened, other, folder, side=32, overwrite=True)
 
 
+def test_a_data_set_of_an_earlier_version_is_added_to(study: Path, sample: tuple[str, int], tmp_path: Path) -> None:
+    opened = load_study(study)
+    export_nifti(opened, sample[0], tmp_path / "out", side=32)
+    path = tmp_path / "out" / "dataset_description.json"
+    description = json.loads(path.read_text())
+    description["GeneratedBy"][0]["Version"] = "0.1.0"
+    path.write_text(json.dumps(description))
+    other, _ = whole_sample(opened, sample[0])
+    assert export_nifti(opened, other, tmp_path / "out", side=32).files
+    description["GeneratedBy"].append({"Name": "another program"})
+    path.write_text(json.dumps(description))
+    with pytest.raises(StudyError, match="something that mm has not exported"):
+        export_nifti(opened, other, tmp_path / "out", side=32, overwrite=True)
+
+
 def test_a_folder_of_something_else_and_the_study_itself_are_refused(
     study: Path, sample: tuple[str, int], tmp_path: Path
 ) -> None:
@@ -141,7 +156,7 @@ def test_a_folder_of_something_else_and_the_study_itself_are_refused(
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for folder, told in (
-        (tmp_path / "mine", "something that this mm has not exported"),
+        (tmp_path / "mine", "something that mm has not exported"),
         (tmp_path / "file", "a file of this name"),
         (study / "out", "lies in the study"),
     ):

@@ -96,7 +96,9 @@ def test_what_a_sample_lacks_is_said_with_its_reason(viewed: Path, run_mm: RunMm
 
 def test_nobody_and_a_level_that_is_not_stored_are_told(viewed: Path, run_mm: RunMm, shown: dict[str, Any]) -> None:
     assert "no sample of this id" in complaint(run_mm("--study", viewed, "view", "../viewed"))
-    assert "Side 48 is not stored" in complaint(run_mm("--study", viewed, "view", shown["sample_id"], "--side", 48))
+    for side in (48, 0):
+        told = complaint(run_mm("--study", viewed, "view", shown["sample_id"], "--side", side))
+        assert f"Side {side} is not stored" in told
 
 
 def test_a_withdrawal_removes_every_view(study: Path, tmp_path: Path, run_mm: RunMm) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
+from mmdata.errors import StoreError
 from mmdata.store.spec import ensure_array
 from mmdata.study import Study, StudyConfig, create_study, load_study
 from mmdata.study_arrays import array_specs
@@ -108,6 +109,17 @@ def test_a_group_that_says_something_else_of_its_levels_is_completed(
     (image / "zarr.json").write_text(json.dumps(description))
     make_arrays(load_study(tmp_path / "study"))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_study_toml_that_was_changed_leaves_the_group_as_it_is(tmp_path: Path, image: Path) -> None:
+    before = (image / "zarr.json").read_bytes()
+    path = tmp_path / "study" / "study.toml"
+    text = path.read_text()
+    path.write_text(text.replace("[1.0, -16.5, 6.5]", "[2.0, -16.5, 6.5]"))
+    assert path.read_text() != text
+    with pytest.raises(StoreError, match=r"made with other settings \(affine_ras\)"):
+        make_arrays(load_study(tmp_path / "study"))
+    assert (image / "zarr.json").read_bytes() == before
 
 
 def test_what_others_say_in_the_group_is_kept(tmp_path: Path, image: Path) -> None:

@@ -33,6 +33,10 @@ class Shown:
         """Wait until volumes are drawn."""
         self.page.wait_for_selector("#viewer[data-ready=yes]", timeout=1000 * SECONDS)
 
+    def wait_for(self, name: str, text: str) -> None:
+        """Wait until an element has this text. A function to wait for is one that the page's policy may refuse."""
+        self.page.wait_for_selector(f"#{name}:text-is('{text}')", timeout=1000 * SECONDS)
+
     def picture(self, canvas: str) -> NDArray[Any]:
         """Return what a canvas shows, shape (height, width, 3), 0 to 1."""
         return imread(io.BytesIO(self.page.locator(f"#{canvas}").screenshot()))[..., :3]

@@ -1,5 +1,6 @@
 """The page of one sample in a browser, opened from a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,26 @@ def test_volumes_are_drawn_move_together_and_can_be_chosen_and_nothing_is_asked_
         place = shown.page.locator("#position").inner_text()
 
         shown.page.select_option("#volume", label="T1")
-        shown.page.wait_for_function("document.getElementById('one-value').textContent === '0.800'")
+        shown.wait_for("one-value", "0.800")
         assert shown.page.locator("#position").inner_text() == place, "the crosshair stays where it was"
         assert np.abs(shown.picture("one") - flair).mean() > 0.1
         shown.page.locator("#reset").click()
         assert shown.page.locator("#position").inner_text() != place
         assert shown.complaints == [] and shown.requests == [page.as_uri()]
+
+
+def test_volumes_without_means_are_shown_alone(page: Path) -> None:
+    page.write_bytes(viewer_page(replace(drawn_sample(), means={})))
+    with show(page, *ON_THE_PROCESSOR) as shown:
+        shown.wait()
+        shown.page.select_option("#view", "axial")
+        box = shown.page.locator("#one").bounding_box()
+        assert box is not None
+        shown.page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + box["height"] / 2)
+        shown.wait_for("one-value", "0.400")
+        shown.page.select_option("#volume", label="T1")
+        shown.wait_for("one-value", "0.800")
+        assert shown.page.locator("#beside").is_hidden() and shown.complaints == []
 
 
 def test_a_browser_that_cannot_draw_says_so(page: Path) -> None:

@@ -194,6 +194,17 @@ def test_every_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["cuda:0"].here == found["cuda:1"].here == "A100, 80 GiB"
 
 
+def test_a_gpu_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nCompile with TORCH_USE")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", fail)
+    found = by_subject(machine.examine_machine(2))["cuda:0"]
+    assert found.state == "stops" and found.here.endswith("devices are busy or unavailable")
+
+
 def test_shared_memory_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OSError(errno.EROFS, "Read-only file system")

@@ -65,7 +65,8 @@ def test_a_command_is_copied_or_selected_where_the_browser_does_not_let_a_page_c
     shown.page.locator(".run", has_text="sex_1").locator("summary").click()
     shown.page.get_by_role("button", name="Copy mm export-model sex_1 FOLDER").press("Enter")
     copied = "navigator.clipboard.readText()" if is_allowed else "getSelection().toString()"
-    shown.page.wait_for_function(f"async () => (await {copied}) === 'mm export-model sex_1 FOLDER'")
+    shown.page.wait_for_selector("#said:not(:empty)")
+    assert shown.page.evaluate(f"async () => await {copied}") == "mm export-model sex_1 FOLDER"
     assert shown.page.locator("#said").inner_text().startswith("Copied" if is_allowed else "The text is selected")
     assert shown.complaints == []
 
