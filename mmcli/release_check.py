@@ -39,12 +39,12 @@ def release_check(
     mm release-check --staged               what the next commit would bring, for a hook
     """  # noqa: D301 - click wants the control character itself
     from mmstudy.release.check import GIT, check_folder, check_history, check_staged
-    from mmstudy.release.exceptions import parse_exceptions
+    from mmstudy.release.exceptions import read_exceptions
     from mmstudy.release.people import read_people
 
     study = study_at_hand(context)
     people = None if study is None else read_people(study)
-    stated = None if exceptions is None else parse_exceptions(exceptions.read_text(encoding="utf-8"), str(exceptions))
+    stated = None if exceptions is None else read_exceptions(exceptions)
     where = Path(what.removeprefix(GIT))
     if staged:
         check = check_staged(where, people, show_progress, stated)

@@ -17,6 +17,10 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _POSSIBLE_EID = re.compile(r"\d{6,}", re.ASCII)
 
 
+class UnwritableStudyError(StudyError):
+    """The study cannot be written, so nothing can be put on record."""
+
+
 def require_no_participant(layout: StudyLayout, where: str) -> None:
     """Refuse a path with a participant's number, which receipts must not hold.
 
@@ -49,7 +53,7 @@ def put_on_record(layout: StudyLayout, file: str, *receipts: OutputReceipt | Run
 
     Raises
     ------
-    StudyError
+    UnwritableStudyError
         The study cannot be written.
     """
     path = layout.receipts / file
@@ -59,7 +63,7 @@ def put_on_record(layout: StudyLayout, file: str, *receipts: OutputReceipt | Run
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise
-        raise StudyError(
+        raise UnwritableStudyError(
             f"The study cannot be written ({error.strerror}), so what is made outside of it cannot be put on record, "
             "and no withdrawal would reach it.",
             "Work where the study can be written.",

@@ -16,7 +16,7 @@ from mmstudy.models.find import FoundModel, find_model
 from mmstudy.models.new_bundle import new_bundle, require_place
 from mmstudy.models.passing_on import require_nobody_withdrawn, require_passable
 from mmstudy.models.readme import Readme, render_readme
-from mmstudy.on_record import today
+from mmstudy.on_record import UnwritableStudyError, today
 from mmstudy.privacy.disclosure import check_summaries
 from mmstudy.privacy.summaries import record_summaries
 from mmstudy.privacy.wording import warning_of_exports
@@ -35,6 +35,10 @@ from mmtrain.models.card import ModelCard, write_card
 from mmtrain.models.trained import TrainedModel, load_model
 from mmtrain.run import RunDirectory
 
+NOT_ON_RECORD = (
+    "The study cannot be written, so this export is not on record: mm privacy --exports will not know of it, and it "
+    "was not checked against earlier ones."
+)
 _TOLD_OF_TRAINING = ("split", "augment", "augmented_copies", "seed")
 """What a bundle's card repeats of a run's, beside the sizes of its splits."""
 _CPU = torch.device("cpu")
@@ -115,7 +119,11 @@ def _put_on_record(study: Study, found: FoundModel, results: ToldResults) -> lis
     """Put on record what is about to be told of whom; return what the rules of disclosure say, with earlier exports."""
     run = RunDirectory(found.path)
     told = {(target.name, group.by, group.group) for target in results.targets for group in target.groups}
-    record_summaries(study.layout, "bundle", [(run, [target.name for target in results.targets])], told)
+    targets = [target.name for target in results.targets]
+    try:
+        record_summaries(study.layout, "bundle", [(run, targets)], {run.run_id: told})
+    except UnwritableStudyError:  # a bundle has nobody whom a withdrawal would have to reach
+        return [NOT_ON_RECORD]
     return warning_of_exports(check_summaries(study, only_run=run.run_id))
 
 

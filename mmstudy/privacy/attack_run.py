@@ -17,7 +17,7 @@ from mmtrain.data.order import derive_seed
 from mmtrain.page.facts import CLASSIFICATION
 from mmtrain.privacy.attack import measure_attack
 from mmtrain.privacy.candidates import Candidates, find_candidates, losses, signals
-from mmtrain.privacy.finding import Attack, RunPrivacy, TargetPrivacy, write_privacy
+from mmtrain.privacy.finding import CHANCE, Attack, RunPrivacy, TargetPrivacy, write_privacy
 from mmtrain.privacy.likelihood import likelihood_ratios, match_people
 from mmtrain.run import RunDirectory
 
@@ -26,8 +26,6 @@ NO_SHADOWS = (
     "others one run was trained on both, and another on neither. All runs of four folds or more are enough "
     "(mm train --fold K/N)."
 )
-CHANCE = 0.5
-"""AUC of an attack that knows nothing."""
 LABEL_DIFFERENCE = 0.02
 """Of the AUC of the label alone from chance, from which it is told."""
 _BY_LABEL = "labels"

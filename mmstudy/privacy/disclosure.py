@@ -12,8 +12,9 @@ differencing   two groups that differ by one to nine people: whoever has both me
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,17 +22,19 @@ from numpy.typing import NDArray
 
 from catalog.database import open_catalog
 from catalog.samples import known_samples
+from mmbase.checksums import digest_of
 from mmbase.disclosure import SMALLEST_COUNT
 from mmdata.ledger.receipts import ExportedGroup, SummaryReceipt, read_summaries
 from mmdata.study import Study
 from mmstudy.privacy.summaries import groups_of
 from mmstudy.runs.folders import study_runs
-from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import Cohort, read_cohort
 from mmtrain.metrics.metric import Values
-from mmtrain.run import find_run
+from mmtrain.run import RunDirectory, find_run
 
 P_SHARE, K_SHARE, LARGEST = 0.1, 0.9, 2
+_NOBODY = -1
+"""Stands for whoever is not in the catalogue any more."""
 Rule = Literal["threshold", "p % rule", "nk rule", "differencing", "not checked"]
 
 
@@ -54,6 +57,16 @@ class ExportedPeople:
     """A number for each of them who is in the study now, rising; the same in all groups that are compared."""
     num_then: int
     """How many they were when it was exported."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Alike:
+    """What is equal of runs whose groups are of the same people with the same values."""
+
+    cohort: str
+    """Checksum of the file."""
+    targets: tuple[str, ...]
+    shown_features: tuple[str, ...]
 
 
 def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
@@ -79,25 +92,29 @@ def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
     numbers = {key: number for number, key in enumerate(sorted({sample.participant_key for sample in known}))}
     person_of = {sample.sample_id: numbers[sample.participant_key] for sample in known}
     runs = {run.run_id: run for run in study_runs(study.layout).reachable if run.cohort.exists()}
+    findings = [
+        _not_checked(summary, "The run is gone or out of reach") for summary in summaries if summary.run_id not in runs
+    ]
     exported: list[ExportedPeople] = []
-    findings: list[Finding] = []
+    alike: defaultdict[_Alike, list[SummaryReceipt]] = defaultdict(list)
     for summary in summaries:
-        if (run := runs.get(summary.run_id)) is None:
-            findings.append(_not_checked(summary, "The run is gone or out of reach"))
-            continue
-        _, config = find_run(run.path.parent, run.run_id)
-        cohort = read_cohort(run.cohort)
-        targets = [target.name for target in config.data.targets]
-        places = {_key(group): found for group, found in groups_of(cohort, targets)}
-        for group in summary.groups:
-            told = summary_name(summary, group)
-            found = places.get(_key(group), np.empty(0, np.int64))
-            ids = (cohort.sample_ids[place] for place in found)
-            people = np.unique([person_of[name] for name in ids if name in person_of]).astype(np.int64)
-            exported.append(ExportedPeople(name=told, people=people, num_then=group.people))
-            if only_run in (None, summary.run_id):
-                for what, values in _amounts(cohort, config, targets, group, found):
-                    findings += dominated(f"{told}: {what}", values)
+        if summary.run_id in runs:
+            alike[_alike(runs[summary.run_id])].append(summary)
+    for shared, those in alike.items():  # models of a sweep share their cohorts, and each takes long
+        cohort = read_cohort(runs[those[0].run_id].cohort)
+        person_N = np.array([person_of.get(name, _NOBODY) for name in cohort.sample_ids], np.int64)
+        places = {_key(group): found for group, found in groups_of(cohort, shared.targets)}
+        people = {key: _known(person_N[found]) for key, found in places.items()}
+        breaches: dict[tuple[str, ...], list[tuple[str, Finding]]] = {}
+        for summary in those:
+            for group in summary.groups:
+                told, key = summary_name(summary, group), _key(group)
+                of_group = people.get(key, np.empty(0, np.int64))
+                exported.append(ExportedPeople(name=told, people=of_group, num_then=group.people))
+                if key in places and only_run in (None, summary.run_id):
+                    if key not in breaches:
+                        breaches[key] = list(_breaches(cohort, shared, group, places[key]))
+                    findings += [replace(found, summaries=(f"{told}: {what}",)) for what, found in breaches[key]]
     findings += [finding for group in exported for finding in _too_few(group)]
     findings += find_differences(exported)
     return [finding for finding in findings if only_run is None or _concerns(finding, only_run)]
@@ -132,14 +149,17 @@ def find_differences(exported: Sequence[ExportedPeople]) -> Iterator[Finding]:
     """Yield the pairs of groups that differ by one to nine people.
 
     Those who have withdrawn since are not known any more: of two groups that are equal now, the numbers of then tell.
+    Each with all of about its size: of a sweep whose models have their own people that is half a million pairs.
     """
     distinct = {(group.people.tobytes(), group.num_then): group for group in reversed(exported) if len(group.people)}
     ordered = sorted(distinct.values(), key=lambda group: (len(group.people), group.name))
     sizes = [len(group.people) for group in ordered]
+    people_GB = _as_bits([group.people for group in ordered])
     for place, group in enumerate(ordered):
-        for other in ordered[place + 1 : bisect_left(sizes, sizes[place] + SMALLEST_COUNT)]:
-            differing = np.setxor1d(group.people, other.people, assume_unique=True)
-            number = max(len(differing), abs(group.num_then - other.num_then))
+        near = slice(place + 1, bisect_left(sizes, sizes[place] + SMALLEST_COUNT))
+        differing_G = np.bitwise_count(people_GB[near] ^ people_GB[place]).sum(axis=1, dtype=np.int64)
+        for other, differing in zip(ordered[near], differing_G.tolist(), strict=True):
+            number = max(differing, abs(group.num_then - other.num_then))
             if 0 < number < SMALLEST_COUNT:
                 yield Finding(
                     rule="differencing",
@@ -170,15 +190,47 @@ def _not_checked(summary: SummaryReceipt, why: str) -> Finding:
     )
 
 
+def _alike(run: RunDirectory) -> _Alike:
+    _, config = find_run(run.path.parent, run.run_id)
+    return _Alike(
+        cohort=digest_of(run.cohort),
+        targets=tuple(target.name for target in config.data.targets),
+        shown_features=tuple(config.data.shown_features),
+    )
+
+
+def _known(people: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(people[people != _NOBODY])
+
+
+def _as_bits(groups: Sequence[NDArray[np.int64]]) -> NDArray[np.uint8]:
+    """Return who is in each group, eight people a byte, shape (G, B)."""
+    num_people = 1 + max((int(people[-1]) for people in groups), default=0)
+    people_GB = np.zeros((len(groups), (num_people + 7) // 8), np.uint8)
+    for row_B, people in zip(people_GB, groups, strict=True):
+        is_in_P = np.zeros(num_people, dtype=bool)
+        is_in_P[people] = True
+        row_B[:] = np.packbits(is_in_P)
+    return people_GB
+
+
+def _breaches(
+    cohort: Cohort, shared: _Alike, group: ExportedGroup, places: NDArray[np.int64]
+) -> Iterator[tuple[str, Finding]]:
+    """Yield the rules of dominance that what is told of a group breaks, each with the name of the values."""
+    for what, values in _amounts(cohort, shared, group, places):
+        yield from ((what, found) for found in dominated(what, values))
+
+
 def _amounts(
-    cohort: Cohort, config: RunConfig, targets: Sequence[str], group: ExportedGroup, places: NDArray[np.int64]
+    cohort: Cohort, shared: _Alike, group: ExportedGroup, places: NDArray[np.int64]
 ) -> Iterator[tuple[str, Values]]:
     """Yield what is told as a mean of a group: its label, and in training the features that the model sees."""
     _, first = np.unique(cohort.participants[places], return_index=True)
     people = places[first]
-    told: dict[str, Values] = {group.target: cohort.labels_NT[:, targets.index(group.target)]}
+    told: dict[str, Values] = {group.target: cohort.labels_NT[:, shared.targets.index(group.target)]}
     if group.split == "train":
-        told |= {name: cohort.features[name] for name in config.data.shown_features if name in cohort.features}
+        told |= {name: cohort.features[name] for name in shared.shown_features if name in cohort.features}
     for name, values in _continuous(told):
         yield name, values[people]
 

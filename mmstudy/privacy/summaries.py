@@ -4,14 +4,17 @@
 people each was then. Who they are follows from the run's cohort, and stands nowhere else.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbase.checksums import digest_of
 from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.names import SPLITS
-from mmdata.ledger.receipts import SUMMARY_RECEIPTS, ExportedGroup, SummaryReceipt, read_summaries
+from mmdata.ledger.receipts import SUMMARY_RECEIPTS, ExportedGroup, SummaryKind, SummaryReceipt, read_summaries
 from mmdata.store.schema import StudyLayout
 from mmstudy.on_record import put_on_record, today
 from mmtrain.data.cohort import Cohort, read_cohort
@@ -23,7 +26,10 @@ Subgroups = Collection[tuple[str, str, str]]
 
 
 def record_summaries(
-    layout: StudyLayout, kind: str, runs: Sequence[tuple[RunDirectory, Sequence[str]]], subgroups: Subgroups = ()
+    layout: StudyLayout,
+    kind: SummaryKind,
+    runs: Sequence[tuple[RunDirectory, Sequence[str]]],
+    subgroups: Mapping[str, Subgroups] = MappingProxyType({}),
 ) -> None:
     """Put on record that summaries of runs are about to be exported; what is on record already is not added again.
 
@@ -34,7 +40,7 @@ def record_summaries(
     runs
         Each with its targets.
     subgroups
-        Of the test split, that are told too.
+        Run to groups of its test split that are told too.
 
     Raises
     ------
@@ -42,12 +48,17 @@ def record_summaries(
         A cohort or a receipt is damaged, or the study cannot be written.
     """
     known = {(receipt.kind, receipt.run_id, _key(receipt.groups)) for receipt in read_summaries(layout.receipts)}
-    new = []
+    alike: defaultdict[tuple[str, tuple[str, ...]], list[RunDirectory]] = defaultdict(list)
     for run, targets in runs:
-        cohort = read_cohort(run.cohort)
-        groups = [group for group, _ in groups_of(cohort, targets) if not group.by or _name_of(group) in subgroups]
-        if (kind, run.run_id, _key(groups)) not in known:
-            new.append(SummaryReceipt(kind=kind, run_id=run.run_id, date=today(), groups=groups))
+        alike[digest_of(run.cohort), tuple(targets)].append(run)
+    new = []
+    for (_, targets), those in alike.items():  # models of a sweep share their cohorts, and each takes long
+        found = [group for group, _ in groups_of(read_cohort(those[0].cohort), targets)]
+        for run in those:
+            told = subgroups.get(run.run_id, ())
+            groups = [group for group in found if not group.by or _name_of(group) in told]
+            if (kind, run.run_id, _key(groups)) not in known:
+                new.append(SummaryReceipt(kind=kind, run_id=run.run_id, date=today(), groups=groups))
     if new:
         put_on_record(layout, SUMMARY_RECEIPTS, *new)
 

@@ -9,7 +9,7 @@ from typing import Any
 from mmbase.printable import without_numbers
 from mmstudy.progress import Progress
 from mmstudy.release.errors import ReleaseError
-from mmstudy.release.exceptions import FILE_NAME, StatedException, find_stale, parse_exceptions
+from mmstudy.release.exceptions import FILE_NAME, StatedException, find_stale, parse_exceptions, read_exceptions
 from mmstudy.release.folder import OfferedFile, files_below, offer_files
 from mmstudy.release.kinds import WHAT_TO_DO, Kind, Mark
 from mmstudy.release.look import Looker
@@ -89,7 +89,7 @@ def check_folder(
     names = files_below(root)
     if exceptions is None:
         own = root / FILE_NAME
-        exceptions = parse_exceptions(own.read_text(encoding="utf-8"), str(own)) if own.is_file() else ()
+        exceptions = read_exceptions(own) if own.is_file() else ()
     return check_files(root, names, people, progress, exceptions)
 
 

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -77,6 +78,20 @@ def parse_exceptions(text: str, where: str) -> tuple[StatedException, ...]:
             f"{where}: {join_faults(faults)}",
             "Each [[exception]] has a path, kinds and a reason; docs/release-check.md names the kinds.",
         ) from None
+
+
+def read_exceptions(path: Path) -> tuple[StatedException, ...]:
+    """Return the exceptions of a file.
+
+    Raises
+    ------
+    ReleaseError
+        There is no such file, or it says something else than exceptions.
+    """
+    try:
+        return parse_exceptions(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"The exceptions {path} cannot be read: {first_line(error)}.") from error
 
 
 def find_stale(exceptions: Sequence[StatedException], used: Iterable[tuple[StatedException, Kind]]) -> list[str]:

@@ -24,7 +24,15 @@ from mmstudy.release.people import People
 from mmstudy.release.pickles import is_pickle, tells_of_optimiser
 from mmstudy.release.rows import Table, judge_table
 from mmstudy.release.secrets import find_secrets
-from mmstudy.release.stream import MAX_DEPTH, MAX_UNPACKED_BYTES, Budget, NotLookedIntoError, Readable, Stream
+from mmstudy.release.stream import (
+    CHUNK_BYTES,
+    MAX_DEPTH,
+    MAX_UNPACKED_BYTES,
+    Budget,
+    NotLookedIntoError,
+    Readable,
+    Stream,
+)
 from mmstudy.release.tables import (
     DELIMITED,
     delimited_table,
@@ -40,6 +48,9 @@ _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _PACKED_SUFFIXES = {".gz": "", ".bgz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".txz": ".tar", ".mgz": ".mgh"}
 _MAX_PARSED = 16 << 20
 """Bytes of JSON and of pages that are parsed; what is longer is read as text alone."""
+_MAX_TABLE_HEAD = 4 << 20
+"""Bytes of a text that a table with fewer lines than `_FEW_LINES` in its head is judged by."""
+_FEW_LINES = 20
 _PAGES = (".html", ".htm", ".xhtml")
 _BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, isal_zlib.IsalError, EOFError, OSError),
@@ -132,7 +143,10 @@ class Looker:
         elif suffix == ".ipynb":
             raise NotLookedIntoError("it is too large a notebook to be looked into")
         num_lines = last.first_line + last.text.count(b"\n") - last.text.endswith(b"\n")
-        for table in _tables_of_text(next(as_utf8([stream.head])), num_lines, suffix):
+        head = stream.head
+        if head.count(b"\n") < _FEW_LINES:  # a row of fields or edges may be longer than a head
+            head = b"".join(parts[: _MAX_TABLE_HEAD // CHUNK_BYTES])
+        for table in _tables_of_text(next(as_utf8([head])), num_lines, suffix):
             yield from judge_table(table, self.people)
 
     def _parsed(self, content: bytes, name: str, suffix: str) -> Iterator[Mark]:
@@ -205,7 +219,7 @@ def _kept(stream: Stream, parts: list[bytes]) -> Iterator[bytes]:
         if num_bytes <= _MAX_PARSED:
             parts.append(chunk)
         else:
-            parts.clear()
+            del parts[_MAX_TABLE_HEAD // CHUNK_BYTES :]
         yield chunk
 
 

@@ -19,7 +19,8 @@ from mmstudy.release.stream import Readable, Stream
 MESSAGE = "(commit message)"
 _COMMIT = b"\x01"
 _SUBMODULE = b"160000"
-_DELETED = b"0" * 40
+_DELETED = frozenset(b"0" * digits for digits in (40, 64))
+"""Stands for no object, in repositories of SHA-1 and of SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _parse_raw(output: bytes) -> Iterator[Blob]:
         parts = change.lstrip(b":").split()
         mode, object_id = parts[num_parents], parts[2 * num_parents + 1]
         name = next(fields)
-        if mode != _SUBMODULE and object_id != _DELETED and object_id not in seen:
+        if mode != _SUBMODULE and object_id not in _DELETED and object_id not in seen:
             seen.add(object_id)
             yield Blob(object_id.decode(), name.decode(errors="surrogateescape"), commit)
 

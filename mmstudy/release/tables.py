@@ -37,7 +37,7 @@ DELIMITED = frozenset(
 )
 """Endings of files that may be tables of cells with something between them."""
 _DELIMITERS = "\t,;|"
-_MOST_COLUMNS = 20_000
+_MOST_COLUMNS = 100_000
 _FEWEST_ROWS = 2
 _LEAST_ALIKE = 0.9
 """Share of rows that have as many cells as the first."""

@@ -1,5 +1,6 @@
 """The files of a report: its page, and its figures in a folder beside it."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +28,7 @@ from mmstudy.release.folder import offer_contents
 from mmstudy.release.people import read_people
 from mmstudy.report.beside import Beside
 from mmstudy.report.content import About, report_content
+from mmstudy.report.facts import StudyFacts
 from mmstudy.report.figures import make_figures, require_own_folder, write_figures
 from mmstudy.report.links import find_links
 from mmstudy.report.models import runs_of
@@ -100,7 +102,7 @@ def report_sweep(
     about = About(title=file.title, source="runs", made_on=file.made_on, links=links)
     beside = None if other is None else Beside(table=other, settings=facts.settings)
     content = report_content(comparison, dictionary, about, facts, beside)
-    warnings = _put_on_record(study, comparison)
+    warnings = _put_on_record(study, comparison, facts)
     written = replace(_write(comparison, content, file, study), warnings=warnings)
     try:
         require_present(study.layout, rows)
@@ -154,11 +156,15 @@ def _write(comparison: Comparison, content: dict[str, Any], file: ReportFile, st
     return WrittenReport(comparison=comparison, beside=told, figures=list(figures))
 
 
-def _put_on_record(study: Study, comparison: Comparison) -> list[str]:
+def _put_on_record(study: Study, comparison: Comparison, facts: StudyFacts) -> list[str]:
     """Put on record which groups a report tells of; return what the rules of disclosure say, with earlier exports."""
     by_name = {run.run_id: run for run in study_runs(study.layout).reachable}
     told = [by_name[name] for name in runs_of(comparison.results) if name in by_name]
-    record_summaries(study.layout, "report", [(run, _targets_of(run)) for run in told if run.cohort.exists()])
+    subgroups: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    for (run_id, target), tested in facts.tested.items():
+        subgroups[run_id].update((target, group.by, group.group) for group in tested.groups)
+    runs = [(run, _targets_of(run)) for run in told if run.cohort.exists()]
+    record_summaries(study.layout, "report", runs, subgroups)
     return warning_of_exports(check_summaries(study))
 
 

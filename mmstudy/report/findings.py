@@ -74,9 +74,10 @@ def _networks(content: Content) -> Iterator[str]:
         if family == BASELINE
     ]
     if verdicts:
+        networks = "network" if len(verdicts) == 1 else "networks"
         better, worse = (_count(verdicts.count(verdict)) for verdict in (BETTER, WORSE))
         yield (
-            f"Of {len(verdicts)} networks, {better} found better than the best baseline of the same inputs, and "
+            f"Of {len(verdicts)} {networks}, {better} found better than the best baseline of the same inputs, and "
             f"{worse} found worse (q at most {FALSE_DISCOVERIES:g})."
         )
 

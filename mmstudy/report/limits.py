@@ -21,7 +21,7 @@ ALWAYS = (
 _LEVELS: Mapping[Level, str] = {
     "strong": "given away",
     "some": "something given away",
-    "little": "nothing found",
+    "little": "hardly anything found",
     "unclear": "not certain",
     "unknown": "too few people",
 }

@@ -28,6 +28,6 @@ def gives_members_away(facts: RunFacts) -> Verdict | None:
 
 
 def withstood_attacks(facts: RunFacts) -> Iterator[str]:
-    """Yield a sentence where attacks were made, and told nothing of who was trained on."""
+    """Yield a sentence where attacks were made, and told next to nothing of who was trained on."""
     if facts.privacy is not None and facts.privacy.level == "little":
-        yield "Attacks could not tell the people it was trained on from others (docs/privacy.md)."
+        yield "Attacks could hardly tell the people it was trained on from others (docs/privacy.md)."

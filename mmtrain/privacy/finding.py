@@ -20,6 +20,8 @@ AttackName = Literal["loss threshold", "likelihood ratio"]
 Level = Literal["strong", "some", "unclear", "little", "unknown"]
 LEVELS: tuple[Level, ...] = ("strong", "some", "unclear", "little", "unknown")
 """Gravest first."""
+CHANCE = 0.5
+"""AUC of an attack that knows nothing."""
 STRONG_AUC, STRONG_RATE = 0.7, 0.1
 """From which on a model gives its members away: the AUC, or the share of members found at 1 % false positives."""
 SOME_AUC, SOME_RATE = 0.55, 0.02
@@ -96,7 +98,7 @@ VERDICTS: dict[Level, str] = {
     "strong": "it gives away whom it was trained on",
     "some": "it gives away something of whom it was trained on",
     "unclear": "whether it gives anything away is not known: the interval is too wide",
-    "little": "neither attack told members from others",
+    "little": "attacks hardly told members from others",
     "unknown": "too few people to say what it gives away",
 }
 REMEDIES: dict[Level, str] = {
@@ -151,7 +153,10 @@ def percent_text(figure: Figure) -> str:
 
 def _level_of(figures: AttackFigures) -> Level:
     auc, rate = figures.auc, figures.true_positive_rates.get(_AT)
-    if auc.value >= STRONG_AUC or (rate is not None and rate.low is not None and rate.value >= STRONG_RATE):
+    is_found = auc.low is not None and auc.low > CHANCE  # of few people, an AUC of 0.7 may be chance
+    if (auc.value >= STRONG_AUC and is_found) or (
+        rate is not None and rate.low is not None and rate.value >= STRONG_RATE
+    ):
         return "strong"
     if auc.low is None or auc.high is None:
         return "unknown"
@@ -163,7 +168,8 @@ def _level_of(figures: AttackFigures) -> Level:
 def _rule(level: Level) -> str:
     """Return by which threshold it is said."""
     return {
-        "strong": f"an AUC of {STRONG_AUC} or more, or {100 * STRONG_RATE:g} % of the members at 1 % false positives",
+        "strong": f"an AUC of {STRONG_AUC} or more with an interval above {CHANCE}, or {100 * STRONG_RATE:g} % of the "
+        "members at 1 % false positives",
         "some": f"the interval of the AUC above {SOME_AUC}, or of the members at 1 % false positives above "
         f"{100 * SOME_RATE:g} %",
         "unclear": f"the interval of the AUC has {SOME_AUC} in it",

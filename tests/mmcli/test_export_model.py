@@ -1,5 +1,6 @@
 """`mm export-model` and what `mm predict --check` prints, on a study of the synthetic release."""
 
+import errno
 import json
 import re
 import shutil
@@ -47,6 +48,22 @@ def test_a_bundle_predicts_stored_scans_as_the_run_did(trained: tuple[Path, str]
     volumes = np.stack([study.volume(name, "t1", side=32).values_XYZ for name in predictions["sample_id"]])
     got = load_model(bundle).predict(volumes={"t1": volumes})
     np.testing.assert_allclose(got["age"], predictions["prediction"], atol=1e-3)
+
+
+def test_a_model_leaves_a_study_that_cannot_be_written_and_the_user_is_told_that_it_is_not_on_record(
+    trained: tuple[Path, str], run_mm: RunMm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("mmstudy.on_record.append_receipts", refuse)
+    root, run = trained
+    other = Path(shutil.copytree(root, tmp_path / "study"))
+    (other / "receipts" / "summaries.jsonl").unlink(missing_ok=True)  # what another test put there
+    result = run_mm("--study", other, "export-model", run, tmp_path / "model", "--no-onnx", "--json")
+    assert result.exit_code == 0, result.output
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert "not on record" in warning and (tmp_path / "model" / "README.md").exists()
 
 
 def test_a_bundle_that_would_name_a_participant_is_not_kept(

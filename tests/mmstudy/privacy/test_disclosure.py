@@ -14,6 +14,7 @@ from mmdata.study import Study
 from mmstudy.privacy.disclosure import ExportedPeople, check_summaries, dominated, find_differences
 from mmstudy.privacy.summaries import record_summaries
 from mmstudy.privacy.wording import NOTHING, finding_lines, warning_of_exports
+from mmtrain.data.cohort import read_cohort
 from mmtrain.run import RunDirectory
 from tests.mmstudy.privacy.folds import make_folds
 
@@ -107,6 +108,40 @@ def test_a_label_that_two_people_dominate_is_told_of(study: Study) -> None:
     assert {finding.rule for finding in found} == {"p % rule", "nk rule"}
     assert all("age, test: age" in finding.summaries[0] for finding in found)
     assert not any("1000000000" in str(finding) for finding in found)
+
+
+def test_an_equal_cohort_is_read_once_and_each_run_that_has_it_is_told_of(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = (RunDirectory(study.layout.runs / name) for name in ("fold1", "again"))
+    cohort = pl.read_parquet(run.cohort).with_row_index("place")
+    richest = cohort.filter(pl.col("split") == "test")["place"].to_list()[:2]
+    label = pl.when(pl.col("place").is_in(richest)).then(1e9).otherwise(pl.col("target"))
+    cohort.with_columns(target=label).drop("place").write_parquet(run.cohort)
+    other.path.mkdir()
+    for path in (run.cohort, run.config):
+        (other.path / path.name).write_bytes(path.read_bytes())
+    read: list[Path] = []
+    for module in ("disclosure", "summaries"):
+        monkeypatch.setattr(
+            f"mmstudy.privacy.{module}.read_cohort", lambda path: (read.append(path), read_cohort(path))[1]
+        )
+    record_summaries(study.layout, "report", [(run, ["age"]), (other, ["age"])])
+    found = check_summaries(study)
+    assert len(read) == 2
+    assert [(finding.rule, finding.summaries[0].split(" (")[0]) for finding in found] == [
+        (rule, f"report of {name}") for name in ("fold1", "again") for rule in ("p % rule", "nk rule")
+    ]
+
+
+def test_groups_of_the_test_split_are_on_record_of_the_run_that_told_of_them(study: Study) -> None:
+    runs = [RunDirectory(study.layout.runs / f"fold{number}") for number in (1, 2)]
+    for run in runs:
+        cohort = pl.read_parquet(run.cohort)
+        cohort.with_columns(pl.lit(1.0).alias("group_sex")).write_parquet(run.cohort)
+    record_summaries(study.layout, "report", [(run, ["age"]) for run in runs], {"fold2": {("age", "sex", "male")}})
+    told = {receipt.run_id: [group.by for group in receipt.groups] for receipt in read_summaries(study.layout.receipts)}
+    assert told == {"fold1": ["", "", ""], "fold2": ["", "", "", "sex"]}
 
 
 def test_the_record_holds_groups_of_ten_and_more_once_and_no_sample(study: Study) -> None:

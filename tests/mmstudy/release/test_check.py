@@ -9,7 +9,7 @@ import pytest
 
 from mmstudy.release.check import check_files, check_folder, check_history, check_staged, require_publishable
 from mmstudy.release.errors import ReleaseError
-from mmstudy.release.exceptions import FILE_NAME, parse_exceptions
+from mmstudy.release.exceptions import FILE_NAME, parse_exceptions, read_exceptions
 from mmstudy.release.folder import offer_contents
 from mmstudy.release.kinds import WHAT_TO_DO, Kind
 from mmstudy.release.stream import CHUNK_BYTES
@@ -127,6 +127,35 @@ def test_an_exception_that_is_not_needed_is_told_of(tmp_path: Path) -> None:
 def test_exceptions_that_are_not_understood_are_refused(text: str, told: str) -> None:
     with pytest.raises(ReleaseError, match=told):
         parse_exceptions(text, "a file")
+
+
+def test_exceptions_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"\xff\xfe\xe9")
+    with pytest.raises(ReleaseError, match="cannot be read"):
+        check_folder(tmp_path, None, quiet)
+    with pytest.raises(ReleaseError, match="cannot be read"):
+        read_exceptions(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("num_rows", [3, 160])  # that are parsed whole, and that are too many for it
+def test_a_table_whose_rows_are_longer_than_the_head_of_a_file_is_judged(tmp_path: Path, num_rows: int) -> None:
+    names = ",".join(f"{field}-0.0" for field in range(30_000))
+    rows = [f"{number + 1},{'0.5,' * 29_999}1" for number in range(num_rows)]
+    (tmp_path / "ukb.csv").write_text("\n".join([f"eid,{names}", *rows]))
+    (finding,) = check_folder(tmp_path, None, quiet).findings
+    assert finding.kind == Kind.ROWS
+
+
+@pytest.mark.parametrize("form", ["sha1", "sha256"])
+def test_a_removed_file_is_looked_at_in_the_commit_that_brought_it_whatever_names_its_objects(
+    tmp_path: Path, form: str
+) -> None:
+    git(tmp_path, "init", "--quiet", f"--object-format={form}")
+    assert check_history(tmp_path, None, quiet).findings == ()  # without a commit
+    commit(tmp_path, "Add data", pheno__csv=ROWS)
+    (tmp_path / "pheno.csv").unlink()
+    commit(tmp_path, "Remove data")
+    assert [finding.kind for finding in check_history(tmp_path, None, quiet).findings] == [Kind.ROWS]
 
 
 def test_what_may_be_an_eid_in_a_name_is_hidden(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_how_many_runs_were_attacked_is_told_and_what_came_of_it() -> None:
     names = content["runs"]["name"]
     attacked = replace(FACTS, privacy={names[0]: "strong", names[1]: "little", names[2]: "little"})
     told = " ".join(limits_of(content, {}, attacked))
-    assert f"3 of {len(names):,} runs (given away: 1; nothing found: 2;" in told
+    assert f"3 of {len(names):,} runs (given away: 1; hardly anything found: 2;" in told
     assert "mm privacy" not in " ".join(limits_of(content, {}, None))
 
 

@@ -201,6 +201,7 @@ def test_losses_of_classes_are_cross_entropies_and_never_infinite() -> None:
     ("auc", "low", "high", "level"),
     [
         (0.71, 0.55, 0.8, "strong"),
+        (0.75, 0.48, 0.95, "unclear"),
         (0.6, 0.56, 0.64, "some"),
         (0.54, 0.5, 0.58, "unclear"),
         (0.5, 0.48, 0.52, "little"),
