@@ -91,6 +91,7 @@ def test_the_settings_of_a_run_from_before_there_were_sections_are_read() -> Non
     assert config.to_json().keys() - stored.keys() == added | {
         "cache",
         "cache_bytes",
+        "compile_mode",
         "penalty_in_validation",
         "data_size",
         "required_inputs",
