@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.profiler import DeviceType, ProfilerActivity, profile
 
-from mmtrain.bench.throughput import num_warm_ups, wait_for
+from mmtrain.bench.throughput import num_warm_ups
+from mmtrain.device import wait_for
 
 _KINDS = {
     "fused code": r"^triton",

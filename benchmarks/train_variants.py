@@ -20,9 +20,9 @@ from benchmarks.device import answer_in_time
 from benchmarks.device_parts import Findings
 from mmbase.files import write_json
 from mmtrain.bench.batches import first_batch, hold, in_mode
-from mmtrain.bench.throughput import wait_for
 from mmtrain.convolution_check import compare, find_cases
 from mmtrain.data.stream import StoredBatch
+from mmtrain.device import wait_for
 from mmtrain.learner import build_learner, take_step
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

@@ -53,5 +53,5 @@ def export_nifti(
 
     written = export(study_of(context), sample, output, modalities=modality or (), side=side, overwrite=overwrite)
     content = {"folder": str(written.folder), "files": list(written.files)}
-    line = f"Wrote {len(written.files)} volumes into {written.folder}. They are one person's: keep them as the study."
+    line = f"Wrote volumes into {written.folder}: {len(written.files)}. They are of one person: keep them as the study."
     report(as_json, content, [line])

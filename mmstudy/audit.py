@@ -24,6 +24,7 @@ from catalog.content import content_digest
 from catalog.database import CATALOG_WAIT_SECONDS, Connection, open_catalog
 from catalog.fields import Dictionary, find_target
 from catalog.removal import hidden_participants
+from mmbase.counting import counting
 from mmbase.names import CONNECTIVITY
 from mmdata.ledger.receipts import COPY_RECEIPTS, REMOVED, WITHDRAWAL_RECEIPTS, read_copy_receipts
 from mmdata.ledger.tombstones import read_tombstones
@@ -198,15 +199,9 @@ def compare_scans(study: Study, progress: Progress) -> None:
     """
     with open_catalog(study.layout.catalog) as catalog:
         scans = {modality: stored_scans(catalog, modality) for modality in stored_modalities(study.config)}
-    total, done = sum(map(len, scans.values())), 0
     found: dict[str, list[SimilarScans]] = {}
     with progress("scans") as on_progress:
-
-        def count(number: int) -> None:
-            nonlocal done
-            done += number
-            on_progress(done, total)
-
+        count = counting(sum(map(len, scans.values())), on_progress)
         for modality, of_modality in scans.items():
             found[modality] = _similar_scans(_compared_array(study, modality), of_modality, count)
     with open_catalog(study.layout.catalog, writable=True, wait_seconds=CATALOG_WAIT_SECONDS) as catalog:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mmbase.counting import counting
 from mmbase.files import make_directory, write_bytes
 from mmbase.names import MODALITIES
 from mmdata.qc.mean import average_rows, read_batches, spread_evenly
@@ -57,7 +58,7 @@ def write_view(study: Study, sample_id: str, progress: Progress, *, side: int | 
     others = scans.filter(pl.col("sample_id") != sample_id, status="stored")
     rows = {modality: _spread(others, modality) for modality in shown["modality"]}
     with progress("volumes") as on_progress:
-        count = _counter(sum(map(len, rows.values())), on_progress)
+        count = counting(sum(map(len, rows.values())), on_progress)
         means = {modality: _mean(study, modality, rows[modality], count) for modality in rows}
     sample = ViewedSample(
         sample_id=sample_id,
@@ -75,18 +76,6 @@ def write_view(study: Study, sample_id: str, progress: Progress, *, side: int | 
 
 def _spread(others: pl.DataFrame, modality: str) -> list[int]:
     return spread_evenly(others.filter(modality=modality)["row"].to_list(), MOST_SAMPLES)
-
-
-def _counter(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    """Return what is told how many rows were read since the last call."""
-    done = 0
-
-    def count(num_rows: int) -> None:
-        nonlocal done
-        done += num_rows
-        on_progress(done, total)
-
-    return count
 
 
 def _volume(study: Study, modality: str, side: int, row: int) -> ShownVolume:

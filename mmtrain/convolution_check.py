@@ -23,6 +23,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmtrain.algorithms import choose_algorithms
+from mmtrain.device import wait_for
 from mmtrain.errors import TrainError
 from mmtrain.precision import Arithmetic, computing_in, dtype_of, memory_format, parameter_dtype
 from mmtrain.task import NetworkInputs, Task, run_network
@@ -206,14 +207,9 @@ def _compute(
 
     results, seconds = work(), []
     for _ in range(REPEATS):
-        _wait_for(device)
+        wait_for(device)
         started = clock()
         work()
-        _wait_for(device)
+        wait_for(device)
         seconds.append(clock() - started)
     return results, min(seconds)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

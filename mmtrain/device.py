@@ -42,3 +42,9 @@ def require_no_number(wanted: str) -> None:
             "Give --device cuda, and choose among this machine's GPUs with CUDA_VISIBLE_DEVICES, e.g. "
             "CUDA_VISIBLE_DEVICES=1,3 mm train --gpus 2.",
         )
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -13,6 +13,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmbase.counting import counting
 from mmbase.doubts import DOUBTS
 from mmbase.files import write_bytes
 from mmbase.names import MODALITIES
@@ -113,15 +114,7 @@ def _reviews(
 ) -> Iterator[ModalityReview]:
     """Review the modalities that have stored scans, one after another."""
     stored = {modality: scans.filter(modality=modality, status="stored") for modality in _modalities(scans)}
-    total = sum(num_reads(frame.height, limits) for frame in stored.values())
-    done = 0
-
-    def on_read(num_rows: int) -> None:
-        nonlocal done
-        done += num_rows
-        on_progress(done, total)
-
-    on_progress(0, total)
+    on_read = counting(sum(num_reads(frame.height, limits) for frame in stored.values()), on_progress)
     for modality, frame in stored.items():
         if frame.height:
             yield review_modality(frame, modality, study, limits, on_read)

@@ -35,6 +35,10 @@ from mmtrain.run import RunDirectory, find_run
 P_SHARE, K_SHARE, LARGEST = 0.1, 0.9, 2
 _NOBODY = -1
 """Stands for whoever is not in the catalogue any more."""
+GroupKey = tuple[str, str, str, str]
+"""Target, split, by what, and which group."""
+Places = Mapping[GroupKey, NDArray[np.int64]]
+"""Of the members of each group in a cohort."""
 Rule = Literal["threshold", "p % rule", "nk rule", "differencing", "not checked"]
 
 
@@ -87,34 +91,22 @@ def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
         return []
     if not study.layout.catalog.exists():
         return [_not_checked(summary, "There is no catalogue: it is not known whose they are") for summary in summaries]
-    with open_catalog(study.layout.catalog) as catalog:
-        known = known_samples(catalog).values()
-    numbers = {key: number for number, key in enumerate(sorted({sample.participant_key for sample in known}))}
-    person_of = {sample.sample_id: numbers[sample.participant_key] for sample in known}
     runs = {run.run_id: run for run in study_runs(study.layout).reachable if run.cohort.exists()}
     findings = [
         _not_checked(summary, "The run is gone or out of reach") for summary in summaries if summary.run_id not in runs
     ]
     exported: list[ExportedPeople] = []
+    person_of = _number_people(study)
     alike: defaultdict[_Alike, list[SummaryReceipt]] = defaultdict(list)
     for summary in summaries:
         if summary.run_id in runs:
             alike[_alike(runs[summary.run_id])].append(summary)
     for shared, those in alike.items():  # models of a sweep share their cohorts, and each takes long
         cohort = read_cohort(runs[those[0].run_id].cohort)
-        person_N = np.array([person_of.get(name, _NOBODY) for name in cohort.sample_ids], np.int64)
         places = {_key(group): found for group, found in groups_of(cohort, shared.targets)}
-        people = {key: _known(person_N[found]) for key, found in places.items()}
-        breaches: dict[tuple[str, ...], list[tuple[str, Finding]]] = {}
-        for summary in those:
-            for group in summary.groups:
-                told, key = summary_name(summary, group), _key(group)
-                of_group = people.get(key, np.empty(0, np.int64))
-                exported.append(ExportedPeople(name=told, people=of_group, num_then=group.people))
-                if key in places and only_run in (None, summary.run_id):
-                    if key not in breaches:
-                        breaches[key] = list(_breaches(cohort, shared, group, places[key]))
-                    findings += [replace(found, summaries=(f"{told}: {what}",)) for what, found in breaches[key]]
+        exported += _exported(cohort, those, places, person_of)
+        asked = [summary for summary in those if only_run in (None, summary.run_id)]
+        findings += _dominated_groups(cohort, shared, asked, places)
     findings += [finding for group in exported for finding in _too_few(group)]
     findings += find_differences(exported)
     return [finding for finding in findings if only_run is None or _concerns(finding, only_run)]
@@ -214,12 +206,42 @@ def _as_bits(groups: Sequence[NDArray[np.int64]]) -> NDArray[np.uint8]:
     return people_GB
 
 
-def _breaches(
-    cohort: Cohort, shared: _Alike, group: ExportedGroup, places: NDArray[np.int64]
-) -> Iterator[tuple[str, Finding]]:
-    """Yield the rules of dominance that what is told of a group breaks, each with the name of the values."""
-    for what, values in _amounts(cohort, shared, group, places):
-        yield from ((what, found) for found in dominated(what, values))
+def _number_people(study: Study) -> dict[str, int]:
+    """Return a number of each participant in the catalogue, by sample."""
+    with open_catalog(study.layout.catalog) as catalog:
+        known = known_samples(catalog).values()
+    numbers = {key: number for number, key in enumerate(sorted({sample.participant_key for sample in known}))}
+    return {sample.sample_id: numbers[sample.participant_key] for sample in known}
+
+
+def _exported(
+    cohort: Cohort, summaries: Iterable[SummaryReceipt], places: Places, person_of: Mapping[str, int]
+) -> Iterator[ExportedPeople]:
+    """Yield the groups of some summaries of one cohort."""
+    person_N = np.array([person_of.get(name, _NOBODY) for name in cohort.sample_ids], np.int64)
+    people = {key: _known(person_N[found]) for key, found in places.items()}
+    nobody = np.empty(0, np.int64)
+    for summary in summaries:
+        for group in summary.groups:
+            of_group = people.get(_key(group), nobody)
+            yield ExportedPeople(name=summary_name(summary, group), people=of_group, num_then=group.people)
+
+
+def _dominated_groups(
+    cohort: Cohort, shared: _Alike, summaries: Iterable[SummaryReceipt], places: Places
+) -> Iterator[Finding]:
+    """Yield the rules of dominance that some summaries of one cohort break; each group is looked at once."""
+    breaches: dict[GroupKey, list[tuple[str, Finding]]] = {}
+    for summary in summaries:
+        for group in summary.groups:
+            key = _key(group)
+            if key not in places:
+                continue
+            if key not in breaches:
+                amounts = _amounts(cohort, shared, group, places[key])
+                breaches[key] = [(what, found) for what, values in amounts for found in dominated(what, values)]
+            told = summary_name(summary, group)
+            yield from (replace(found, summaries=(f"{told}: {what}",)) for what, found in breaches[key])
 
 
 def _amounts(
@@ -244,5 +266,5 @@ def _concerns(finding: Finding, run_id: str) -> bool:
     return any(f" of {run_id} (" in name for name in finding.summaries)
 
 
-def _key(group: ExportedGroup) -> tuple[str, str, str, str]:
+def _key(group: ExportedGroup) -> GroupKey:
     return group.target, group.split, group.by, group.group

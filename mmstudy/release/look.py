@@ -1,7 +1,6 @@
 """Look into one file, and into whatever it holds: what it is by its first bytes says how it is read."""
 
 import bz2
-import io
 import json
 import lzma
 import re
@@ -240,8 +239,3 @@ def _json_tables(content: bytes) -> Iterator[Table]:
         yield from records_tables(json.loads(content))
     except (ValueError, RecursionError):
         return  # it is no JSON, and was read as text
-
-
-def look_at_bytes(looker: Looker, content: bytes, where: str) -> list[Mark]:
-    """Return what some content must not be published for."""
-    return list(looker.look(Stream(where, io.BytesIO(content)), where))

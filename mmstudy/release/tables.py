@@ -18,21 +18,8 @@ from mmstudy.release.stream import NotLookedIntoError
 
 DELIMITED = frozenset(
     (
-        ".csv",
-        ".tsv",
-        ".tab",
-        ".txt",
-        ".dat",
-        ".ssv",
-        ".list",
-        ".lst",
-        ".fam",
-        ".psam",
-        ".pheno",
-        ".cov",
-        ".bulk",
-        ".enc_ukb",
-        "",
+        *(".csv", ".tsv", ".tab", ".txt", ".dat", ".ssv", ".list", ".lst", ".fam", ".psam", ".pheno", ".cov", ".bulk"),
+        *(".enc_ukb", ""),
     )
 )
 """Endings of files that may be tables of cells with something between them."""
@@ -132,7 +119,7 @@ def spreadsheet_tables(archive: zipfile.ZipFile) -> Iterator[Table]:
     """
     shared: list[str] = []
     if "xl/sharedStrings.xml" in archive.namelist():
-        for _, element in _elements(archive, "xl/sharedStrings.xml", "si"):
+        for element in _elements(archive, "xl/sharedStrings.xml", "si"):
             shared.append("".join(text.text or "" for text in element.iter(f"{_MAIN}t")))
             element.clear()
     for name in archive.namelist():
@@ -140,7 +127,7 @@ def spreadsheet_tables(archive: zipfile.ZipFile) -> Iterator[Table]:
             continue
         rows: list[list[str]] = []
         num_rows = 0
-        for _, element in _elements(archive, name, "row"):
+        for element in _elements(archive, name, "row"):
             num_rows += 1
             if num_rows <= MAX_JUDGED:
                 rows.append(_sheet_row(element, shared))
@@ -208,12 +195,12 @@ def _columns_table(content: object) -> Table | None:
     return Table(tuple(columns), rows, lengths.pop())
 
 
-def _elements(archive: zipfile.ZipFile, name: str, tag: str) -> Iterator[tuple[str, ElementTree.Element]]:
+def _elements(archive: zipfile.ZipFile, name: str, tag: str) -> Iterator[ElementTree.Element]:
     if archive.getinfo(name).file_size > _MAX_SHEET_BYTES:
         raise NotLookedIntoError("a sheet of it is too large to be looked into")
     with archive.open(name) as file:
         try:
-            yield from ((event, one) for event, one in ElementTree.iterparse(file) if one.tag == _MAIN + tag)
+            yield from (one for _, one in ElementTree.iterparse(file) if one.tag == _MAIN + tag)
         except ElementTree.ParseError as error:
             raise NotLookedIntoError("it cannot be read as a spreadsheet") from error
 

@@ -1,6 +1,6 @@
 """Read what a study says beside the scores of its models: from the catalogue, its stores and the runs of best sets."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from catalog.export.group_counts import SPLIT, count_groups
 from catalog.fields import Dictionary, block_names
 from catalog.first_visits import count_splits, first_visits, label_frame
 from catalog.scans import count_stored, stored_training_rows
+from mmbase.counting import counting
 from mmbase.json_text import DamagedTextError, read_json
 from mmdata.qc.mean_picture import MOST_SAMPLES, draw_mean
 from mmdata.qc.section import modality_title
@@ -124,7 +125,7 @@ def _read_privacy(runs: Runs) -> dict[str, Level]:
 def _associations(labels: pl.DataFrame, dictionary: Dictionary, progress: Progress) -> list[Association]:
     kinds = {name: dictionary[name].kind for name in labels.columns if dictionary[name].kind in (BINARY, CONTINUOUS)}
     with progress("pairs of targets") as on_progress:
-        return associations_of(labels, kinds, _counting(len(kinds) * (len(kinds) - 1) // 2, on_progress))
+        return associations_of(labels, kinds, counting(len(kinds) * (len(kinds) - 1) // 2, on_progress))
 
 
 def _training_rows(catalog: Connection, study: Study) -> dict[str, list[int]]:
@@ -158,25 +159,12 @@ def _images(study: Study, rows: Mapping[str, list[int]], progress: Progress) -> 
     """Yield the mean of each modality that enough participants have."""
     total = sum(min(len(of_modality), MOST_SAMPLES) for of_modality in rows.values())
     with progress("scans") as on_progress:
-        on_read = _counting(total, on_progress)
+        on_read = counting(total, on_progress)
         for modality, of_modality in rows.items():
             picture = draw_mean(study, modality, of_modality, on_read) if of_modality else None
             if picture is not None:
                 title = modality_title(modality, study.config)
                 yield MeanImage(name=modality, title=title, num_samples=picture.num_samples, png=picture.png)
-
-
-def _counting(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    """Return a function that is told how many more are done, and tells how many are done in all."""
-    done = 0
-
-    def on_done(number: int) -> None:
-        nonlocal done
-        done += number
-        on_progress(done, total)
-
-    on_progress(0, total)
-    return on_done
 
 
 def _read_settings(runs: Runs) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:

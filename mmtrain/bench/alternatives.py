@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mmbase.errors import first_line
 from mmtrain.bench.batches import first_batch, hold, in_mode
 from mmtrain.bench.stages import measure_step
 from mmtrain.precision import resolve_precision
@@ -56,8 +57,7 @@ def measure_alternatives(task: Task, seconds: float) -> Iterator[Alternative]:
         try:
             stage = measure_step(_changed(plain, setting, value), portions, held, seconds)
         except RuntimeError as error:  # out of memory, or no compiler: the run as it is has been measured all the same
-            first_line = next(iter(str(error).splitlines()), type(error).__name__)
-            yield Alternative(setting=setting, value=value, problem=first_line)
+            yield Alternative(setting=setting, value=value, problem=first_line(error))
         else:
             yield Alternative(
                 setting=setting,

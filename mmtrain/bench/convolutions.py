@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmtrain.bench.batches import EPOCH
 from mmtrain.bench.throughput import repeat
 from mmtrain.config.optimisation import MIN_PART
 from mmtrain.data.portions import Portion
@@ -27,7 +28,6 @@ _FORWARD = torch.ops.aten.convolution.default
 _BACKWARD = torch.ops.aten.convolution_backward.default
 _CALLS_AT_ONCE = {"cuda": 8}
 """Between two looks at the clock: so many that a GPU computes while the host asks for the next."""
-_EPOCH = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def find_convolutions(task: Task, portion: Portion, batch: StoredBatch) -> Count
     few = _first_samples(portion, MIN_PART)
     stored = {modality: rows[:MIN_PART] for modality, rows in batch.stored.items()}
     with _Listener() as listener:
-        take_step(task, learner, few, StoredBatch(few.request, stored), _EPOCH)
+        take_step(task, learner, few, StoredBatch(few.request, stored), EPOCH)
     samples = len(portion.request.rows)
     return Counter(call.of_batch(samples, MIN_PART) for call in listener.calls)
 

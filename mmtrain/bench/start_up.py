@@ -7,9 +7,9 @@ import polars as pl
 
 from mmdata.store.schema import StudyLayout
 from mmtrain.bench.batches import EPOCH, first_batch
-from mmtrain.bench.throughput import wait_for
 from mmtrain.config.run import RunConfig
 from mmtrain.data.cohort import parse_cohort
+from mmtrain.device import wait_for
 from mmtrain.kept import Kept, keep_rows
 from mmtrain.learner import build_learner, take_step
 from mmtrain.task import Task, prepare_task, stream_task

@@ -6,12 +6,13 @@ warm-up  the first times that something is done. A GPU's library then searches f
          is made, memory is taken for the first time. It never counts, however long it takes.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+from mmtrain.device import wait_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,15 +62,7 @@ def repeat(work: Callable[[], int], seconds: float, device: torch.device) -> Thr
         wait_for(device)
     started = time.perf_counter()
     samples = 0
-    for _ in range(sys.maxsize):
+    while not samples or time.perf_counter() - started < seconds:
         samples += work()
         wait_for(device)
-        if time.perf_counter() - started >= seconds:
-            break
     return Throughput(samples=samples, seconds=time.perf_counter() - started, warm_up_seconds=started - begun)
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has done all that it was asked for."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

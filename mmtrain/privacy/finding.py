@@ -1,7 +1,7 @@
 """What is found of what a run gives away: privacy.json, and the same in plain words.
 
-The thresholds are of this project, for there are none that everybody uses; each sentence states its own. An AUC of 0.7
-is what issue and tests call a model that was overfitted on purpose.
+The thresholds are of this project, for there are none that everybody uses; each sentence states its own. A model
+that the tests overfit on purpose has an AUC above 0.7.
 """
 
 from collections.abc import Iterator

@@ -1,13 +1,20 @@
 """Whatever must not be published is found, and what looks like it is not."""
 
+import io
 from pathlib import Path
 
 import pytest
 
-from mmstudy.release.kinds import Kind
-from mmstudy.release.look import Looker, look_at_bytes
+from mmstudy.release.kinds import Kind, Mark
+from mmstudy.release.look import Looker
 from mmstudy.release.people import People
+from mmstudy.release.stream import Stream
 from tests.mmstudy.release import planted
+
+
+def look_at_bytes(looker: Looker, content: bytes, where: str) -> list[Mark]:
+    """Return what some content must not be published for."""
+    return list(looker.look(Stream(where, io.BytesIO(content)), where))
 
 
 @pytest.fixture(scope="module")
