@@ -20,7 +20,8 @@ from benchmarks.made_study import make_labelled_study
 from catalog.database import open_catalog
 from mmbase.json_text import parse_content
 from mmdata.execution.pools import LocalPool
-from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, record_samples
+from mmdata.ledger.receipt_kinds import ScanReceipt
+from mmdata.ledger.receipts import SCAN_RECEIPTS, append_receipts, record_samples
 from mmdata.sources.every import find_sources, parse_source
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study, StudyConfig, create_study

@@ -13,7 +13,8 @@ from mmbase.records import EnrolledSample, ScanCandidate, ScanOutcome, Visit, wi
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
 from mmdata.execution.tasks import keep_results, run_tasks
-from mmdata.ledger.receipts import SCAN_RECEIPTS, ScanReceipt, append_receipts, read_scan_receipts
+from mmdata.ledger.receipt_kinds import ScanReceipt
+from mmdata.ledger.receipts import SCAN_RECEIPTS, append_receipts, read_scan_receipts
 from mmdata.readers.brain import require_extractor
 from mmdata.readers.scan import LoadSettings
 from mmdata.shard import PlannedScan, ShardTask, source_fingerprint, store_shard

@@ -19,7 +19,7 @@ from mmbase.records import ScanCandidate
 from mmdata.errors import CapacityError, DataError, ScanRejected
 from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.isolation import ProcessCrashed, run_isolated
-from mmdata.ledger.receipts import ScanReceipt
+from mmdata.ledger.receipt_kinds import ScanReceipt
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
 from mmdata.store.array import open_array
 from mmdata.store.rows import row_checksum

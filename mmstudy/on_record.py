@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from mmbase.lock import hold_lock
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import OutputReceipt, RunReceipt, SummaryReceipt, append_receipts
+from mmdata.ledger.receipt_kinds import OutputReceipt, RunReceipt, SummaryReceipt
+from mmdata.ledger.receipts import append_receipts
 from mmdata.store.schema import StudyLayout
 
 _WAIT_SECONDS = 60.0

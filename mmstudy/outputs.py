@@ -15,7 +15,8 @@ from catalog.export.files import require_writable
 from catalog.samples import known_samples
 from mmbase.files import draft_of
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import OUTPUT_RECEIPTS, OutputReceipt, read_outputs
+from mmdata.ledger.receipt_kinds import OutputReceipt
+from mmdata.ledger.receipts import OUTPUT_RECEIPTS, read_outputs
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study
 from mmstudy.dictionary import study_dictionary

@@ -27,14 +27,8 @@ from catalog.removal import hidden_participants, require_same_salt
 from catalog.withdrawals import find_withdrawn_eids, read_withdrawals
 from mmdata.ledger.descriptions import restore_descriptions
 from mmdata.ledger.lock import hold_stores
-from mmdata.ledger.receipts import (
-    REMOVAL_RECEIPTS,
-    REMOVED,
-    WITHDRAWAL_RECEIPTS,
-    RemovalReceipt,
-    WithdrawalReceipt,
-    append_receipts,
-)
+from mmdata.ledger.receipt_kinds import RemovalReceipt, WithdrawalReceipt
+from mmdata.ledger.receipts import REMOVAL_RECEIPTS, REMOVED, WITHDRAWAL_RECEIPTS, append_receipts
 from mmdata.ledger.tombstones import read_removals, read_tombstones, record_withdrawals
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study

@@ -34,7 +34,7 @@ from mmbase.files import write_json
 from mmbase.records import EnrolledSample, ScanCandidate, Visit
 from mmdata.errors import ScanRejected
 from mmdata.ledger import receipts
-from mmdata.ledger.receipts import (
+from mmdata.ledger.receipt_kinds import (
     CopyReceipt,
     ExportedGroup,
     OutputReceipt,
@@ -43,8 +43,8 @@ from mmdata.ledger.receipts import (
     ScanReceipt,
     SummaryReceipt,
     WithdrawalReceipt,
-    append_receipts,
 )
+from mmdata.ledger.receipts import append_receipts
 from mmdata.ledger.tombstones import read_removals, read_tombstones
 from mmdata.readers.edges import read_edges
 from mmdata.readers.image import read_image

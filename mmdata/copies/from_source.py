@@ -20,14 +20,8 @@ from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import WorkerPool
 from mmdata.execution.tasks import keep_results, run_tasks
 from mmdata.ingest import NATIVE_BYTES_PER_VOXEL, load_settings
-from mmdata.ledger.receipts import (
-    COPY_RECEIPTS,
-    CopyKey,
-    CopyReceipt,
-    append_receipts,
-    read_copy_receipts,
-    read_source_copies,
-)
+from mmdata.ledger.receipt_kinds import CopyReceipt
+from mmdata.ledger.receipts import COPY_RECEIPTS, CopyKey, append_receipts, read_copy_receipts, read_source_copies
 from mmdata.readers.scan import LoadSettings
 from mmdata.shard import PlannedScan, load_guarded
 from mmdata.store.array import open_array

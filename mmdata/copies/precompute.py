@@ -19,14 +19,8 @@ from mmdata.execution.allocator import keep_freed_memory
 from mmdata.execution.capacity import BASE_WORKER_BYTES, Projection
 from mmdata.execution.pools import LocalPool, WorkerPool
 from mmdata.execution.tasks import keep_results, run_tasks
-from mmdata.ledger.receipts import (
-    COPY_RECEIPTS,
-    CopyKey,
-    CopyReceipt,
-    append_receipts,
-    read_copy_receipts,
-    read_source_copies,
-)
+from mmdata.ledger.receipt_kinds import CopyReceipt
+from mmdata.ledger.receipts import COPY_RECEIPTS, CopyKey, append_receipts, read_copy_receipts, read_source_copies
 from mmdata.store.array import open_array
 from mmdata.store.schema import FIRST_AUGMENTED_COPY, StudyLayout
 from mmdata.store.shards import shard_starts

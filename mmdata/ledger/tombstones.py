@@ -12,15 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmdata.errors import StoreError
-from mmdata.ledger.receipts import (
-    PUT_BACK,
-    REMOVAL_RECEIPTS,
-    WITHDRAWAL_RECEIPTS,
-    RemovalReceipt,
-    WithdrawalReceipt,
-    append_receipts,
-    read_receipts,
-)
+from mmdata.ledger.receipt_kinds import RemovalReceipt, WithdrawalReceipt
+from mmdata.ledger.receipts import PUT_BACK, REMOVAL_RECEIPTS, WITHDRAWAL_RECEIPTS, append_receipts, read_receipts
 
 
 def read_withdrawal_receipts(directory: Path) -> frozenset[str]:

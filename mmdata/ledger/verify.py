@@ -12,12 +12,11 @@ from pathlib import Path
 from mmbase.names import CONNECTIVITY
 from mmdata.errors import StoreError
 from mmdata.execution.tasks import keep_results, run_tasks
+from mmdata.ledger.receipt_kinds import CopyReceipt, ScanReceipt
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     SCAN_RECEIPTS,
     CopyKey,
-    CopyReceipt,
-    ScanReceipt,
     append_receipts,
     read_copy_receipts,
     read_samples,

@@ -24,7 +24,8 @@ from catalog.database import open_catalog
 from catalog.samples import known_samples
 from mmbase.checksums import digest_of
 from mmbase.disclosure import SMALLEST_COUNT
-from mmdata.ledger.receipts import ExportedGroup, SummaryReceipt, read_summaries
+from mmdata.ledger.receipt_kinds import ExportedGroup, SummaryReceipt
+from mmdata.ledger.receipts import read_summaries
 from mmdata.study import Study
 from mmstudy.privacy.summaries import groups_of
 from mmstudy.runs.folders import study_runs

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mmbase.checksums import digest_of
 from mmbase.disclosure import SMALLEST_COUNT
 from mmbase.names import SPLITS
-from mmdata.ledger.receipts import SUMMARY_RECEIPTS, ExportedGroup, SummaryKind, SummaryReceipt, read_summaries
+from mmdata.ledger.receipt_kinds import ExportedGroup, SummaryKind, SummaryReceipt
+from mmdata.ledger.receipts import SUMMARY_RECEIPTS, read_summaries
 from mmdata.store.schema import StudyLayout
 from mmstudy.on_record import put_on_record, today
 from mmtrain.data.cohort import Cohort, read_cohort

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mmbase.run_folders import RUNS_MARK, is_gone, is_here
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import RUN_RECEIPTS, RunReceipt, read_run_receipts, read_samples
+from mmdata.ledger.receipt_kinds import RunReceipt
+from mmdata.ledger.receipts import RUN_RECEIPTS, read_run_receipts, read_samples
 from mmdata.store.schema import StudyLayout
 from mmstudy.on_record import put_on_record, require_no_participant, today
 from mmtrain.config.run import RunConfig

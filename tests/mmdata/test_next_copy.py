@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mmbase.records import EnrolledSample, ScanCandidate, Visit, rank_copies
 from mmdata import shard
 from mmdata.ingest import execute_ingest, plan_ingest, read_outcomes
-from mmdata.ledger.receipts import ScanReceipt, read_scan_receipts
+from mmdata.ledger.receipt_kinds import ScanReceipt
+from mmdata.ledger.receipts import read_scan_receipts
 from mmdata.readers.scan import LoadedScan, LoadSettings, load_scan
 from mmdata.sources.ukb import find_release
 from mmdata.store.array import open_array

@@ -11,14 +11,8 @@ import pytest
 from catalog.audit.findings import Finding
 from catalog.database import open_catalog
 from catalog.errors import UnknownTargetError
-from mmdata.ledger.receipts import (
-    COPY_RECEIPTS,
-    REMOVED,
-    WITHDRAWAL_RECEIPTS,
-    CopyReceipt,
-    WithdrawalReceipt,
-    append_receipts,
-)
+from mmdata.ledger.receipt_kinds import CopyReceipt, WithdrawalReceipt
+from mmdata.ledger.receipts import COPY_RECEIPTS, REMOVED, WITHDRAWAL_RECEIPTS, append_receipts
 from mmdata.store.array import open_array
 from mmdata.study import Study, StudyConfig, load_study
 from mmdata.volume.settings import VolumeSettings

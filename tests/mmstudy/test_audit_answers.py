@@ -18,13 +18,8 @@ from catalog.database import open_catalog
 from catalog.runs import enter_run
 from mmbase.lock import hold_lock
 from mmdata.errors import StudyError
-from mmdata.ledger.receipts import (
-    COPY_RECEIPTS,
-    WITHDRAWAL_RECEIPTS,
-    CopyReceipt,
-    WithdrawalReceipt,
-    append_receipts,
-)
+from mmdata.ledger.receipt_kinds import CopyReceipt, WithdrawalReceipt
+from mmdata.ledger.receipts import COPY_RECEIPTS, WITHDRAWAL_RECEIPTS, append_receipts
 from mmdata.store.schema import StudyLayout
 from mmdata.study import Study, load_study
 from mmstudy.audit import findings_for_run

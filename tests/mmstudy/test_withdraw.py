@@ -17,14 +17,8 @@ from catalog.errors import CatalogError, TableError
 from catalog.identity import participant_key
 from mmdata.errors import StudyError
 from mmdata.ledger.lock import hold_stores
-from mmdata.ledger.receipts import (
-    REMOVED,
-    SCAN_RECEIPTS,
-    ScanReceipt,
-    append_receipts,
-    read_samples,
-    read_scan_receipts,
-)
+from mmdata.ledger.receipt_kinds import ScanReceipt
+from mmdata.ledger.receipts import REMOVED, SCAN_RECEIPTS, append_receipts, read_samples, read_scan_receipts
 from mmdata.ledger.tombstones import read_removals, read_tombstones, record_withdrawals
 from mmdata.ledger.verify import execute_verification, plan_verification
 from mmdata.store.array import open_array

@@ -5,13 +5,12 @@ import pytest
 
 from mmbase.records import EnrolledSample
 from mmdata.ledger.forget import count_receipts, find_duplicates, forget_samples, forget_scans, samples_on_record
+from mmdata.ledger.receipt_kinds import CopyReceipt, ScanReceipt
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     SAMPLE_RECEIPTS,
     SCAN_RECEIPTS,
-    CopyReceipt,
     ReceiptChange,
-    ScanReceipt,
     append_receipts,
     read_copy_receipts,
     read_scan_receipts,

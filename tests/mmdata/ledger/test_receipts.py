@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 
 from mmbase.records import EnrolledSample
 from mmdata.errors import StoreError
+from mmdata.ledger.receipt_kinds import CopyReceipt, RemovalReceipt, ScanReceipt, WithdrawalReceipt
 from mmdata.ledger.receipts import (
     COPY_RECEIPTS,
     REMOVAL_RECEIPTS,
     REMOVED,
     SCAN_RECEIPTS,
     WITHDRAWAL_RECEIPTS,
-    CopyReceipt,
-    RemovalReceipt,
-    ScanReceipt,
-    WithdrawalReceipt,
     append_receipts,
     read_copy_receipts,
     read_samples,

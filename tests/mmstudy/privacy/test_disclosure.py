@@ -9,7 +9,8 @@ import pytest
 from catalog.database import open_catalog
 from catalog.samples import enrol
 from mmbase.records import Visit
-from mmdata.ledger.receipts import ExportedGroup, SummaryReceipt, read_summaries
+from mmdata.ledger.receipt_kinds import ExportedGroup, SummaryReceipt
+from mmdata.ledger.receipts import read_summaries
 from mmdata.study import Study
 from mmstudy.privacy.disclosure import ExportedPeople, check_summaries, dominated, find_differences
 from mmstudy.privacy.summaries import record_summaries
