@@ -130,12 +130,7 @@ def run_bench(
     """
     imported = time.time()
     keep_freed_memory()
-    plan = plan_run(
-        study, targets, {**given, "augment": "precomputed"}, scheme=choose_scheme(None, None), audited=False
-    )
-    model = plan.config.model.model
-    if load_architecture(model).fit is not None:
-        raise TrainError(f"The network {model} is fitted at once; there are no training steps to measure.")
+    plan = _plan_measured(study, targets, given)
     planned = time.time()
     with explain_exhaustion(plan.config, 1), progress("measurements") as on_progress:
         start_up, whole = measure_start_up(
@@ -177,6 +172,16 @@ def run_bench(
         recommendation=recommendation,
         choices=tuple(choice for choice in choices if choice is not None),
     )
+
+
+def _plan_measured(study: Study, targets: Sequence[str], given: Mapping[str, Any]) -> RunPlan:
+    """Plan the run that is measured; one that takes no steps is refused."""
+    settings = {**given, "augment": "precomputed"}
+    plan = plan_run(study, targets, settings, scheme=choose_scheme(None, None), audited=False)
+    model = plan.config.model.model
+    if load_architecture(model).fit is not None:
+        raise TrainError(f"The network {model} is fitted at once; there are no training steps to measure.")
+    return plan
 
 
 def num_measurements(task: Task) -> int:

@@ -14,6 +14,7 @@ from mmtrain.errors import TrainError
 from mmtrain.loggers import mlflow as logger
 from tests.conftest import RunMm
 from tests.mmstudy.finished_runs import AGE, SEX, add_run, make_study
+from tests.mmtrain.mlflow_store import use_store
 
 EPOCH = {"val": {"r2": 0.5}, "samples_per_second": 9.0, "wait_share": 0.0}
 needs_mlflow = pytest.mark.skipif(
@@ -35,11 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An MLflow store in a folder, which its client needs no server for."""
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    for name, value in logger._ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    return (tmp_path / "mlflow").as_uri()
+    return use_store(tmp_path / "mlflow", monkeypatch)
 
 
 def told(uri: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mmtrain.logs import require_loggers
 from mmtrain.run import RunDirectory, find_run
 from mmtrain.train import train
 from tests.mmtrain.conftest import SETTINGS, StopAfter, TinyStudy
+from tests.mmtrain.mlflow_store import use_store
 
 CONNECTIVITY = {"inputs": ("connectivity",), "epochs": 3, "augment": "none"}
 needs_mlflow = pytest.mark.skipif(
@@ -79,11 +80,7 @@ def begin(tiny: TinyStudy, **settings: Any) -> tuple[RunDirectory, Any]:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An MLflow store in a folder, which its client needs no server for."""
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    for name, value in logger._ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    return (tmp_path / "mlflow").as_uri()
+    return use_store(tmp_path / "mlflow", monkeypatch)
 
 
 def read_server(uri: str) -> tuple[Any, Any]:
