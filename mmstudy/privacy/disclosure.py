@@ -8,7 +8,8 @@ threshold      a group is of ten people at least.
 p % rule       of a mean or sum: what all but the two largest have is 10 % of the largest at least, or the second
                largest could work the largest out. Of amounts, so signs do not count.
 nk rule        the two largest have 90 % of the sum at most.
-differencing   two groups that differ by one to nine people: whoever has both means knows that of the few.
+differencing   two groups of which the same is told, and that differ by one to nine people: whoever has both numbers
+               knows that of the few. Of two targets, numbers are not the same.
 """
 
 from bisect import bisect_left
@@ -36,6 +37,8 @@ from mmtrain.run import RunDirectory, find_run
 P_SHARE, K_SHARE, LARGEST = 0.1, 0.9, 2
 _NOBODY = -1
 """Stands for whoever is not in the catalogue any more."""
+FEATURES = "features"
+"""Means of training samples, which a bundle tells: the same numbers whatever the target."""
 GroupKey = tuple[str, str, str, str]
 """Target, split, by what, and which group."""
 Places = Mapping[GroupKey, NDArray[np.int64]]
@@ -62,6 +65,8 @@ class ExportedPeople:
     """A number for each of them who is in the study now, rising; the same in all groups that are compared."""
     num_then: int
     """How many they were when it was exported."""
+    subject: str
+    """What is told of them: their labels of a target and how well these are predicted, or `FEATURES`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,10 +110,10 @@ def check_summaries(study: Study, only_run: str | None = None) -> list[Finding]:
     for shared, those in alike.items():  # models of a sweep share their cohorts, and each takes long
         cohort = read_cohort(runs[those[0].run_id].cohort)
         places = {_key(group): found for group, found in groups_of(cohort, shared.targets)}
-        exported += _exported(cohort, those, places, person_of)
+        exported += _exported(cohort, shared, those, places, person_of)
         asked = [summary for summary in those if only_run in (None, summary.run_id)]
         findings += _dominated_groups(cohort, shared, asked, places)
-    findings += [finding for group in exported for finding in _too_few(group)]
+    findings += dict.fromkeys(finding for group in exported for finding in _too_few(group))  # once for all subjects
     findings += find_differences(exported)
     return [finding for finding in findings if only_run is None or _concerns(finding, only_run)]
 
@@ -139,11 +144,19 @@ def dominated(name: str, values: Values) -> Iterator[Finding]:
 
 
 def find_differences(exported: Sequence[ExportedPeople]) -> Iterator[Finding]:
-    """Yield the pairs of groups that differ by one to nine people.
+    """Yield the pairs of groups that differ by one to nine people, and of which the same is told.
 
     Those who have withdrawn since are not known any more: of two groups that are equal now, the numbers of then tell.
     Each with all of about its size: of a sweep whose models have their own people that is half a million pairs.
     """
+    of_subjects: defaultdict[str, list[ExportedPeople]] = defaultdict(list)
+    for group in exported:
+        of_subjects[group.subject].append(group)
+    for of_one in of_subjects.values():
+        yield from _differences_of_one(of_one)
+
+
+def _differences_of_one(exported: Sequence[ExportedPeople]) -> Iterator[Finding]:
     distinct = {(group.people.tobytes(), group.num_then): group for group in reversed(exported) if len(group.people)}
     ordered = sorted(distinct.values(), key=lambda group: (len(group.people), group.name))
     sizes = [len(group.people) for group in ordered]
@@ -216,16 +229,21 @@ def _number_people(study: Study) -> dict[str, int]:
 
 
 def _exported(
-    cohort: Cohort, summaries: Iterable[SummaryReceipt], places: Places, person_of: Mapping[str, int]
+    cohort: Cohort, shared: _Alike, summaries: Iterable[SummaryReceipt], places: Places, person_of: Mapping[str, int]
 ) -> Iterator[ExportedPeople]:
-    """Yield the groups of some summaries of one cohort."""
+    """Yield the groups of some summaries of one cohort, once for each subject."""
     person_N = np.array([person_of.get(name, _NOBODY) for name in cohort.sample_ids], np.int64)
     people = {key: _known(person_N[found]) for key, found in places.items()}
     nobody = np.empty(0, np.int64)
     for summary in summaries:
         for group in summary.groups:
             of_group = people.get(_key(group), nobody)
-            yield ExportedPeople(name=summary_name(summary, group), people=of_group, num_then=group.people)
+            told = ExportedPeople(
+                name=summary_name(summary, group), people=of_group, num_then=group.people, subject=group.target
+            )
+            yield told
+            if summary.kind == "bundle" and group.split == "train" and shared.shown_features:
+                yield replace(told, subject=FEATURES)
 
 
 def _dominated_groups(

@@ -26,4 +26,4 @@ def warning_of_exports(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
     rules = ", ".join(dict.fromkeys(finding.rule for finding in findings))
-    return [f"With what was exported before, it breaks rules of disclosure ({rules}): see mm privacy --exports."]
+    return [f"What was exported so far, this with it, breaks rules of disclosure ({rules}): see mm privacy --exports."]

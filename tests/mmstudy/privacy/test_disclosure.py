@@ -20,8 +20,13 @@ from mmtrain.run import RunDirectory
 from tests.mmstudy.privacy.folds import make_folds
 
 
-def group(name: str, people: range, num_then: int | None = None) -> ExportedPeople:
-    return ExportedPeople(name=name, people=np.array(people), num_then=len(people) if num_then is None else num_then)
+def group(name: str, people: range, num_then: int | None = None, subject: str = "age") -> ExportedPeople:
+    return ExportedPeople(
+        name=name,
+        people=np.array(people),
+        num_then=len(people) if num_then is None else num_then,
+        subject=subject,
+    )
 
 
 def pairs(*groups: ExportedPeople) -> set[tuple[str, ...]]:
@@ -35,6 +40,7 @@ def test_groups_that_differ_by_one_to_nine_people_are_found_and_no_others() -> N
     assert pairs(first, group("b", range(90))) == set()
     assert pairs(first, group("b", range(200, 300))) == set()
     assert pairs(first, group("the same", range(100))) == set()
+    assert pairs(first, group("b", range(91), subject="weight")) == set()  # who lacks a label tells of no score
 
 
 def test_of_groups_that_are_equal_since_a_withdrawal_the_numbers_of_then_tell() -> None:
